@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
 )
 
 // Class says what kind of end a use case came to. Its value is the exit code
@@ -135,4 +134,3 @@ type Quiet struct{}
 
 // Say does nothing.
 func (Quiet) Say(string, ...any) {}
-

@@ -2,9 +2,9 @@
 package pins
 
 import (
+	_ "github.com/compose-spec/compose-go/v2/cli"
 	_ "github.com/compose-spec/compose-go/v2/dotenv"
 	_ "github.com/compose-spec/compose-go/v2/loader"
-	_ "github.com/compose-spec/compose-go/v2/cli"
 	_ "github.com/containerd/errdefs"
 	_ "github.com/docker/cli/cli/config"
 	_ "github.com/docker/cli/cli/connhelper"
@@ -15,8 +15,8 @@ import (
 	_ "github.com/gofrs/flock"
 	_ "github.com/google/go-cmp/cmp"
 	_ "github.com/jackc/pgx/v5"
-	_ "github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/pgconn"
+	_ "github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/joho/godotenv"
 	_ "github.com/kr/pretty"
 	_ "github.com/magefile/mage/mg"
