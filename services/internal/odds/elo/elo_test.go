@@ -1,0 +1,206 @@
+package elo_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/keepmum/keepmum/services/internal/odds/elo"
+	"pgregory.net/rapid"
+)
+
+func near(t *testing.T, what string, got, want, tolerance float64) {
+	t.Helper()
+	if !(math.Abs(got-want) <= tolerance) {
+		t.Errorf("%s = %.9f, want %.9f", what, got, want)
+	}
+}
+
+func learn(t *testing.T, r *elo.Ratings, results ...elo.Result) {
+	t.Helper()
+	for _, g := range results {
+		if err := r.Learn(g); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The wanted numbers were computed apart from this code, from the formulas as
+// FiveThirtyEight states them.
+func TestLearnAgainstNumbersFromElsewhere(t *testing.T) {
+	t.Parallel()
+	r := elo.Model{}.Fresh()
+	near(t, "Celtics at home to Knicks, both new", r.HomeWins("Celtics", "Knicks"), 0.640064999803, 1e-11)
+	learn(t, r, elo.Result{Home: "Celtics", Away: "Knicks", HomePoints: 110, AwayPoints: 100})
+	near(t, "Celtics after one", r.Of("Celtics"), 1506.917094967, 1e-8)
+	near(t, "Knicks at home to Celtics", r.HomeWins("Knicks", "Celtics"), 0.621521273819, 1e-11)
+	learn(t, r,
+		elo.Result{Home: "Knicks", Away: "Celtics", HomePoints: 99, AwayPoints: 120},
+		elo.Result{Home: "Heat", Away: "Celtics", HomePoints: 101, AwayPoints: 100})
+	near(t, "Celtics", r.Of("Celtics"), 1526.482565583, 1e-8)
+	near(t, "Knicks", r.Of("Knicks"), 1470.456652715, 1e-8)
+	near(t, "Heat", r.Of("Heat"), 1503.060781702, 1e-8)
+	near(t, "Knicks at home to Heat", r.HomeWins("Knicks", "Heat"), 0.595791952775, 1e-11)
+	r.EndSeason()
+	near(t, "Celtics in the next season", r.Of("Celtics"), 1519.861924187, 1e-8)
+	near(t, "Knicks in the next season", r.Of("Knicks"), 1477.842489536, 1e-8)
+}
+
+func TestModelSettings(t *testing.T) {
+	t.Parallel()
+	r := elo.Model{K: 32, HomeAdvantage: -1, Mean: 1000, Carry: -1, PlainMargin: true}.Fresh()
+	near(t, "even game", r.HomeWins("a", "b"), 0.5, 1e-15)
+	learn(t, r, elo.Result{Home: "a", Away: "b", HomePoints: 130, AwayPoints: 80})
+	near(t, "a", r.Of("a"), 1016, 1e-9)
+	near(t, "b", r.Of("b"), 984, 1e-9)
+	r.EndSeason()
+	near(t, "a, nothing carried", r.Of("a"), 1000, 1e-9)
+}
+
+func TestLearnRefusesWhatCannotBe(t *testing.T) {
+	t.Parallel()
+	r := elo.Model{}.Fresh()
+	for _, bad := range []elo.Result{
+		{Home: "a", Away: "b", HomePoints: 100, AwayPoints: 100},
+		{Home: "a", Away: "a", HomePoints: 100, AwayPoints: 90},
+		{Home: "", Away: "b", HomePoints: 100, AwayPoints: 90},
+		{Home: "a", Away: "", HomePoints: 100, AwayPoints: 90},
+		{Home: "a", Away: "b", HomePoints: -1, AwayPoints: 90},
+	} {
+		if err := r.Learn(bad); !errors.Is(err, elo.ErrResult) {
+			t.Errorf("Learn(%+v): error %v, want ErrResult", bad, err)
+		}
+	}
+	if n := len(r.All()); n != 0 {
+		t.Errorf("%d teams have ratings after refused results", n)
+	}
+}
+
+func TestAllIsACopy(t *testing.T) {
+	t.Parallel()
+	r := elo.Model{}.Fresh()
+	learn(t, r, elo.Result{Home: "a", Away: "b", HomePoints: 100, AwayPoints: 90})
+	r.All()["a"] = 0
+	if r.Of("a") == 0 {
+		t.Error("a rating was changed through the copy")
+	}
+}
+
+// results draws a row of games between four teams.
+func results(t *rapid.T) []elo.Result {
+	teams := []string{"a", "b", "c", "d"}
+	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) elo.Result {
+		home := rapid.IntRange(0, 3).Draw(t, "home")
+		away := (home + rapid.IntRange(1, 3).Draw(t, "away")) % 4
+		points := rapid.IntRange(60, 150).Draw(t, "points")
+		other := rapid.IntRange(60, 150).Filter(func(v int) bool { return v != points }).Draw(t, "other")
+		return elo.Result{Home: teams[home], Away: teams[away], HomePoints: points, AwayPoints: other}
+	}), 1, 60).Draw(t, "results")
+}
+
+func TestLearnProperties(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		r := elo.Model{}.Fresh()
+		for _, g := range results(t) {
+			home, away := r.Of(g.Home), r.Of(g.Away)
+			before := r.HomeWins(g.Home, g.Away)
+			if err := r.Learn(g); err != nil {
+				t.Fatal(err)
+			}
+			if moved := r.Of(g.Home) - home; math.Abs(moved+r.Of(g.Away)-away) > 1e-9 {
+				t.Fatalf("home moved by %v, away by %v", moved, r.Of(g.Away)-away)
+			}
+			if won := g.HomePoints > g.AwayPoints; won != (r.HomeWins(g.Home, g.Away) > before) {
+				t.Fatalf("home won: %v, and its chance went from %v to %v", won, before, r.HomeWins(g.Home, g.Away))
+			}
+		}
+		var total float64
+		for _, v := range r.All() {
+			total += v - 1500
+		}
+		if math.Abs(total) > 1e-6 {
+			t.Fatalf("ratings sum to %v off the mean", total)
+		}
+	})
+}
+
+// Without an advantage of place, a game looks the same from both ends; and a
+// larger win counts for more.
+func TestLearnIsSymmetricAndMonotone(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		model := elo.Model{HomeAdvantage: -1}
+		here, there := model.Fresh(), model.Fresh()
+		for _, g := range results(t) {
+			turned := elo.Result{Home: g.Away, Away: g.Home, HomePoints: g.AwayPoints, AwayPoints: g.HomePoints}
+			if here.Learn(g) != nil || there.Learn(turned) != nil {
+				t.Fatal("a good result was refused")
+			}
+		}
+		for team, v := range here.All() {
+			if math.Abs(v-there.Of(team)) > 1e-6 {
+				t.Fatalf("%s has %v, and %v with the sides turned", team, v, there.Of(team))
+			}
+		}
+		by := rapid.IntRange(1, 40).Draw(t, "by")
+		small, large := model.Fresh(), model.Fresh()
+		_ = small.Learn(elo.Result{Home: "a", Away: "b", HomePoints: 100 + by, AwayPoints: 100})
+		_ = large.Learn(elo.Result{Home: "a", Away: "b", HomePoints: 101 + by, AwayPoints: 100})
+		if large.Of("a") <= small.Of("a") {
+			t.Fatalf("winning by %d is worth %v, by one more %v", by, small.Of("a"), large.Of("a"))
+		}
+	})
+}
+
+// Elo must find its own kind of teams: of eight whose true ratings are known,
+// the learnt ones are in nearly the right order after some seasons.
+func TestRatingsFindTheTruth(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(1, 2))
+	truth := map[string]float64{}
+	for i := range 8 {
+		truth[fmt.Sprint("team", i)] = 1300 + 60*float64(i)
+	}
+	r := elo.Model{PlainMargin: true}.Fresh()
+	for range 60 {
+		for home := range truth {
+			for away := range truth {
+				if home == away {
+					continue
+				}
+				p := 1 / (1 + math.Pow(10, -(truth[home]+100-truth[away])/400))
+				g := elo.Result{Home: home, Away: away, HomePoints: 100, AwayPoints: 110}
+				if rng.Float64() < p {
+					g.HomePoints = 120
+				}
+				learn(t, r, g)
+			}
+		}
+	}
+	if top, bottom := r.Of("team7"), r.Of("team0"); top-bottom < 250 || top-bottom > 600 {
+		t.Errorf("best %.0f, worst %.0f, true distance 420", top, bottom)
+	}
+	for i := range 5 {
+		if low, high := r.Of(fmt.Sprint("team", i)), r.Of(fmt.Sprint("team", i+3)); low >= high {
+			t.Errorf("team%d has %.0f and team%d %.0f, true distance 180", i, low, i+3, high)
+		}
+	}
+}
+
+func ExampleRatings_HomeWins() {
+	ratings := elo.Model{}.Fresh()
+	for _, g := range []elo.Result{
+		{Home: "Celtics", Away: "Knicks", HomePoints: 110, AwayPoints: 100},
+		{Home: "Knicks", Away: "Celtics", HomePoints: 99, AwayPoints: 120},
+	} {
+		if err := ratings.Learn(g); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	fmt.Printf("%.3f\n", ratings.HomeWins("Celtics", "Knicks"))
+	// Output: 0.714
+}

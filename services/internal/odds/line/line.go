@@ -1,0 +1,196 @@
+// Package line follows the price of one game over time, book by book and in
+// consensus: where it opened, where it stands, where it closed, which way it
+// went, and when several books moved together.
+//
+// [Follow] is the whole of it: quotes in, [Movement] out. It is pure and does
+// not depend on the order of the quotes, so doing it again gives the same
+// answer, and more quotes later change no line's opening and no steam move's
+// beginning.
+//
+// Words. The *opening* line is a book's first quote, the *current* one its
+// last that is not in the future, the *closing* one its last before the game
+// begins, known once the game has begun. Quotes from the beginning of the game
+// on (live prices) are left out. All probabilities are fair, that is without
+// the margin, and those of the home side.
+//
+// A *steam move* is several books moving the same way in a short time, as
+// happens when informed money is bet everywhere at once. Exactly: at a moment
+// t at which some book quotes, let each book's shift be the log-odds of its
+// price at t minus those of its price one window earlier (or of its opening,
+// if it is younger). There is steam towards home at t if at least
+// [Settings].Books books, and more than half of all that quote, shifted by
+// +[Settings].Shift or more, and none by -[Settings].Shift or less; towards
+// away with the signs turned. Moments of steam the same way that follow each
+// other without a moment of no steam between them are one move.
+package line
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/keepmum/keepmum/services/internal/odds"
+)
+
+// Quote is what one book asked at one time, in decimal odds.
+type Quote struct {
+	Book       string
+	At         time.Time
+	Home, Away float64
+}
+
+// Point is a price at a time.
+type Point struct {
+	At   time.Time
+	Home float64 // fair probability of the home side
+}
+
+// Direction is the side that a price moved towards.
+type Direction string
+
+// The directions.
+const (
+	TowardsHome Direction = "home"
+	TowardsAway Direction = "away"
+	Steady      Direction = "steady" // moved by less than Settings.Shift
+)
+
+// Consensus is the name of the line that stands for all books.
+const Consensus = "consensus"
+
+// Line is the way of one book's price, or of the consensus.
+type Line struct {
+	Book      string
+	Opening   Point
+	Current   Point
+	Closing   *Point // nil until the game has begun
+	Direction Direction
+	Shift     float64 // log-odds of the current price minus those of the opening one
+}
+
+// Steam is several books moving the same way within a window.
+type Steam struct {
+	Direction    Direction // TowardsHome or TowardsAway
+	Began, Ended time.Time // first and last moment of steam
+	Books        []string  // those that moved, sorted
+	From, To     float64   // consensus one window before Began, and at Ended
+}
+
+// Movement is all that Follow finds out about a game.
+type Movement struct {
+	Lines   []Line // sorted by book, the consensus first; empty when there is no usable quote
+	Steam   []Steam
+	Skipped int // quotes with a price that no book asks, see odds.ErrPrice
+}
+
+// Settings say what counts as a move. The zero value is ready to use.
+type Settings struct {
+	Method odds.Method   // removes the margin; nil means odds.Shin
+	Window time.Duration // of a steam move; 0 means ten minutes
+	Shift  float64       // in log-odds; 0 means 0.08: two percentage points at even odds
+	Books  int           // that must move together; 0 means 3
+}
+
+func (s Settings) method() odds.Method {
+	if s.Method == nil {
+		return odds.Shin
+	}
+	return s.Method
+}
+
+func (s Settings) window() time.Duration { return cmp.Or(s.Window, 10*time.Minute) }
+func (s Settings) shift() float64        { return cmp.Or(s.Shift, 0.08) }
+func (s Settings) books() int            { return cmp.Or(s.Books, 3) }
+
+// direction names a shift in log-odds.
+func (s Settings) direction(shift float64) Direction {
+	switch {
+	case shift >= s.shift():
+		return TowardsHome
+	case shift <= -s.shift():
+		return TowardsAway
+	default:
+		return Steady
+	}
+}
+
+// Follow finds the lines and steam moves of one game that begins at begin, as
+// they are known at now. Quotes after now, and those that are not before
+// begin, count for nothing.
+func (s Settings) Follow(quotes []Quote, begin, now time.Time) Movement {
+	h, skipped := s.histories(quotes, begin, now)
+	m := Movement{Skipped: skipped}
+	moments := h.moments()
+	if len(moments) == 0 {
+		return m
+	}
+	consensus := make(history, len(moments))
+	for i, t := range moments {
+		consensus[i] = Point{At: t, Home: h.consensus(t)}
+	}
+	begun := !now.Before(begin)
+	m.Lines = append(m.Lines, s.line(Consensus, consensus, begun))
+	for _, book := range slices.Sorted(maps.Keys(h)) {
+		m.Lines = append(m.Lines, s.line(book, h[book], begun))
+	}
+	m.Steam = s.steam(h, consensus)
+	return m
+}
+
+func (s Settings) line(book string, h history, begun bool) Line {
+	l := Line{Book: book, Opening: h[0], Current: h[len(h)-1]}
+	if begun {
+		closing := l.Current
+		l.Closing = &closing
+	}
+	l.Shift = odds.Logit(l.Current.Home) - odds.Logit(l.Opening.Home)
+	l.Direction = s.direction(l.Shift)
+	return l
+}
+
+// steam walks along the moments of the consensus, which are those at which any
+// book quoted.
+func (s Settings) steam(h histories, consensus history) []Steam {
+	var moves []Steam
+	last := Steady
+	for _, now := range consensus {
+		before := now.At.Add(-s.window())
+		way, books := s.together(h, before, now.At)
+		switch {
+		case way == Steady:
+		case way != last:
+			from, _ := consensus.at(before)
+			moves = append(moves, Steam{Direction: way, Began: now.At, Ended: now.At, Books: books, From: from.Home, To: now.Home})
+		default:
+			move := &moves[len(moves)-1]
+			move.Ended, move.To = now.At, now.Home
+			move.Books = slices.Compact(slices.Sorted(slices.Values(append(move.Books, books...))))
+		}
+		last = way
+	}
+	return moves
+}
+
+// together says which way the books moved between two times, if they did, and
+// which of them.
+func (s Settings) together(h histories, before, now time.Time) (Direction, []string) {
+	moved, quoting := map[Direction][]string{}, 0
+	for _, book := range slices.Sorted(maps.Keys(h)) {
+		to, ok := h[book].at(now)
+		if !ok || to.At.After(now) {
+			continue
+		}
+		from, _ := h[book].at(before)
+		way := s.direction(odds.Logit(to.Home) - odds.Logit(from.Home))
+		moved[way] = append(moved[way], book)
+		quoting++
+	}
+	for way, against := range map[Direction]Direction{TowardsHome: TowardsAway, TowardsAway: TowardsHome} {
+		n := len(moved[way])
+		if n >= s.books() && 2*n > quoting && len(moved[against]) == 0 {
+			return way, moved[way]
+		}
+	}
+	return Steady, nil
+}
