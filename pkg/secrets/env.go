@@ -1,0 +1,56 @@
+package secrets
+
+import "os"
+
+// Env returns a source over environment variables: $NAME, or the file that
+// $NAME_FILE names, as in Docker's official images. A nil lookup means
+// os.LookupEnv.
+//
+// An empty variable counts as absent, because Compose's ${NAME:-} sets it
+// empty. Both variables set is an error. A file that $NAME_FILE names and that
+// is not there is an error too, not absent. That file is read with the guards
+// of Dir, but it may be a symlink to anywhere: whoever sets the variable has
+// chosen it.
+func Env(lookup func(string) (string, bool)) Source {
+	if lookup == nil {
+		lookup = os.LookupEnv
+	}
+	return envSource{lookup}
+}
+
+type envSource struct {
+	lookup func(string) (string, bool)
+}
+
+func (e envSource) Lookup(name string) (Found, error) {
+	found := Found{Kind: KindEnv, Place: "$" + name}
+	if err := ValidName(name); err != nil {
+		return found, err
+	}
+	fileName := name + "_FILE"
+	value, _ := e.lookup(name)
+	path, _ := e.lookup(fileName)
+	switch {
+	case value == "" && path == "":
+		return found, &absence{[]string{"$" + name, "$" + fileName}}
+	case value != "" && path != "":
+		return found, &fault{
+			class: ErrUnreadable, place: "$" + name, reason: "$" + fileName + " is set too",
+			hint: "unset one of the two",
+		}
+	case path != "":
+		found.byFile = true
+		found.Place = "$" + fileName
+		if exists(path) { // otherwise it may be a value, set by mistake
+			found.Place += "=" + path
+		}
+		data, err := readPath(found.Place, path)
+		found.Value = own(data)
+		return found, err
+	}
+	if err := checkSize(found.Place, len(value), MaxSize); err != nil {
+		return found, err
+	}
+	found.Value = own([]byte(value))
+	return found, nil
+}

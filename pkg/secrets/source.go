@@ -1,0 +1,180 @@
+package secrets
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// MaxSize is the greatest number of bytes that a value may have: Swarm's
+// limit is 512,000, exclusive.
+const MaxSize = 511_999
+
+// Kind names the sort of source that a value came from.
+type Kind string
+
+// The kinds of the sources in this package. A source of another package uses
+// the kind whose rules fit it, or one of its own.
+const (
+	KindDocker  Kind = "docker"  // a file that Docker mounted
+	KindFile    Kind = "file"    // a file in a directory of the project
+	KindEnv     Kind = "env"     // $NAME, or the file that $NAME_FILE names
+	KindDefault Kind = "default" // written in the program
+	KindMap     Kind = "map"     // given by the program or a test
+)
+
+// The classes of error. Match them with errors.Is; a LoadError matches the
+// classes of all its problems.
+var (
+	ErrAbsent     = errors.New("secret is absent")           // a source does not have it; the next is asked
+	ErrMissing    = errors.New("secret is missing")          // no source has it
+	ErrUnreadable = errors.New("secret cannot be read")      // a source has it and cannot give it
+	ErrRefused    = errors.New("source refused")             // production mode refuses the source that has it
+	ErrInvalid    = errors.New("value does not fit")         // size, JSON, PEM
+	ErrUsage      = errors.New("secrets used the wrong way") // an error of the program: a bad tag, a bad destination
+)
+
+// Found is what a source has. Place says where, as a path or the name of a
+// variable; it never holds a value.
+type Found struct {
+	Value Secret
+	Kind  Kind
+	Place string
+
+	byFile bool // of kind env: the variable names a file, so production takes it
+}
+
+// Source is a place where values are looked up.
+//
+// Lookup returns an error that matches ErrAbsent when the source does not have
+// the secret: then the next source is asked. Any other error means that the
+// source has it, or may have it, and cannot give it: that stops the search,
+// because falling through to an older or weaker value would hide the fault.
+// Found.Place is set in every case. No error may hold a value.
+type Source interface {
+	Lookup(name string) (Found, error)
+}
+
+// ValidName returns an error unless name is [A-Za-z_][A-Za-z0-9_]*: the same
+// string is a file name and an environment variable. The error does not quote
+// name: it may be a value in the wrong place.
+func ValidName(name string) error {
+	if name == "" {
+		return errors.New("a secret needs a name")
+	}
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		letter := c == '_' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return errors.New("this is not the name of a secret: use letters, digits and _, and no digit first")
+		}
+	}
+	return nil
+}
+
+// absence is the error of a source that does not have a secret.
+type absence struct{ places []string }
+
+func (a *absence) Error() string { return "not found in " + strings.Join(a.places, ", ") }
+func (a *absence) Unwrap() error { return ErrAbsent }
+
+// fault is any other error of this package about one secret. Its texts hold
+// no value.
+type fault struct {
+	class               error
+	place, reason, hint string
+}
+
+func (f *fault) Error() string {
+	if f.place == "" {
+		return f.reason
+	}
+	return f.place + ": " + f.reason
+}
+func (f *fault) Unwrap() error { return f.class }
+
+// Map returns a source over values, for programs that have them already and
+// for tests. An entry with an empty value is an error, not absent. The map is
+// read at each lookup and not copied.
+func Map(values map[string]string) Source { return mapSource{values, KindMap, "map"} }
+
+// Default returns a source over values that are written in the program.
+// Production mode refuses it.
+func Default(values map[string]string) Source { return mapSource{values, KindDefault, "default"} }
+
+type mapSource struct {
+	values map[string]string
+	kind   Kind
+	place  string
+}
+
+func (m mapSource) Lookup(name string) (Found, error) {
+	found := Found{Kind: m.kind, Place: m.place}
+	if err := ValidName(name); err != nil {
+		return found, err
+	}
+	value, ok := m.values[name]
+	if !ok {
+		return found, &absence{[]string{m.place}}
+	}
+	if err := checkSize(m.place, len(value), MaxSize); err != nil {
+		return found, err
+	}
+	found.Value = own([]byte(value))
+	return found, nil
+}
+
+// checkSize returns an error unless size is 1 to limit. It does not tell the
+// size.
+func checkSize(place string, size, limit int) error {
+	switch {
+	case size == 0:
+		return &fault{class: ErrInvalid, place: place, reason: "is empty"}
+	case size > limit:
+		return &fault{class: ErrInvalid, place: place, reason: fmt.Sprintf("is larger than %d bytes", limit)}
+	}
+	return nil
+}
+
+// Chain returns a source that asks each of sources in turn. The first that
+// has the secret wins; an error that is not ErrAbsent ends the search. Nil
+// sources are left out.
+func Chain(sources ...Source) Source {
+	var flat chain
+	for _, one := range sources {
+		switch one := one.(type) {
+		case nil:
+		case chain:
+			flat = append(flat, one...)
+		default:
+			flat = append(flat, one)
+		}
+	}
+	return flat
+}
+
+type chain []Source
+
+func (c chain) Lookup(name string) (Found, error) {
+	var places []string
+	for _, one := range c {
+		found, err := one.Lookup(name)
+		if !errors.Is(err, ErrAbsent) {
+			return found, err
+		}
+		places = append(places, placesOf(found, err)...)
+	}
+	return Found{Place: strings.Join(places, ", ")}, &absence{places}
+}
+
+// placesOf lists where a source looked that does not have the secret.
+func placesOf(found Found, err error) []string {
+	var missing *absence
+	if errors.As(err, &missing) {
+		return missing.places
+	}
+	if found.Place != "" {
+		return []string{found.Place}
+	}
+	return []string{string(found.Kind)}
+}
