@@ -136,7 +136,7 @@ func TestLearnSurvivesCertainty(t *testing.T) {
 	for range 20_000 {
 		coin.Learn(0.5, 0.5, true)
 	}
-	if w := coin.Weight(); math.Abs(w-0.5) > 1e-9 {
+	if w := coin.Weight(); !(math.Abs(w-0.5) <= 1e-9) {
 		t.Errorf("weight %v after games that tell nothing, want 0.5", w)
 	}
 	if w, p := learner.Weight(), learner.Forecast(1, 0); !(w >= 0 && w < 0.1) || !(p > 0 && p < 1e-4) {
