@@ -1,0 +1,209 @@
+// Package compose runs Docker Compose: it finds one, or builds the pinned one,
+// and starts and stops compositions with it.
+//
+// # Which Compose
+//
+// Finder.Find takes the first of: the docker compose plugin, version 2 or
+// later; a docker-compose of version 2 or later on the path; the one that an
+// earlier run built; one that it builds now from tools/compose.mod with the Go
+// toolchain. The old docker-compose 1.x is passed over with a line: it refuses
+// a top-level name and what else the compose file needs.
+//
+// # What it is told
+//
+// The child gets a short list of variables (a home, a path, which engine) and
+// the composition's own, and nothing else of the environment: a value that
+// somebody exported does not reach it. Unless the composition names an EnvFile,
+// it gets an empty one, because Compose reads .env by itself and its errors
+// quote the lines that it cannot read.
+//
+// # How it ends
+//
+// Every call has a deadline. When that passes or the context ends, the child
+// and all that it started get an interrupt, and are killed a moment later. The
+// engine keeps what was made until then.
+//
+// Not promised: that two calls on one project at the same time make sense.
+package compose
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/ops"
+)
+
+// Deadlines of the calls, for a caller whose context has none.
+const (
+	upDeadline     = 15 * time.Minute // an image may have to be pulled
+	downDeadline   = 3 * time.Minute
+	configDeadline = time.Minute
+)
+
+// Tool is a Compose that can be run. Finder makes one.
+type Tool struct {
+	Path    string   // the program
+	Prefix  []string // what stands before Compose's own arguments: "compose" for the plugin
+	Version string   // as it says itself, without a leading v
+	Origin  Origin   // where it was found
+
+	talk   ops.Talk
+	getenv func(string) (string, bool)
+}
+
+// Origin says where a Tool comes from.
+type Origin string
+
+// The origins.
+const (
+	Plugin     Origin = "plugin"     // docker compose
+	Standalone Origin = "standalone" // docker-compose on the path
+	Built      Origin = "built"      // from tools/compose.mod
+)
+
+// Up creates and starts the composition, detached. Images are never built. It
+// is an ops.Composer's method.
+func (t Tool) Up(ctx context.Context, c ops.Composition) error {
+	ctx, cancel := context.WithTimeout(ctx, upDeadline)
+	defer cancel()
+	return t.run(ctx, c, io.Discard, "up", "--detach", "--no-build", "--quiet-pull")
+}
+
+// Down stops and removes the composition's containers and networks, and its
+// volumes where asked. It is an ops.Composer's method.
+func (t Tool) Down(ctx context.Context, c ops.Composition, volumes bool) error {
+	ctx, cancel := context.WithTimeout(ctx, downDeadline)
+	defer cancel()
+	args := []string{"down"}
+	if volumes {
+		args = append(args, "--volumes")
+	}
+	return t.run(ctx, c, io.Discard, args...)
+}
+
+// Config returns the composition as Compose renders it. With an EnvFile that
+// text holds values.
+func (t Tool) Config(ctx context.Context, c ops.Composition) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, configDeadline)
+	defer cancel()
+	var out strings.Builder
+	err := t.run(ctx, c, &out, "config")
+	return []byte(out.String()), err
+}
+
+// run runs one Compose command to its end. What Compose says on its standard
+// error goes to talk line by line.
+func (t Tool) run(ctx context.Context, c ops.Composition, out io.Writer, command ...string) error {
+	envFile, done, err := envFile(c)
+	if err != nil {
+		return err
+	}
+	defer done()
+	args := append([]string{}, t.Prefix...)
+	args = append(args, "--project-name", c.Project, "--project-directory", c.Dir, "--env-file", envFile, "--ansi", "never")
+	for _, file := range c.Files {
+		args = append(args, "--file", file)
+	}
+	lines := &lineWriter{say: func(line string) { t.talk.Say("compose: %s", line) }}
+	if c.EnvFile != "" {
+		lines.pass = quotesNothing
+	}
+	child := child{
+		path: t.Path, args: append(args, command...), dir: c.Dir,
+		env: t.environment(c), out: out, errOut: lines,
+	}
+	err = child.run(ctx)
+	lines.flush()
+	return explain(ctx, command[0], c, lines, err)
+}
+
+// environment is what the child gets: the names in inherited, the
+// composition's variables, and settings that keep Compose quiet.
+func (t Tool) environment(c ops.Composition) []string {
+	env := inherit(t.getenv, engineNames())
+	for name, value := range c.Variables {
+		env[name] = value
+	}
+	env["COMPOSE_MENU"] = "false"
+	env["COMPOSE_STATUS_STDOUT"] = "false"
+	env["DOCKER_CLI_HINTS"] = "false"
+	if c.EnvFile == "" {
+		env["COMPOSE_DISABLE_ENV_FILE"] = "true"
+	}
+	return pairs(env)
+}
+
+// envFile returns the file that Compose reads: the composition's own, or an
+// empty one that done removes.
+func envFile(c ops.Composition) (path string, done func(), err error) {
+	if c.EnvFile != "" {
+		return c.EnvFile, func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "keepmum-compose-")
+	if err != nil {
+		return "", nil, &ops.Error{Class: ops.Failed, What: "no temporary directory could be made", Next: "set TMPDIR to a directory that can be written", Cause: err}
+	}
+	path = filepath.Join(dir, "empty.env")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		_ = os.RemoveAll(dir)
+		return "", nil, &ops.Error{Class: ops.Failed, What: "no temporary file could be written", Next: "set TMPDIR to a directory that can be written", Cause: err}
+	}
+	return path, func() { _ = os.RemoveAll(dir) }, nil
+}
+
+// pairs renders env in the form that a child takes, sorted.
+func pairs(env map[string]string) []string {
+	list := make([]string, 0, len(env))
+	for name, value := range env {
+		list = append(list, name+"="+value)
+	}
+	sort.Strings(list)
+	return list
+}
+
+// explain makes the error of a call from how the child ended.
+func explain(ctx context.Context, command string, c ops.Composition, lines *lineWriter, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &ops.Error{Class: ops.Incomplete, What: "compose " + command + " was not done by its deadline", Next: "mage stack:status", Cause: context.DeadlineExceeded}
+	case ctx.Err() != nil:
+		return &ops.Error{Class: ops.Interrupted, What: "compose " + command + " was stopped", Next: "mage stack:status", Cause: ctx.Err()}
+	}
+	last := lines.last()
+	if lost := lostEngine(lines.all()); lost {
+		return &ops.Error{
+			Class: ops.NoEngine, What: "the engine stopped answering during compose " + command, Next: "mage engine:doctor",
+			Cause: &ops.EngineFailure{Cause: ops.CauseGone, Detail: "compose " + command + " lost the connection"},
+		}
+	}
+	if c.EnvFile != "" && (last == "" || lines.held > 0) {
+		return &ops.Error{
+			Class: ops.Failed, Next: "mage secrets:validate",
+			What: "compose " + command + " failed; its message is withheld, for it may quote a line of " + filepath.Base(c.EnvFile),
+		}
+	}
+	if last == "" {
+		last = "it said nothing"
+	}
+	return &ops.Error{Class: ops.Failed, What: "compose " + command + " failed: " + last, Next: "mage stack:status"}
+}
+
+// lostEngine tells whether one of the lines says that no engine answers.
+func lostEngine(lines []string) bool {
+	for _, line := range lines {
+		for _, sign := range []string{"Cannot connect to the Docker daemon", "error during connect", "failed to connect to the docker API", "docker daemon is not running"} {
+			if strings.Contains(line, sign) {
+				return true
+			}
+		}
+	}
+	return false
+}
