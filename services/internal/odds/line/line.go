@@ -13,6 +13,10 @@
 // on (live prices) are left out. All probabilities are fair, that is without
 // the margin, and those of the home side.
 //
+// A *move* of a line is a shift of its log-odds by [Settings].Shift or more
+// since its opening or since the end of its move before, however long that
+// took; a *reversal* is a move the other way than the one before it.
+//
 // A *steam move* is several books moving the same way in a short time, as
 // happens when informed money is bet everywhere at once. Exactly: at a moment
 // t at which some book quotes, let each book's shift be the log-odds of its
@@ -67,6 +71,14 @@ type Line struct {
 	Closing   *Point // nil until the game has begun
 	Direction Direction
 	Shift     float64 // log-odds of the current price minus those of the opening one
+	Moves     []Move  // in the order of time
+}
+
+// Move is a line going from one price to another.
+type Move struct {
+	From, To  Point
+	Direction Direction // TowardsHome or TowardsAway
+	Reversal  bool      // the move before it went the other way
 }
 
 // Steam is several books moving the same way within a window.
@@ -146,7 +158,24 @@ func (s Settings) line(book string, h history, begun bool) Line {
 	}
 	l.Shift = odds.Logit(l.Current.Home) - odds.Logit(l.Opening.Home)
 	l.Direction = s.direction(l.Shift)
+	l.Moves = s.moves(h)
 	return l
+}
+
+// moves cuts a history where it has moved enough.
+func (s Settings) moves(h history) []Move {
+	var moves []Move
+	from := h[0]
+	for _, p := range h[1:] {
+		way := s.direction(odds.Logit(p.Home) - odds.Logit(from.Home))
+		if way == Steady {
+			continue
+		}
+		n := len(moves)
+		moves = append(moves, Move{From: from, To: p, Direction: way, Reversal: n > 0 && moves[n-1].Direction != way})
+		from = p
+	}
+	return moves
 }
 
 // steam walks along the moments of the consensus, which are those at which any

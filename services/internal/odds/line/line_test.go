@@ -164,6 +164,42 @@ func TestSteam(t *testing.T) {
 	}
 }
 
+func TestMoves(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		path []float64 // prices of one book, a minute apart, the last one a minute before the game
+		want []string
+	}{
+		{"one quote", []float64{0.5}, nil},
+		{"too small", []float64{0.5, 0.51, 0.5, 0.51}, nil},
+		{"one step", []float64{0.5, 0.55}, []string{"home 0.50-0.55"}},
+		{"small steps add up", []float64{0.5, 0.51, 0.52, 0.53}, []string{"home 0.50-0.52"}},
+		{"on and on", []float64{0.5, 0.55, 0.6}, []string{"home 0.50-0.55", "home 0.55-0.60"}},
+		{"there and back", []float64{0.5, 0.55, 0.5}, []string{"home 0.50-0.55", "away 0.55-0.50 reversal"}},
+		{"back and there and on", []float64{0.5, 0.45, 0.5, 0.55}, []string{"away 0.50-0.45", "home 0.45-0.50 reversal", "home 0.50-0.55"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var quotes []line.Quote
+			for i, p := range c.path {
+				quotes = append(quotes, quote("alpha", len(c.path)-i, p))
+			}
+			var got []string
+			for _, m := range find(t, plain().Follow(quotes, begin(), at(0)), "alpha").Moves {
+				text := fmt.Sprintf("%s %.2f-%.2f", m.Direction, m.From.Home, m.To.Home)
+				if m.Reversal {
+					text += " reversal"
+				}
+				got = append(got, text)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 func TestSteamTellsFromWhereToWhere(t *testing.T) {
 	t.Parallel()
 	m := plain().Follow(moved(3, 0.55, 30, 28, 26), begin(), at(1))
@@ -226,6 +262,9 @@ func TestFollowIsStable(t *testing.T) {
 			i := slices.IndexFunc(second.Lines, func(m line.Line) bool { return m.Book == l.Book })
 			if i < 0 || second.Lines[i].Opening != l.Opening {
 				t.Fatalf("opening of %s changed", l.Book)
+			}
+			if later := second.Lines[i].Moves; len(later) < len(l.Moves) || !slices.Equal(later[:len(l.Moves)], l.Moves) {
+				t.Fatalf("moves of %s were %+v and became %+v", l.Book, l.Moves, later)
 			}
 		}
 		if len(second.Steam) < len(first.Steam) {
