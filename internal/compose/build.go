@@ -13,6 +13,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/keepmum/keepmum/internal/child"
 	"github.com/keepmum/keepmum/internal/ops"
 )
 
@@ -149,23 +150,22 @@ func (f Finder) goBuild(ctx context.Context, goTool, work, path, version string)
 	ctx, cancel := context.WithTimeout(ctx, buildDeadline)
 	defer cancel()
 	defer f.stillBuilding()()
-	env := inherit(f.LookupEnv, append(engineNames(), goNames()...))
+	env := child.Inherit(f.LookupEnv, child.GoNames())
 	env["GOOS"], env["GOARCH"], env["CGO_ENABLED"], env["GOWORK"] = runtime.GOOS, runtime.GOARCH, "0", "off"
-	lines := &lineWriter{say: func(string) {}}
+	lines := &child.Lines{}
 	module := strings.TrimSuffix(path, "/cmd")
-	built := child{
-		path: goTool, dir: work, env: pairs(env), out: lines, errOut: lines,
-		args: []string{"build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X " + module + "/internal.Version=v" + version, "-o", "built", path},
-	}
-	err := built.run(ctx)
-	lines.flush()
+	err := child.Command{
+		Path: goTool, Dir: work, Env: env, Out: lines, ErrOut: lines,
+		Args: []string{"build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X " + module + "/internal.Version=v" + version, "-o", "built", path},
+	}.Run(ctx)
+	lines.Flush()
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return stopped(ctx)
 	}
-	return &ops.Error{Class: ops.Failed, What: "compose could not be built: " + withoutPasswords(buildProblem(lines.all())), Next: installHint}
+	return &ops.Error{Class: ops.Failed, What: "compose could not be built: " + withoutPasswords(buildProblem(lines.All())), Next: installHint}
 }
 
 // stillBuilding says from time to time that the build goes on, until the

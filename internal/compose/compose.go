@@ -32,10 +32,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
 	"time"
 
+	"github.com/keepmum/keepmum/internal/child"
 	"github.com/keepmum/keepmum/internal/ops"
 )
 
@@ -110,23 +110,22 @@ func (t Tool) run(ctx context.Context, c ops.Composition, out io.Writer, command
 	for _, file := range c.Files {
 		args = append(args, "--file", file)
 	}
-	lines := &lineWriter{say: func(line string) { t.talk.Say("compose: %s", line) }}
+	lines := &child.Lines{Say: func(line string) { t.talk.Say("compose: %s", line) }}
 	if c.EnvFile != "" {
-		lines.pass = quotesNothing
+		lines.Pass = quotesNothing
 	}
-	child := child{
-		path: t.Path, args: append(args, command...), dir: c.Dir,
-		env: t.environment(c), out: out, errOut: lines,
-	}
-	err = child.run(ctx)
-	lines.flush()
+	err = child.Command{
+		Path: t.Path, Args: append(args, command...), Dir: c.Dir,
+		Env: t.environment(c), Out: out, ErrOut: lines,
+	}.Run(ctx)
+	lines.Flush()
 	return explain(ctx, command[0], c, lines, err)
 }
 
-// environment is what the child gets: the names in inherited, the
+// environment is what the child gets: what a Docker client needs, the
 // composition's variables, and settings that keep Compose quiet.
-func (t Tool) environment(c ops.Composition) []string {
-	env := inherit(t.getenv, engineNames())
+func (t Tool) environment(c ops.Composition) map[string]string {
+	env := child.Inherit(t.getenv, child.EngineNames())
 	for name, value := range c.Variables {
 		env[name] = value
 	}
@@ -136,7 +135,7 @@ func (t Tool) environment(c ops.Composition) []string {
 	if c.EnvFile == "" {
 		env["COMPOSE_DISABLE_ENV_FILE"] = "true"
 	}
-	return pairs(env)
+	return env
 }
 
 // envFile returns the file that Compose reads: the composition's own, or an
@@ -157,18 +156,8 @@ func envFile(c ops.Composition) (path string, done func(), err error) {
 	return path, func() { _ = os.RemoveAll(dir) }, nil
 }
 
-// pairs renders env in the form that a child takes, sorted.
-func pairs(env map[string]string) []string {
-	list := make([]string, 0, len(env))
-	for name, value := range env {
-		list = append(list, name+"="+value)
-	}
-	sort.Strings(list)
-	return list
-}
-
 // explain makes the error of a call from how the child ended.
-func explain(ctx context.Context, command string, c ops.Composition, lines *lineWriter, err error) error {
+func explain(ctx context.Context, command string, c ops.Composition, lines *child.Lines, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -177,14 +166,14 @@ func explain(ctx context.Context, command string, c ops.Composition, lines *line
 	case ctx.Err() != nil:
 		return &ops.Error{Class: ops.Interrupted, What: "compose " + command + " was stopped", Next: "mage stack:status", Cause: ctx.Err()}
 	}
-	last := lines.last()
-	if lost := lostEngine(lines.all()); lost {
+	last := lines.Last()
+	if lost := lostEngine(lines.All()); lost {
 		return &ops.Error{
 			Class: ops.NoEngine, What: "the engine stopped answering during compose " + command, Next: "mage engine:doctor",
 			Cause: &ops.EngineFailure{Cause: ops.CauseGone, Detail: "compose " + command + " lost the connection"},
 		}
 	}
-	if c.EnvFile != "" && (last == "" || lines.held > 0) {
+	if c.EnvFile != "" && (last == "" || lines.Held() > 0) {
 		return &ops.Error{
 			Class: ops.Failed, Next: "mage secrets:validate",
 			What: "compose " + command + " failed; its message is withheld, for it may quote a line of " + filepath.Base(c.EnvFile),

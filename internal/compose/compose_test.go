@@ -242,46 +242,6 @@ func TestNoTemporaryDirectory(t *testing.T) {
 	}
 }
 
-func TestLineWriter(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		writes []string
-		want   []string
-	}{
-		{"lines", []string{"a\nb\n"}, []string{"a", "b"}},
-		{"cut anywhere", []string{"on", "e\ntw", "o", "\n"}, []string{"one", "two"}},
-		{"no end", []string{"a"}, []string{"a"}},
-		{"carriage returns", []string{"a\r\nb\rc"}, []string{"a", "b", "c"}},
-		{"repeats", []string{"a\na\n\nb\na\n"}, []string{"a", "b", "a"}},
-		{"blanks", []string{"  a \t b \n"}, []string{"a b"}},
-		{"long", []string{strings.Repeat("x", maxLine), "yyy\nz\n"}, []string{strings.Repeat("x", maxLine), "z"}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			var got []string
-			w := &lineWriter{say: func(line string) { got = append(got, line) }}
-			for _, text := range test.writes {
-				if n, err := w.Write([]byte(text)); n != len(text) || err != nil {
-					t.Fatalf("wrote %d, %v", n, err)
-				}
-			}
-			w.flush()
-			if !slices.Equal(got, test.want) {
-				t.Errorf("got %q, want %q", got, test.want)
-			}
-		})
-	}
-}
-
-func TestLineWriterKeepsTheLast(t *testing.T) {
-	w := &lineWriter{say: func(string) {}}
-	for i := range keptLines + 5 {
-		_, _ = w.Write([]byte(strconv.Itoa(i) + "\n"))
-	}
-	if len(w.all()) != keptLines || w.all()[0] != "5" || w.last() != strconv.Itoa(keptLines+4) {
-		t.Errorf("kept %v", w.all())
-	}
-}
-
 func TestQuotesNothing(t *testing.T) {
 	for line, want := range map[string]bool{
 		"Container keepmum-postgres-1 Creating":                               true,

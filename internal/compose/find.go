@@ -3,7 +3,6 @@ package compose
 import (
 	"bytes"
 	"context"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keepmum/keepmum/internal/child"
 	"github.com/keepmum/keepmum/internal/ops"
 	"github.com/keepmum/keepmum/tools"
 )
@@ -81,10 +81,9 @@ func (f Finder) ask(ctx context.Context, path string, args ...string) (string, b
 	ctx, cancel := context.WithTimeout(ctx, probeDeadline)
 	defer cancel()
 	var out bytes.Buffer
-	env := inherit(f.LookupEnv, engineNames())
+	env := child.Inherit(f.LookupEnv, child.EngineNames())
 	env["DOCKER_CLI_HINTS"] = "false"
-	asked := child{path: path, args: args, dir: filepath.Dir(path), env: pairs(env), out: &out, errOut: io.Discard}
-	if err := asked.run(ctx); err != nil {
+	if err := (child.Command{Path: path, Args: args, Dir: filepath.Dir(path), Env: env, Out: &out}).Run(ctx); err != nil {
 		return "", false
 	}
 	version := regexp.MustCompile(`\d+(\.\d+)+[-+.0-9A-Za-z]*`).FindString(out.String())

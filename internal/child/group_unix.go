@@ -1,6 +1,6 @@
 //go:build unix
 
-package compose
+package child
 
 import (
 	"os/exec"
