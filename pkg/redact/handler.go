@@ -1,0 +1,194 @@
+package redact
+
+import (
+	"bytes"
+	"context"
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strconv"
+	"time"
+)
+
+// Handler returns a slog.Handler that masks messages, keys, group names and
+// attributes of every kind, and hands them to h. LogValuers are resolved
+// first. A value of kind Any is rendered as both built-in handlers would, and
+// is replaced by its masked renderings if either holds a value; otherwise it
+// goes on as it is.
+//
+// What h itself adds (time, level, source) is not looked at. A value that is
+// cut over two attributes is not seen: put a Writer below h where that may
+// happen.
+func (m *Matcher) Handler(h slog.Handler) slog.Handler {
+	if m.silent() {
+		return h
+	}
+	return &handler{m, h}
+}
+
+type handler struct {
+	m    *Matcher
+	next slog.Handler
+}
+
+func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.next.Enabled(ctx, level)
+}
+
+func (h *handler) Handle(ctx context.Context, record slog.Record) error {
+	masked := slog.NewRecord(record.Time, record.Level, h.m.String(record.Message), record.PC)
+	record.Attrs(func(a slog.Attr) bool {
+		masked.AddAttrs(h.attr(a))
+		return true
+	})
+	return h.next.Handle(ctx, masked)
+}
+
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &handler{h.m, h.next.WithAttrs(h.attrs(attrs))}
+}
+
+func (h *handler) WithGroup(name string) slog.Handler {
+	return &handler{h.m, h.next.WithGroup(h.m.String(name))}
+}
+
+func (h *handler) attrs(attrs []slog.Attr) []slog.Attr {
+	masked := make([]slog.Attr, len(attrs))
+	for i, a := range attrs {
+		masked[i] = h.attr(a)
+	}
+	return masked
+}
+
+func (h *handler) attr(a slog.Attr) slog.Attr {
+	return slog.Attr{Key: h.m.String(a.Key), Value: h.value(a.Value.Resolve())}
+}
+
+// value masks a resolved value. It keeps the kind where there is nothing to
+// mask.
+func (h *handler) value(v slog.Value) slog.Value {
+	switch v.Kind() {
+	case slog.KindString:
+		return slog.StringValue(h.m.String(v.String()))
+	case slog.KindGroup:
+		return slog.GroupValue(h.attrs(v.Group())...)
+	case slog.KindAny:
+		return h.any(v)
+	case slog.KindTime:
+		return h.rendered(v, v.String(), v.Time().Format(time.RFC3339Nano))
+	case slog.KindDuration:
+		return h.rendered(v, v.String(), strconv.FormatInt(int64(v.Duration()), 10))
+	default:
+		return h.rendered(v, v.String())
+	}
+}
+
+// rendered masks a value of a simple kind by the texts that a handler may make
+// of it.
+func (h *handler) rendered(v slog.Value, texts ...string) slog.Value {
+	for _, text := range texts {
+		if masked := h.m.String(text); masked != text {
+			return slog.StringValue(masked)
+		}
+	}
+	return v
+}
+
+// any masks a value of kind Any.
+func (h *handler) any(v slog.Value) slog.Value {
+	r, panicked := render(v.Any())
+	if panicked != "" {
+		return slog.StringValue(h.m.String(panicked))
+	}
+	text, asJSON := h.m.String(r.text), h.m.Bytes(r.json)
+	if text == r.text && bytes.Equal(asJSON, r.json) && h.m.String(r.verbose) == r.verbose {
+		return v
+	}
+	if r.json == nil || !json.Valid(asJSON) {
+		asJSON, _ = json.Marshal(text)
+	}
+	return slog.AnyValue(rendering{text: text, json: asJSON})
+}
+
+// rendering is what the built-in handlers make of a value.
+type rendering struct {
+	text    string
+	json    []byte // nil: the value cannot be written as JSON
+	verbose string // with the names of fields and types, for other handlers
+}
+
+// String returns the text, for handlers that format with fmt.
+func (r rendering) String() string { return r.text }
+
+// Format keeps %+v and %#v from showing the fields.
+func (r rendering) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.text)) }
+
+// MarshalText is what a TextHandler uses.
+func (r rendering) MarshalText() ([]byte, error) { return []byte(r.text), nil }
+
+// MarshalJSON is what a JSONHandler uses.
+func (r rendering) MarshalJSON() ([]byte, error) { return r.json, nil }
+
+// render makes the renderings of v. A panic of a method of v becomes a text,
+// as slog itself does it; a nil pointer whose method panics is "<nil>".
+func render(v any) (r rendering, panicked string) {
+	defer func() {
+		if p := recover(); p != nil {
+			panicked = fmt.Sprintf("!PANIC: %v", p)
+			if value := reflect.ValueOf(v); value.Kind() == reflect.Pointer && value.IsNil() {
+				panicked = "<nil>"
+			}
+		}
+	}()
+	_, marshals := v.(json.Marshaler)
+	err, isError := v.(error)
+	if isError && !marshals {
+		r.json = quoted(err.Error())
+	} else {
+		var failed error
+		r.json, failed = marshal(v)
+		var unsupported *json.UnsupportedValueError
+		if errors.As(failed, &unsupported) {
+			// It may hold itself, and fmt would never return.
+			r.text = "!ERROR: " + failed.Error()
+			return r, ""
+		}
+	}
+	r.text = plain(v)
+	r.verbose = fmt.Sprintf("%#v", v)
+	return r, ""
+}
+
+// plain is the text that a TextHandler writes.
+func plain(v any) string {
+	if t, ok := v.(encoding.TextMarshaler); ok {
+		text, err := t.MarshalText()
+		if err != nil {
+			return "!ERROR:" + err.Error()
+		}
+		return string(text)
+	}
+	if b, ok := v.([]byte); ok {
+		return string(b)
+	}
+	return fmt.Sprintf("%+v", v)
+}
+
+// marshal writes v as a JSONHandler does: without HTML escapes.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+func quoted(text string) []byte {
+	b, _ := marshal(text) // a string can always be written
+	return b
+}

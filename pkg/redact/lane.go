@@ -1,0 +1,162 @@
+package redact
+
+import (
+	"bytes"
+	"slices"
+)
+
+// occurrence is a place in the text where a pattern stands: bytes start to
+// end, counted from the beginning of the text.
+type occurrence struct {
+	start, end int
+	rule       int32
+}
+
+// lane reads the text by one engine. A lane that unwraps reads over the line
+// breaks that an encoder put into its output; the other reads all bytes.
+type lane struct {
+	search search
+	rules  []rule
+	widths []int  // lengths of line after which a break is read over; nil: none
+	at     int    // bytes read
+	run    int    // letters of base64 at the end of what was read of this line
+	cr     bool   // the last byte was a "\r" after a full line, not yet searched
+	breaks []mark // line breaks read over, in order
+	hits   []hit
+}
+
+// mark is a line break of one or two bytes.
+type mark struct{ at, size int }
+
+// wrapWidths returns the lengths of line at which encoders break: 76 for MIME,
+// coreutils and Python, 64 for PEM and OpenSSL, 60 for the hex of xxd.
+func wrapWidths() []int { return []int{60, 64, 76} }
+
+// restart makes the lane ready for another text.
+func (l *lane) restart() {
+	l.search.reset()
+	l.at, l.run, l.cr, l.breaks = 0, 0, false, l.breaks[:0]
+}
+
+// feed reads the next piece and appends the occurrences that end in it.
+func (l *lane) feed(piece []byte, found []occurrence) []occurrence {
+	if len(l.widths) == 0 {
+		return l.read(piece, found)
+	}
+	for len(piece) > 0 {
+		line, rest, ended := bytes.Cut(piece, []byte{'\n'})
+		found = l.line(line, ended, found)
+		piece = rest
+	}
+	return found
+}
+
+// line reads what is left of a line, or a part of it if it has not ended.
+func (l *lane) line(line []byte, ended bool, found []occurrence) []occurrence {
+	if l.cr {
+		l.cr = false
+		if len(line) == 0 { // "\n" follows the "\r"
+			l.skip(l.at-1, 2)
+			l.at++
+			l.run = 0
+			return found
+		}
+		l.run = 0
+		l.search.reset()
+	}
+	body, cr := bytes.CutSuffix(line, []byte{'\r'})
+	run := trailingRun(body, l.widths[len(l.widths)-1]+1)
+	if run == len(body) {
+		run += l.run
+	}
+	found = l.read(body, found)
+	l.run = run
+	full := slices.Contains(l.widths, run)
+	switch {
+	case ended && full:
+		size := 1 + len(line) - len(body)
+		l.skip(l.at, size)
+		l.at += size
+		l.run = 0
+	case ended:
+		l.at += 1 + len(line) - len(body)
+		l.run = 0
+		l.search.reset()
+	case cr && full:
+		l.at++
+		l.cr = true
+	case cr:
+		l.at++
+		l.run = 0
+		l.search.reset()
+	}
+	return found
+}
+
+// read searches bytes that stand in the text as they are.
+func (l *lane) read(piece []byte, found []occurrence) []occurrence {
+	l.hits = l.search.feed(piece, l.hits[:0])
+	for _, h := range l.hits {
+		end := l.at + h.end
+		found = append(found, occurrence{l.back(end, int(l.rules[h.rule].size)), end, h.rule})
+	}
+	l.at += len(piece)
+	return found
+}
+
+func (l *lane) skip(at, size int) { l.breaks = append(l.breaks, mark{at, size}) }
+
+// back returns the place n searched bytes before end.
+func (l *lane) back(end, n int) int {
+	start := end - n
+	for _, b := range slices.Backward(l.breaks) {
+		if b.at >= end {
+			continue
+		}
+		if start >= b.at+b.size {
+			break
+		}
+		start -= b.size
+	}
+	return start
+}
+
+// held returns the place from where the text may still become an occurrence;
+// it is the end of the text if there is none.
+func (l *lane) held(alone func(back int) bool) int {
+	n := l.search.held(alone)
+	if n == 0 {
+		return l.at
+	}
+	end := l.at
+	if l.cr {
+		end--
+	}
+	return l.back(end, n)
+}
+
+// forget drops the line breaks before a place that nothing reaches back over.
+func (l *lane) forget(before int) {
+	if len(l.breaks) > 0 && l.breaks[0].at < before {
+		l.breaks = slices.DeleteFunc(l.breaks, func(b mark) bool { return b.at < before })
+	}
+}
+
+// trailingRun counts the letters of base64, of both alphabets, at the end; it
+// counts no further than most.
+func trailingRun(line []byte, most int) int {
+	n := 0
+	for n < len(line) && n < most && inBase64(line[len(line)-1-n]) {
+		n++
+	}
+	return n
+}
+
+func inBase64(c byte) bool {
+	return isWord(c) || c == '+' || c == '/' || c == '-'
+}
+
+// isWord tells whether c is a letter, a digit or an underscore of ASCII.
+func isWord(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
+}

@@ -1,0 +1,119 @@
+package redact
+
+import (
+	"cmp"
+	"slices"
+)
+
+// span is a part of the text that is to be masked: the union of occurrences
+// that overlap. Its leader is the occurrence that begins first, of several the
+// longest; it gives the name.
+type span struct {
+	occurrence     // the union, and the leader's rule
+	leaderEnd  int // where the leader ends
+	line       int // the line on which the span begins, for those who count
+	written    bool
+}
+
+// before orders spans by place, then by the precedence of their leaders.
+func before(a, b span) int {
+	return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.leaderEnd, a.leaderEnd), cmp.Compare(a.rule, b.rule))
+}
+
+// join sorts spans and makes one of those that overlap. Spans that only touch
+// stay apart.
+func join(spans []span) []span {
+	slices.SortFunc(spans, before)
+	joined := spans[:0]
+	for _, s := range spans {
+		if n := len(joined); n > 0 && s.start < joined[n-1].end {
+			joined[n-1].end = max(joined[n-1].end, s.end)
+			continue
+		}
+		joined = append(joined, s)
+	}
+	return joined
+}
+
+// masker makes masked text of a stream.
+type masker struct {
+	stream *stream
+	masks  []string // by name
+	spans  []span   // those that reach behind the settled place, in order
+	// The last mask that was written and the end of what it stands for: a
+	// touching span of the same name needs no second one.
+	lastEnd  int
+	lastMask string
+	masked   bool // there was something to mask
+	out      []byte
+}
+
+func newMasker(m *Matcher) *masker {
+	return &masker{stream: newStream(m), masks: m.masks, lastEnd: -1}
+}
+
+// restart makes the masker ready for another text.
+func (k *masker) restart() {
+	k.stream.restart()
+	k.spans, k.lastEnd, k.lastMask, k.masked = k.spans[:0], -1, "", false
+}
+
+// next reads a piece and returns what can be given out. It is valid until the
+// next call and may be the piece itself.
+func (k *masker) next(piece []byte) []byte {
+	found, settled := k.stream.next(piece)
+	return k.settle(found, settled)
+}
+
+// last returns what was held back.
+func (k *masker) last() []byte {
+	found, settled := k.stream.last()
+	return k.settle(found, settled)
+}
+
+func (k *masker) settle(found []occurrence, settled int) []byte {
+	s := k.stream
+	defer s.release(settled)
+	if len(found) == 0 && len(k.spans) == 0 {
+		if len(s.kept) == 0 {
+			return s.text[:settled-s.base]
+		}
+		k.out = append(k.out[:0], s.text[:settled-s.base]...)
+		return k.out
+	}
+	for _, o := range found {
+		k.spans = append(k.spans, span{occurrence: o, leaderEnd: o.end})
+	}
+	k.spans = join(k.spans)
+	k.out = k.out[:0]
+	at := s.base
+	rest := k.spans[:0]
+	for _, one := range k.spans {
+		if one.start < settled {
+			if !one.written {
+				k.out = append(k.out, s.text[at-s.base:one.start-s.base]...)
+				k.mask(one)
+				one.written = true
+			}
+			at = min(one.end, settled)
+			k.lastEnd = one.end
+		}
+		if one.end > settled {
+			rest = append(rest, one)
+		}
+	}
+	k.spans = rest
+	k.out = append(k.out, s.text[at-s.base:settled-s.base]...)
+	return k.out
+}
+
+// mask writes the mask of a span, unless the one before it touches it and has
+// the same.
+func (k *masker) mask(s span) {
+	mask := k.masks[k.stream.rules[s.rule].name]
+	if s.start != k.lastEnd || mask != k.lastMask {
+		k.out = append(k.out, mask...)
+	}
+	k.lastMask = mask
+	k.masked = true
+}

@@ -1,0 +1,172 @@
+package redact
+
+import (
+	"slices"
+	"sync"
+	"unsafe"
+
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+// Matcher searches texts for a set of known values and masks them. It is
+// immutable and may be used from many goroutines. A nil Matcher and the zero
+// Matcher know no value and let everything pass.
+type Matcher struct {
+	lanes    []track
+	rules    []rule
+	names    []string
+	masks    []string // by name
+	unmasked []string
+	maskers  *sync.Pool
+}
+
+// track is a lane that no text goes through yet.
+type track struct {
+	engine engine
+	widths []int
+}
+
+// rule says what a pattern stands for.
+type rule struct {
+	name     int32 // index of names and masks
+	size     int32 // length of the pattern
+	encoding string
+	alone    bool
+}
+
+// New compiles the known values. Order matters only where the same bytes stand
+// for two names: the first one gives the mask.
+//
+// A trailing line break is not part of what is searched. A value of 1 to 3
+// bytes, or of white space alone, is not searched at all: see Unmasked.
+func New(known []secrets.Known) *Matcher {
+	m := &Matcher{}
+	var all []named
+	for _, k := range known {
+		if k.Value.IsZero() {
+			continue
+		}
+		forms := formsOf(k.Value.Reveal())
+		if len(forms) == 0 {
+			m.unmasked = append(m.unmasked, k.Name)
+		}
+		for _, f := range forms {
+			all = append(all, named{k.Name, f})
+		}
+	}
+	slices.Sort(m.unmasked)
+	m.unmasked = slices.Compact(m.unmasked)
+	m.compile(all, newAutomaton, wrapWidths())
+	return m
+}
+
+// named is a form of the value of a name.
+type named struct {
+	name string
+	form
+}
+
+// compile makes the rules and the lanes, over an engine of choice.
+func (m *Matcher) compile(all []named, build func([]pattern) engine, widths []int) {
+	index := map[string]int32{}
+	var plain, wrapped []pattern
+	for i, f := range all {
+		name, seen := index[f.name]
+		if !seen {
+			name = int32(len(m.names))
+			index[f.name] = name
+			m.names = append(m.names, f.name)
+			m.masks = append(m.masks, Mask(f.name))
+		}
+		m.rules = append(m.rules, rule{name: name, size: int32(len(f.text)), encoding: f.encoding, alone: f.alone})
+		p := pattern{text: f.text, rule: int32(i), alone: f.alone}
+		if f.wraps {
+			wrapped = append(wrapped, p)
+		} else {
+			plain = append(plain, p)
+		}
+	}
+	if len(plain) > 0 {
+		m.lanes = append(m.lanes, track{engine: build(plain)})
+	}
+	if len(wrapped) > 0 {
+		m.lanes = append(m.lanes, track{engine: build(wrapped), widths: widths})
+	}
+	m.maskers = &sync.Pool{}
+}
+
+// Mask returns what stands in a masked text for the value of a name.
+func Mask(name string) string {
+	if name == "" {
+		name = "secret"
+	}
+	return "‹" + name + "›"
+}
+
+// Unmasked returns the names whose values are not searched, sorted: those of 1
+// to 3 bytes and those of white space alone. Whoever promises silence must
+// tell of them.
+func (m *Matcher) Unmasked() []string {
+	if m == nil {
+		return nil
+	}
+	return slices.Clone(m.unmasked)
+}
+
+// silent tells whether there is nothing to search.
+func (m *Matcher) silent() bool { return m == nil || len(m.lanes) == 0 }
+
+// String returns s with every value masked, and s itself if it holds none.
+func (m *Matcher) String(s string) string {
+	if m.silent() || len(s) == 0 {
+		return s
+	}
+	// The bytes are only read.
+	masked, changed := m.mask(unsafe.Slice(unsafe.StringData(s), len(s)))
+	if !changed {
+		return s
+	}
+	return string(masked)
+}
+
+// Bytes returns b with every value masked, and b itself if it holds none. It
+// does not change b.
+func (m *Matcher) Bytes(b []byte) []byte {
+	if m.silent() || len(b) == 0 {
+		return b
+	}
+	masked, changed := m.mask(b)
+	if !changed {
+		return b
+	}
+	return masked
+}
+
+// mask returns the masked text and true, or nil and false if there is nothing
+// to mask in it.
+func (m *Matcher) mask(text []byte) ([]byte, bool) {
+	k, ok := m.maskers.Get().(*masker)
+	if !ok {
+		k = newMasker(m)
+	}
+	var out []byte
+	gather := func(masked []byte, settled int) {
+		switch {
+		case out != nil:
+			out = append(out, masked...)
+		case k.masked:
+			out = append(append(make([]byte, 0, len(text)+64), text[:settled]...), masked...)
+		}
+	}
+	for rest := text; len(rest) > 0; {
+		piece := rest[:min(len(rest), pieceSize)]
+		rest = rest[len(piece):]
+		settled := k.stream.base
+		gather(k.next(piece), settled)
+	}
+	settled := k.stream.base
+	gather(k.last(), settled)
+	k.restart()
+	m.maskers.Put(k)
+	return out, out != nil
+}
