@@ -1,0 +1,127 @@
+package manifest
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// mountDir is where a container finds its secrets.
+const mountDir = "/run/secrets"
+
+// grantsOf reads a service's own secrets: list and notes what is wrong there.
+func (r *reader) grantsOf(service string, body *yaml.Node) []Grant {
+	list, at := get(body, "secrets")
+	if list.Kind == yaml.MappingNode {
+		r.add(at.Line, service, "secrets: of a service is a list of grants", "write - NAME for each one")
+		return nil
+	}
+	var grants []Grant
+	for _, item := range items(list) {
+		g, ok := r.readGrant(service, item)
+		if !ok {
+			continue
+		}
+		if other, taken := findTarget(grants, g.Target); taken {
+			r.add(g.Line, service, fmt.Sprintf("grants %s at %s/%s, which line %d grants already", g.Secret, mountDir, g.Target, other.Line), "keep one of the two, or give one another target:")
+			continue
+		}
+		grants = append(grants, g)
+	}
+	slices.SortFunc(grants, func(a, b Grant) int {
+		return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Secret, b.Secret))
+	})
+	return grants
+}
+
+// readGrant reads one entry, of either form.
+func (r *reader) readGrant(service string, item *yaml.Node) (Grant, bool) {
+	g := Grant{Line: item.Line}
+	switch {
+	case isText(item):
+		g.Secret = item.Value
+	case item.Kind == yaml.MappingNode:
+		source, _ := get(item, "source")
+		if !isText(source) {
+			r.add(item.Line, service, "a grant names no secret", "write source: NAME")
+			return g, false
+		}
+		g.Secret, g.Line = source.Value, source.Line
+		r.checkGrantKeys(service, item)
+	default:
+		r.add(item.Line, service, "a grant is neither a name nor a mapping", "write - NAME")
+		return g, false
+	}
+	if strings.Contains(g.Secret, "$") {
+		r.add(g.Line, service, "a grant names its secret by a variable", "write the name itself: who gets what must stand in the file")
+		return g, false
+	}
+	g.Target = g.Secret
+	if target, at := get(item, "target"); isText(target) {
+		name, ok := fileInMount(target.Value)
+		if !ok {
+			r.add(at.Line, service, "the target of "+g.Secret+" is not a file name in "+mountDir, "write target: with a plain name, or take it away: "+mountDir+"/"+g.Secret+" is the default")
+			return g, false
+		}
+		g.Target = name
+	}
+	return g, true
+}
+
+// checkGrantKeys finds keys of a grant that Compose ignores for file secrets.
+func (r *reader) checkGrantKeys(service string, item *yaml.Node) {
+	source, _ := get(item, "source")
+	for _, key := range []string{"uid", "gid", "mode"} {
+		if value, at := get(item, key); value.Kind != 0 {
+			r.add(at.Line, service, key+" of the grant of "+source.Value+" does nothing: Compose ignores it for file secrets", "take it away; secrets/ is 0700 and each file 0444, so any user of the container can read its own grants")
+		}
+	}
+}
+
+// fileInMount returns the file name that a target means in /run/secrets, and
+// whether it is one. The API accepts ../x and a/b and runs them, and an
+// absolute path leads anywhere: only a plain name, also behind /run/secrets/,
+// stays where sources look.
+func fileInMount(target string) (string, bool) {
+	name := strings.TrimPrefix(target, mountDir+"/")
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\:$\x00\n\r") || path.Clean(name) != name {
+		return "", false
+	}
+	return name, true
+}
+
+// findTarget returns the grant with that target.
+func findTarget(grants []Grant, target string) (Grant, bool) {
+	for _, g := range grants {
+		if g.Target == target {
+			return g, true
+		}
+	}
+	return Grant{}, false
+}
+
+// checkGrants finds grants of secrets that are not declared, and secrets that
+// nobody is granted.
+func (r *reader) checkGrants() {
+	var known []string
+	for name := range r.declared {
+		known = append(known, name)
+	}
+	slices.Sort(known)
+	for _, s := range r.manifest.Services {
+		for _, g := range s.Grants {
+			if !r.declared[g.Secret] {
+				r.add(g.Line, s.Name, "is granted "+g.Secret+", which is not declared", didYouMean(g.Secret, known, "declare it under the top-level secrets:, or take the grant away"))
+			}
+		}
+	}
+	for _, d := range r.manifest.Secrets {
+		if len(r.manifest.GrantedTo(d.Name)) == 0 {
+			r.add(d.Line, d.Name, "no service is granted it", "write - "+d.Name+" under secrets: of the service that needs it, or take the declaration away")
+		}
+	}
+}

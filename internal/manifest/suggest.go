@@ -1,0 +1,66 @@
+package manifest
+
+import "strings"
+
+// nearest returns the candidate that name was probably meant to be: the same
+// without case and separators, or at most two letters away (one in short
+// names). It returns "" where nothing is near.
+func nearest(name string, candidates []string) string {
+	best, distance := "", 3
+	for _, candidate := range candidates {
+		if plain(name) == plain(candidate) {
+			return candidate
+		}
+		limit := 2
+		if len(name) < 5 {
+			limit = 1
+		}
+		if d := edits(strings.ToLower(name), strings.ToLower(candidate)); d <= limit && d < distance {
+			best, distance = candidate, d
+		}
+	}
+	return best
+}
+
+// plain takes case and separators away.
+func plain(name string) string {
+	return strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(name))
+}
+
+// edits is the number of letters to insert, take away, change or swap with
+// their neighbour to make b of a (optimal string alignment).
+func edits(a, b string) int {
+	const longest = 64
+	if len(a) > longest || len(b) > longest {
+		return longest
+	}
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			change := rows[i-1][j-1]
+			if a[i-1] != b[j-1] {
+				change++
+			}
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
+}
+
+// didYouMean is the edit that a finding proposes for a name that is not known.
+func didYouMean(name string, candidates []string, otherwise string) string {
+	if near := nearest(name, candidates); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return otherwise
+}

@@ -1,0 +1,129 @@
+package manifest
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/template"
+	"go.yaml.in/yaml/v4"
+)
+
+// readVariables finds every use of a variable that Compose would interpolate,
+// and notes those that bring in the value of a declared secret.
+func (r *reader) readVariables() {
+	w := variableWalk{reader: r, seen: map[*yaml.Node]bool{}}
+	w.walk(r.root, nil, 0)
+	slices.SortStableFunc(r.manifest.Variables, func(a, b Variable) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Name, b.Name))
+	})
+	for _, v := range r.manifest.Variables {
+		if r.declared[v.Name] {
+			r.add(v.Line, v.Name, "its value is put into the compose file at "+v.Path+": Compose reads .env by itself, and docker inspect shows it", "grant the secret to the service and read "+mountDir+"/"+v.Name+" there; write $$ where a shell in the container should see a $")
+		}
+	}
+}
+
+// variableWalk visits each piece of text once, where it stands in the file.
+type variableWalk struct {
+	*reader
+	seen map[*yaml.Node]bool
+}
+
+func (w variableWalk) walk(node *yaml.Node, at []string, depth int) {
+	if w.seen[node] || depth > maxDepth {
+		return
+	}
+	w.seen[node] = true
+	switch node.Kind {
+	case yaml.ScalarNode:
+		w.text(node, at)
+	case yaml.SequenceNode:
+		for i, child := range node.Content {
+			w.walk(child, append(at[:len(at):len(at)], strconv.Itoa(i)), depth+1)
+		}
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			key := node.Content[i].Value
+			if key == RulesKey {
+				continue // a $ in a rule is a finding of its own
+			}
+			w.walk(node.Content[i+1], append(at[:len(at):len(at)], key), depth+1)
+		}
+	}
+}
+
+// text notes the variables of one scalar.
+func (w variableWalk) text(node *yaml.Node, at []string) {
+	if node.ShortTag() != "!!str" || !strings.Contains(node.Value, "$") {
+		return
+	}
+	service := ""
+	if len(at) > 1 && at[0] == "services" {
+		service = at[1]
+	}
+	for _, v := range variablesIn(node.Value) {
+		v.Path, v.Service, v.Line = strings.Join(at, "."), service, lineOf(node, v.Name)
+		w.manifest.Variables = append(w.manifest.Variables, v)
+	}
+}
+
+// variablesIn returns the variables that Compose looks up in a text, sorted by
+// name: those that compose-go extracts, and those that it asks for when it
+// substitutes, with every variable unset, empty or set (so that the inside of
+// every default and alternative is seen).
+func variablesIn(text string) []Variable {
+	found := map[string]Variable{}
+	_ = guarded(func() error {
+		for name, v := range template.ExtractVariables(map[string]any{"": text}, nil) {
+			found[name] = Variable{Name: name, Default: v.DefaultValue, Required: v.Required}
+		}
+		return nil
+	})
+	silence()
+	for _, set := range []bool{true, false} {
+		for _, value := range []string{"", "x"} {
+			_ = guarded(func() error {
+				_, err := template.Substitute(text, func(name string) (string, bool) {
+					if _, known := found[name]; !known {
+						found[name] = Variable{Name: name}
+					}
+					return value, set
+				})
+				return err
+			})
+		}
+	}
+	variables := make([]Variable, 0, len(found))
+	for _, v := range found {
+		v.HasDefault = strings.Contains(text, "${"+v.Name+":-") || strings.Contains(text, "${"+v.Name+"-")
+		v.Whole = whole(text, v.Name)
+		variables = append(variables, v)
+	}
+	slices.SortFunc(variables, func(a, b Variable) int { return cmp.Compare(a.Name, b.Name) })
+	return variables
+}
+
+// whole reports whether a text is nothing but one use of the variable.
+func whole(text, name string) bool {
+	if text == "$"+name {
+		return true
+	}
+	rest, found := strings.CutPrefix(text, "${"+name)
+	return found && strings.IndexByte(rest, '}') == len(rest)-1
+}
+
+// lineOf returns the line of a variable's first use in a scalar. Only a
+// literal block keeps the file's lines.
+func lineOf(node *yaml.Node, name string) int {
+	if node.Style&yaml.LiteralStyle == 0 {
+		return node.Line
+	}
+	for _, use := range []string{"${" + name, "$" + name} {
+		if i := strings.Index(node.Value, use); i >= 0 {
+			return node.Line + 1 + strings.Count(node.Value[:i], "\n")
+		}
+	}
+	return node.Line
+}

@@ -1,0 +1,283 @@
+package manifest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// maxFile is the largest compose file that is read. Larger ones are mistakes.
+const maxFile = 1 << 20
+
+// maxDepth ends the descent into nested or self-referring nodes.
+const maxDepth = 64
+
+// maxNodes is the largest file in nodes, with its aliases written out.
+const maxNodes = 100_000
+
+// field is one key of a mapping with its value.
+type field struct{ key, value *yaml.Node }
+
+// name returns the key's text.
+func (f field) name() string { return f.key.Value }
+
+// readYAML reads the bytes into nodes and into the plain model that compose-go
+// takes. It reports whether there is a mapping to go on with.
+func (r *reader) readYAML(data []byte) bool {
+	if problem := unreadable(data); problem != "" {
+		r.add(0, "", problem, "write a compose file with services: and secrets:, see docs/DOCKER_SECRETS.md")
+		return false
+	}
+	var document, second yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	if err := decode(decoder, &document); err != nil {
+		r.addYAMLError(err)
+		return false
+	}
+	if err := decode(decoder, &second); err == nil {
+		r.add(second.Line, "", "the file holds more than one YAML document", "keep one document in the file, without a line ---")
+		return false
+	} else if !errors.Is(err, io.EOF) {
+		r.addYAMLError(err)
+		return false
+	}
+	if len(document.Content) != 1 || resolve(document.Content[0]).Kind != yaml.MappingNode {
+		r.add(document.Line, "", "this is no compose file: the top level is not a mapping", "write a compose file with services: and secrets:, see docs/DOCKER_SECRETS.md")
+		return false
+	}
+	r.root = resolve(document.Content[0])
+	return r.checkNodes(r.root, 0) && r.readModel(&document)
+}
+
+// unreadable names what is wrong with bytes that no YAML reader should see.
+func unreadable(data []byte) string {
+	switch {
+	case len(bytes.TrimSpace(data)) == 0:
+		return "the compose file is empty"
+	case len(data) > maxFile:
+		return "the compose file is larger than 1 MiB"
+	case !utf8.Valid(data):
+		return "the compose file is not UTF-8 text"
+	}
+	return ""
+}
+
+// decode reads one document. A panic of the YAML library is an error like any
+// other: a compose file must not be able to stop the program.
+func decode(decoder *yaml.Decoder, into any) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("the YAML reader gave up")
+		}
+	}()
+	return decoder.Decode(into)
+}
+
+// addYAMLError notes a YAML error by its line. Its text is replaced by one of
+// ours where it could quote the file.
+func (r *reader) addYAMLError(err error) {
+	if errors.Is(err, io.EOF) {
+		r.add(0, "", "the compose file is empty", "write a compose file with services: and secrets:, see docs/DOCKER_SECRETS.md")
+		return
+	}
+	line, reason := 0, ""
+	var load *yaml.LoadError
+	if errors.As(err, &load) {
+		line, reason = load.Mark.Line, reasonWithoutQuote(load.Message)
+	}
+	r.add(line, "", "not readable as YAML"+reason, "correct the indentation, the quotes or the brackets there or just above")
+}
+
+// reasonWithoutQuote returns the YAML reader's reason where it is one of those
+// that quote nothing of the file.
+func reasonWithoutQuote(message string) string {
+	for _, known := range []string{
+		"mapping values are not allowed in this context",
+		"found character that cannot start any token",
+		"did not find expected ',' or ']'",
+		"did not find expected ',' or '}'",
+		"did not find expected '-' indicator",
+		"did not find expected key",
+		"did not find expected node content",
+		"found unexpected end of stream",
+		"could not find expected ':'",
+		"control characters are not allowed",
+		"found a tab character that violates indentation",
+		"block sequence entries are not allowed in this context",
+	} {
+		if strings.Contains(message, known) {
+			return ": " + known
+		}
+	}
+	return ""
+}
+
+// checkNodes finds what holds for every node of the file: duplicate keys, tags
+// of merged files, keys that are no text, and nodes nested without an end. Of
+// duplicate keys the first stays, so that the rest of the file can be read.
+func (r *reader) checkNodes(node *yaml.Node, depth int) bool {
+	if depth > maxDepth {
+		r.add(node.Line, "", "nested too deeply", "write fewer levels")
+		return false
+	}
+	if node.Tag == "!reset" || node.Tag == "!override" {
+		r.add(node.Line, node.Tag, "this tag is for compose files that are merged; the manifest is one file", "take the tag away")
+	}
+	if node.Kind == yaml.AliasNode {
+		return true
+	}
+	if node.Kind == yaml.MappingNode {
+		r.dropDuplicates(node)
+	}
+	for _, child := range node.Content {
+		if !r.checkNodes(child, depth+1) {
+			return false
+		}
+	}
+	return true
+}
+
+// dropDuplicates notes keys that stand twice in a mapping and keeps the first.
+func (r *reader) dropDuplicates(mapping *yaml.Node) {
+	first := map[string]int{}
+	kept := mapping.Content[:0:0]
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		key, value := mapping.Content[i], mapping.Content[i+1]
+		if key.Kind != yaml.ScalarNode {
+			r.add(key.Line, "", "a key is not plain text", "write a name before the colon")
+			continue
+		}
+		if line, seen := first[key.Value]; seen {
+			r.add(key.Line, key.Value, fmt.Sprintf("this key stands twice; first on line %d", line), "keep one of the two")
+			continue
+		}
+		first[key.Value] = key.Line
+		kept = append(kept, key, value)
+	}
+	mapping.Content = kept
+}
+
+// readModel makes the plain model of the nodes, which compose-go takes.
+func (r *reader) readModel(document *yaml.Node) (ok bool) {
+	defer func() {
+		if recover() != nil || !ok {
+			r.add(0, "", "not readable as YAML: anchors or tags do not resolve", "write the parts out instead of using & and *")
+			ok = false
+		}
+	}()
+	if expanded(document, map[*yaml.Node]int{}) > maxNodes {
+		return false
+	}
+	var model any
+	if document.Decode(&model) != nil {
+		return false
+	}
+	r.model, ok = model.(map[string]any)
+	return ok
+}
+
+// expanded counts the nodes below a node as they are when every alias is
+// written out; an alias inside its own anchor counts as too many.
+func expanded(node *yaml.Node, known map[*yaml.Node]int) int {
+	if node == nil {
+		return 0
+	}
+	if count, seen := known[node]; seen {
+		return count
+	}
+	known[node] = maxNodes + 1 // until it is counted: so a node inside itself is too many
+	count := 1
+	if node.Kind == yaml.AliasNode {
+		count += expanded(node.Alias, known)
+	}
+	for _, child := range node.Content {
+		count = min(count+expanded(child, known), maxNodes+1)
+	}
+	known[node] = count
+	return count
+}
+
+// resolve follows an alias to what it stands for. It never returns nil.
+func resolve(node *yaml.Node) *yaml.Node {
+	for range maxDepth {
+		if node == nil {
+			return &yaml.Node{}
+		}
+		if node.Kind != yaml.AliasNode {
+			return node
+		}
+		node = node.Alias
+	}
+	return &yaml.Node{}
+}
+
+// fields returns the keys of a mapping in order, with merge keys (<<) put in
+// their place: a key that stands in the mapping itself wins.
+func fields(node *yaml.Node) []field { return mergedFields(node, 0) }
+
+func mergedFields(node *yaml.Node, depth int) []field {
+	node = resolve(node)
+	if node.Kind != yaml.MappingNode || depth > maxDepth {
+		return nil
+	}
+	var own, merged []field
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, value := node.Content[i], node.Content[i+1]
+		if key.ShortTag() != "!!merge" {
+			own = append(own, field{key, resolve(value)})
+			continue
+		}
+		value = resolve(value)
+		if value.Kind != yaml.SequenceNode {
+			merged = append(merged, mergedFields(value, depth+1)...)
+			continue
+		}
+		for _, one := range value.Content {
+			merged = append(merged, mergedFields(one, depth+1)...)
+		}
+	}
+	seen := map[string]bool{}
+	var all []field
+	for _, f := range append(own, merged...) {
+		if !seen[f.name()] {
+			seen[f.name()] = true
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// get returns the value of a mapping's key, and the key itself; both are empty
+// nodes where there is none.
+func get(node *yaml.Node, key string) (value, at *yaml.Node) {
+	for _, f := range fields(node) {
+		if f.name() == key {
+			return f.value, f.key
+		}
+	}
+	return &yaml.Node{}, &yaml.Node{}
+}
+
+// items returns the entries of a sequence with their aliases resolved.
+func items(node *yaml.Node) []*yaml.Node {
+	node = resolve(node)
+	if node.Kind != yaml.SequenceNode {
+		return nil
+	}
+	list := make([]*yaml.Node, 0, len(node.Content))
+	for _, one := range node.Content {
+		list = append(list, resolve(one))
+	}
+	return list
+}
+
+// isNull reports whether a value is empty: nothing after the colon, ~ or null.
+func isNull(node *yaml.Node) bool { return node.Kind == 0 || node.ShortTag() == "!!null" }
+
+// isText reports whether a value is one piece of text or a plain scalar.
+func isText(node *yaml.Node) bool { return node.Kind == yaml.ScalarNode && !isNull(node) }
