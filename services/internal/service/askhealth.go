@@ -1,0 +1,102 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+const (
+	defaultHealthAddress = "127.0.0.1:8081"
+	// DefaultHealthURL is the health endpoint that the kit serves.
+	DefaultHealthURL = "http://" + defaultHealthAddress + "/health"
+
+	healthDeadline = 2 * time.Second
+	healthBodyMax  = 64 << 10
+)
+
+// askHealth is the health subcommand: 0 when the endpoint says ok, 1 otherwise.
+func (p Program[C]) askHealth(ctx context.Context, process Process, verbose bool) int {
+	code := exitDone
+	if !p.OneShot {
+		url := p.HealthURL
+		if url == "" {
+			url = DefaultHealthURL
+		}
+		answer, err := ask(ctx, url)
+		if err != nil {
+			code = exitFailed
+			fmt.Fprintln(process.Stdout, "failing:", err)
+		} else {
+			fmt.Fprintln(process.Stdout, answer)
+		}
+	}
+	if verbose && !p.nameSecrets(process) {
+		code = exitFailed
+	}
+	return code
+}
+
+// nameSecrets prints names, sources and places of the secrets as they are now,
+// and reports whether all could be loaded.
+func (p Program[C]) nameSecrets(process Process) bool {
+	_, report, problems := p.load(process)
+	loaded := slices.SortedFunc(slices.Values(report.Loaded), func(a, b secrets.Provenance) int {
+		return strings.Compare(a.Name, b.Name)
+	})
+	for _, one := range loaded {
+		fmt.Fprintf(process.Stdout, "secret %s from %s, %s\n", one.Name, one.Kind, one.Place)
+	}
+	for _, one := range problems {
+		fmt.Fprintln(process.Stdout, one)
+	}
+	return len(problems) == 0
+}
+
+// ask gets url and returns its status word, or an error that names what fails.
+func ask(ctx context.Context, url string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, healthDeadline)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", errors.New("the health address is no address")
+	}
+	// No proxy and no redirect: the question stays inside the container.
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return "", errors.New("no answer: " + connectReason(err))
+	}
+	defer response.Body.Close()
+	var answer healthAnswer
+	body, _ := io.ReadAll(io.LimitReader(response.Body, healthBodyMax))
+	if json.Unmarshal(body, &answer) != nil {
+		return "", fmt.Errorf("the answer, status %d, is not a health answer", response.StatusCode)
+	}
+	if response.StatusCode == http.StatusOK && answer.Status == "ok" {
+		return "ok", nil
+	}
+	return "", errors.New(describe(answer))
+}
+
+// describe joins names and reasons.
+func describe(answer healthAnswer) string {
+	parts := slices.Clone(answer.Failing)
+	for i := range parts {
+		if i < len(answer.Reasons) {
+			parts[i] += " (" + answer.Reasons[i] + ")"
+		}
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,72 @@
+// Package service is what every service of the stack starts with: it loads the
+// configuration, logs without telling a value, answers for its health, stops
+// when it is asked to, and calls upstreams without leaking the key.
+//
+// # A service in full
+//
+//	type config struct {
+//		store.Settings // DB_APP_LOGIN, DB_HOST, DB_PORT, DB_NAME
+//		Interval time.Duration `env:"POLL_INTERVAL,default=30s"`
+//	}
+//
+//	func main() {
+//		os.Exit(service.Program[config]{Name: "line-movement-analyzer", Run: run}.Main())
+//	}
+//
+//	func run(ctx context.Context, kit *service.Kit, c *config) error {
+//		db, err := store.Open(ctx, c.Settings, kit)
+//		if err != nil {
+//			return err
+//		}
+//		defer db.Close()
+//		poller := service.Poller{Name: "movements", Interval: c.Interval, Health: kit.Health, Log: kit.Log}
+//		return db.Lead(ctx, kit, func(ctx context.Context) error { return poller.Run(ctx, step) })
+//	}
+//
+// Fields tagged `secret` are loaded by pkg/secrets, fields tagged `env` by this
+// package; structs that are embedded are looked into. Whatever is wrong is
+// logged at once, one record a problem, and the service exits 3.
+//
+// # Subcommands
+//
+// No argument serves. `health` asks the service's own health endpoint over
+// loopback and exits 0 or 1 within two seconds; `health -v` also names the
+// secrets, their sources and places, never a value. `version` prints the
+// version.
+//
+// # Exit codes
+//
+// 0 after a graceful stop, 1 for a failure, 2 for a wrong command line or a
+// panic, 3 for secrets or configuration that cannot be used.
+//
+// # Goroutines and panics
+//
+// Start goroutines with Kit.Go and serve HTTP with Kit.Serve. A panic in them,
+// and in Run itself, is logged masked; the raw text of the runtime never
+// appears, because it is recovered before the runtime prints it. A panic in a
+// handler answers 500 and the service goes on; a panic elsewhere ends it with
+// exit code 2.
+//
+// Not covered: a panic in a goroutine that a library started, a fatal error of
+// the runtime (concurrent map writes, out of memory) and core dumps. The
+// runtime then prints the panic's text and, for each goroutine, the words of
+// the arguments in hex: addresses and lengths, not the bytes of a string, but a
+// number or a short array passed by value stands there in full. GOTRACEBACK
+// none keeps the stacks away and not the text. SIGQUIT would print the same
+// stacks; Main answers it with the dump masked and exit code 2.
+//
+// # Logging
+//
+// Kit.Log writes JSON to standard error, every record masked for all values
+// that were loaded, raw and encoded. The standard library's log and slog.Default
+// go the same way. DB_APP_LOGIN is masked as a whole and also its password part.
+//
+// # Upstreams
+//
+// Upstream.Get returns an *UpstreamError that holds a class and a status and
+// nothing that net/http, net/url or encoding/json said: those quote the URL,
+// and the key of The Odds API is in its query. Poller calls something at an
+// interval, with back-off, and tells the health registry how it goes.
+//
+// The database is in package store, so that a service without one links none.
+package service

@@ -1,0 +1,142 @@
+package service
+
+import (
+	"fmt"
+	"math"
+	"net/url"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// problem is one reason not to start. No field holds a value, not even of a
+// setting: a secret may stand in the wrong variable.
+type problem struct {
+	name   string
+	what   string
+	next   string
+	places []string
+}
+
+// attributes renders the problem for slog.
+func (p problem) attributes() []any {
+	attributes := []any{"name", p.name}
+	if len(p.places) > 0 {
+		attributes = append(attributes, "places", p.places)
+	}
+	if p.next != "" {
+		attributes = append(attributes, "next", p.next)
+	}
+	return attributes
+}
+
+// String renders the problem on one line.
+func (p problem) String() string {
+	text := p.name + ": " + p.what
+	if len(p.places) > 0 {
+		text += " (looked in " + strings.Join(p.places, ", ") + ")"
+	}
+	if p.next != "" {
+		text += "; " + p.next
+	}
+	return text
+}
+
+// loadEnvironment fills the fields of the struct at config that are tagged
+// `env:"NAME"`, `env:"NAME,optional"` or `env:"NAME,default=TEXT"`, also those
+// of embedded structs, and returns all problems. An empty variable counts as
+// absent, because Compose's ${NAME:-} sets it empty.
+//
+// Kinds: string, bool (true or false), int, uint16 (a port), float64,
+// time.Duration (not negative), *url.URL (http or https, without user and
+// query).
+func loadEnvironment(config any, lookup func(string) (string, bool)) []problem {
+	return loadFields(reflect.ValueOf(config).Elem(), lookup)
+}
+
+func loadFields(fields reflect.Value, lookup func(string) (string, bool)) []problem {
+	var problems []problem
+	for i := range fields.NumField() {
+		field := fields.Type().Field(i)
+		tag, tagged := field.Tag.Lookup("env")
+		switch {
+		case tagged:
+			problems = append(problems, loadField(fields.Field(i), tag, lookup)...)
+		case field.Anonymous && field.Type.Kind() == reflect.Struct:
+			problems = append(problems, loadFields(fields.Field(i), lookup)...)
+		}
+	}
+	return problems
+}
+
+// loadField fills one field by its tag.
+func loadField(field reflect.Value, tag string, lookup func(string) (string, bool)) []problem {
+	name, option, _ := strings.Cut(tag, ",")
+	text, _ := lookup(name)
+	if text == "" {
+		switch fallback, ok := strings.CutPrefix(option, "default="); {
+		case ok:
+			text = fallback
+		case option == "optional":
+			return nil
+		default:
+			return []problem{{name: name, what: "not set", next: "set it under environment: of this service in the compose file"}}
+		}
+	}
+	if what := setField(field, text); what != "" {
+		return []problem{{name: name, what: what, next: "correct it under environment: of this service in the compose file"}}
+	}
+	return nil
+}
+
+// setField parses text into field and returns what is wrong with it, or "".
+func setField(field reflect.Value, text string) string {
+	switch to := field.Addr().Interface().(type) {
+	case *string:
+		*to = text
+		return ""
+	case *bool:
+		*to = text == "true"
+		return unless(text == "true" || text == "false", "neither true nor false")
+	case *int:
+		n, err := strconv.Atoi(text)
+		*to = n
+		return unless(err == nil, "not a whole number")
+	case *uint64:
+		n, err := strconv.ParseUint(text, 10, 64)
+		*to = n
+		return unless(err == nil, "not a whole number of 0 or more")
+	case *uint16:
+		n, err := strconv.ParseUint(text, 10, 16)
+		*to = uint16(n)
+		return unless(err == nil && n > 0, "not a port: a number from 1 to 65535")
+	case *float64:
+		n, err := strconv.ParseFloat(text, 64)
+		*to = n
+		return unless(err == nil && !math.IsNaN(n) && !math.IsInf(n, 0), "not a number")
+	case *time.Duration:
+		d, err := time.ParseDuration(text)
+		*to = d
+		return unless(err == nil && d >= 0, "not a duration such as 30s, 5m or 2h")
+	case **url.URL:
+		u, err := url.Parse(text)
+		*to = u
+		return unless(err == nil && isBase(u), "not an address such as http://host:port, without user, query and fragment")
+	}
+	return fmt.Sprintf("the program declares a field of type %s for it, which cannot be read from the environment", field.Type())
+}
+
+// isBase reports whether u is a plain address to put a path behind.
+func isBase(u *url.URL) bool {
+	return (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
+		u.User == nil && u.RawQuery == "" && u.Fragment == ""
+}
+
+// unless returns what when ok is false.
+func unless(ok bool, what string) string {
+	if ok {
+		return ""
+	}
+	return what
+}

@@ -1,0 +1,168 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+// stopTime is how long Run and the goroutines of Kit.Go may take to return
+// after the service was asked to stop. Docker kills after ten seconds.
+const stopTime = 8 * time.Second
+
+// Kit is what a running program is given.
+type Kit struct {
+	Name    string         // the service's name
+	Log     *slog.Logger   // JSON, masked
+	Health  *Health        // what the health endpoint answers
+	Secrets secrets.Report // which secrets were loaded, and from where
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	group  sync.WaitGroup
+	ended  chan error       // what Run returned
+	crash  chan crashRecord // the first panic
+}
+
+// crashRecord is a panic: its text and stack, not masked yet.
+type crashRecord struct {
+	goroutine string
+	text      string
+	stack     string
+}
+
+func newKit(ctx context.Context, name string, log *slog.Logger, report secrets.Report) *Kit {
+	ctx, cancel := context.WithCancelCause(ctx)
+	return &Kit{
+		Name:    name,
+		Log:     log,
+		Health:  NewHealth(),
+		Secrets: report,
+		ctx:     ctx,
+		cancel:  cancel,
+		ended:   make(chan error, 1),
+		crash:   make(chan crashRecord, 1),
+	}
+}
+
+// Go starts f in a goroutine of the program. The program ends when f fails:
+// its context is done then, and the exit code is 1. Returning nil, or an error
+// that is the context's, is no failure. A panic in f ends the program with exit
+// code 2, logged masked.
+func (k *Kit) Go(name string, f func(context.Context) error) {
+	k.group.Go(func() {
+		err := k.guard(name, f)
+		if err != nil && !errors.Is(err, context.Canceled) {
+			k.cancel(fmt.Errorf("%s: %w", name, err))
+		}
+	})
+}
+
+// run starts the program's Run; its return ends the program.
+func (k *Kit) run(f func(context.Context) error) {
+	k.group.Go(func() { k.ended <- k.guard("run", f) })
+}
+
+// guard calls f and turns a panic into a record for wait.
+func (k *Kit) guard(name string, f func(context.Context) error) (err error) {
+	err = fmt.Errorf("goroutine %s ended itself", name) // stays after runtime.Goexit
+	defer func() {
+		if value := recover(); value != nil {
+			k.report(name, value, debug.Stack())
+			err = context.Canceled
+		}
+	}()
+	return f(k.ctx)
+}
+
+// report hands the first panic to wait.
+func (k *Kit) report(name string, value any, stack []byte) {
+	select {
+	case k.crash <- crashRecord{goroutine: name, text: fmt.Sprint(value), stack: string(stack)}:
+	default:
+	}
+}
+
+// wait returns the exit code when the program has ended: by itself, by a
+// failure, by a panic, or because ctx, the process's, is done.
+func (k *Kit) wait(ctx context.Context, quit <-chan os.Signal) int {
+	var err error
+	select {
+	case crash := <-k.crash:
+		return k.crashed(crash)
+	case <-quit:
+		return k.dump()
+	case err = <-k.ended:
+	case <-k.ctx.Done():
+		err = context.Cause(k.ctx)
+	}
+	stopping := ctx.Err() != nil
+	if stopping {
+		k.Log.Info("stopping")
+		k.Health.stop()
+	}
+	k.cancel(nil)
+	if code, ok := k.drain(quit); !ok {
+		return code
+	}
+	if err == nil || stopping && errors.Is(err, context.Canceled) {
+		k.Log.Info("stopped")
+		return exitDone
+	}
+	return k.failed(err)
+}
+
+// drain waits for Run and the goroutines to return. It is false, with an exit
+// code, when they do not in time or when one panics on the way.
+func (k *Kit) drain(quit <-chan os.Signal) (int, bool) {
+	done := make(chan struct{})
+	go func() { k.group.Wait(); close(done) }()
+	timer := time.NewTimer(stopTime)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-quit:
+		return k.dump(), false
+	case <-timer.C:
+		k.Log.Error("did not stop in time", "seconds", stopTime.Seconds())
+		return exitFailed, false
+	}
+	select {
+	case crash := <-k.crash:
+		return k.crashed(crash), false
+	default:
+		return 0, true
+	}
+}
+
+// failed logs why the program ends and returns the exit code.
+func (k *Kit) failed(err error) int {
+	var config *ConfigError
+	if errors.As(err, &config) {
+		k.Log.Error(config.What, "name", config.Name, "next", config.Next)
+		return exitInvalid
+	}
+	k.Log.Error("failed", "error", err.Error())
+	return exitFailed
+}
+
+// crashed logs a panic, masked by the logger.
+func (k *Kit) crashed(crash crashRecord) int {
+	k.Log.Error("panic", "goroutine", crash.goroutine, "panic", crash.text, "stack", crash.stack)
+	return exitUsage
+}
+
+// dump logs the stacks of all goroutines, masked by the logger.
+func (k *Kit) dump() int {
+	stacks := make([]byte, 1<<20)
+	k.Log.Error("quit: goroutines follow", "stack", string(stacks[:runtime.Stack(stacks, true)]))
+	return exitUsage
+}

@@ -1,0 +1,106 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// Server is an HTTP server for Kit.Serve.
+type Server struct {
+	// Address is host:port, as for net.Listen.
+	Address string
+	// Handler answers. Kit.Serve adds the recovery from panics.
+	Handler http.Handler
+	// Linger is how long to go on accepting after the stop was asked for,
+	// with the health endpoint failing, so that a load balancer looks away
+	// first. Zero: none.
+	Linger time.Duration
+	// Drain is how long requests under way may take to end. Zero: 4 s.
+	Drain time.Duration
+	// Listening is told the address once the server accepts. Nil: nobody is.
+	Listening func(net.Addr)
+}
+
+// Serve listens and answers until ctx is done, then lingers, stops accepting
+// and waits for the requests under way. It returns nil after such a stop.
+func (k *Kit) Serve(ctx context.Context, s Server) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %s; is another program using the port?", s.Address, reason(err))
+	}
+	server := &http.Server{
+		Handler:           k.recovering(s.Handler),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(k.Log.Handler(), slog.LevelWarn),
+	}
+	if s.Listening != nil {
+		s.Listening(listener.Addr())
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("server on %s ended: %s", s.Address, reason(err))
+	case <-ctx.Done():
+	}
+	return shutDown(ctx, server, s)
+}
+
+// shutDown lingers, then closes idle connections and waits for busy ones.
+func shutDown(ctx context.Context, server *http.Server, s Server) error {
+	if s.Linger > 0 {
+		timer := time.NewTimer(s.Linger)
+		defer timer.Stop()
+		<-timer.C
+	}
+	drain := s.Drain
+	if drain == 0 {
+		drain = 4 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		_ = server.Close() // what did not end in time is cut off
+	}
+	return nil
+}
+
+// recovering answers 500 when next panics, and logs the panic masked.
+func (k *Kit) recovering(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			value := recover()
+			if value == nil {
+				return
+			}
+			if value == http.ErrAbortHandler { //nolint:errorlint // the documented comparison
+				panic(value)
+			}
+			k.Log.Error("panic", "goroutine", "handler", "panic", fmt.Sprint(value), "stack", string(debug.Stack()))
+			http.Error(w, "internal error", http.StatusInternalServerError)
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// reason is the innermost error's text: the system's word for what failed,
+// without addresses and URLs that wrapping errors add.
+func reason(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}
