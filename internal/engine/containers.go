@@ -147,15 +147,25 @@ func (e *Engine) RemoveContainers(ctx context.Context, labels map[string]string)
 	})
 }
 
-// removeContainer ends with the container gone, whoever removed it.
+// removeContainer ends with the container gone, whoever removed it: a removal
+// that is already going on is waited for.
 func (e *Engine) removeContainer(ctx context.Context, id string) error {
 	inner, cancel := e.quick(ctx)
 	defer cancel()
-	err := e.client.ContainerRemove(inner, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
-	if ctx.Err() == nil && (errdefs.IsNotFound(err) || errdefs.IsConflict(err) && strings.Contains(err.Error(), "already in progress")) {
-		return nil
+	for {
+		err := e.client.ContainerRemove(inner, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
+		switch {
+		case err == nil || errdefs.IsNotFound(err):
+			return nil
+		case !errdefs.IsConflict(err) || !strings.Contains(err.Error(), "already in progress"):
+			return e.fail(ctx, "removing the container "+id, err)
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-inner.Done():
+			return e.fail(ctx, "removing the container "+id, inner.Err())
+		}
 	}
-	return e.fail(ctx, "removing the container "+id, err)
 }
 
 // RemoveVolumes removes the volumes that bear all labels and returns the names

@@ -81,12 +81,21 @@ func (e *Engine) ImageHistory(ctx context.Context, ref string) ([]byte, error) {
 
 // BuildImage builds an image from a tar stream with a Dockerfile at its root,
 // by the classic builder that every engine since 20.10 has; nothing is pulled
-// for "FROM scratch". platform is "" or "linux/arm64" and the like. progress,
-// which may be nil, gets what the builder says, line by line.
+// for "FROM scratch". platform is "" or "linux/arm64" and the like; the
+// builder's cache does not know it, so it is used for the engine's own only.
+// progress, which may be nil, gets what the builder says, line by line.
 func (e *Engine) BuildImage(ctx context.Context, tar io.Reader, tags []string, labels map[string]string, platform string, progress func(line string)) (id string, err error) {
 	doing := "building " + strings.Join(tags, ", ")
+	foreign := false
+	if platform != "" {
+		info, err := e.Info(ctx)
+		if err != nil {
+			return "", err
+		}
+		foreign = platform != info.OS+"/"+info.Arch
+	}
 	res, err := e.client.ImageBuild(ctx, tar, build.ImageBuildOptions{
-		Tags: tags, Labels: labels, Platform: platform, Remove: true, ForceRemove: true, Version: build.BuilderV1})
+		Tags: tags, Labels: labels, Platform: platform, Remove: true, ForceRemove: true, NoCache: foreign, Version: build.BuilderV1})
 	if err != nil {
 		return "", e.fail(ctx, doing, err)
 	}
@@ -128,11 +137,12 @@ func (e *Engine) LoadImage(ctx context.Context, tar io.Reader) ([]string, error)
 	return loaded, e.fail(ctx, "loading images", err)
 }
 
-// ImportImage makes an image of one layer, the tar stream of a file system,
-// and names it. changes are Dockerfile instructions: `CMD ["/run"]`.
-func (e *Engine) ImportImage(ctx context.Context, tar io.Reader, ref string, changes []string, platform string) (id string, err error) {
+// ImportImage makes an image of one layer, the tar stream of a file system for
+// the engine's own platform, and names it. changes are Dockerfile
+// instructions: `CMD ["/run"]`.
+func (e *Engine) ImportImage(ctx context.Context, tar io.Reader, ref string, changes []string) (id string, err error) {
 	body, err := e.client.ImageImport(ctx, image.ImportSource{Source: tar, SourceName: "-"}, ref,
-		image.ImportOptions{Changes: changes, Platform: platform})
+		image.ImportOptions{Changes: changes})
 	if err != nil {
 		return "", e.fail(ctx, "importing "+ref, err)
 	}
