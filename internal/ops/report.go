@@ -41,7 +41,8 @@ type Finding struct {
 	Next    string `json:"next,omitempty"`    // what to do: a command, or an edit
 }
 
-// String renders the finding on one line: where, subject, problem.
+// String renders the finding on one line: where, subject, problem. A subject
+// that the file is named after is not said twice.
 func (f Finding) String() string {
 	var b strings.Builder
 	if f.File != "" {
@@ -51,7 +52,7 @@ func (f Finding) String() string {
 		}
 		b.WriteString(": ")
 	}
-	if f.Subject != "" {
+	if f.Subject != "" && f.File != f.Subject && !strings.HasSuffix(f.File, "/"+f.Subject) {
 		b.WriteString(f.Subject + ": ")
 	}
 	b.WriteString(f.Problem)
@@ -134,3 +135,7 @@ type Quiet struct{}
 
 // Say does nothing.
 func (Quiet) Say(string, ...any) {}
+
+// ErrContent is the cause of an *Error about a file whose content cannot be a
+// value: it is empty or too large. Writing a value there mends it.
+var ErrContent = errors.New("the content cannot be a value")

@@ -1,0 +1,248 @@
+// Package console is where keepmum meets a person or a program: streams,
+// signals, tables, JSON and exit codes.
+//
+// # Rules
+//
+// Standard output is data: a table, or with -json one document of a stable
+// schema. Standard error is talk: progress, hints, errors; one plain line at a
+// time, never coloured, never animated. Every line of talk goes through a
+// Masker when one is set.
+//
+// Run is the frame of every target. It gives the target a context that ends
+// at the first SIGINT or SIGTERM and at the deadline, turns a panic into an
+// error without its text, and ends in Exit. Exit is the only maker of mage's
+// fatal error: mage recognises its exit code on the outermost error alone.
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/magefile/mage/mg"
+	"golang.org/x/term"
+
+	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/pkg/redact"
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+// Console is the streams of one command. The zero value is not usable: New
+// makes one, Run makes one for the process's own streams.
+type Console struct {
+	In     io.Reader
+	Out    io.Writer
+	ErrOut io.Writer
+
+	mu     sync.Mutex
+	masker *redact.Matcher
+}
+
+// New returns a console over the given streams.
+func New(in io.Reader, out, errOut io.Writer) *Console {
+	return &Console{In: in, Out: out, ErrOut: errOut}
+}
+
+// Mask makes every later line of talk, and every table, go through a matcher
+// of the given values.
+func (c *Console) Mask(known []secrets.Known) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.masker = redact.New(known)
+}
+
+// Say writes one line of talk to standard error.
+func (c *Console) Say(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fmt.Fprintln(c.ErrOut, c.masker.String(fmt.Sprintf(format, args...)))
+}
+
+// Table writes rows to standard output under their headers, in columns that
+// are as wide as they need to be.
+func (c *Console) Table(headers []string, rows [][]string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
+	for _, row := range append([][]string{headers}, rows...) {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			if cells[i] = cell; cell == "" {
+				cells[i] = "-"
+			}
+		}
+		fmt.Fprintln(table, strings.Join(cells, "\t"))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	lines := strings.Split(strings.TrimRight(text.String(), "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " ")
+	}
+	_, err := io.WriteString(c.Out, c.masker.String(strings.Join(lines, "\n")+"\n"))
+	return err
+}
+
+// Print writes one line of data to standard output.
+func (c *Console) Print(format string, args ...any) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err := fmt.Fprintln(c.Out, c.masker.String(fmt.Sprintf(format, args...)))
+	return err
+}
+
+// JSON writes v to standard output as one indented document.
+func (c *Console) JSON(v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return errors.New("the result cannot be written as JSON")
+	}
+	return c.Print("%s", data)
+}
+
+// ReadValue reads a value for name: from standard input to its end where that
+// is no terminal, else by a prompt that does not show what is typed.
+func (c *Console) ReadValue(ctx context.Context, name string, limit int) (secrets.Secret, error) {
+	type answer struct {
+		value []byte
+		err   error
+	}
+	got := make(chan answer, 1)
+	file, isFile := c.In.(*os.File)
+	terminal := isFile && term.IsTerminal(int(file.Fd()))
+	restore := func() {}
+	if terminal {
+		if state, err := term.GetState(int(file.Fd())); err == nil {
+			restore = func() { _ = term.Restore(int(file.Fd()), state) }
+		}
+		fmt.Fprintf(c.ErrOut, "value of %s (not shown): ", name)
+	}
+	go func() {
+		if terminal {
+			value, err := term.ReadPassword(int(file.Fd()))
+			fmt.Fprintln(c.ErrOut)
+			got <- answer{value, err}
+			return
+		}
+		value, err := io.ReadAll(io.LimitReader(c.In, int64(limit)+1))
+		got <- answer{value, err}
+	}()
+	select {
+	case <-ctx.Done():
+		restore()
+		return secrets.Secret{}, ctx.Err()
+	case a := <-got:
+		if a.err != nil {
+			return secrets.Secret{}, &ops.Error{Class: ops.Failed, What: "the value could not be read from standard input", Next: "mage secrets:set " + name + " < FILE"}
+		}
+		return secrets.New(a.value), nil
+	}
+}
+
+// Run is the frame of a target: it calls fn with a context that ends at the
+// first signal and after limit (no limit where it is 0), and returns what mage
+// is to exit with.
+func Run(ctx context.Context, limit time.Duration, fn func(context.Context, *Console) error) error {
+	return New(os.Stdin, os.Stdout, os.Stderr).run(ctx, limit, fn)
+}
+
+// run is Run over the console's own streams.
+func (c *Console) run(ctx context.Context, limit time.Duration, fn func(context.Context, *Console) error) error {
+	signalled, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	limited := signalled
+	if limit > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(signalled, limit)
+		defer cancel()
+	}
+	err := c.guard(limited, fn)
+	switch {
+	case err == nil:
+		return nil
+	case signalled.Err() != nil && ops.ClassOf(err) != ops.Interrupted:
+		err = interrupted(err)
+	case limited.Err() != nil && errors.Is(err, context.DeadlineExceeded):
+		err = &ops.Error{Class: ops.Incomplete, What: fmt.Sprintf("not done after %s: %s", limit, text(err)), Next: nextOf(err), Cause: err}
+	}
+	return c.Exit(err)
+}
+
+// guard calls fn and turns a panic into an error that does not tell its text:
+// it may hold a value.
+func (c *Console) guard(ctx context.Context, fn func(context.Context, *Console) error) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = &ops.Error{Class: ops.Failed, What: "keepmum came upon a defect of its own; the text of the panic is withheld, for it may hold a value", Next: "report it with the command and the version: mage version"}
+		}
+	}()
+	return fn(ctx, c)
+}
+
+// interrupted is what a signal makes of an error: the state stays in the text.
+func interrupted(err error) error {
+	what := "interrupted"
+	if !errors.Is(err, context.Canceled) {
+		what += ": " + text(err)
+	}
+	return &ops.Error{Class: ops.Interrupted, What: what, Next: nextOf(err), Cause: err}
+}
+
+// text is the error's text, or a plain word for a bare context error.
+func text(err error) string {
+	if err == context.DeadlineExceeded || err == context.Canceled {
+		return "no answer yet"
+	}
+	return err.Error()
+}
+
+// nextOf returns the hint of the first *ops.Error in the chain.
+func nextOf(err error) string {
+	var e *ops.Error
+	if errors.As(err, &e) {
+		return e.Next
+	}
+	return ""
+}
+
+// Exit returns the error that makes mage print err, masked and with its hints,
+// and exit with the code of its class. It is the last call of a target.
+func (c *Console) Exit(err error) error {
+	if err == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return mg.Fatal(int(ops.ClassOf(err)), c.masker.String(Describe(err)))
+}
+
+// Describe renders an error for a person: what is wrong, each finding with
+// its place and hint, and the next command on a line of its own.
+func Describe(err error) string {
+	var e *ops.Error
+	if !errors.As(err, &e) {
+		return text(err)
+	}
+	lines := []string{e.What}
+	for _, finding := range e.Findings {
+		lines = append(lines, "  "+finding.String())
+		if finding.Next != "" && finding.Next != e.Next {
+			lines = append(lines, "    next: "+finding.Next)
+		}
+	}
+	if e.Next != "" {
+		lines = append(lines, "next: "+e.Next)
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,125 @@
+// Package gotool runs the go command over the project itself: it tests, checks
+// and compiles.
+//
+// A test run that fails, that skips a test, or that runs none, is an error: a
+// skip hides a broken engine, and a run of nothing proves nothing.
+//
+// The binary that Binary makes is static and reproducible: the same commit and
+// the same Go release give the same bytes, wherever the checkout stands.
+package gotool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/ops"
+)
+
+// grace is how long a command may take to end after its context has ended.
+const grace = 3 * time.Second
+
+// Command is one run of a program, the go command where Program is empty.
+type Command struct {
+	Program string
+	Dir     string
+	Env     []string // added to the process's own environment
+	Args    []string
+}
+
+// Output runs the command and returns what it wrote to standard output. Where
+// it fails, the error holds what it wrote to both streams.
+func (c Command) Output(ctx context.Context) (string, error) {
+	program := c.Program
+	if program == "" {
+		program = "go"
+	}
+	cmd := exec.CommandContext(ctx, program, c.Args...)
+	cmd.Dir = c.Dir
+	cmd.Env = append(cmd.Environ(), c.Env...)
+	cmd.WaitDelay = grace
+	var stdout, both bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &tee{&stdout, &both}, &both
+	err := cmd.Run()
+	switch {
+	case err == nil:
+		return stdout.String(), nil
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case errors.Is(err, exec.ErrNotFound):
+		return "", &ops.Error{Class: ops.Failed, What: program + " is not on the PATH", Next: "install Go, then go version", Cause: err}
+	}
+	shown := strings.Join(append([]string{program}, c.Args...), " ")
+	return "", &ops.Error{Class: ops.Failed, What: shown + " failed\n" + strings.TrimSpace(both.String()), Next: shown, Cause: err}
+}
+
+// tee writes to both buffers.
+type tee struct{ one, other *bytes.Buffer }
+
+// Write writes to both.
+func (t *tee) Write(p []byte) (int, error) {
+	t.other.Write(p)
+	return t.one.Write(p)
+}
+
+// Binary says which binary is made of the targets.
+type Binary struct {
+	Dir  string // the project, where magefiles/ is
+	OS   string // empty: this machine's
+	Arch string // empty: this machine's
+	Path string // relative to Dir; empty: bin/keepmum, with .exe for Windows
+}
+
+// Build compiles every target into one static binary and returns its path.
+func (b Binary) Build(ctx context.Context) (string, error) {
+	path := b.Path
+	if path == "" {
+		path = "bin/keepmum"
+		if b.OS == "windows" {
+			path += ".exe"
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(b.Dir, filepath.Dir(path)), 0o755); err != nil {
+		return "", &ops.Error{Class: ops.Failed, What: filepath.Dir(path) + " cannot be made", Next: "check its owner and mode", Cause: err}
+	}
+	out := path
+	if !filepath.IsAbs(out) {
+		out = filepath.Join("..", out) // mage takes it relative to magefiles/
+	}
+	args := []string{"tool", "mage", "-compile", out, "-ldflags", "-s -w -buildid= " + b.stamp(ctx)}
+	if b.OS != "" {
+		args = append(args, "-goos", b.OS)
+	}
+	if b.Arch != "" {
+		args = append(args, "-goarch", b.Arch)
+	}
+	flags := strings.TrimSpace(os.Getenv("GOFLAGS") + " -trimpath")
+	_, err := Command{Dir: b.Dir, Env: []string{"CGO_ENABLED=0", "GOFLAGS=" + flags}, Args: args}.Output(ctx)
+	return path, err
+}
+
+// stamp returns the linker flags that put the commit into the binary: the go
+// command stamps packages only, and mage compiles files.
+func (b Binary) stamp(ctx context.Context) string {
+	const into = "github.com/keepmum/keepmum/magefiles/build."
+	git := func(args ...string) string {
+		out, err := Command{Program: "git", Dir: b.Dir, Args: args}.Output(ctx)
+		if err != nil {
+			return ""
+		}
+		return strings.TrimSpace(out)
+	}
+	commit := git("rev-parse", "HEAD")
+	if commit == "" {
+		return ""
+	}
+	if git("status", "--porcelain", "--untracked-files=no") != "" {
+		commit += "+modified"
+	}
+	return "-X " + into + "commit=" + commit + " -X " + into + "date=" + git("show", "-s", "--format=%cI", "HEAD")
+}

@@ -1,0 +1,84 @@
+package gotool
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/keepmum/keepmum/internal/ops"
+)
+
+// Platforms are those that the targets must compile for, as GOOS/GOARCH.
+var platforms = [...]string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64"}
+
+// Lint says what is checked.
+type Lint struct {
+	Dir  string
+	Talk ops.Talk
+}
+
+// check is one step of lint.
+type check struct {
+	name string
+	run  func(context.Context) error
+}
+
+// Run runs every check, also after one has failed, and returns all that they
+// found.
+func (l Lint) Run(ctx context.Context) error {
+	checks := []check{
+		{"gofmt", l.format},
+		{"go mod tidy", l.plain("mod", "tidy", "-diff")},
+		{"go vet", l.plain("vet", "./...")},
+		{"go vet -tags integration", l.plain("vet", "-tags", "integration", "./...")},
+		{"staticcheck", l.plain("tool", "-modfile=tools/lint.mod", "staticcheck", "-tags", "integration", "./...")},
+	}
+	for _, platform := range platforms {
+		checks = append(checks, check{"compile for " + platform, l.compile(platform)})
+	}
+	var failed []error
+	for _, c := range checks {
+		err := c.run(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err == nil {
+			l.Talk.Say("ok    %s", c.name)
+			continue
+		}
+		l.Talk.Say("FAIL  %s\n%s", c.name, err)
+		failed = append(failed, errors.New(c.name))
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	names := strings.ReplaceAll(errors.Join(failed...).Error(), "\n", ", ")
+	return &ops.Error{Class: ops.Failed, What: "lint failed: " + names, Next: "read what each says above"}
+}
+
+// plain is a check that is one go command.
+func (l Lint) plain(args ...string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := Command{Dir: l.Dir, Args: args}.Output(ctx)
+		return err
+	}
+}
+
+// format names the files that gofmt would change.
+func (l Lint) format(ctx context.Context) error {
+	out, err := Command{Program: "gofmt", Dir: l.Dir, Args: []string{"-l", "."}}.Output(ctx)
+	if err == nil && out != "" {
+		err = &ops.Error{Class: ops.Failed, What: "gofmt would change:\n" + strings.TrimSpace(out), Next: "gofmt -w ."}
+	}
+	return err
+}
+
+// compile type-checks and compiles every package of the targets for a platform, without
+// linking.
+func (l Lint) compile(platform string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		goos, goarch, _ := strings.Cut(platform, "/")
+		_, err := Command{Dir: l.Dir, Env: []string{"GOOS=" + goos, "GOARCH=" + goarch, "CGO_ENABLED=0"}, Args: []string{"build", "./magefiles/...", "./services/..."}}.Output(ctx)
+		return err
+	}
+}

@@ -1,0 +1,164 @@
+package gotool
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/ops"
+)
+
+// Tests says what is tested.
+type Tests struct {
+	Dir      string   // where go.mod is
+	Tags     []string // build tags
+	Packages []string // empty: ./...
+	Args     []string // further arguments of go test
+	Env      []string // added to the process's own environment
+	Talk     ops.Talk // hears each package's end and each failure
+}
+
+// Tally is what a run did.
+type Tally struct {
+	Passed   int           `json:"passed"` // tests and subtests
+	Failed   int           `json:"failed"`
+	Skipped  []string      `json:"skipped"` // package and name
+	Packages int           `json:"packages"`
+	Took     time.Duration `json:"took"` // nanoseconds
+}
+
+// event is a line of go test -json; see cmd/test2json.
+type event struct {
+	Action     string
+	Package    string
+	ImportPath string
+	Test       string
+	Elapsed    float64
+	Output     string
+}
+
+// Run runs go test and returns the tally. The error is of class Failed when a
+// test fails, is skipped, or none ran.
+func (r Tests) Run(ctx context.Context) (Tally, error) {
+	started := time.Now()
+	packages := r.Packages
+	if len(packages) == 0 {
+		packages = []string{"./..."}
+	}
+	args := []string{"test", "-json"}
+	if len(r.Tags) > 0 {
+		args = append(args, "-tags", strings.Join(r.Tags, ","))
+	}
+	cmd := exec.CommandContext(ctx, "go", append(append(args, r.Args...), packages...)...)
+	cmd.Dir = r.Dir
+	if len(r.Env) > 0 {
+		cmd.Env = append(cmd.Environ(), r.Env...)
+	}
+	cmd.WaitDelay = 3 * time.Second
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		return Tally{}, &ops.Error{Class: ops.Failed, What: "go test could not be started", Next: "go version"}
+	}
+	var talk strings.Builder
+	cmd.Stderr = &talk
+	if err := cmd.Start(); err != nil {
+		return Tally{}, &ops.Error{Class: ops.Failed, What: "go could not be started: it is needed to run the tests", Next: "install Go, then go version", Cause: err}
+	}
+	tally := count(pipe, r.Talk)
+	ended := cmd.Wait()
+	tally.Took = time.Since(started)
+	if ctx.Err() != nil {
+		return tally, ctx.Err()
+	}
+	return tally, tally.verdict(ended, talk.String())
+}
+
+// verdict makes the error of a run.
+func (t Tally) verdict(ended error, talk string) error {
+	switch {
+	case t.Failed > 0:
+		return &ops.Error{Class: ops.Failed, What: fmt.Sprintf("%d tests failed", t.Failed), Next: "read their output above"}
+	case ended != nil:
+		return &ops.Error{Class: ops.Failed, What: "go test failed outside a test\n" + strings.TrimSpace(talk), Next: "go build ./..."}
+	case len(t.Skipped) > 0:
+		return &ops.Error{Class: ops.Failed, What: "skipped tests: " + strings.Join(t.Skipped, ", "), Next: "make them run, or remove them"}
+	case t.Passed == 0:
+		return &ops.Error{Class: ops.Failed, What: "no test ran", Next: "check the packages and tags"}
+	}
+	return nil
+}
+
+// String is the closing line of a run, in the form that CI systems read.
+func (t Tally) String() string {
+	return fmt.Sprintf("%d passed, %d failed, %d skipped", t.Passed, t.Failed, len(t.Skipped))
+}
+
+// count reads events to the end and passes on what a person should hear.
+func count(events io.Reader, talk ops.Talk) Tally {
+	tally := Tally{Skipped: []string{}}
+	output := map[string][]string{}
+	lines := bufio.NewScanner(events)
+	lines.Buffer(nil, 4<<20)
+	for lines.Scan() {
+		var e event
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			talk.Say("%s", lines.Text())
+			continue
+		}
+		tally.add(e, output, talk)
+	}
+	_, _ = io.Copy(io.Discard, events)
+	return tally
+}
+
+// add takes one event in.
+func (t *Tally) add(e event, output map[string][]string, talk ops.Talk) {
+	key := e.Package + " " + e.Test
+	switch e.Action {
+	case "output":
+		output[key] = append(output[key], strings.TrimRight(e.Output, "\n"))
+	case "build-output":
+		talk.Say("%s", strings.TrimRight(e.Output, "\n"))
+	case "pass", "fail", "skip":
+		t.end(e, output[key], talk)
+		delete(output, key)
+	}
+}
+
+// end counts the end of a test, or of a package where the event names none.
+func (t *Tally) end(e event, output []string, talk ops.Talk) {
+	if e.Test == "" {
+		t.endPackage(e, output, talk)
+		return
+	}
+	switch e.Action {
+	case "pass":
+		t.Passed++
+	case "skip":
+		t.Skipped = append(t.Skipped, e.Package+"."+e.Test)
+	case "fail":
+		t.Failed++
+		talk.Say("%s", strings.Join(output, "\n"))
+	}
+}
+
+// endPackage tells the end of a package; one without test files says nothing.
+func (t *Tally) endPackage(e event, output []string, talk ops.Talk) {
+	switch e.Action {
+	case "pass":
+		t.Packages++
+		talk.Say("ok    %-60s %6.1f s", e.Package, e.Elapsed)
+	case "fail":
+		t.Packages++
+		if t.Failed == 0 {
+			t.Failed++ // it did not build, or ended outside a test
+		}
+		talk.Say("FAIL  %-60s %6.1f s", e.Package, e.Elapsed)
+		talk.Say("%s", strings.Join(output, "\n"))
+	}
+}

@@ -1,0 +1,191 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/manifest"
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+// Project is the directory of the compose file.
+type Project interface {
+	// Read returns a file's bytes; the error matches fs.ErrNotExist where
+	// there is none.
+	Read(path string) ([]byte, error)
+	// Replace puts data in a file's place at once and keeps its mode.
+	Replace(path string, data []byte) error
+	// Scaffold writes a file that does not exist, and tells whether it did.
+	Scaffold(path string, data []byte) (made bool, err error)
+	// Key returns the project's key.
+	Key() (Key, error)
+	// MakeKey makes the key where there is none, and tells whether it did.
+	MakeKey() (made bool, err error)
+}
+
+// Values is the directory of values, secrets/.
+type Values interface {
+	Names() ([]string, error)
+	// Read returns a value and when it was written; the error matches
+	// fs.ErrNotExist where there is none.
+	Read(name string) (secrets.Secret, time.Time, error)
+	// Write puts all values in place; the caller holds the lock.
+	Write(ctx context.Context, values map[string]secrets.Secret) error
+	Remove(name string) error
+	Lock(ctx context.Context) (unlock func(), err error)
+}
+
+// Holders tells which digest of its grants each running service of a project
+// was started with, by service. A service that carries none has "".
+type Holders interface {
+	GrantDigests(ctx context.Context, project string) (map[string]string, error)
+}
+
+// composeFiles are the names a manifest is looked for under, in the order of
+// the Compose specification.
+var composeFiles = [...]string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"}
+
+// FindManifest reads the manifest from file, or where file is empty from the
+// first of Compose's own names that exists. It returns the findings beside it.
+func FindManifest(project Project, file string) (*manifest.Manifest, []Finding, error) {
+	candidates := composeFiles[:]
+	if file != "" {
+		candidates = []string{file}
+	}
+	for _, candidate := range candidates {
+		data, err := project.Read(candidate)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		parsed, found := manifest.Parse(candidate, data)
+		var findings []Finding
+		for _, f := range found {
+			findings = append(findings, Finding(f))
+		}
+		return parsed, findings, nil
+	}
+	what := "no compose file here: looked for " + strings.Join(candidates, ", ")
+	return nil, nil, &Error{Class: Invalid, What: what, Next: "go to the directory of docker-compose.yml, or set KEEPMUM_COMPOSE_FILE"}
+}
+
+// LoadManifest is FindManifest for a use case that goes on only without
+// findings.
+func LoadManifest(project Project, file string) (*manifest.Manifest, error) {
+	m, findings, err := FindManifest(project, file)
+	if err != nil {
+		return nil, err
+	}
+	if len(findings) > 0 {
+		return nil, &Error{Class: Invalid, What: fmt.Sprintf("%s has %s", m.File, count(len(findings), "finding")), Findings: findings, Next: "mend it, then mage secrets:validate"}
+	}
+	return m, nil
+}
+
+// declared returns the declaration of name, or the usage error that names the
+// nearest thing to do.
+func declared(m *manifest.Manifest, name string) (manifest.Declaration, error) {
+	if err := secrets.ValidName(name); err != nil {
+		return manifest.Declaration{}, &Error{Class: Usage, What: err.Error(), Next: "mage secrets:list"}
+	}
+	d, ok := m.Secret(name)
+	if !ok {
+		return d, &Error{Class: Invalid, What: fmt.Sprintf("%s declares no secret %s", m.File, name), Next: "add it under secrets: there, or see the names: mage secrets:list"}
+	}
+	return d, nil
+}
+
+// checked returns the value after the newline policy, or a finding for each
+// rule that it breaks.
+func checked(d manifest.Declaration, value secrets.Secret, at Finding) (secrets.Secret, []Finding) {
+	normal := d.Normalise(value)
+	var findings []Finding
+	for _, problem := range d.Check(normal) {
+		f := at
+		f.Subject, f.Problem = d.Name, problem.What
+		if f.Next == "" {
+			f.Next = "mage secrets:set " + d.Name
+		}
+		findings = append(findings, f)
+	}
+	return normal, findings
+}
+
+// stored returns the value of name and whether there is one.
+func stored(values Values, name string) (value secrets.Secret, written time.Time, ok bool, err error) {
+	value, written, err = values.Read(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return value, written, false, nil
+	}
+	return value, written, err == nil, err
+}
+
+// Stale is a running service that holds an older value than secrets/ does.
+type Stale struct {
+	Service string   `json:"service"`
+	Secrets []string `json:"secrets"` // the granted secrets that may be older
+}
+
+// staleServices names the running services whose digest is not that of the
+// values that stand in secrets/ now. Without a key or an engine it knows of
+// none and says so in its error.
+func staleServices(ctx context.Context, holders Holders, key Key, m *manifest.Manifest, values Values, touched map[string]bool) ([]Stale, error) {
+	running, err := holders.GrantDigests(ctx, m.Project)
+	if err != nil {
+		return nil, err
+	}
+	var stale []Stale
+	for _, service := range m.Services {
+		label, runs := running[service.Name]
+		if !runs {
+			continue
+		}
+		var affected []string
+		for _, grant := range service.Grants {
+			if touched[grant.Secret] {
+				affected = append(affected, grant.Secret)
+			}
+		}
+		if len(affected) == 0 {
+			continue
+		}
+		digest, err := ServiceDigest(key, m.Project, service, values)
+		if err == nil && digest == label {
+			continue
+		}
+		sort.Strings(affected)
+		stale = append(stale, Stale{Service: service.Name, Secrets: affected})
+	}
+	return stale, nil
+}
+
+// ServiceDigest is the digest of the grants of one service over the values
+// that stand in secrets/ now. An optional secret without a file is left out.
+func ServiceDigest(key Key, project string, service manifest.Service, values Values) (string, error) {
+	var grants []Grant
+	for _, g := range service.Grants {
+		value, _, ok, err := stored(values, g.Secret)
+		if err != nil {
+			return "", err
+		}
+		if ok {
+			grants = append(grants, Grant{Name: g.Secret, Target: g.Target, Value: value})
+		}
+	}
+	return key.GrantsDigest(project, service.Name, grants), nil
+}
+
+// count says a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,235 @@
+package secretdir
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/keepmum/keepmum/internal/ops"
+)
+
+const (
+	keyPath    = ".keepmum/key"
+	keyIgnore  = ".keepmum/.gitignore"
+	maxFile    = 16 << 20
+	publicMode = 0o644
+)
+
+// Project is the directory that holds the compose file: its files are read and
+// replaced through it, and never one outside it by way of a symbolic link.
+type Project struct {
+	root    *os.Root
+	keyFile string // KEEPMUM_KEY_FILE, or empty
+}
+
+// OpenProject opens the project at dir. A keyFile that is not empty names the
+// key of DESIGN section 7 in place of .keepmum/key.
+func OpenProject(dir, keyFile string) (*Project, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, &ops.Error{Class: ops.Failed, What: "the project directory cannot be opened: " + reason(err), Next: "run keepmum in the directory of docker-compose.yml", Cause: err}
+	}
+	return &Project{root: root, keyFile: keyFile}, nil
+}
+
+// Close closes the project.
+func (p *Project) Close() error { return p.root.Close() }
+
+// Read returns the bytes of a file, 16 MiB at most. A path inside the project
+// may be a symbolic link to another place inside it; a path outside, which the
+// user named, may be one inside its own directory. The error matches
+// fs.ErrNotExist where there is no such file.
+func (p *Project) Read(path string) ([]byte, error) {
+	root, name, done, err := p.locate(path)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	info, err := root.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s does not exist: %w", filepath.ToSlash(path), fs.ErrNotExist)
+	case err != nil:
+		return nil, unreadable(path, err)
+	case info.IsDir():
+		return nil, &ops.Error{Class: ops.Invalid, What: filepath.ToSlash(path) + " is a directory where a file should be", Next: "name the file: -file=PATH"}
+	case !info.Mode().IsRegular():
+		return nil, &ops.Error{Class: ops.Invalid, What: filepath.ToSlash(path) + " is not a regular file", Next: "name the file: -file=PATH"}
+	}
+	file, err := root.Open(name)
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	if len(data) > maxFile {
+		return nil, &ops.Error{Class: ops.Invalid, What: filepath.ToSlash(path) + " is larger than 16 MiB", Next: "name the right file: -file=PATH"}
+	}
+	return data, nil
+}
+
+// unreadable is the error of a file that is there and cannot be read.
+func unreadable(path string, err error) error {
+	next := "check its owner and mode: ls -l " + filepath.ToSlash(path)
+	why := reason(err)
+	if strings.Contains(why, "escapes") {
+		why, next = "it is a symbolic link that leaves its directory", "put the file itself in its place"
+	}
+	return &ops.Error{Class: ops.Invalid, What: filepath.ToSlash(path) + " cannot be read: " + why, Next: next, Cause: err}
+}
+
+// locate finds the root that a path is read under, and its name there.
+func (p *Project) locate(path string) (root *os.Root, name string, done func(), err error) {
+	if filepath.IsLocal(path) {
+		return p.root, path, func() {}, nil
+	}
+	outside, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, "", nil, fmt.Errorf("%s does not exist: %w", filepath.ToSlash(path), fs.ErrNotExist)
+		}
+		return nil, "", nil, unreadable(path, err)
+	}
+	return outside, filepath.Base(path), func() { outside.Close() }, nil
+}
+
+// Replace puts data in the place of a file by an atomic rename and keeps the
+// file's mode. It refuses a symbolic link: the rename would replace the link.
+func (p *Project) Replace(path string, data []byte) error {
+	root, name, done, err := p.locate(path)
+	if err != nil {
+		return err
+	}
+	defer done()
+	shown := filepath.ToSlash(path)
+	mode := fs.FileMode(publicMode)
+	info, err := root.Lstat(name)
+	switch {
+	case err == nil && info.Mode()&fs.ModeSymlink != 0:
+		return &ops.Error{Class: ops.Invalid, What: shown + " is a symbolic link and is not replaced", Next: "name the file that it leads to: -file=PATH"}
+	case err == nil && !info.Mode().IsRegular():
+		return &ops.Error{Class: ops.Invalid, What: shown + " is not a regular file", Next: "name a file: -file=PATH"}
+	case err == nil:
+		mode = info.Mode().Perm()
+	case !errors.Is(err, fs.ErrNotExist):
+		return unreadable(path, err)
+	}
+	return replace(root, name, data, mode)
+}
+
+// replace writes, syncs and renames.
+func replace(root *os.Root, name string, data []byte, mode fs.FileMode) error {
+	dir := filepath.Dir(name)
+	temporary := filepath.Join(dir, "."+filepath.Base(name)+"."+rand.Text()[:12]+".tmp")
+	file, err := root.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, tmpMode)
+	if err != nil {
+		return unwritable(name, err)
+	}
+	_, err = file.Write(data)
+	if err == nil {
+		err = file.Chmod(mode)
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	if failed := file.Close(); err == nil {
+		err = failed
+	}
+	if err == nil {
+		err = root.Rename(temporary, name)
+	}
+	if err != nil {
+		_ = root.Remove(temporary)
+		return unwritable(name, err)
+	}
+	return nil
+}
+
+// unwritable is the error of a file that the system did not let us write.
+func unwritable(path string, err error) error {
+	shown := filepath.ToSlash(path)
+	return &ops.Error{Class: ops.Failed, What: shown + " cannot be written: " + reason(err), Next: "check owner, mode and free space: ls -la " + filepath.ToSlash(filepath.Dir(path)) + " && df .", Cause: err}
+}
+
+// Scaffold writes a file that does not exist yet, with its parents, and tells
+// whether it did. A file that is there stays as it is.
+func (p *Project) Scaffold(path string, data []byte) (made bool, err error) {
+	if _, err := p.root.Lstat(path); err == nil {
+		return false, nil
+	}
+	mode := fs.FileMode(0o755)
+	if first, _, _ := strings.Cut(filepath.ToSlash(path), "/"); first == ".keepmum" || first == "secrets" {
+		mode = dirMode
+	}
+	if err := p.root.MkdirAll(filepath.Dir(path), mode); err != nil {
+		return false, unwritable(path, err)
+	}
+	return true, replace(p.root, path, data, publicMode)
+}
+
+// Key returns the project's key. The error is of class Invalid where there is
+// none, or it is not one.
+func (p *Project) Key() (ops.Key, error) {
+	shown, read := keyPath, func() ([]byte, error) { return p.Read(keyPath) }
+	if p.keyFile != "" {
+		shown, read = filepath.ToSlash(p.keyFile), func() ([]byte, error) { return p.Read(p.keyFile) }
+	}
+	data, err := read()
+	if errors.Is(err, fs.ErrNotExist) {
+		next := "mage secrets:init"
+		if p.keyFile != "" {
+			next = "set KEEPMUM_KEY_FILE to the key's file, or unset it"
+		}
+		return ops.Key{}, &ops.Error{Class: ops.Invalid, What: shown + " does not exist: it keys the digests that tell which service holds which value", Next: next, Cause: err}
+	}
+	if err != nil {
+		return ops.Key{}, err
+	}
+	key, err := ops.NewKey(data)
+	if err != nil {
+		return ops.Key{}, &ops.Error{Class: ops.Invalid, What: shown + ": " + err.Error(), Next: "restore it from where the team keeps it, or remove it and run mage secrets:init"}
+	}
+	return key, nil
+}
+
+// MakeKey makes the project's key where there is none, exclusively and with
+// mode 0600, and tells whether it did. With KEEPMUM_KEY_FILE set it makes
+// nothing.
+func (p *Project) MakeKey() (made bool, err error) {
+	if p.keyFile != "" {
+		_, err := p.Key()
+		return false, err
+	}
+	if _, err := p.Scaffold(keyIgnore, []byte("*\n")); err != nil {
+		return false, err
+	}
+	if _, err := p.root.Lstat(keyPath); err == nil {
+		_, err := p.Key()
+		return false, err
+	}
+	random := make([]byte, ops.KeySize)
+	_, _ = rand.Read(random) // never fails since Go 1.24
+	temporary := filepath.Join(filepath.Dir(keyPath), ".key."+rand.Text()[:12]+".tmp")
+	if err := replace(p.root, temporary, random, tmpMode); err != nil {
+		return false, err
+	}
+	defer p.root.Remove(temporary)
+	// A link, not a rename: of two commands that make a key, one wins.
+	err = p.root.Link(temporary, keyPath)
+	if errors.Is(err, fs.ErrExist) {
+		_, err := p.Key()
+		return false, err
+	}
+	if err != nil {
+		return false, unwritable(keyPath, err)
+	}
+	return true, nil
+}

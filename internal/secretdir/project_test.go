@@ -1,0 +1,170 @@
+package secretdir_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/secretdir"
+)
+
+func project(t *testing.T, dir, keyFile string) *secretdir.Project {
+	t.Helper()
+	p, err := secretdir.OpenProject(dir, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func TestReadFollowsLinksInsideOnly(t *testing.T) {
+	dir, outside := t.TempDir(), t.TempDir()
+	put(t, filepath.Join(dir, "sub", "real"), "inside")
+	put(t, filepath.Join(outside, "far"), "outside")
+	for name, target := range map[string]string{"in": "sub/real", "out": filepath.Join(outside, "far"), "up": "../x"} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := project(t, dir, "")
+	if data, err := p.Read("in"); err != nil || string(data) != "inside" {
+		t.Errorf("a link inside: %q, %v", data, err)
+	}
+	if data, err := p.Read(filepath.Join(outside, "far")); err != nil || string(data) != "outside" {
+		t.Errorf("a file outside that was named: %q, %v", data, err)
+	}
+	for name, part := range map[string]string{"out": "leaves its directory", "up": "leaves its directory", "folder": "is a directory"} {
+		data, err := p.Read(name)
+		if ops.ClassOf(err) != ops.Invalid || !strings.Contains(err.Error(), part) || len(data) > 0 {
+			t.Errorf("%s: %d bytes, error %v; want class Invalid and %q", name, len(data), err, part)
+		}
+	}
+	for _, name := range []string{"nowhere", filepath.Join(outside, "nowhere"), filepath.Join(outside, "no", "where")} {
+		if _, err := p.Read(name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v, want fs.ErrNotExist", name, err)
+		}
+	}
+}
+
+func TestReadRefusesAFileThatIsTooLarge(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, ".env"), strings.Repeat("x", 16<<20+1))
+	if _, err := project(t, dir, "").Read(".env"); ops.ClassOf(err) != ops.Invalid {
+		t.Errorf("error %v, want class Invalid", err)
+	}
+}
+
+func TestReplaceKeepsTheModeAndRefusesLinks(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, ".env"), "old")
+	if err := os.Chmod(filepath.Join(dir, ".env"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(".env", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	p := project(t, dir, "")
+	if err := p.Replace(".env", []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	if data, _ := p.Read(".env"); string(data) != "new" {
+		t.Error("the file was not replaced")
+	}
+	if m := mode(t, filepath.Join(dir, ".env")); m != 0o600 && runtime.GOOS != "windows" {
+		t.Errorf("mode %#o, want 0600", m)
+	}
+	if err := p.Replace("link", []byte("newer")); ops.ClassOf(err) != ops.Invalid {
+		t.Errorf("a link is replaced: %v", err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
+		t.Errorf("%d entries, want 2: a temporary file is left", len(entries))
+	}
+}
+
+func TestScaffoldKeepsWhatIsThere(t *testing.T) {
+	dir := t.TempDir()
+	p := project(t, dir, "")
+	for i, want := range []bool{true, false} {
+		if made, err := p.Scaffold("secrets/README.md", []byte{byte('a' + i)}); err != nil || made != want {
+			t.Errorf("made %v, %v; want %v", made, err, want)
+		}
+	}
+	if data, _ := p.Read("secrets/README.md"); string(data) != "a" {
+		t.Error("a file that is there was changed")
+	}
+	if m := mode(t, filepath.Join(dir, "secrets")); m != 0o700 && runtime.GOOS != "windows" {
+		t.Errorf("secrets/ has mode %#o, want 0700", m)
+	}
+}
+
+func TestTheKeyIsMadeOnceAndIsPrivate(t *testing.T) {
+	dir := t.TempDir()
+	p := project(t, dir, "")
+	if _, err := p.Key(); ops.ClassOf(err) != ops.Invalid {
+		t.Errorf("no key: %v, want class Invalid", err)
+	}
+	var made [8]bool
+	var makers sync.WaitGroup
+	for i := range made {
+		makers.Go(func() {
+			var err error
+			if made[i], err = p.MakeKey(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	makers.Wait()
+	count := 0
+	for _, one := range made {
+		if one {
+			count++
+		}
+	}
+	if count != 1 {
+		t.Errorf("%d of 8 makers made the key, want one", count)
+	}
+	key, err := p.Key()
+	if err != nil || len(key.ID()) != 16 {
+		t.Errorf("key id %q, %v", key.ID(), err)
+	}
+	if m := mode(t, filepath.Join(dir, ".keepmum", "key")); m != 0o600 && runtime.GOOS != "windows" {
+		t.Errorf("mode %#o, want 0600", m)
+	}
+	if ignored, _ := p.Read(".keepmum/.gitignore"); string(ignored) != "*\n" {
+		t.Error(".keepmum is not ignored by git")
+	}
+	if entries, _ := os.ReadDir(filepath.Join(dir, ".keepmum")); len(entries) != 2 {
+		t.Errorf("%d entries in .keepmum, want 2", len(entries))
+	}
+}
+
+func TestAnotherKeyFileIsUsedAndNeverMade(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	path := filepath.Join(elsewhere, "team.key")
+	p := project(t, dir, path)
+	if _, err := p.MakeKey(); ops.ClassOf(err) != ops.Invalid || !strings.Contains(err.Error(), "does not exist") {
+		t.Errorf("a missing key file: %v", err)
+	}
+	put(t, path, "short")
+	if _, err := p.Key(); ops.ClassOf(err) != ops.Invalid || strings.Contains(err.Error(), "short") {
+		t.Errorf("a key of the wrong size: %v", err)
+	}
+	if err := os.WriteFile(path, bytes.Repeat([]byte{7}, 32), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	made, err := p.MakeKey()
+	if err != nil || made {
+		t.Errorf("made %v, %v; want neither", made, err)
+	}
+}

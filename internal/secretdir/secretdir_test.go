@@ -1,0 +1,298 @@
+package secretdir_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/secretdir"
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+func open(t *testing.T, path string) *secretdir.Dir {
+	t.Helper()
+	d, err := secretdir.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// put writes files beside the package under test.
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func values(pairs ...string) map[string]secrets.Secret {
+	m := map[string]secrets.Secret{}
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = secrets.New([]byte(pairs[i+1]))
+	}
+	return m
+}
+
+func mode(t *testing.T, path string) fs.FileMode {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Mode().Perm()
+}
+
+func TestWriteMakesThePrivateDirectoryAndReadableFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secrets")
+	d := open(t, path)
+	if d.Exists() {
+		t.Fatal("the directory exists before the first write")
+	}
+	if err := d.Write(t.Context(), values("A", "one", "B", "two\n")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"A": "one", "B": "two\n"} {
+		got, _, err := d.Read(name)
+		if err != nil || got.RevealString() != want {
+			t.Errorf("%s does not hold what was written: %v", name, err)
+		}
+		if m := mode(t, filepath.Join(path, name)); m != 0o444 && runtime.GOOS != "windows" {
+			t.Errorf("%s has mode %#o, want 0444", name, m)
+		}
+	}
+	if m := mode(t, path); m != 0o700 && runtime.GOOS != "windows" {
+		t.Errorf("the directory has mode %#o, want 0700", m)
+	}
+	if err := d.Write(t.Context(), values("A", "other")); err != nil {
+		t.Fatalf("a value that is there is not replaced: %v", err)
+	}
+	if got, _, _ := d.Read("A"); got.RevealString() != "other" {
+		t.Error("the value was not replaced")
+	}
+}
+
+func TestOpenMakesTheDirectoryPrivateAgain(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		return // no modes there: promised in the package comment
+	}
+	path := filepath.Join(t.TempDir(), "secrets")
+	if err := os.Mkdir(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	looked, err := secretdir.Look(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer looked.Close()
+	if m := mode(t, path); m != 0o755 {
+		t.Errorf("Look changed the mode to %#o", m)
+	}
+	open(t, path)
+	if m := mode(t, path); m != 0o700 {
+		t.Errorf("after Open the mode is %#o, want 0700", m)
+	}
+}
+
+func TestNothingIsWrittenWhereOneValueIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secrets")
+	if err := os.MkdirAll(filepath.Join(path, "DIR"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	outside := filepath.Join(t.TempDir(), "outside")
+	put(t, outside, "kept")
+	if err := os.Symlink(outside, filepath.Join(path, "LINK")); err != nil {
+		t.Fatal(err)
+	}
+	large := strings.Repeat("x", secretdir.MaxSize+1)
+	for name, bad := range map[string]map[string]secrets.Secret{
+		"empty":               values("GOOD", "v", "BAD", ""),
+		"too large":           values("GOOD", "v", "BAD", large),
+		"a path":              values("GOOD", "v", "../BAD", "v"),
+		"a directory":         values("GOOD", "v", "DIR", "v"),
+		"a symbolic link":     values("GOOD", "v", "LINK", "v"),
+		"several at a time":   values("GOOD", "v", "BAD", "", "WORSE", large),
+		"a name with a blank": values("GOOD", "v", "B AD", "v"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := open(t, path)
+			err := d.Write(t.Context(), bad)
+			var refused *ops.Error
+			if !errors.As(err, &refused) || refused.Class != ops.Invalid {
+				t.Fatalf("error %v, want one of class Invalid", err)
+			}
+			if got, want := len(refused.Findings), len(bad)-1; got != want {
+				t.Errorf("%d findings, want %d: all problems at once", got, want)
+			}
+			if strings.Contains(err.Error(), large[:64]) {
+				t.Error("the error holds a value")
+			}
+			if names, _ := d.Names(); slices.Contains(names, "GOOD") {
+				t.Error("a value of the batch was written")
+			}
+			if kept, _ := os.ReadFile(outside); string(kept) != "kept" {
+				t.Error("a file outside was changed")
+			}
+		})
+	}
+}
+
+func TestTheLargestValueIsKeptWhole(t *testing.T) {
+	d := open(t, filepath.Join(t.TempDir(), "secrets"))
+	largest := strings.Repeat("y", secretdir.MaxSize)
+	if err := d.Write(t.Context(), values("A", largest)); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := d.Read("A"); err != nil || got.RevealString() != largest {
+		t.Errorf("511999 bytes do not come back: %v", err)
+	}
+}
+
+func TestReadTellsAbsentFromWhatCannotBeAValue(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secrets")
+	put(t, filepath.Join(path, "EMPTY"), "")
+	put(t, filepath.Join(path, "LARGE"), strings.Repeat("x", secretdir.MaxSize+1))
+	put(t, filepath.Join(path, "GOOD"), "v")
+	if err := os.Mkdir(filepath.Join(path, "DIR"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("GOOD", filepath.Join(path, "LINK")); err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, path)
+	tests := map[string]struct {
+		is   error
+		part string
+	}{
+		"ABSENT": {fs.ErrNotExist, "ABSENT does not exist"},
+		"EMPTY":  {ops.ErrContent, "EMPTY is empty"},
+		"LARGE":  {ops.ErrContent, "LARGE is larger than 511999 bytes"},
+		"DIR":    {nil, "DIR is a directory where a file should be"},
+		"LINK":   {nil, "LINK is a symbolic link"},
+		"../x":   {nil, "name"},
+	}
+	for name, want := range tests {
+		_, _, err := d.Read(name)
+		if err == nil || !strings.Contains(err.Error(), want.part) {
+			t.Errorf("%s: error %v, want a part %q", name, err, want.part)
+		}
+		if want.is != nil && !errors.Is(err, want.is) {
+			t.Errorf("%s: error %v is not %v", name, err, want.is)
+		}
+		if want.is != fs.ErrNotExist && errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: looks absent", name)
+		}
+	}
+	if _, _, err := d.Read("GOOD"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestADirectoryThatIsNoneIsRefused(t *testing.T) {
+	base := t.TempDir()
+	put(t, filepath.Join(base, "file"), "x")
+	if err := os.Mkdir(filepath.Join(base, "real"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("real", filepath.Join(base, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for name, part := range map[string]string{"file": "is not a directory", "link": "is a symbolic link"} {
+		if _, err := secretdir.Open(filepath.Join(base, name)); ops.ClassOf(err) != ops.Invalid || !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: error %v, want class Invalid and %q", name, err, part)
+		}
+	}
+}
+
+func TestNamesAndStraysPartTheDirectory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secrets")
+	for _, name := range []string{"B", "A", "README.md", ".gitignore", "A.example", ".lock", ".A.X.tmp", "no-name", "9lives", ".environment"} {
+		put(t, filepath.Join(path, name), "x")
+	}
+	d := open(t, path)
+	names, err := d.Names()
+	if want := []string{"A", "B"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("names %q, %v; want %q", names, err, want)
+	}
+	strays, err := d.Strays()
+	if want := []string{".A.X.tmp", "9lives", "no-name"}; err != nil || !slices.Equal(strays, want) {
+		t.Errorf("strays %q, %v; want %q", strays, err, want)
+	}
+}
+
+func TestAWriteRemovesTheTemporaryFilesOfOneThatWasCutOff(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secrets")
+	put(t, filepath.Join(path, ".A.OLD.tmp"), "torn")
+	d := open(t, path)
+	if err := d.Write(t.Context(), values("A", "v")); err != nil {
+		t.Fatal(err)
+	}
+	if strays, _ := d.Strays(); len(strays) > 0 {
+		t.Errorf("left: %q", strays)
+	}
+}
+
+func TestTheLockIsExclusive(t *testing.T) {
+	d := open(t, filepath.Join(t.TempDir(), "secrets"))
+	unlock, err := d.Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := d.Lock(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("a second lock: %v, want it to wait until its context ends", err)
+	}
+	unlock()
+	again, err := d.Lock(t.Context())
+	if err != nil {
+		t.Fatalf("after unlock: %v", err)
+	}
+	again()
+}
+
+func TestRemoveAndFixModes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secrets")
+	put(t, filepath.Join(path, "A"), "v")
+	d := open(t, path)
+	if err := d.FixModes([]string{"A"}); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := d.ValueMode("A"); err != nil || m != 0o444 && runtime.GOOS != "windows" {
+		t.Errorf("mode %#o, %v; want 0444", m, err)
+	}
+	if err := d.Remove("A"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Remove("A"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("removing what is not there: %v", err)
+	}
+}
+
+func TestNoErrorTellsAValue(t *testing.T) {
+	const canary = "canary-4f1c9a"
+	path := filepath.Join(t.TempDir(), "secrets")
+	if err := os.MkdirAll(filepath.Join(path, "DIR"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, path)
+	err := d.Write(t.Context(), values("DIR", canary, "BAD-NAME", canary))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if bytes.Contains([]byte(err.Error()), []byte(canary)) {
+		t.Error("the error holds the value")
+	}
+}

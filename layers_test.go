@@ -1,0 +1,227 @@
+// The layers of DESIGN section 4, held by a test. A violation names both
+// packages and the rule. The last test adds a forbidden import to the real
+// tree (by an overlay) and requires that it is found.
+package keepmum_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/keepmum/keepmum"
+
+// layer is a row of the table in docs/ARCHITECTURE.md.
+type layer struct {
+	name string
+	dirs []string // packages at or below these; the first layer that has one wins
+	may  []string // directories of this module that it may import
+	// third holds import path prefixes from other modules; nil allows all.
+	third []string
+}
+
+var (
+	core     = []string{"pkg/secrets", "pkg/redact"}
+	domain   = []string{"internal/envfile", "internal/manifest"}
+	adapters = []string{"internal/engine", "internal/host", "internal/images", "internal/compose", "internal/secretdir", "internal/sweep", "internal/console", "internal/worktree", "internal/gotool"}
+	docker   = []string{"github.com/docker/", "github.com/containerd/", "github.com/distribution/", "github.com/moby/", "github.com/opencontainers/"}
+)
+
+// layers lists the rules, most special directory first. An adapter may not
+// import another adapter.
+func layers() []layer {
+	below := slices.Concat(core, domain, []string{"internal/ops"})
+	adapter := func(dir string, third ...string) layer {
+		return layer{"L3 adapter " + dir, []string{dir}, append(slices.Clone(below), dir), append([]string{"golang.org/x/"}, third...)}
+	}
+	return []layer{
+		{"L0 public core", core, core, []string{}},
+		{"L1 envfile", []string{"internal/envfile"}, append([]string{"internal/envfile"}, core...), []string{"github.com/joho/godotenv", "github.com/compose-spec/compose-go/v2/dotenv", "github.com/compose-spec/compose-go/v2/template", "github.com/sirupsen/logrus"}},
+		{"L1 manifest", []string{"internal/manifest"}, append([]string{"internal/manifest"}, core...), []string{"github.com/compose-spec/compose-go/v2/", "go.yaml.in/yaml/v4", "github.com/sirupsen/logrus"}},
+		{"L2 use cases", []string{"internal/ops"}, below, []string{}},
+		adapter("internal/engine", docker...),
+		adapter("internal/host"),
+		adapter("internal/images"),
+		adapter("internal/compose"),
+		adapter("internal/secretdir", "github.com/gofrs/flock"),
+		adapter("internal/sweep"),
+		adapter("internal/console", "github.com/magefile/mage/mg"),
+		adapter("internal/worktree"),
+		adapter("internal/gotool"),
+		{"L4 entry", []string{"magefiles"}, slices.Concat(core, domain, []string{"internal/ops", "magefiles"}, adapters), []string{"github.com/magefile/mage/"}},
+		{"services", []string{"services"}, append([]string{"services"}, core...), []string{"github.com/jackc/pgx/v5"}},
+		{"programs", []string{"cmd"}, append([]string{"cmd"}, core...), []string{}},
+		{"integration", []string{"integration"}, []string{""}, nil},
+	}
+}
+
+// listed is what `go list -json` says of a package.
+type listed struct {
+	ImportPath string
+	Imports    []string
+	Incomplete bool
+}
+
+// violations returns a line for each import that the layers forbid.
+func violations(packages []listed) []string {
+	var found []string
+	for _, p := range packages {
+		dir := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		rule, ok := layerOf(dir)
+		if !ok {
+			if len(p.Imports) > 0 {
+				found = append(found, p.ImportPath+" stands in no layer")
+			}
+			continue
+		}
+		for _, imported := range p.Imports {
+			if !rule.allows(imported) {
+				found = append(found, fmt.Sprintf("%s (%s) may not import %s", p.ImportPath, rule.name, imported))
+			}
+		}
+	}
+	return found
+}
+
+// layerOf finds the layer of a directory.
+func layerOf(dir string) (layer, bool) {
+	for _, l := range layers() {
+		if within(dir, l.dirs) {
+			return l, true
+		}
+	}
+	return layer{}, false
+}
+
+// within tells whether dir is one of dirs or lies below one.
+func within(dir string, dirs []string) bool {
+	return slices.ContainsFunc(dirs, func(d string) bool { return d == "" || dir == d || strings.HasPrefix(dir, d+"/") })
+}
+
+// allows tells whether the layer may import a package.
+func (l layer) allows(imported string) bool {
+	if inside, ok := strings.CutPrefix(imported, module+"/"); ok {
+		return within(inside, l.may)
+	}
+	first, _, _ := strings.Cut(imported, "/")
+	if !strings.Contains(first, ".") || l.third == nil { // the standard library has no dot there
+		return true
+	}
+	return slices.ContainsFunc(l.third, func(prefix string) bool {
+		return imported == strings.TrimSuffix(prefix, "/") || strings.HasPrefix(imported, strings.TrimSuffix(prefix, "/")+"/")
+	})
+}
+
+// list returns the packages of the module, read with the given overlay.
+func list(t *testing.T, overlay map[string]string) []listed {
+	t.Helper()
+	args := []string{"list", "-e", "-json=ImportPath,Imports,Incomplete"}
+	if overlay != nil {
+		args = append(args, "-overlay", overlayFile(t, overlay))
+	}
+	var packages []listed
+	for _, goos := range []string{"linux", "windows"} {
+		cmd := exec.Command("go", append(args, "./...")...)
+		cmd.Env = append(os.Environ(), "GOOS="+goos, "CGO_ENABLED=0")
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list: %v\n%s", err, stderr.String())
+		}
+		decoder := json.NewDecoder(bytes.NewReader(out))
+		for {
+			var p listed
+			if err := decoder.Decode(&p); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			packages = append(packages, p)
+		}
+	}
+	return packages
+}
+
+// overlayFile writes the argument of -overlay: files that stand in the tree for
+// one command only.
+func overlayFile(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace := map[string]string{}
+	temporary := t.TempDir()
+	for path, text := range files {
+		stand := filepath.Join(temporary, strings.ReplaceAll(path, "/", "_"))
+		if err := os.WriteFile(stand, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		replace[filepath.Join(dir, filepath.FromSlash(path))] = stand
+	}
+	data, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(temporary, "overlay.json")
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestImportsGoDownOnly(t *testing.T) {
+	packages := list(t, nil)
+	if len(packages) < 20 {
+		t.Fatalf("only %d packages were read", len(packages))
+	}
+	for _, one := range violations(packages) {
+		t.Error(one)
+	}
+}
+
+func TestEveryLayerHasAPackage(t *testing.T) {
+	packages := list(t, nil)
+	for _, l := range layers() {
+		if l.name == "programs" {
+			continue // cmd/keepmum-run comes with a later issue
+		}
+		if !slices.ContainsFunc(packages, func(p listed) bool {
+			return within(strings.TrimPrefix(p.ImportPath, module+"/"), l.dirs)
+		}) {
+			t.Errorf("%s: no package stands at %v", l.name, l.dirs)
+		}
+	}
+}
+
+func TestForbiddenImportsAreFound(t *testing.T) {
+	forbidden := map[string]struct{ file, text string }{
+		"core to a library":      {"pkg/secrets/zz.go", "package secrets\n\nimport _ \"github.com/joho/godotenv\"\n"},
+		"core upwards":           {"pkg/redact/zz.go", "package redact\n\nimport _ \"" + module + "/internal/ops\"\n"},
+		"domain to files":        {"internal/manifest/zz.go", "package manifest\n\nimport _ \"" + module + "/internal/secretdir\"\n"},
+		"domain to domain":       {"internal/manifest/zz.go", "package manifest\n\nimport _ \"" + module + "/internal/envfile\"\n"},
+		"use case to an adapter": {"internal/ops/zz.go", "package ops\n\nimport _ \"" + module + "/internal/console\"\n"},
+		"use case to docker":     {"internal/ops/zz.go", "package ops\n\nimport _ \"github.com/docker/docker/client\"\n"},
+		"adapter to adapter":     {"internal/compose/zz.go", "package compose\n\nimport _ \"" + module + "/internal/engine\"\n"},
+		"adapter to docker":      {"internal/images/zz.go", "package images\n\nimport _ \"github.com/docker/docker/client\"\n"},
+		"service to internal":    {"services/strict-api/zz.go", "package main\n\nimport _ \"" + module + "/internal/ops\"\n"},
+		"entry to docker":        {"magefiles/secrets/zz.go", "package secrets\n\nimport _ \"github.com/docker/docker/client\"\n"},
+		"a package of no layer":  {"helpers/zz.go", "package helpers\n\nimport _ \"fmt\"\n"},
+	}
+	for name, f := range forbidden {
+		t.Run(name, func(t *testing.T) {
+			found := violations(list(t, map[string]string{f.file: f.text}))
+			if len(found) == 0 {
+				t.Errorf("%s was not found", f.file)
+			}
+		})
+	}
+}

@@ -1,0 +1,55 @@
+// Package build holds the targets build:*, version and completion.
+package build
+
+import (
+	"context"
+
+	"github.com/magefile/mage/mg"
+
+	"github.com/keepmum/keepmum/internal/console"
+	"github.com/keepmum/keepmum/internal/gotool"
+	"github.com/keepmum/keepmum/magefiles/internal/wire"
+)
+
+// Build is the namespace of the targets.
+type Build mg.Namespace
+
+// Binary compiles every target into one static binary, bin/keepmum.
+//
+// The same commit gives the same bytes. The binary needs no Go to run, starts
+// at once, and keeps exit codes and signals: use it in CI and for releases.
+func (Build) Binary(ctx context.Context,
+	os *string, // operating system (default: this machine's)
+	arch *string, // architecture (default: this machine's)
+	output *string, // path of the binary (default bin/keepmum)
+) error {
+	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
+		path, err := gotool.Binary{Dir: ".", OS: wire.Text(os), Arch: wire.Text(arch), Path: wire.Text(output)}.Build(ctx)
+		if err != nil {
+			return err
+		}
+		return c.Print("%s", path)
+	})
+}
+
+// Version shows which keepmum this is.
+func Version(ctx context.Context,
+	json *bool, // print the result as JSON
+) error {
+	return console.Run(ctx, wire.Short, func(ctx context.Context, c *console.Console) error {
+		return wire.Show(c, json, current(), nil, showVersion)
+	})
+}
+
+// Completion prints the completion script of a shell: bash, zsh or fish.
+//
+//Load it by: source <(keepmum completion bash)
+func Completion(ctx context.Context, shell string) error {
+	return console.Run(ctx, wire.Short, func(ctx context.Context, c *console.Console) error {
+		script, err := completionScript(shell)
+		if err != nil {
+			return err
+		}
+		return c.Print("%s", script)
+	})
+}

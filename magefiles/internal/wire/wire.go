@@ -1,0 +1,141 @@
+// Package wire joins use cases to the adapters that a target runs them with,
+// and renders what every target renders alike. It is the only place that knows
+// the names of keepmum's own environment variables.
+package wire
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/console"
+	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/secretdir"
+	"github.com/keepmum/keepmum/internal/worktree"
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+// The deadlines of targets.
+const (
+	Short = time.Minute      // on this machine's files
+	Long  = 30 * time.Minute // builds and starts things
+)
+
+// SecretsDir is the directory of values, relative to the project.
+const SecretsDir = "secrets"
+
+// Tools is what a target works with.
+type Tools struct {
+	Console     *console.Console
+	Project     *secretdir.Project
+	Values      *secretdir.Dir
+	Git         worktree.Git
+	ComposeFile string // KEEPMUM_COMPOSE_FILE
+}
+
+// Open opens the project in the current directory and sets the modes of
+// secrets/ again.
+func Open(c *console.Console) (*Tools, error) { return open(c, secretdir.Open) }
+
+// Look opens the project in the current directory and changes nothing.
+func Look(c *console.Console) (*Tools, error) { return open(c, secretdir.Look) }
+
+// open opens the project, with secrets/ by the given function.
+func open(c *console.Console, dir func(string) (*secretdir.Dir, error)) (*Tools, error) {
+	project, err := secretdir.OpenProject(".", os.Getenv("KEEPMUM_KEY_FILE"))
+	if err != nil {
+		return nil, err
+	}
+	values, err := dir(SecretsDir)
+	if err != nil {
+		project.Close()
+		return nil, err
+	}
+	return &Tools{Console: c, Project: project, Values: values, Git: worktree.Git{Dir: "."}, ComposeFile: os.Getenv("KEEPMUM_COMPOSE_FILE")}, nil
+}
+
+// Close closes what Open opened.
+func (t *Tools) Close() {
+	_ = t.Values.Close()
+	_ = t.Project.Close()
+}
+
+// Sources are the sources of DESIGN section 3 as they stand on this machine.
+func (t *Tools) Sources() []secrets.Source {
+	return []secrets.Source{secrets.Docker(""), secrets.Dir(SecretsDir), secrets.Env(nil)}
+}
+
+// Validate is the use case that looks at everything and changes nothing.
+func (t *Tools) Validate() ops.Validate {
+	return ops.Validate{Project: t.Project, Values: t.Values, Modes: t.Values, Tracked: t.Git, ComposeFile: t.ComposeFile}
+}
+
+// Target is the frame of a target over a project: it opens the tools, calls
+// fn, and closes them.
+func Target(ctx context.Context, limit time.Duration, fn func(context.Context, *Tools) error) error {
+	return frame(ctx, limit, Open, fn)
+}
+
+// Inspect is Target for what changes nothing, not even a mode.
+func Inspect(ctx context.Context, limit time.Duration, fn func(context.Context, *Tools) error) error {
+	return frame(ctx, limit, Look, fn)
+}
+
+// frame is Target with a way to open the tools.
+func frame(ctx context.Context, limit time.Duration, open func(*console.Console) (*Tools, error), fn func(context.Context, *Tools) error) error {
+	return console.Run(ctx, limit, func(ctx context.Context, c *console.Console) error {
+		tools, err := open(c)
+		if err != nil {
+			return err
+		}
+		defer tools.Close()
+		return fn(ctx, tools)
+	})
+}
+
+// Show renders a use case's result: as JSON, also beside an error, or by
+// render, which is called without an error only.
+func Show[R any](c *console.Console, asJSON *bool, result R, err error, render func(*console.Console, R) error) error {
+	if Is(asJSON) {
+		if shown := c.JSON(result); shown != nil {
+			return shown
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	return render(c, result)
+}
+
+// Is returns a flag's value; a flag that was not given is false.
+func Is(flag *bool) bool { return flag != nil && *flag }
+
+// Text returns a flag's value; a flag that was not given is empty.
+func Text(flag *string) string {
+	if flag == nil {
+		return ""
+	}
+	return *flag
+}
+
+// List splits a flag's value at commas.
+func List(flag *string) []string {
+	var items []string
+	for _, item := range strings.Split(Text(flag), ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// Name refuses a positional that begins with a hyphen: mage takes flags after
+// positionals only, and would hand the flag over as the name.
+func Name(name string) error {
+	if strings.HasPrefix(name, "-") {
+		return &ops.Error{Class: ops.Usage, What: "a flag stands where a name is expected", Next: "put the name first, then the flags"}
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+// Package secrets holds the targets secrets:*. Import it in a magefile to have
+// them over your own compose file:
+//
+//	//mage:import
+//	_ "github.com/keepmum/keepmum/magefiles/secrets"
+package secrets
+
+import (
+	"context"
+	"time"
+
+	"github.com/magefile/mage/mg"
+
+	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/secretdir"
+	"github.com/keepmum/keepmum/magefiles/internal/wire"
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+// Secrets is the namespace of the targets.
+type Secrets mg.Namespace
+
+// Init scaffolds secrets/, .env.example and the project's key.
+//
+// What is there stays as it is; what is missing is added. Run it again after a
+// secret was declared in the compose file.
+func (Secrets) Init(ctx context.Context,
+	dryRun *bool, // say what would be made and make nothing
+	json *bool, // print the result as JSON
+) error {
+	return wire.Target(ctx, wire.Short, func(ctx context.Context, t *wire.Tools) error {
+		result, err := ops.Scaffold{Project: t.Project, Values: t.Values, ComposeFile: t.ComposeFile, DryRun: wire.Is(dryRun)}.Run(ctx)
+		return wire.Show(t.Console, json, result, err, showScaffold)
+	})
+}
+
+// FromEnv makes secret files of a .env file.
+//
+// Every declared key is checked before the first file is written. A key whose
+// reading by Compose differs from what is written is refused with its line;
+// quote it in single quotes, or settle it by -literal or -asCompose.
+func (Secrets) FromEnv(ctx context.Context,
+	file *string, // the .env to read (default .env)
+	literal *string, // keys to take as they are written, separated by commas
+	asCompose *string, // keys to take as Compose reads them, separated by commas
+	prune *bool, // comment the keys out in the .env afterwards
+	dryRun *bool, // say what would be done and do nothing
+	json *bool, // print the result as JSON
+) error {
+	return wire.Target(ctx, wire.Short, func(ctx context.Context, t *wire.Tools) error {
+		use := ops.FromEnv{Project: t.Project, Values: t.Values, Holders: t.Holders(), Talk: t.Console, ComposeFile: t.ComposeFile,
+			File: wire.Text(file), Literal: wire.List(literal), AsCompose: wire.List(asCompose), DryRun: wire.Is(dryRun), Prune: wire.Is(prune)}
+		result, err := use.Run(ctx)
+		return wire.Show(t.Console, json, result, err, showFromEnv)
+	})
+}
+
+// Set stores one value, from a hidden prompt or standard input.
+func (Secrets) Set(ctx context.Context, name string,
+	dryRun *bool, // check the value and store nothing
+	json *bool, // print the result as JSON
+) error {
+	return wire.Target(ctx, 0, func(ctx context.Context, t *wire.Tools) error {
+		if err := wire.Name(name); err != nil {
+			return err
+		}
+		result, err := edit(t, dryRun).Set(ctx, name, func(ctx context.Context) (secrets.Secret, error) {
+			return t.Console.ReadValue(ctx, name, secretdir.MaxSize+2)
+		})
+		return wire.Show(t.Console, json, result, err, showEdit)
+	})
+}
+
+// Remove removes the file of one secret.
+func (Secrets) Remove(ctx context.Context, name string,
+	dryRun *bool, // say what would be removed and remove nothing
+	json *bool, // print the result as JSON
+) error {
+	return wire.Target(ctx, wire.Short, func(ctx context.Context, t *wire.Tools) error {
+		if err := wire.Name(name); err != nil {
+			return err
+		}
+		result, err := edit(t, dryRun).Remove(ctx, name)
+		return wire.Show(t.Console, json, result, err, showEdit)
+	})
+}
+
+// Generate makes a random value by the rule of the compose file.
+func (Secrets) Generate(ctx context.Context, name string,
+	force *bool, // replace a value that is there
+	dryRun *bool, // make a value and store nothing
+	json *bool, // print the result as JSON
+) error {
+	return wire.Target(ctx, wire.Short, func(ctx context.Context, t *wire.Tools) error {
+		if err := wire.Name(name); err != nil {
+			return err
+		}
+		result, err := edit(t, dryRun).Generate(ctx, name, wire.Is(force))
+		return wire.Show(t.Console, json, result, err, showEdit)
+	})
+}
+
+// List shows each secret: who gets it, where from, how it stands.
+func (Secrets) List(ctx context.Context,
+	json *bool, // print the result as JSON
+) error {
+	return wire.Target(ctx, wire.Short, func(ctx context.Context, t *wire.Tools) error {
+		result, err := ops.List{Project: t.Project, Values: t.Values, Sources: t.Sources(), Now: time.Now(), ComposeFile: t.ComposeFile}.Run(ctx)
+		return wire.Show(t.Console, json, result, err, showList)
+	})
+}
+
+// Validate checks every rule for every secret, all at once.
+//
+// It changes nothing. Exit code 3 tells that something was found.
+func (Secrets) Validate(ctx context.Context,
+	json *bool, // print the result as JSON
+) error {
+	return wire.Inspect(ctx, wire.Short, func(ctx context.Context, t *wire.Tools) error {
+		result, err := t.Validate().Run(ctx)
+		return wire.Show(t.Console, json, result, err, showValidate)
+	})
+}
+
+// edit is the use case behind set, generate and remove.
+func edit(t *wire.Tools, dryRun *bool) ops.Edit {
+	return ops.Edit{Project: t.Project, Values: t.Values, Holders: t.Holders(), Talk: t.Console, ComposeFile: t.ComposeFile, DryRun: wire.Is(dryRun)}
+}
