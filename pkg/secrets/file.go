@@ -2,11 +2,11 @@ package secrets
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 )
 
@@ -53,8 +53,9 @@ func (d *dirSource) hold() *heldDir { return &heldDir{dirSource: *d} }
 
 type heldDir struct {
 	dirSource
-	root *os.Root
-	err  error
+	root   *os.Root
+	absent bool  // there is no directory
+	err    error // why the directory cannot be opened
 }
 
 func (h *heldDir) close() {
@@ -68,18 +69,26 @@ func (h *heldDir) Lookup(name string) (Found, error) {
 	if err := ValidName(name); err != nil {
 		return found, err
 	}
-	if h.root == nil && h.err == nil {
-		h.root, h.err = os.OpenRoot(h.dir)
+	h.open()
+	if h.absent {
+		return found, &absence{[]string{found.Place}}
 	}
 	if h.err != nil {
-		if errors.Is(h.err, fs.ErrNotExist) && !exists(h.dir) {
-			return found, &absence{[]string{found.Place}}
-		}
 		return found, unreadable(found.Place, h.err)
 	}
 	data, err := h.read(name, found.Place)
 	found.Value = own(data)
 	return found, err
+}
+
+// open opens the directory, once. A dangling symlink in its place is not an
+// absent directory.
+func (h *heldDir) open() {
+	if h.root != nil || h.err != nil || h.absent {
+		return
+	}
+	h.root, h.err = os.OpenRoot(h.dir)
+	h.absent = errors.Is(h.err, fs.ErrNotExist) && !exists(h.dir)
 }
 
 // place is the path as a person would write it.
@@ -178,9 +187,9 @@ func unreadable(place string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		f.reason = "permission denied"
-		if uid := os.Getuid(); runtime.GOOS != "windows" && uid >= 0 {
-			f.reason += " for this process"
-			f.hint = "let the user of this process read the file and search its directory"
+		f.hint = "let the user of this process read the file and search its directory"
+		if uid := os.Geteuid(); uid >= 0 {
+			f.hint = fmt.Sprintf("let uid %d, which this process runs as, read the file and search its directory", uid)
 		}
 	case errors.Is(err, fs.ErrNotExist):
 		f.reason = "leads to a file that does not exist"

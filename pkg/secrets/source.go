@@ -13,8 +13,8 @@ const MaxSize = 511_999
 // Kind names the sort of source that a value came from.
 type Kind string
 
-// The kinds of the sources in this package. A source of another package uses
-// the kind whose rules fit it, or one of its own.
+// The kinds of the sources in this package. A source of another package may
+// use one of its own, which production mode takes.
 const (
 	KindDocker  Kind = "docker"  // a file that Docker mounted
 	KindFile    Kind = "file"    // a file in a directory of the project

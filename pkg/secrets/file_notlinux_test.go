@@ -1,0 +1,16 @@
+//go:build unix && !linux
+
+package secrets_test
+
+import (
+	"errors"
+	"os"
+)
+
+// dropRights cannot be done to one thread here.
+func dropRights() error {
+	if os.Geteuid() == 0 {
+		return errors.New("run these tests as a normal user on this system")
+	}
+	return nil
+}
