@@ -1,0 +1,139 @@
+package envfile
+
+import "strings"
+
+// written is the literal reading of a statement.
+type written struct {
+	value string
+	fault fault // why there is none, or none that could agree with Compose's
+}
+
+// readLiteral reads an assignment as a person would who knows quotes, comments
+// and five escapes, and to whom $ means $. follower is the next statement if
+// it begins on the line that st ends on.
+func readLiteral(text string, st, follower *statement) written {
+	if st.sharesLine && st.previousEnd == st.start {
+		return written{fault: faultGlued}
+	}
+	if hasOddBlanks(text, st) {
+		return written{fault: faultNameBlank}
+	}
+	if text[st.separator] == ':' && !blankOrEnd(text, st.separator+1) {
+		return written{fault: faultColon}
+	}
+	if st.quote == 0 {
+		return unquoted(text[st.separator+1 : st.end])
+	}
+	if trimBlanks(text[st.separator+1:st.valueStart]) != "" {
+		return written{fault: faultNameBlank}
+	}
+	if !blankOrEnd(text, st.end) || follower != nil && follower.form != assignment {
+		return written{fault: faultAfterQuote}
+	}
+	body := text[st.valueStart+1 : st.end-1]
+	if st.quote == '"' {
+		return written{value: decodeEscapes(body)}
+	}
+	if strings.Contains(body, `\'`) {
+		return written{fault: faultQuoteEscape}
+	}
+	return written{value: body}
+}
+
+// hasOddBlanks tells whether blanks other than space and tab stand before,
+// within or after the name, which Compose drops and a person cannot see.
+func hasOddBlanks(text string, st *statement) bool {
+	before := trimBlanksRight(text[:st.start])
+	afterOther := st.sharesLine && len(before) == st.previousEnd
+	if before != "" && before != bom && !strings.HasSuffix(before, "\n") && !afterOther {
+		return true
+	}
+	name := text[st.start:st.separator]
+	if st.exported {
+		name = name[len("export"):]
+	}
+	return trimBlanks(name) != st.key
+}
+
+// unquoted reads what stands between the separator and the end of the line: up
+// to a # after a blank, without the blanks around it.
+func unquoted(raw string) written {
+	raw = strings.TrimSuffix(raw, "\r")
+	if strings.Contains(raw, "\r") {
+		return written{fault: faultLoneCR}
+	}
+	return written{value: trimBlanks(raw[:commentStart(raw)])}
+}
+
+// commentStart returns the offset of the # that begins a comment, or the
+// length: one that follows a blank, and does not stand between two quotes
+// within the value, where a shell protects it.
+func commentStart(raw string) int {
+	var open byte
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case c == '#' && i > 0 && isBlank(raw[i-1]):
+			if open == 0 || strings.IndexByte(raw[i:], open) < 0 {
+				return i
+			}
+			return len(raw) // protected or not: nobody can tell
+		case c == open:
+			open = 0
+		case open == 0 && (c == '"' || c == '\''):
+			open = c
+		}
+	}
+	return len(raw)
+}
+
+// decodeEscapes decodes the escapes of double quotes that Compose and godotenv
+// agree on. All others stay as they are written.
+func decodeEscapes(body string) string {
+	if strings.IndexByte(body, '\\') < 0 {
+		return body
+	}
+	var b strings.Builder
+	b.Grow(len(body))
+	for i := 0; i < len(body); i++ {
+		if body[i] == '\\' && i+1 < len(body) {
+			if at := strings.IndexByte(`nr\"$`, body[i+1]); at >= 0 {
+				b.WriteByte("\n\r\\\"$"[at])
+				i++
+				continue
+			}
+		}
+		b.WriteByte(body[i])
+	}
+	return b.String()
+}
+
+// difference names the kind of difference between two readings.
+func difference(st *statement, body string, compose reading) fault {
+	switch {
+	case compose.state == readRefused:
+		return faultComposeRefuses
+	case compose.state == readUnknown:
+		return faultComposeUnknown
+	case compose.state == readPanicked:
+		return faultPanic
+	case compose.expanded || strings.Contains(body, "$$"):
+		return faultDollar
+	case st.quote == '"':
+		return faultEscape
+	case strings.IndexByte(body, '#') >= 0:
+		return faultComment
+	}
+	return faultBlank
+}
+
+// blankOrEnd tells whether a blank, a line end or the end of the file is at i.
+func blankOrEnd(text string, i int) bool {
+	rest := text[i:]
+	return rest == "" || rest == "\r" || isBlank(rest[0]) || rest[0] == '\n' || strings.HasPrefix(rest, "\r\n")
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
+func trimBlanks(s string) string { return strings.Trim(s, " \t") }
+
+func trimBlanksRight(s string) string { return strings.TrimRight(s, " \t") }

@@ -1,0 +1,138 @@
+package envfile
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/joho/godotenv"
+	"github.com/sirupsen/logrus"
+)
+
+// wholeCompose reads a whole file with compose-go, as Compose does, without
+// the environment of the host. What it logs is dropped.
+func wholeCompose(data []byte) (vars map[string]string, ok bool) {
+	logger := logrus.StandardLogger()
+	defer logger.SetOutput(logger.Out)
+	logger.SetOutput(io.Discard)
+	defer func() {
+		if recover() != nil {
+			vars, ok = nil, false
+		}
+	}()
+	vars, err := dotenv.Parse(bytes.NewReader(data))
+	return vars, err == nil
+}
+
+// wholeGodotenv reads a whole file with godotenv.
+func wholeGodotenv(data []byte) (vars map[string]string, ok bool) {
+	defer func() {
+		if recover() != nil {
+			vars, ok = nil, false
+		}
+	}()
+	vars, err := godotenv.Parse(bytes.NewReader(data))
+	return vars, err == nil
+}
+
+// shellScript sources a file and prints what it exports, each ended by NUL.
+const shellScript = `set -a; . "$1"; set +a
+while IFS= read -r n; do printf '%s=%s\0' "$n" "${!n}"; done < <(compgen -e)`
+
+// wholeShell sources a file with bash. ok is false where it complains.
+func wholeShell(t *testing.T, data []byte) (vars map[string]string, ok bool) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "env")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), "bash", "--norc", "--noprofile", "-c", shellScript, "bash", path)
+	cmd.Env = []string{"PATH=/nowhere", "LC_ALL=C", "HOME=/home/u", "USER=fromhost", "HOST_VAR=fromhost"}
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("bash is required by this test: %v", err)
+	}
+	vars = map[string]string{}
+	for _, pair := range strings.Split(strings.TrimSuffix(stdout.String(), "\x00"), "\x00") {
+		name, value, _ := strings.Cut(pair, "=")
+		switch name {
+		case "PATH", "LC_ALL", "HOME", "USER", "HOST_VAR", "PWD", "OLDPWD", "SHLVL", "_":
+		default:
+			if bytes.Contains(data, []byte("$$")) {
+				value = strings.ReplaceAll(value, fmt.Sprint(cmd.Process.Pid), "PID")
+			}
+			vars[name] = value
+		}
+	}
+	return vars, stderr.Len() == 0
+}
+
+// render writes a reading as KEY=‹value› in the order of the names.
+func render(vars map[string]string) string {
+	names := make([]string, 0, len(vars))
+	for name := range vars {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	var parts []string
+	for _, name := range names {
+		parts = append(parts, name+"=‹"+vars[name]+"›")
+	}
+	return strings.Join(parts, " ")
+}
+
+// faultNames are the words for faults in the corpus.
+func faultNames() map[fault]string {
+	return map[fault]string{
+		faultName: "name", faultNameBlank: "nameBlank", faultBare: "bare", faultUnterminated: "unterminated",
+		faultMispaired: "mispaired", faultPEM: "pem", faultAfterQuote: "afterQuote", faultColon: "colon", faultGlued: "glued",
+		faultLoneCR: "loneCR", faultQuoteEscape: "quoteEscape", faultNUL: "nul", faultUTF8: "utf8",
+		faultTooLarge: "tooLarge", faultDuplicate: "duplicate", faultPanic: "panic", faultDollar: "dollar",
+		faultEscape: "escape", faultComment: "comment", faultBlank: "blank", faultComposeRefuses: "composeRefuses",
+		faultComposeUnknown: "composeUnknown", faultBothOptions: "bothOptions", faultNotInFile: "notInFile",
+		faultUTF16: "utf16",
+	}
+}
+
+// faultOf finds the fault that a problem was rendered from, and proves by that
+// that its texts hold nothing but the key and line numbers.
+func faultOf(t testing.TB, p Problem) fault {
+	t.Helper()
+	for f := noFault + 1; f < faultCount; f++ {
+		for first := range max(p.Line, 1) {
+			if p == f.problem(p.File, p.Line, first, p.Key) {
+				return f
+			}
+			if f != faultDuplicate {
+				break
+			}
+		}
+	}
+	t.Fatalf("line %d: a problem that no fault explains", p.Line)
+	return noFault
+}
+
+// outcome writes what Parse found as the corpus does.
+func outcome(t testing.TB, entries []Entry, problems []Problem) string {
+	t.Helper()
+	var parts []string
+	for _, e := range entries {
+		mark := ""
+		if e.Note != "" {
+			mark = "~"
+		}
+		parts = append(parts, e.Key+"=‹"+e.Value.RevealString()+"›"+mark)
+	}
+	for _, p := range problems {
+		parts = append(parts, fmt.Sprintf("%d:%s:%s", p.Line, p.Key, faultNames()[faultOf(t, p)]))
+	}
+	return strings.Join(parts, " ")
+}
