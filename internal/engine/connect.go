@@ -132,6 +132,8 @@ func diagnoseSocket(t target, opt Options, cause, dialled error) error {
 			"remove the directory, then restart the engine")
 	case statErr == nil && info.Mode().IsRegular():
 		return say(ops.CauseAddress, "the socket is a file", t.address+" ("+t.Source+") is a file, not an engine's socket", elsewhere(t, opt))
+	case (either(fs.ErrNotExist) || either(syscall.ECONNREFUSED)) && t.Source != "default":
+		return say(ops.CauseAbsent, "nothing listens on the socket", "no engine listens on the socket "+t.address+" ("+t.Source+")", elsewhere(t, opt))
 	case either(fs.ErrNotExist) || either(syscall.ECONNREFUSED):
 		if opt.installed() {
 			return say(ops.CauseStopped, "nothing listens on the socket",

@@ -1,0 +1,130 @@
+package host
+
+import (
+	"slices"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/ops"
+)
+
+// daemonLog is where a daemon without an init system writes.
+const daemonLog = "/var/log/dockerd.log"
+
+// Plan says how an engine comes to a machine with these facts. It is pure.
+func (m *Machine) Plan(f ops.HostFacts) ops.EnginePlan { return plan(f) }
+
+func plan(f ops.HostFacts) ops.EnginePlan {
+	p := ops.EnginePlan{System: f.Pretty}
+	switch f.OS {
+	case "linux":
+	case "darwin":
+		p.Manual = []string{
+			"macOS runs no engine of its own; install one of these, then start it:",
+			"  Docker Desktop: brew install --cask docker, then open -a Docker",
+			"  Colima:         brew install colima docker, then colima start",
+		}
+		return p
+	case "windows":
+		p.Manual = []string{
+			"install Docker Desktop: winget install Docker.DockerDesktop, then start it with Linux containers;",
+			"or work inside WSL 2 (wsl --install) and run mage engine:up there",
+		}
+		return p
+	default:
+		p.Manual = []string{"there is no Docker engine for " + f.OS + ": set DOCKER_HOST to one on another machine"}
+		return p
+	}
+	p.Start = start(f)
+	p.Fallback = fallback(p.Start)
+	if f.Package == "podman-docker" {
+		p.Manual = append(p.Manual, "the package podman-docker stands in for the docker command here: remove it first, or start podman's own socket (systemctl enable --now podman.socket) and set DOCKER_HOST to it")
+	}
+	if f.Container != "" {
+		p.Manual = append(p.Manual, "this is a container ("+f.Container+"): an engine in it needs at least the capabilities SYS_ADMIN and NET_ADMIN, and writable cgroups")
+	}
+	if f.WSL && f.Init != "systemd" {
+		p.Manual = append(p.Manual, "this is WSL without systemd: the engine must be started again after each restart of WSL, unless /etc/wsl.conf has [boot] systemd=true")
+	}
+	install(&p, f)
+	return p
+}
+
+// family is the distribution whose commands serve.
+func family(f ops.HostFacts) string {
+	known := []string{"debian", "ubuntu", "fedora", "rhel", "arch", "alpine", "suse"}
+	for _, id := range append([]string{f.Distribution}, f.Like...) {
+		switch {
+		case id == "centos" || id == "rocky" || id == "almalinux" || id == "ol":
+			return "rhel"
+		case id == "opensuse" || len(id) > 8 && id[:9] == "opensuse-" || id == "sles":
+			return "suse"
+		case slices.Contains(known, id):
+			return id
+		}
+	}
+	return ""
+}
+
+// install fills in the commands that install the distribution's engine.
+func install(p *ops.EnginePlan, f ops.HostFacts) {
+	step := func(why string, args ...string) {
+		p.Install = append(p.Install, ops.EngineStep{Args: args, Why: why, Deadline: 20 * time.Minute})
+	}
+	switch family(f) {
+	case "debian", "ubuntu":
+		p.Automatic = f.Distribution == "debian" || f.Distribution == "ubuntu"
+		if f.DpkgBroken {
+			step("finish an interrupted installation", "dpkg", "--configure", "-a")
+		}
+		step("read the package lists", "apt-get", "-q", "update")
+		step("install the distribution's engine", "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "install", "docker.io", "iptables", "ca-certificates")
+	case "fedora":
+		step("install the distribution's engine", "dnf", "install", "-y", "moby-engine")
+	case "rhel":
+		p.Manual = append(p.Manual, "the engine is not in this distribution: add Docker's own repository as https://docs.docker.com/engine/install/ describes, then install docker-ce")
+	case "arch":
+		step("install the distribution's engine", "pacman", "-S", "--needed", "docker")
+	case "alpine":
+		step("install the distribution's engine", "apk", "add", "docker")
+	case "suse":
+		step("install the distribution's engine", "zypper", "install", "-y", "docker")
+	default:
+		p.Manual = append(p.Manual, "keepmum does not know this distribution: https://docs.docker.com/engine/install/ tells how to install the engine")
+	}
+}
+
+// start is how an installed engine is started here.
+func start(f ops.HostFacts) []ops.EngineStep {
+	one := func(why string, args ...string) ops.EngineStep {
+		return ops.EngineStep{Args: args, Why: why, Deadline: 2 * time.Minute}
+	}
+	if f.Package == "snap" {
+		return []ops.EngineStep{one("start the engine", "snap", "start", "--enable", "docker")}
+	}
+	switch f.Init {
+	case "systemd":
+		steps := []ops.EngineStep{one("start the engine, now and at boot", "systemctl", "enable", "--now", "docker")}
+		if f.Service == "masked" {
+			steps = append([]ops.EngineStep{one("allow the engine to start", "systemctl", "unmask", "docker.service", "docker.socket")}, steps...)
+		}
+		return steps
+	case "openrc":
+		return []ops.EngineStep{one("start the engine at boot", "rc-update", "add", "docker", "default"), one("start the engine", "rc-service", "docker", "start")}
+	case "sysv":
+		return []ops.EngineStep{one("start the engine", "service", "docker", "start")}
+	}
+	return []ops.EngineStep{{Why: "start the engine in the background", Args: []string{"dockerd"}, Background: true, Log: daemonLog}}
+}
+
+// fallback is what a daemon that we start is started with when it finds no
+// storage that it can use: vfs copies every layer, slowly, and works anywhere.
+func fallback(steps []ops.EngineStep) *ops.EngineStep {
+	for _, step := range steps {
+		if step.Background {
+			step.Args = append(slices.Clone(step.Args), "--storage-driver=vfs")
+			step.Why = "start the engine with plain copies for storage"
+			return &step
+		}
+	}
+	return nil
+}
