@@ -209,20 +209,21 @@ func (u Validate) undeclared(m *manifest.Manifest) ([]Finding, error) {
 
 // ignores checks that version control and build contexts leave values out.
 func (u Validate) ignores(*manifest.Manifest) ([]Finding, error) {
-	var findings []Finding
-	if u.Modes.Exists() {
-		if _, err := u.Project.Read(u.Modes.Path() + "/.gitignore"); errors.Is(err, fs.ErrNotExist) {
-			findings = append(findings, Finding{File: u.Modes.Path() + "/.gitignore", Problem: "missing: values could be committed", Next: "mage secrets:init"})
-		}
-	}
-	for _, path := range sortedKeys(ignoreLines) {
+	var texts [3][]byte
+	for i, path := range []string{".gitignore", ".dockerignore", u.Modes.Path() + "/.gitignore"} {
 		data, err := u.Project.Read(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		if missing := lacking(data, asSections(ignoreLines[path])); missing != "" {
-			findings = append(findings, Finding{File: path, Problem: "does not cover " + strings.Join(strings.Fields(missing), ", "), Next: "mage secrets:init"})
-		}
+		texts[i] = data
+	}
+	open := map[string][]string{}
+	for _, found := range manifest.Coverage(manifest.Ignores{Git: texts[0], Docker: texts[1], SecretsGit: texts[2]}) {
+		open[found.File] = append(open[found.File], found.Subject)
+	}
+	var findings []Finding
+	for _, file := range sortedKeys(open) {
+		findings = append(findings, Finding{File: file, Problem: "does not treat as it should: " + strings.Join(open[file], ", "), Next: "mage secrets:init"})
 	}
 	return findings, nil
 }

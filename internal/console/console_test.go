@@ -1,0 +1,148 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/magefile/mage/mg"
+
+	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+const value = "console-value-31ab"
+
+// piped is a console over buffers.
+func piped(in string) (c *Console, out, errOut *bytes.Buffer) {
+	out, errOut = &bytes.Buffer{}, &bytes.Buffer{}
+	return New(strings.NewReader(in), out, errOut), out, errOut
+}
+
+func masked(c *Console) {
+	c.Mask([]secrets.Known{{Name: "LOGIN", Value: secrets.New([]byte(value))}})
+}
+
+func TestEveryWayOutIsMasked(t *testing.T) {
+	c, out, errOut := piped("")
+	tell := func() string {
+		out.Reset()
+		errOut.Reset()
+		c.Say("said %s", value)
+		_ = c.Print("printed %s", value)
+		_ = c.Table([]string{"A"}, [][]string{{value}})
+		_ = c.JSON(map[string]string{"a": value})
+		err := c.Exit(&ops.Error{What: "what " + value, Next: "next " + value, Findings: []ops.Finding{{Problem: value}}})
+		return out.String() + errOut.String() + err.Error()
+	}
+	if n := strings.Count(tell(), value); n != 7 {
+		t.Fatalf("without a masker the value is told %d times, want 7: the test cannot fail", n)
+	}
+	masked(c)
+	told := tell()
+	if strings.Contains(told, value) {
+		t.Error("a value is told")
+	}
+	if n := strings.Count(told, "‹LOGIN›"); n != 7 {
+		t.Errorf("%d masks, want 7:\n%s", n, told)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	tests := map[string]struct {
+		fn   func(context.Context, *Console) error
+		code int
+		text string
+	}{
+		"none":  {func(context.Context, *Console) error { return nil }, 0, ""},
+		"plain": {func(context.Context, *Console) error { return errors.New("broken") }, 1, "broken"},
+		"class": {func(context.Context, *Console) error { return &ops.Error{Class: ops.Invalid, What: "bad"} }, 3, "bad"},
+		"joined": {func(context.Context, *Console) error {
+			return errors.Join(errors.New("x"), &ops.Error{Class: ops.Leak, What: "leak"})
+		}, 8, "leak"},
+		"deadline": {func(ctx context.Context, _ *Console) error { <-ctx.Done(); return ctx.Err() }, 6, "not done after"},
+		"a panic":  {func(context.Context, *Console) error { panic(value) }, 1, "the text of the panic is withheld"},
+		"finding": {func(context.Context, *Console) error {
+			return &ops.Error{Class: ops.Invalid, What: "1 finding", Findings: []ops.Finding{{File: "f", Line: 2, Problem: "p", Next: "n"}}}
+		}, 3, "f:2: p\n    next: n"},
+		"next": {func(context.Context, *Console) error {
+			return &ops.Error{Class: ops.NoEngine, What: "w", Next: "do it"}
+		}, 4, "w\nnext: do it"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			c, _, _ := piped("")
+			err := c.run(t.Context(), 50*time.Millisecond, test.fn)
+			if code := mg.ExitStatus(err); code != test.code {
+				t.Errorf("code %d, want %d", code, test.code)
+			}
+			if err != nil && (!strings.Contains(err.Error(), test.text) || strings.Contains(err.Error(), value)) {
+				t.Errorf("text %q, want a part %q and no value", err, test.text)
+			}
+		})
+	}
+}
+
+func TestASignalEndsTheContextAndGives130(t *testing.T) {
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		c, _, _ := piped("")
+		err := c.run(t.Context(), time.Minute, func(ctx context.Context, _ *Console) error {
+			self, err := os.FindProcess(os.Getpid())
+			if err != nil {
+				return err
+			}
+			if err := self.Signal(sig); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return &ops.Error{Class: ops.Failed, What: "2 of 3 are up", Next: "mage stack:up"}
+		})
+		if mg.ExitStatus(err) != 130 || !strings.Contains(err.Error(), "2 of 3 are up") || !strings.Contains(err.Error(), "next: mage stack:up") {
+			t.Errorf("%v: code %d, text %q", sig, mg.ExitStatus(err), err)
+		}
+	}
+}
+
+func TestReadValueTakesStandardInputWhole(t *testing.T) {
+	c, _, errOut := piped("line one\nline two\n")
+	got, err := c.ReadValue(t.Context(), "LOGIN", 100)
+	if err != nil || got.RevealString() != "line one\nline two\n" {
+		t.Errorf("not what was piped in: %v", err)
+	}
+	if errOut.Len() > 0 {
+		t.Errorf("said %q though nobody types", errOut)
+	}
+	c, _, _ = piped(strings.Repeat("x", 200))
+	if got, err := c.ReadValue(t.Context(), "LOGIN", 100); err != nil || len(got.Reveal()) != 101 {
+		t.Errorf("more than one byte beyond the limit was read: %v", err)
+	}
+}
+
+func TestReadValueStopsWithItsContext(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := New(read, &bytes.Buffer{}, &bytes.Buffer{}).ReadValue(ctx, "LOGIN", 10); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want the context's", err)
+	}
+}
+
+func TestTableAlignsAndTrims(t *testing.T) {
+	c, out, _ := piped("")
+	if err := c.Table([]string{"NAME", "STATE"}, [][]string{{"LONG_NAME", "ok"}, {"B", ""}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "NAME       STATE\nLONG_NAME  ok\nB          -\n"; out.String() != want {
+		t.Errorf("%q, want %q", out, want)
+	}
+}
