@@ -24,19 +24,28 @@ func (f field) misfit() string {
 	case formJSON:
 		switch t.Kind() {
 		case reflect.Func, reflect.Chan, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
-			return "json cannot become " + t.String()
+			return "json cannot become " + typeName(t)
 		}
 		return ""
 	case formPEM:
 		if pemDecoder(t) == nil && !isPlain(t) {
-			return "pem cannot become " + t.String() + "; see the package comment for the types it can"
+			return "pem cannot become " + typeName(t) + "; see the package comment for the types it can"
 		}
 		return ""
 	}
 	if !isPlain(t) {
-		return "a value cannot become " + t.String() + ": use string, []byte or secrets.Secret, or the option json or pem"
+		return "a value cannot become " + typeName(t) + ": use string, []byte or secrets.Secret, or the option json or pem"
 	}
 	return ""
+}
+
+// typeName names t for a message. A struct type without a name is not spelt
+// out: its text holds the tags, and a tag may hold a default.
+func typeName(t reflect.Type) string {
+	if text := t.String(); !strings.Contains(text, "struct {") {
+		return text
+	}
+	return "a type of kind " + t.Kind().String()
 }
 
 // isPlain tells whether the bytes become a t as they are.
@@ -59,7 +68,7 @@ func (f field) decode(value Secret) (reflect.Value, error) {
 			return made, errors.New("the value is not valid json")
 		}
 		if json.Unmarshal(value.Reveal(), made.Interface()) != nil {
-			return made, fmt.Errorf("the value is valid json that does not fit %s", t)
+			return made, errors.New("the value is valid json that does not fit " + typeName(t))
 		}
 		return made.Elem(), nil
 	case formPEM:
@@ -217,7 +226,7 @@ func keyFor(t reflect.Type, blocks []*pem.Block) (any, error) {
 		return nil, err
 	}
 	if !reflect.TypeOf(key).AssignableTo(t) {
-		return nil, fmt.Errorf("the value has a private key of type %T, and the field takes %s", key, t)
+		return nil, fmt.Errorf("the value has a private key of type %T, and the field takes %s", key, typeName(t))
 	}
 	return key, nil
 }

@@ -30,7 +30,7 @@ func collect(dst any) *fieldSet {
 	}
 	set.walk(v.Elem(), "", v.Elem().Type().Name(), nil)
 	if len(set.fields) == 0 && len(set.problems) == 0 {
-		set.misuse(v.Elem().Type().String(), `no field has a tag like secret:"NAME"`)
+		set.misuse(v.Elem().Type().Name(), `no field has a tag like secret:"NAME"`)
 	}
 	set.checkFileNames()
 	return set
@@ -47,7 +47,7 @@ func (s *fieldSet) walk(v reflect.Value, prefix, path string, above []reflect.Ty
 	t := v.Type()
 	for _, one := range above {
 		if one == t {
-			s.misuse(path, "the type "+t.String()+" holds itself")
+			s.misuse(path, "the type "+typeName(t)+" holds itself")
 			return
 		}
 	}

@@ -85,12 +85,7 @@ type fault struct {
 	place, reason, hint string
 }
 
-func (f *fault) Error() string {
-	if f.place == "" {
-		return f.reason
-	}
-	return f.place + ": " + f.reason
-}
+func (f *fault) Error() string { return f.place + ": " + f.reason }
 func (f *fault) Unwrap() error { return f.class }
 
 // Map returns a source over values, for programs that have them already and

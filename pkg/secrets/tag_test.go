@@ -1,0 +1,39 @@
+package secrets
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// FuzzParseTag: a tag is read or refused, never half; what is read obeys the
+// rules, and an error holds nothing of the tag.
+func FuzzParseTag(f *testing.F) {
+	seeds := []string{"A", "A,optional", "A,optional,default=x,y", "A,json", "A,pem,optional", "P_,prefix", "", ",", "A,default=", "A,,", "a-b,json,pem"}
+	for _, seed := range seeds {
+		f.Add(seed)
+	}
+	name := regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	f.Fuzz(func(t *testing.T, text string) {
+		tag, err := parseTag(text)
+		if err != nil {
+			// The words of the messages themselves are no sign.
+			if len(text) > 12 && strings.Contains(err.Error(), text) {
+				t.Errorf("the error quotes the tag")
+			}
+			return
+		}
+		if !name.MatchString(tag.name) || !strings.HasPrefix(text, tag.name) {
+			t.Errorf("the name is wrong")
+		}
+		if tag.hasDefault != (tag.fallback != "") || tag.hasDefault && !tag.optional {
+			t.Errorf("the default is wrong")
+		}
+		if tag.hasDefault && !strings.HasSuffix(text, ",default="+tag.fallback) {
+			t.Errorf("the default is not the rest of the tag")
+		}
+		if tag.prefix && (tag.optional || tag.form != formPlain) {
+			t.Errorf("prefix goes with another option")
+		}
+	})
+}
