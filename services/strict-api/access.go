@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+type requestIDKey struct{}
+
+// requestID returns the id that withRequestID gave to a request. It is made
+// here and never taken from the client, who could send anything.
+func requestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+func withRequestID(ctx context.Context) (context.Context, string) {
+	random := make([]byte, 8)
+	rand.Read(random) // never fails: it ends the program instead
+	id := hex.EncodeToString(random)
+	return context.WithValue(ctx, requestIDKey{}, id), id
+}
+
+// setHeaders sets those that every answer carries.
+func setHeaders(h http.Header, id string) {
+	h.Set("X-Request-Id", id)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+}
+
+// recorder remembers what was answered, for the access log.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int
+}
+
+// WriteHeader notes the status.
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts the bytes.
+func (r *recorder) Write(data []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(data)
+	r.bytes += n
+	return n, err
+}
+
+// logAccess writes one record a request. It holds nothing that the client can
+// choose freely: no path that is not ours, no query, no header, no method of
+// its own making. Health checks that succeed are logged at debug level.
+func (a *api) logAccess(r *http.Request, answered *recorder, took time.Duration) {
+	route, method, level := "other", "other", slog.LevelInfo
+	if _, ok := a.endpoints[r.URL.Path]; ok {
+		route = r.URL.Path
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		method = r.Method
+	}
+	if route == healthPath && answered.status == http.StatusOK {
+		level = slog.LevelDebug
+	}
+	a.log.LogAttrs(r.Context(), level, "request",
+		slog.String("request", requestID(r.Context())),
+		slog.String("method", method),
+		slog.String("path", route),
+		slog.Int("status", answered.status),
+		slog.Int("bytes", answered.bytes),
+		slog.Duration("took", took),
+		slog.String("client", r.RemoteAddr))
+}
