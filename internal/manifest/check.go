@@ -15,9 +15,8 @@ import (
 // Problem is one rule that a value breaks. It names the rule; it never holds
 // the value, its length or a digest of it.
 type Problem struct {
-	Rule    string // size, min_length, max_length, pattern, type, placeholder, newline, blanks
-	What    string // what is wrong, in lower case
-	Warning bool   // worth saying, but the value is taken
+	Rule string // size, min_length, max_length, pattern, type, placeholder, newline; blanks for a warning
+	What string // what is wrong, in lower case
 }
 
 // Check holds a value against the rules and returns everything that it breaks.
@@ -42,10 +41,19 @@ func (d Declaration) Check(value secrets.Secret) []Problem {
 	if what := d.typeProblem(bare); what != "" {
 		add(true, "type", what)
 	}
-	if what := blanksProblem(bare); what != "" && d.Type != Binary && d.Type != PEM && d.Type != JSON {
-		problems = append(problems, Problem{Rule: "blanks", What: what, Warning: true})
-	}
 	return problems
+}
+
+// Warnings returns what is worth saying of a value that may still be right:
+// blanks around a text.
+func (d Declaration) Warnings(value secrets.Secret) []Problem {
+	if d.Type == Binary || d.Type == PEM || d.Type == JSON {
+		return nil
+	}
+	if what := blanksProblem(d.Normalise(value).Reveal()); what != "" {
+		return []Problem{{Rule: "blanks", What: what}}
+	}
+	return nil
 }
 
 // checkSize holds a value against the sizes that a Swarm secret can have.

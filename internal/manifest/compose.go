@@ -38,12 +38,15 @@ func guarded(call func() error) (err error) {
 // of the file that it refuses becomes a finding; where it accepts, its view of
 // the services replaces ours. It reports whether compose-go accepts the file.
 func (r *reader) askCompose() bool {
-	unknown := unknownKeys(r.root, composeShape(), nil)
 	project, err := r.load(r.model, false)
+	if err != nil && r.standIn() {
+		project, err = r.load(r.model, false)
+	}
 	if err == nil {
 		r.takeServices(project)
 		return true
 	}
+	unknown := unknownKeys(r.root, composeShape(), nil)
 	model := r.model
 	for _, key := range unknown {
 		next := didYouMean(last(key.keys), key.known, "take it away, or write it as x-"+last(key.keys)+" if it is for another program")
@@ -226,21 +229,50 @@ func (b *blamer) part(keys []string, value any) {
 	}
 }
 
-// report notes one blamed place.
-func (b *blamer) report(keys []string, err error) {
-	b.add(b.lineAt(keys), subjectOf(keys), "Compose does not accept "+strings.Join(keys, ".")+reasonOf(err),
-		"see "+last(keys)+" in the reference of the Compose file, or what docker compose config -q says")
+// blamed is a part of the file that compose-go refuses, and why.
+type blamed struct {
+	keys   []string
+	reason string
 }
 
-// lineAt returns the line of the deepest key of a place that the file has.
-func (r *reader) lineAt(keys []string) int {
-	node, line := r.root, 0
+// report notes one blamed place.
+func (b *blamer) report(keys []string, err error) {
+	b.blamed = append(b.blamed, blamed{keys, reasonOf(err)})
+}
+
+// addBlamed makes findings of the blamed places that no finding explains yet.
+func (r *reader) addBlamed() {
+	explained := slices.Clone(r.findings)
+	for _, b := range r.blamed {
+		first, last := r.linesOf(b.keys)
+		inside := func(f Finding) bool { return f.Line >= first && f.Line <= last }
+		if first > 0 && slices.ContainsFunc(explained, inside) {
+			continue
+		}
+		r.add(first, subjectOf(b.keys), "Compose does not accept "+strings.Join(b.keys, ".")+b.reason,
+			"see "+b.keys[len(b.keys)-1]+" in the reference of the Compose file, or what docker compose config -q says")
+	}
+}
+
+// linesOf returns the first and last line of a place, 0 where the file has no
+// such key. Of a place that came by an alias these are the lines of the anchor.
+func (r *reader) linesOf(keys []string) (first, last int) {
+	node := r.root
 	for _, key := range keys {
 		value, at := get(node, key)
 		if at.Line == 0 {
 			break
 		}
-		node, line = value, at.Line
+		node, first = value, at.Line
+	}
+	return first, max(first, lastLine(node))
+}
+
+// lastLine returns the last line on which something of a node begins.
+func lastLine(node *yaml.Node) int {
+	line := node.Line
+	for _, child := range node.Content {
+		line = max(line, lastLine(child))
 	}
 	return line
 }

@@ -174,11 +174,14 @@ type Variable struct {
 	Name       string
 	Path       string // dotted keys down to the value, e.g. services.postgres.image
 	Service    string // "" where it is not in a service
+	Assigned   string // NAME where the use stands in a list entry NAME=...
 	Line       int
 	Default    string // text of ${NAME:-default}, as written
 	HasDefault bool
 	Required   bool // ${NAME:?}
 	Whole      bool // the whole value is this one use
+
+	text string // the whole value it stands in
 }
 
 // Secret returns the declaration of that name.

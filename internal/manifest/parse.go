@@ -39,6 +39,7 @@ func (o Options) Parse(file string, data []byte) (*Manifest, []Finding) {
 	r.checkGrants()
 	r.checkExposure()
 	r.checkReferences()
+	r.addBlamed()
 	if !accepted && len(r.findings) == 0 {
 		r.add(0, "", "Compose does not accept this file, though each part of it alone is fine", "run docker compose config -q to see what it says")
 	}
@@ -59,11 +60,12 @@ func (o Options) withoutSecrets(m *Manifest) map[string]string {
 type reader struct {
 	file        string
 	environment map[string]string
-	root        *yaml.Node // the top-level mapping
+	stoodIn     map[string]bool // variables that standIn gave a value
+	root        *yaml.Node      // the top-level mapping
 	model       map[string]any
 	manifest    *Manifest
 	declared    map[string]bool // secrets by name, also those with findings
-	unknown     []place         // keys that Compose does not know
+	blamed      []blamed        // parts that compose-go refuses
 	findings    []Finding
 }
 

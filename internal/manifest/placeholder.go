@@ -62,9 +62,9 @@ func placeholder(text, name string) bool {
 	for _, word := range []string{
 		"changeme", "changethis", "changeit", "replaceme", "replacethis", "fillme", "fillmein", "fillin",
 		"todo", "tbd", "fixme", "placeholder", "example", "sample", "dummy", "insertme", "yourkeyhere", "none", "null", "undefined",
-		plain(name), plain(name) + "here",
+		plain(name),
 	} {
-		if squeezed == word {
+		if squeezed == word && word != "" {
 			return true
 		}
 	}

@@ -3,7 +3,6 @@ package manifest
 import (
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -94,8 +93,8 @@ func loneDollar(text string) bool {
 
 // number reads a whole number from low to high.
 func (s rules) number(f field, low, high int) int {
-	n, err := strconv.Atoi(f.value.Value)
-	if f.value.ShortTag() != "!!int" || err != nil || n < low || n > high {
+	var n int
+	if err := f.value.Decode(&n); f.value.ShortTag() != "!!int" || err != nil || n < low || n > high {
 		s.bad(f, fmt.Sprintf("%s must be a whole number from %d to %d", f.name(), low, high), "write "+f.name()+": with a number, without quotes")
 		return 0
 	}
@@ -199,7 +198,7 @@ func (r *reader) checkContradictions(d Declaration) {
 		switch {
 		case !d.Optional:
 			r.add(d.Line, d.Name, "has a default but is not optional", "write optional: true, or take the default away")
-		case len(refused(d.Check(d.Default))) > 0:
+		case len(d.Check(d.Default)) > 0:
 			r.add(d.Line, d.Name, "its default breaks its own rules", "change the default or the rules")
 		}
 	}
@@ -213,15 +212,4 @@ func (r *reader) checkContradictions(d Declaration) {
 	if _, err := d.newValue(&sameBytes{}, parseTries); err != nil {
 		r.add(d.Line, d.Name, "generate cannot make a value that keeps the other rules: "+err.Error(), "change generate (bytes, alphabet, prefix), or the rules it breaks")
 	}
-}
-
-// refused returns the problems that are no mere warnings.
-func refused(problems []Problem) []Problem {
-	var hard []Problem
-	for _, p := range problems {
-		if !p.Warning {
-			hard = append(hard, p)
-		}
-	}
-	return hard
 }

@@ -59,7 +59,7 @@ func unknownKeys(node *yaml.Node, s *shape, at []string) []unknownKey {
 			unknown = append(unknown, unknownKeys(f.value, next, here)...)
 		case s.below["*"] != nil:
 			unknown = append(unknown, unknownKeys(f.value, s.below["*"], here)...)
-		case strings.HasPrefix(f.name(), "x-"):
+		case strings.HasPrefix(f.name(), "x-"), len(s.names()) == 0: // a list should stand here: that is no matter of keys
 		default:
 			unknown = append(unknown, unknownKey{place{here, f.key.Line}, s.names()})
 		}

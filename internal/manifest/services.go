@@ -37,7 +37,13 @@ func (r *reader) takeServices(project *types.Project) {
 			continue
 		}
 		_, portsAt := get(r.nodeOf(s.Name), "ports")
-		r.manifest.Services[i] = fill(s, seen, portsAt.Line)
+		s = fill(s, seen, portsAt.Line)
+		for _, v := range r.manifest.Variables {
+			if r.stoodIn[v.Name] && v.Path == "services."+s.Name+".image" {
+				s.Image = "" // not known without the variable
+			}
+		}
+		r.manifest.Services[i] = s
 	}
 }
 

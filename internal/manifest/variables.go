@@ -63,8 +63,15 @@ func (w variableWalk) text(node *yaml.Node, at []string) {
 	if len(at) > 1 && at[0] == "services" {
 		service = at[1]
 	}
+	assigned, after := "", node.Value
+	if _, err := strconv.Atoi(at[len(at)-1]); err == nil {
+		if name, rest, found := strings.Cut(node.Value, "="); found && !strings.Contains(name, "$") {
+			assigned, after = name, rest
+		}
+	}
 	for _, v := range variablesIn(node.Value) {
 		v.Path, v.Service, v.Line = strings.Join(at, "."), service, lineOf(node, v.Name)
+		v.Assigned, v.Whole, v.text = assigned, whole(after, v.Name), node.Value
 		w.manifest.Variables = append(w.manifest.Variables, v)
 	}
 }
@@ -98,7 +105,6 @@ func variablesIn(text string) []Variable {
 	variables := make([]Variable, 0, len(found))
 	for _, v := range found {
 		v.HasDefault = strings.Contains(text, "${"+v.Name+":-") || strings.Contains(text, "${"+v.Name+"-")
-		v.Whole = whole(text, v.Name)
 		variables = append(variables, v)
 	}
 	slices.SortFunc(variables, func(a, b Variable) int { return cmp.Compare(a.Name, b.Name) })

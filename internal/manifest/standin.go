@@ -1,0 +1,67 @@
+package manifest
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// standIn gives each variable that has neither a value nor a default one that
+// fits its place, so that a file such as `ports: ["${PORT:?}:80"]` is judged by
+// what it says and not by an environment that is not ours. It reports whether
+// there was any.
+func (r *reader) standIn() bool {
+	environment := maps.Clone(r.environment)
+	if environment == nil {
+		environment = map[string]string{}
+	}
+	r.stoodIn = map[string]bool{}
+	for _, v := range r.manifest.Variables {
+		if _, set := environment[v.Name]; !set && !v.HasDefault {
+			r.stoodIn[v.Name] = true
+			environment[v.Name] = standInFor(v)
+		}
+	}
+	r.environment = environment
+	return len(r.stoodIn) > 0
+}
+
+// standInFor returns a text that Compose takes at the variable's place.
+func standInFor(v Variable) string {
+	keys := strings.Split(v.Path, ".")
+	switch last := keys[len(keys)-1]; {
+	case slices.Contains([]string{
+		"read_only", "privileged", "init", "tty", "stdin_open", "external", "internal", "attachable",
+		"enable_ipv4", "enable_ipv6", "disable", "required", "restart", "oom_kill_disable", "nocopy",
+	}, last) && !(last == "restart" && len(keys) == 3):
+		return "true"
+	case slices.Contains([]string{"interval", "timeout", "start_period", "start_interval", "stop_grace_period", "delay", "window", "monitor"}, last):
+		return "1s"
+	case last == "host_ip", len(keys) == 4 && keys[2] == "ports" && beforeTwoPorts(v):
+		return "127.0.0.1"
+	case last == "restart":
+		return "always"
+	}
+	return "1"
+}
+
+// beforeTwoPorts reports whether the variable is the address in a short form
+// such as ${ADDRESS}:80:80.
+func beforeTwoPorts(v Variable) bool {
+	_, rest, found := strings.Cut(v.text, "$"+v.Name+":")
+	if after, braced := strings.CutPrefix(v.text, "${"+v.Name); braced {
+		_, rest, found = strings.Cut(after, "}:")
+	}
+	for {
+		start := strings.Index(rest, "${")
+		if start < 0 {
+			break
+		}
+		end := strings.Index(rest[start:], "}")
+		if end < 0 {
+			break
+		}
+		rest = rest[:start] + rest[start+end+1:]
+	}
+	return found && strings.Contains(rest, ":")
+}
