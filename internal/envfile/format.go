@@ -46,6 +46,6 @@ func carries(line, key, value string) bool {
 	if len(problems) > 0 || len(entries) != 1 || entries[0].Value.RevealString() != value {
 		return false
 	}
-	vars, err := readGodotenv(line)
-	return err == nil && len(vars) == 1 && vars[key] == value
+	vars, ok := readGodotenv(line)
+	return ok && len(vars) == 1 && vars[key] == value
 }

@@ -1,7 +1,6 @@
 package envfile
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
@@ -17,9 +16,6 @@ const (
 	maxNestedWork = 8 << 20 // see expansionWork, summed
 	maxExpanded   = 4 << 20 // bytes of variables inserted, summed
 )
-
-// errParser replaces every error of a parser: theirs quote values.
-var errParser = errors.New("the parser refuses this")
 
 // readState says how a reading ended.
 type readState int
@@ -128,20 +124,27 @@ func (l *lookups) lookup(name string) (string, bool) {
 	return r.value, true
 }
 
-// runCompose calls compose-go, and outlives its panics.
-func runCompose(key, source string, seen *lookups) (r reading) {
-	defer func() {
-		r.expanded = seen.asked
-		if recover() != nil {
-			r = reading{state: readPanicked}
-		}
-	}()
-	vars, err := dotenv.UnmarshalWithLookup(source, seen.lookup)
+// runCompose calls compose-go.
+func runCompose(key, source string, seen *lookups) reading {
+	var vars map[string]string
+	var err error
+	panicked := guard(func() { vars, err = dotenv.UnmarshalWithLookup(source, seen.lookup) })
 	value, found := vars[key]
-	if err != nil || !found || len(vars) != 1 {
-		return reading{state: readRefused}
+	switch {
+	case panicked:
+		return reading{state: readPanicked, expanded: seen.asked}
+	case err != nil || !found || len(vars) != 1:
+		return reading{state: readRefused, expanded: seen.asked}
 	}
-	return reading{value: value}
+	return reading{value: value, expanded: seen.asked}
+}
+
+// guard runs a parser and tells whether it panicked. What it panicked with may
+// hold a value, and is dropped.
+func guard(parse func()) (panicked bool) {
+	defer func() { panicked = recover() != nil }()
+	parse()
+	return false
 }
 
 // mindsUnset tells whether source may hold an expansion to which an empty
@@ -190,25 +193,19 @@ func nameRune(r rune) bool {
 	return r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= 0x80
 }
 
-// readGodotenv reads source with godotenv 1.5.1, the text of one assignment.
-func readGodotenv(source string) (vars map[string]string, err error) {
-	defer func() {
-		if recover() != nil {
-			vars, err = nil, errParser
-		}
-	}()
-	vars, err = godotenv.UnmarshalBytes([]byte(source))
-	if err != nil {
-		return nil, errParser
-	}
-	return vars, nil
+// readGodotenv reads source, the text of one assignment, with godotenv. ok is
+// false where godotenv refuses it.
+func readGodotenv(source string) (vars map[string]string, ok bool) {
+	var err error
+	panicked := guard(func() { vars, err = godotenv.UnmarshalBytes([]byte(source)) })
+	return vars, !panicked && err == nil
 }
 
 // godotenvReadsOtherwise tells whether godotenv reads another value. Where it
 // refuses to read, nobody has had a value from it.
 func godotenvReadsOtherwise(source, key, value string) bool {
-	vars, err := readGodotenv(source)
-	if err != nil {
+	vars, ok := readGodotenv(source)
+	if !ok {
 		return false
 	}
 	read, found := vars[key]

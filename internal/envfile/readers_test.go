@@ -2,6 +2,7 @@ package envfile
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -43,7 +44,7 @@ func wholeGodotenv(data []byte) (vars map[string]string, ok bool) {
 }
 
 // shellScript sources a file and prints what it exports, each ended by NUL.
-const shellScript = `set -a; . "$1"; set +a
+const shellScript = `__file=$1; shift; set -a; . "$__file"; set +a
 while IFS= read -r n; do printf '%s=%s\0' "$n" "${!n}"; done < <(compgen -e)`
 
 // wholeShell sources a file with bash. ok is false where it complains.
@@ -57,14 +58,15 @@ func wholeShell(t *testing.T, data []byte) (vars map[string]string, ok bool) {
 	cmd := exec.CommandContext(t.Context(), "bash", "--norc", "--noprofile", "-c", shellScript, "bash", path)
 	cmd.Env = []string{"PATH=/nowhere", "LC_ALL=C", "HOME=/home/u", "USER=fromhost", "HOST_VAR=fromhost"}
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatalf("bash is required by this test: %v", err)
 	}
 	vars = map[string]string{}
 	for _, pair := range strings.Split(strings.TrimSuffix(stdout.String(), "\x00"), "\x00") {
 		name, value, _ := strings.Cut(pair, "=")
 		switch name {
-		case "PATH", "LC_ALL", "HOME", "USER", "HOST_VAR", "PWD", "OLDPWD", "SHLVL", "_":
+		case "", "PATH", "LC_ALL", "HOME", "USER", "HOST_VAR", "PWD", "OLDPWD", "SHLVL", "_":
 		default:
 			if bytes.Contains(data, []byte("$$")) {
 				value = strings.ReplaceAll(value, fmt.Sprint(cmd.Process.Pid), "PID")
@@ -72,7 +74,7 @@ func wholeShell(t *testing.T, data []byte) (vars map[string]string, ok bool) {
 			vars[name] = value
 		}
 	}
-	return vars, stderr.Len() == 0
+	return vars, err == nil && stderr.Len() == 0
 }
 
 // render writes a reading as KEY=‹value› in the order of the names.
@@ -107,7 +109,7 @@ func faultNames() map[fault]string {
 func faultOf(t testing.TB, p Problem) fault {
 	t.Helper()
 	for f := noFault + 1; f < faultCount; f++ {
-		for first := range max(p.Line, 1) {
+		for first := range p.Line + 1 {
 			if p == f.problem(p.File, p.Line, first, p.Key) {
 				return f
 			}

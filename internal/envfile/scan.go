@@ -94,7 +94,6 @@ func (s *scanner) skipBlank() bool {
 // next reads the statement at pos and leaves pos alone.
 func (s *scanner) next() *statement {
 	st := &statement{form: broken, start: s.pos, line: s.line, endLine: s.line, nameStart: s.pos}
-	st.end = s.lineEnd(s.pos)
 	if rest, found := strings.CutPrefix(s.text[s.pos:], "export"); found && rest != "" && strings.IndexByte("\t\n\f\r ", rest[0]) >= 0 {
 		st.exported = true
 		st.nameStart = skipSpaces(s.text, s.pos+len("export"))
@@ -102,6 +101,9 @@ func (s *scanner) next() *statement {
 	s.name(st)
 	if st.form == assignment {
 		s.value(st)
+	}
+	if st.form == broken {
+		st.end = s.lineEnd(st.start)
 	}
 	return st
 }

@@ -1,0 +1,209 @@
+package envfile
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	document   = "../../docs/ENV_FILES.md"
+	tableBegin = "<!-- written by: go test ./internal/envfile -run TestDocument -update -->\n"
+	tableEnd   = "<!-- end of what is written -->\n"
+)
+
+func TestMain(m *testing.M) {
+	flag.Bool("update", false, "rewrite the tables of "+document)
+	flag.Parse()
+	m.Run()
+}
+
+// TestDocument compares docs/ENV_FILES.md with what the real parsers and a real
+// bash make of the corpus now, row by row.
+func TestDocument(t *testing.T) {
+	data, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(data), tableBegin)
+	written, after, ended := strings.Cut(rest, tableEnd)
+	if !found || !ended {
+		t.Fatalf("%s has lost the marks around its tables", document)
+	}
+	var now strings.Builder
+	for _, s := range corpus() {
+		fmt.Fprintf(&now, "\n### %s\n\n| | file | godotenv 1.5.1 | Compose | bash | keepmum |\n|---|---|---|---|---|---|\n", s.heading)
+		for _, r := range s.rows {
+			line := documentRow(t, r)
+			now.WriteString(line)
+			t.Run(r.name, func(t *testing.T) {
+				if !strings.Contains(written, line) && !updating() {
+					t.Errorf("%s does not hold this row, which is what the readers make of it now:\n%s", document, line)
+				}
+			})
+		}
+	}
+	now.WriteString("\n" + summary(t) + "\n")
+	if updating() {
+		if err := os.WriteFile(document, []byte(before+tableBegin+now.String()+tableEnd+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if written != now.String() {
+		t.Errorf("%s is not what this code prints: run go test ./internal/envfile -run TestDocument -update, and read the change", document)
+	}
+}
+
+func updating() bool { return flag.Lookup("update").Value.String() == "true" }
+
+// summary counts the rows, and fails where the corpus has become too small to
+// say anything.
+func summary(t *testing.T) string {
+	t.Helper()
+	rows, accepted, seen := 0, 0, map[string]bool{}
+	for _, s := range corpus() {
+		for _, r := range s.rows {
+			if seen[r.input] {
+				t.Errorf("%s: this input stands in the corpus twice", r.name)
+			}
+			seen[r.input] = true
+			rows++
+			if entries, problems := Parse([]byte(r.input), Options{}); len(entries) > 0 && len(problems) == 0 {
+				accepted++
+			}
+		}
+	}
+	if rows < 75 || accepted < 35 {
+		t.Errorf("%d rows, %d accepted: want 75 and 35", rows, accepted)
+	}
+	return fmt.Sprintf("%d inputs; in %d every key is accepted, in %d at least one is refused or there is none.", rows, accepted, rows-accepted)
+}
+
+// documentRow measures one input and writes its row.
+func documentRow(t *testing.T, r row) string {
+	t.Helper()
+	input := code(r.input)
+	if r.shown != "" {
+		input = r.shown
+	}
+	cells := []string{escapeCell(r.name), input}
+	godotenvVars, ok := wholeGodotenv([]byte(r.input))
+	cells = append(cells, readerCell(godotenvVars, ok, "refuses"))
+	composeVars, ok := wholeCompose([]byte(r.input))
+	cells = append(cells, readerCell(composeVars, ok, "refuses"))
+	shellVars, ok := wholeShell(t, []byte(r.input))
+	cells = append(cells, readerCell(shellVars, ok, "error"))
+	cells = append(cells, keepmumCell(t, r))
+	return "| " + strings.Join(cells, " | ") + " |\n"
+}
+
+// readerCell shows what a reader reads. A parser that refuses reads nothing of
+// the whole file; a shell goes on.
+func readerCell(vars map[string]string, ok bool, failure string) string {
+	switch {
+	case !ok && (len(vars) == 0 || failure == "refuses"):
+		return "*" + failure + "*"
+	case !ok:
+		return code(render(shorten(vars))) + " *and an " + failure + "*"
+	case len(vars) == 0:
+		return "*nothing*"
+	}
+	return code(render(shorten(vars)))
+}
+
+func keepmumCell(t *testing.T, r row) string {
+	t.Helper()
+	entries, problems := Parse([]byte(r.input), Options{})
+	var parts []string
+	for _, e := range entries {
+		part := code(render(shorten(map[string]string{e.Key: e.Value.RevealString()})))
+		if e.Note != "" {
+			part += " with a note"
+		}
+		parts = append(parts, part)
+	}
+	for _, p := range problems {
+		where := ""
+		if p.Line > 0 {
+			where = fmt.Sprintf("line %d ", p.Line)
+		}
+		parts = append(parts, "**"+where+"refused**: "+faultWords()[faultOf(t, p)])
+	}
+	if len(parts) == 0 {
+		return "*nothing*"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// faultWords are the words for faults in the tables.
+func faultWords() map[fault]string {
+	return map[fault]string{
+		faultName: "no assignment to a legal name", faultNameBlank: "invisible blank at the name",
+		faultBare: "no value", faultUnterminated: "quote never closed", faultMispaired: "quote closed in the middle of a later line",
+		faultPEM: "PEM block without quotes", faultAfterQuote: "text after the closing quote",
+		faultGlued: "stands directly after a quoted value", faultColon: "`:` without a blank",
+		faultLoneCR: "carriage return without line feed", faultQuoteEscape: "`\\'` in single quotes",
+		faultNUL: "NUL byte", faultUTF8: "not UTF-8", faultTooLarge: "too large", faultDuplicate: "assigned twice",
+		faultDollar: "Compose expands `$`", faultEscape: "Compose decodes an escape",
+		faultComment: "where the comment begins", faultBlank: "Compose trims an invisible blank",
+		faultComposeRefuses: "Compose refuses it", faultComposeUnknown: "Compose's expansion cannot be known",
+		faultUTF16: "UTF-16",
+	}
+}
+
+// shorten replaces values that are too large for a table.
+func shorten(vars map[string]string) map[string]string {
+	short := map[string]string{}
+	for name, value := range vars {
+		if len(value) > 100 {
+			value = fmt.Sprintf("%d bytes", len(value))
+		}
+		short[name] = value
+	}
+	return short
+}
+
+// code writes s as a code span of a table, with signs for what cannot be seen.
+func code(s string) string {
+	var b strings.Builder
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, "‹byte %02X›", s[0])
+		case r == '\n':
+			b.WriteString("⏎")
+		case r < ' ':
+			b.WriteRune('␀' + r)
+		case r == '\u00a0':
+			b.WriteString("⍽")
+		case r == '\ufeff':
+			b.WriteString("‹BOM›")
+		case !unicode.IsPrint(r):
+			fmt.Fprintf(&b, "‹U+%04X›", r)
+		default:
+			b.WriteRune(r)
+		}
+		s = s[size:]
+	}
+	shown := strings.ReplaceAll(b.String(), "|", `\|`)
+	switch {
+	case shown == "":
+		return "*empty*"
+	case strings.Contains(shown, "`"):
+		return "`` " + shown + " ``"
+	case strings.HasPrefix(shown, " ") || strings.HasSuffix(shown, " "):
+		return "` " + shown + " `"
+	}
+	return "`" + shown + "`"
+}
+
+// escapeCell writes a name with the signs that Markdown would take for its own.
+func escapeCell(s string) string {
+	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "*", `\*`, "#", `\#`, "`", "\\`", "$", `\$`).Replace(s)
+}
