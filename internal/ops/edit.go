@@ -148,10 +148,6 @@ func (u Edit) store(ctx context.Context, m *manifest.Manifest, name string, valu
 	if err := u.Values.Write(ctx, map[string]secrets.Secret{name: value}); err != nil {
 		return result, err
 	}
-	if key, err := u.Project.Key(); err == nil && u.Holders != nil {
-		if stale, err := staleServices(ctx, u.Holders, key, m, u.Values, map[string]bool{name: true}); err == nil {
-			result.Stale = append(result.Stale, stale...)
-		}
-	}
+	result.Stale = append(result.Stale, staleServices(ctx, u.Project, u.Holders, m, u.Values, map[string]bool{name: true})...)
 	return result, nil
 }

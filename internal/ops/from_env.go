@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"sort"
-	"strings"
 
 	"github.com/keepmum/keepmum/internal/envfile"
 	"github.com/keepmum/keepmum/internal/manifest"
@@ -71,13 +70,17 @@ func (u FromEnv) Run(ctx context.Context) (FromEnvResult, error) {
 	if err != nil {
 		return result, err
 	}
-	data, entries, err := u.read(m, &result)
+	if err := u.known(m); err != nil {
+		return result, err
+	}
+	data, entries, findings, err := u.read(m, &result)
 	if err != nil {
 		return result, err
 	}
-	wanted, err := u.check(m, entries, &result)
-	if err != nil {
-		return result, err
+	wanted, broken := u.check(m, entries, findings, &result)
+	if findings = append(findings, broken...); len(findings) > 0 {
+		sort.SliceStable(findings, func(i, j int) bool { return findings[i].Line < findings[j].Line })
+		return result, &Error{Class: Invalid, What: fmt.Sprintf("%s has %s; no file was changed", u.File, count(len(findings), "finding")), Findings: findings, Next: "mend " + u.File + ", then mage secrets:fromEnv"}
 	}
 	if !u.DryRun {
 		unlock, err := u.Values.Lock(ctx)
@@ -102,16 +105,13 @@ func (u FromEnv) Run(ctx context.Context) (FromEnvResult, error) {
 
 // read parses the .env and keeps what concerns declared secrets. A problem of
 // an undeclared key stops nothing.
-func (u FromEnv) read(m *manifest.Manifest, result *FromEnvResult) ([]byte, map[string]envfile.Entry, error) {
+func (u FromEnv) read(m *manifest.Manifest, result *FromEnvResult) ([]byte, map[string]envfile.Entry, []Finding, error) {
 	data, err := u.Project.Read(u.File)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, &Error{Class: Invalid, What: u.File + " does not exist", Next: "copy .env.example to .env and fill it in, or mage secrets:set NAME", Cause: err}
+		return nil, nil, nil, &Error{Class: Invalid, What: u.File + " does not exist", Next: "copy .env.example to .env and fill it in, or mage secrets:set NAME", Cause: err}
 	}
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := u.known(m); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	all, problems := envfile.Parse(data, envfile.Options{File: u.File, Literal: u.Literal, AsCompose: u.AsCompose})
 	var findings []Finding
@@ -123,9 +123,6 @@ func (u FromEnv) read(m *manifest.Manifest, result *FromEnvResult) ([]byte, map[
 			undeclared[p.Key] = true
 		}
 	}
-	if len(findings) > 0 {
-		return nil, nil, &Error{Class: Invalid, What: fmt.Sprintf("%s has %s; no file was changed", u.File, count(len(findings), "finding")), Findings: findings, Next: "mend " + u.File + ", then mage secrets:fromEnv"}
-	}
 	entries := map[string]envfile.Entry{}
 	for _, entry := range all {
 		if _, ok := m.Secret(entry.Key); ok {
@@ -135,7 +132,7 @@ func (u FromEnv) read(m *manifest.Manifest, result *FromEnvResult) ([]byte, map[
 		}
 	}
 	result.Undeclared = append(result.Undeclared, sortedKeys(undeclared)...)
-	return data, entries, nil
+	return data, entries, findings, nil
 }
 
 // known refuses a -literal or -asCompose key that the manifest does not
@@ -151,14 +148,20 @@ func (u FromEnv) known(m *manifest.Manifest) error {
 	return nil
 }
 
-// check applies the manifest's rules and returns the values to write.
-func (u FromEnv) check(m *manifest.Manifest, entries map[string]envfile.Entry, result *FromEnvResult) (map[string]secrets.Secret, error) {
+// check applies the manifest's rules and returns the values to write. A key
+// that already has a finding is not checked again.
+func (u FromEnv) check(m *manifest.Manifest, entries map[string]envfile.Entry, found []Finding, result *FromEnvResult) (map[string]secrets.Secret, []Finding) {
+	refused := map[string]bool{}
+	for _, f := range found {
+		refused[f.Subject] = true
+	}
 	wanted := map[string]secrets.Secret{}
 	var findings []Finding
 	for _, d := range m.Secrets {
 		row := FromEnvRow{Name: d.Name, Change: Ignored}
 		entry, ok := entries[d.Name]
 		switch {
+		case refused[d.Name]:
 		case !ok:
 			row.Reason = "not in " + u.File
 		case entry.Empty && d.Optional:
@@ -173,10 +176,7 @@ func (u FromEnv) check(m *manifest.Manifest, entries map[string]envfile.Entry, r
 		}
 		result.Secrets = append(result.Secrets, row)
 	}
-	if len(findings) > 0 {
-		return nil, &Error{Class: Invalid, What: fmt.Sprintf("%s has %s; no file was changed", u.File, count(len(findings), "finding")), Findings: findings, Next: "mend " + u.File + ", then mage secrets:fromEnv"}
-	}
-	return wanted, nil
+	return wanted, findings
 }
 
 // compare fills in what becomes of each secret and returns those that are to
@@ -236,18 +236,7 @@ func (u FromEnv) prune(data []byte, wanted map[string]secrets.Secret, result *Fr
 // findStale names the running services that hold an older value. That no
 // engine answers is no failure here: then nothing runs.
 func (u FromEnv) findStale(ctx context.Context, m *manifest.Manifest, touched map[string]bool, result *FromEnvResult) {
-	if u.Holders == nil || len(touched) == 0 {
-		return
-	}
-	key, err := u.Project.Key()
-	if err != nil {
-		u.Talk.Say("which running services hold an older value is unknown: %s", strings.SplitN(err.Error(), "\n", 2)[0])
-		return
-	}
-	stale, err := staleServices(ctx, u.Holders, key, m, u.Values, touched)
-	if err == nil {
-		result.Stale = append(result.Stale, stale...)
-	}
+	result.Stale = append(result.Stale, staleServices(ctx, u.Project, u.Holders, m, u.Values, touched)...)
 }
 
 // sortedKeys returns the keys of a map in order.

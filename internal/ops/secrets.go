@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"sort"
 	"strings"
 	"time"
 
@@ -133,37 +132,45 @@ type Stale struct {
 	Secrets []string `json:"secrets"` // the granted secrets that may be older
 }
 
-// staleServices names the running services whose digest is not that of the
-// values that stand in secrets/ now. Without a key or an engine it knows of
-// none and says so in its error.
-func staleServices(ctx context.Context, holders Holders, key Key, m *manifest.Manifest, values Values, touched map[string]bool) ([]Stale, error) {
+// staleServices names the running services that are granted a touched secret
+// and whose digest is not that of the values that stand in secrets/ now.
+// Without an engine that answers nothing runs here; without a key a service
+// counts as stale, for nothing shows that it is not.
+func staleServices(ctx context.Context, project Project, holders Holders, m *manifest.Manifest, values Values, touched map[string]bool) []Stale {
+	if holders == nil || len(touched) == 0 {
+		return nil
+	}
 	running, err := holders.GrantDigests(ctx, m.Project)
 	if err != nil {
-		return nil, err
+		return nil
 	}
+	key, keyless := project.Key()
 	var stale []Stale
 	for _, service := range m.Services {
 		label, runs := running[service.Name]
-		if !runs {
+		affected := affectedBy(service, touched)
+		if !runs || len(affected) == 0 {
 			continue
 		}
-		var affected []string
-		for _, grant := range service.Grants {
-			if touched[grant.Secret] {
-				affected = append(affected, grant.Secret)
+		if keyless == nil {
+			if digest, err := ServiceDigest(key, m.Project, service, values); err == nil && digest == label {
+				continue
 			}
 		}
-		if len(affected) == 0 {
-			continue
-		}
-		digest, err := ServiceDigest(key, m.Project, service, values)
-		if err == nil && digest == label {
-			continue
-		}
-		sort.Strings(affected)
 		stale = append(stale, Stale{Service: service.Name, Secrets: affected})
 	}
-	return stale, nil
+	return stale
+}
+
+// affectedBy returns the touched secrets that a service is granted, sorted.
+func affectedBy(service manifest.Service, touched map[string]bool) []string {
+	affected := map[string]bool{}
+	for _, grant := range service.Grants {
+		if touched[grant.Secret] {
+			affected[grant.Secret] = true
+		}
+	}
+	return sortedKeys(affected)
 }
 
 // ServiceDigest is the digest of the grants of one service over the values

@@ -61,7 +61,7 @@ _keepmum() {
   local word words
   word=${COMP_WORDS[COMP_CWORD]}
   if [[ $word == -* && $COMP_CWORD -gt 1 ]]; then
-    words=$("${COMP_WORDS[0]}" -h "${COMP_WORDS[1]}" 2>/dev/null | sed -n 's/^ *\(-[A-Za-z]*\).*/\1/p')
+    words=$("${COMP_WORDS[0]}" -h "${COMP_WORDS[1]}" 2>/dev/null | sed -n "s/^[[:space:]]*\(-[A-Za-z]*\)=.*/\1/p")
   else
     words=$("${COMP_WORDS[0]}" -l 2>/dev/null | sed -n 's/^  *\([A-Za-z:]*\)\*\{0,1\} .*/\1/p')
   fi
@@ -75,7 +75,7 @@ const zshCompletion = `#compdef keepmum
 _keepmum() {
   local -a targets
   if [[ $words[CURRENT] == -* && $CURRENT -gt 2 ]]; then
-    targets=(${(f)"$($words[1] -h $words[2] 2>/dev/null | sed -n 's/^ *\(-[A-Za-z]*\).*/\1/p')"})
+    targets=(${(f)"$($words[1] -h $words[2] 2>/dev/null | sed -n "s/^[[:space:]]*\(-[A-Za-z]*\)=.*/\1/p")"})
   else
     targets=(${(f)"$($words[1] -l 2>/dev/null | sed -n 's/^  *\([A-Za-z:]*\)\*\{0,1\} .*/\1/p')"})
   fi
@@ -87,7 +87,7 @@ const fishCompletion = `# keepmum: completion for fish. keepmum completion fish 
 function __keepmum_words
   set -l tokens (commandline -opc)
   if string match -q -- '-*' (commandline -ct); and test (count $tokens) -gt 1
-    $tokens[1] -h $tokens[2] 2>/dev/null | sed -n 's/^ *\(-[A-Za-z]*\).*/\1/p'
+    $tokens[1] -h $tokens[2] 2>/dev/null | sed -n "s/^[[:space:]]*\(-[A-Za-z]*\)=.*/\1/p"
   else
     $tokens[1] -l 2>/dev/null | sed -n 's/^  *\([A-Za-z:]*\)\*\{0,1\} .*/\1/p'
   end

@@ -1,0 +1,214 @@
+package integration
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/keepmum/keepmum/internal/gotool"
+	"github.com/keepmum/keepmum/pkg/redact"
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+// binary compiles bin/keepmum once for all tests of the package.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "keepmum-binary-")
+	if err != nil {
+		return "", err
+	}
+	return gotool.Binary{Dir: "..", Path: filepath.Join(dir, "keepmum")}.Build(backgroundOfTests())
+})
+
+func keepmumBinary(t *testing.T) string {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// transcript is what a script has said so far, and the values that it may not
+// say.
+type transcript struct {
+	mu     sync.Mutex
+	told   bytes.Buffer
+	known  []secrets.Known
+	silent bool // the command silent was run
+}
+
+type transcriptKey struct{}
+
+func of(ts *testscript.TestScript) *transcript { return ts.Value(transcriptKey{}).(*transcript) }
+
+// run runs the binary and keeps what it says. A script judges success and
+// failure by `keepmum` and `! keepmum`, a code by `exits`.
+func run(ts *testscript.TestScript, args []string) error {
+	err := ts.Exec(ts.Getenv("KEEPMUM"), args...)
+	t := of(ts)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.told.WriteString(ts.ReadFile("stdout"))
+	t.told.WriteString(ts.ReadFile("stderr"))
+	return err
+}
+
+// commands are those that the scripts have beside testscript's own.
+var commands = map[string]func(*testscript.TestScript, bool, []string){
+	// keepmum ARGS...: run the binary.
+	"keepmum": func(ts *testscript.TestScript, neg bool, args []string) {
+		if err := run(ts, args); (err != nil) != neg {
+			ts.Fatalf("ended with %v", err)
+		}
+	},
+	// exits CODE ARGS...: run the binary and require its exit code.
+	"exits": func(ts *testscript.TestScript, _ bool, args []string) {
+		want, err := strconv.Atoi(args[0])
+		ts.Check(err)
+		got := 0
+		if err := run(ts, args[1:]); err != nil {
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) {
+				ts.Fatalf("not run: %v", err)
+			}
+			got = exit.ExitCode()
+		}
+		if got != want {
+			ts.Fatalf("exit code %d, want %d", got, want)
+		}
+	},
+	// known NAME VALUE: nothing may tell this value from now on.
+	"known": func(ts *testscript.TestScript, _ bool, args []string) {
+		t := of(ts)
+		t.known = append(t.known, secrets.Known{Name: args[0], Value: secrets.New([]byte(args[1]))})
+	},
+	// silent [FILE...]: no known value stands in what was said, or in any file
+	// of the work directory outside secrets/ and the named files.
+	"silent": func(ts *testscript.TestScript, _ bool, args []string) { silent(ts, args) },
+	// files GLOB COUNT: so many files match.
+	"files": func(ts *testscript.TestScript, _ bool, args []string) {
+		found, err := filepath.Glob(ts.MkAbs(args[0]))
+		ts.Check(err)
+		if strconv.Itoa(len(found)) != args[1] {
+			ts.Fatalf("%d files match %s: %q", len(found), args[0], found)
+		}
+	},
+	// mode FILE OCTAL: the permission bits are these.
+	"mode": func(ts *testscript.TestScript, _ bool, args []string) {
+		info, err := os.Stat(ts.MkAbs(args[0]))
+		ts.Check(err)
+		if got := strconv.FormatUint(uint64(info.Mode().Perm()), 8); got != args[1] {
+			ts.Fatalf("%s has mode %s, want %s", args[0], got, args[1])
+		}
+	},
+}
+
+// silent searches what was said and the work directory. It first plants a
+// value in both and requires that the search finds it.
+func silent(ts *testscript.TestScript, except []string) {
+	t := of(ts)
+	t.silent = true
+	if len(t.known) == 0 {
+		ts.Fatalf("no value is known: the search would find nothing whatever was said")
+	}
+	matcher := redact.New(t.known)
+	canary := append([]byte("canary "), t.known[0].Value.Reveal()...)
+	if len(matcher.Find(append(slices.Clone(t.told.Bytes()), canary...))) == 0 {
+		ts.Fatalf("the canary was not found: the search cannot fail")
+	}
+	for _, hit := range matcher.Find(t.told.Bytes()) {
+		ts.Fatalf("the output tells %s (%s)", hit.Name, hit.Encoding)
+	}
+	planted := ts.MkAbs("canary.txt")
+	ts.Check(os.WriteFile(planted, canary, 0o600))
+	if hits := searchFiles(ts, matcher, except); len(hits) != 1 || !strings.HasPrefix(hits[0], "canary.txt ") {
+		ts.Fatalf("files that tell a value: %q, want the canary alone", hits)
+	}
+	ts.Check(os.Remove(planted))
+}
+
+// searchFiles returns "path NAME (encoding)" for each hit in the work directory.
+func searchFiles(ts *testscript.TestScript, matcher *redact.Matcher, except []string) []string {
+	root := ts.MkAbs(".")
+	var hits []string
+	ts.Check(filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, _ := filepath.Rel(root, path)
+		relative = filepath.ToSlash(relative)
+		if entry.IsDir() {
+			if entry.Name() == "secrets" || slices.Contains(except, relative) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if slices.Contains(except, relative) || !entry.Type().IsRegular() {
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, hit := range matcher.Find(data) {
+			hits = append(hits, relative+" "+hit.Name+" ("+hit.Encoding+")")
+		}
+		return nil
+	}))
+	return hits
+}
+
+// params are those of all scripts under dir.
+func params(t *testing.T, dir string, env ...string) testscript.Params {
+	t.Helper()
+	path := keepmumBinary(t)
+	return testscript.Params{
+		Dir:                 dir,
+		Cmds:                commands,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Values[transcriptKey{}] = &transcript{}
+			e.Setenv("KEEPMUM", path)
+			for _, pair := range env {
+				name, value, _ := strings.Cut(pair, "=")
+				e.Setenv(name, value)
+			}
+			return os.CopyFS(filepath.Join(e.WorkDir, "manifest"), os.DirFS("testdata/manifest"))
+		},
+	}
+}
+
+func TestTranscripts(t *testing.T) {
+	testscript.Run(t, params(t, "testdata/script", "DOCKER_HOST=unix:///nonexistent/docker.sock"))
+}
+
+// TestEveryScriptEndsInSilence requires of each script that it searches what it
+// said, and that there are scripts.
+func TestEveryScriptEndsInSilence(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	last := regexp.MustCompile(`(?m)^silent\b.*\n(?:\s*\n)*(?:-- |\z)`)
+	for _, script := range scripts {
+		data, err := os.ReadFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !last.Match(data) {
+			t.Errorf("%s does not end in the command silent", script)
+		}
+	}
+}
