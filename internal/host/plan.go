@@ -2,6 +2,8 @@ package host
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/keepmum/keepmum/internal/ops"
@@ -56,7 +58,7 @@ func family(f ops.HostFacts) string {
 		switch {
 		case id == "centos" || id == "rocky" || id == "almalinux" || id == "ol":
 			return "rhel"
-		case id == "opensuse" || len(id) > 8 && id[:9] == "opensuse-" || id == "sles":
+		case id == "opensuse" || strings.HasPrefix(id, "opensuse-") || id == "sles":
 			return "suse"
 		case slices.Contains(known, id):
 			return id
@@ -77,7 +79,8 @@ func install(p *ops.EnginePlan, f ops.HostFacts) {
 			step("finish an interrupted installation", "dpkg", "--configure", "-a")
 		}
 		step("read the package lists", "apt-get", "-q", "update")
-		step("install the distribution's engine", "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "install", "docker.io", "iptables", "ca-certificates")
+		step("install the distribution's engine", append([]string{
+			"apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "install", "--no-install-recommends"}, debianPackages(f)...)...)
 	case "fedora":
 		step("install the distribution's engine", "dnf", "install", "-y", "moby-engine")
 	case "rhel":
@@ -91,6 +94,19 @@ func install(p *ops.EnginePlan, f ops.HostFacts) {
 	default:
 		p.Manual = append(p.Manual, "keepmum does not know this distribution: https://docs.docker.com/engine/install/ tells how to install the engine")
 	}
+}
+
+// debianPackages is the engine with what it needs to run, but not all that
+// Debian recommends beside it (a Python among it, 13 s of 26 on a minimal
+// system). Without apparmor's parser an engine on a kernel with AppArmor starts
+// no container. Debian 13 made the docker command a package of its own.
+func debianPackages(f ops.HostFacts) []string {
+	packages := []string{"docker.io", "iptables", "ca-certificates", "apparmor"}
+	major, _, _ := strings.Cut(f.Version, ".")
+	if n, err := strconv.Atoi(major); f.Distribution == "debian" && (err != nil || n >= 13) {
+		packages = append(packages, "docker-cli")
+	}
+	return packages
 }
 
 // start is how an installed engine is started here.
