@@ -130,7 +130,7 @@ func TestParseReadsEverything(t *testing.T) {
 	}
 	key.Pattern, key.Default = nil, secrets.Secret{}
 	want := Declaration{
-		Name: "API_KEY", File: "secrets/API_KEY", Line: 36, Description: "key of the provider", MinLength: 3, MaxLength: 16,
+		Name: "API_KEY", File: "secrets/API_KEY", Line: 34, Description: "key of the provider", MinLength: 3, MaxLength: 16,
 		Type: Text, Newline: Keep, Optional: true, RotateEvery: 14 * 24 * time.Hour,
 	}
 	if !reflect.DeepEqual(want, key) {
