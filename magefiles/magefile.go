@@ -9,5 +9,9 @@ import (
 	//mage:import
 	_ "github.com/keepmum/keepmum/magefiles/build"
 	//mage:import
+	_ "github.com/keepmum/keepmum/magefiles/engine"
+	//mage:import
 	_ "github.com/keepmum/keepmum/magefiles/secrets"
+	//mage:import
+	_ "github.com/keepmum/keepmum/magefiles/test"
 )

@@ -32,6 +32,40 @@ type Tally struct {
 	Took     time.Duration `json:"took"` // nanoseconds
 }
 
+// Plus adds two tallies.
+func (t Tally) Plus(other Tally) Tally {
+	return Tally{Passed: t.Passed + other.Passed, Failed: t.Failed + other.Failed, Packages: t.Packages + other.Packages,
+		Skipped: append(append([]string{}, t.Skipped...), other.Skipped...), Took: t.Took + other.Took}
+}
+
+// Tagged returns the packages that a build tag gives further test files: those
+// whose tests a run without it does not make.
+func Tagged(ctx context.Context, dir, tag string) ([]string, error) {
+	const form = "{{.ImportPath}} {{.TestGoFiles}} {{.XTestGoFiles}}"
+	plain, err := Command{Dir: dir, Args: []string{"list", "-f", form, "./..."}}.Output(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tagged, err := Command{Dir: dir, Args: []string{"list", "-tags", tag, "-f", form, "./..."}}.Output(ctx)
+	if err != nil {
+		return nil, err
+	}
+	without := map[string]bool{}
+	for _, line := range strings.Split(plain, "\n") {
+		without[line] = true
+	}
+	var packages []string
+	for _, line := range strings.Split(tagged, "\n") {
+		if path, _, ok := strings.Cut(line, " "); ok && !without[line] {
+			packages = append(packages, path)
+		}
+	}
+	if len(packages) == 0 {
+		return nil, &ops.Error{Class: ops.Failed, What: "no package has tests with the tag " + tag, Next: "run this in keepmum's own checkout"}
+	}
+	return packages, nil
+}
+
 // event is a line of go test -json; see cmd/test2json.
 type event struct {
 	Action     string

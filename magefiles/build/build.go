@@ -43,7 +43,7 @@ func Version(ctx context.Context,
 
 // Completion prints the completion script of a shell: bash, zsh or fish.
 //
-//Load it by: source <(keepmum completion bash)
+// Load it by: source <(keepmum completion bash)
 func Completion(ctx context.Context, shell string) error {
 	return console.Run(ctx, wire.Short, func(ctx context.Context, c *console.Console) error {
 		script, err := completionScript(shell)

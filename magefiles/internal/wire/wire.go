@@ -109,6 +109,15 @@ func Show[R any](c *console.Console, asJSON *bool, result R, err error, render f
 	return render(c, result)
 }
 
+// ShowAlways is Show for a result that a person should see also beside an
+// error.
+func ShowAlways[R any](c *console.Console, asJSON *bool, result R, err error, render func(*console.Console, R) error) error {
+	if shown := Show(c, asJSON, result, nil, render); shown != nil {
+		return shown
+	}
+	return err
+}
+
 // Is returns a flag's value; a flag that was not given is false.
 func Is(flag *bool) bool { return flag != nil && *flag }
 

@@ -1,0 +1,37 @@
+package engine
+
+import (
+	"github.com/keepmum/keepmum/internal/console"
+	"github.com/keepmum/keepmum/internal/ops"
+)
+
+// showUp prints how it ended, and the steps that were or would be taken.
+func showUp(c *console.Console, result ops.EngineUpResult) error {
+	for _, step := range result.Steps {
+		c.Say("%s", step.String())
+	}
+	for _, line := range result.Manual {
+		c.Say("%s", line)
+	}
+	if result.Version == "" {
+		return c.Print("%s", result.State)
+	}
+	return c.Print("%s: engine %s at %s (%s)", result.State, result.Version, result.Endpoint.Host, result.Endpoint.Source)
+}
+
+// showDoctor prints one line a check; what to do stands below it.
+func showDoctor(c *console.Console, result ops.EngineDoctorResult) error {
+	var rows [][]string
+	for _, check := range result.Checks {
+		rows = append(rows, []string{string(check.State), check.Name, check.Detail})
+	}
+	if err := c.Table([]string{"STATE", "CHECK", "WHAT WAS SEEN"}, rows); err != nil {
+		return err
+	}
+	for _, check := range result.Checks {
+		if check.Next != "" && check.State == ops.VerdictWarn {
+			c.Say("%s: %s", check.Name, check.Next)
+		}
+	}
+	return nil
+}

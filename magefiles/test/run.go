@@ -1,0 +1,60 @@
+package test
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/console"
+	"github.com/keepmum/keepmum/internal/gotool"
+	"github.com/keepmum/keepmum/internal/ops"
+)
+
+// unit is the run of the tests without a tag.
+func unit(c *console.Console) gotool.Tests { return gotool.Tests{Dir: ".", Talk: c} }
+
+// integration runs the packages that the tag gives further tests, one at a
+// time, for they share one engine.
+func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) {
+	packages, err := gotool.Tagged(ctx, ".", "integration")
+	if err != nil {
+		return gotool.Tally{}, err
+	}
+	return gotool.Tests{Dir: ".", Tags: []string{"integration"}, Packages: packages, Args: []string{"-p", "1", "-timeout", "25m"}, Talk: c}.Run(ctx)
+}
+
+// show prints the closing line of a run.
+func show(c *console.Console, tally gotool.Tally, err error) error {
+	if shown := c.Print("%s", tally); shown != nil {
+		return shown
+	}
+	return err
+}
+
+// all runs each part, also after one has failed, and says how long each took.
+func all(ctx context.Context, c *console.Console) error {
+	var total gotool.Tally
+	part := func(name string, run func() (gotool.Tally, error)) error {
+		started := time.Now()
+		c.Say("== %s", name)
+		tally, err := run()
+		total = total.Plus(tally)
+		c.Say("== %s took %s", name, time.Since(started).Round(100*time.Millisecond))
+		if err != nil {
+			c.Say("%s", err)
+		}
+		return err
+	}
+	failed := errors.Join(
+		part("lint", func() (gotool.Tally, error) { return gotool.Tally{}, gotool.Lint{Dir: ".", Talk: c}.Run(ctx) }),
+		part("unit tests", func() (gotool.Tally, error) { return unit(c).Run(ctx) }),
+		part("integration tests", func() (gotool.Tally, error) { return integration(ctx, c) }),
+	)
+	if err := c.Print("%s", total); err != nil {
+		return err
+	}
+	if failed != nil {
+		return &ops.Error{Class: ops.ClassOf(failed), What: "not everything passed", Next: "read what each part says above", Cause: failed}
+	}
+	return nil
+}

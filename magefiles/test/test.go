@@ -1,0 +1,58 @@
+// Package test holds the targets test:* and lint: they are about keepmum
+// itself, in its own checkout.
+package test
+
+import (
+	"context"
+
+	"github.com/magefile/mage/mg"
+
+	"github.com/keepmum/keepmum/internal/console"
+	"github.com/keepmum/keepmum/internal/gotool"
+	"github.com/keepmum/keepmum/magefiles/internal/wire"
+)
+
+// Test is the namespace of the targets.
+type Test mg.Namespace
+
+// Unit runs every test that needs no engine.
+func (Test) Unit(ctx context.Context) error {
+	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
+		tally, err := unit(c).Run(ctx)
+		return show(c, tally, err)
+	})
+}
+
+// Integration runs the tests that need an engine.
+//
+// A test that is skipped fails the run. Everything that it starts it removes.
+func (Test) Integration(ctx context.Context,
+	install *bool, // where no engine answers, do what engine:up -install does
+) error {
+	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
+		if _, err := wire.EngineUp(c, wire.Is(install), false).Run(ctx); err != nil {
+			return err
+		}
+		tally, err := integration(ctx, c)
+		return show(c, tally, err)
+	})
+}
+
+// All runs lint, the unit tests and the integration tests.
+func (Test) All(ctx context.Context,
+	install *bool, // where no engine answers, do what engine:up -install does
+) error {
+	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
+		if _, err := wire.EngineUp(c, wire.Is(install), false).Run(ctx); err != nil {
+			return err
+		}
+		return all(ctx, c)
+	})
+}
+
+// Lint checks the code: format, vet, staticcheck, modules, every platform.
+func Lint(ctx context.Context) error {
+	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
+		return gotool.Lint{Dir: ".", Talk: c}.Run(ctx)
+	})
+}
