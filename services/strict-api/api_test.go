@@ -223,8 +223,14 @@ func TestManyWrongTokens(t *testing.T) {
 		t.Errorf("logged %d times, want once", n)
 	}
 	clock = clock.Add(time.Minute)
-	if w := f.do(http.MethodGet, "/games", "", "Authorization", "Bearer "+wrongValue); w.Code != 401 {
-		t.Errorf("a minute later: status %d, want 401", w.Code)
+	for i := range wrongTokensMax + 1 {
+		want := 401
+		if i == wrongTokensMax {
+			want = 429
+		}
+		if w := f.do(http.MethodGet, "/games", "", "Authorization", "Bearer "+wrongValue); w.Code != want {
+			t.Fatalf("a minute later, wrong token %d: status %d, want %d", i+1, w.Code, want)
+		}
 	}
 }
 
@@ -397,6 +403,23 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// Docker asks every few seconds: a health check that is well would fill the log.
+func TestHealthChecksThatAreWellAreLoggedAtDebug(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for path, level := range map[string]string{"/health": "DEBUG", "/games": "INFO"} {
+		f.log.Reset()
+		if f.get(path); !strings.Contains(f.log.String(), `"level":"`+level+`"`) {
+			t.Errorf("%s is not logged at %s", path, level)
+		}
+	}
+	f.log.Reset()
+	f.health.Set("postgres", errors.New("down"))
+	if f.get("/health"); !strings.Contains(f.log.String(), `"level":"INFO"`) {
+		t.Error("a health check that fails is not logged at INFO")
+	}
+}
+
 func TestHeadIsAnsweredAsGet(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(newFixture(t))
@@ -482,26 +505,28 @@ func TestATokenInAWrongPlaceIsRefusedAndNotLogged(t *testing.T) {
 		name, method, target string
 		headers              []string
 		status               int
+		code                 string
 	}{
-		{"token in the query", "GET", "/games?token=" + rightValue, nil, 400},
-		{"access_token in the query", "GET", "/games?access_token=" + rightValue, both, 400},
-		{"api-key in the query", "GET", "/games?api-key=" + wrongValue, both, 400},
-		{"Authorization in the query", "GET", "/games?Authorization=Bearer+" + rightValue, both, 400},
-		{"as the value of another parameter", "GET", "/games?team=" + rightValue, both, 400},
-		{"as the name of a parameter", "GET", "/games?" + rightValue, both, 400},
-		{"as the name of a parameter with a value", "GET", "/games?" + rightValue + "=1", both, 400},
-		{"a wrong one as the name of a parameter", "GET", "/games?" + wrongValue + "=1", both, 400},
-		{"on the open path", "GET", "/health?token=" + rightValue, nil, 400},
-		{"in a malformed query", "GET", "/games?token=" + rightValue + "&a=%zz;", both, 400},
-		{"behind a semicolon", "GET", "/games?a=1;token=" + rightValue, both, 400},
-		{"in the path", "GET", "/" + rightValue, both, 404},
-		{"behind a path", "GET", "/games/" + rightValue, nil, 404},
-		{"as the method", rightValue, "/games", nil, 405},
-		{"as the scheme", "GET", "/games", []string{"Authorization", rightValue + " x"}, 401},
-		{"as basic credentials", "GET", "/games", []string{"Authorization", "Basic " + rightValue}, 401},
-		{"as a request id", "GET", "/games", []string{"X-Request-Id", rightValue}, 401},
-		{"in other headers", "GET", "/games", []string{"User-Agent", rightValue, "Referer", "http://h/?t=" + rightValue, "X-Forwarded-For", rightValue, "Cookie", rightValue}, 401},
-		{"in its right place", "GET", "/games", both, 200},
+		{"token in the query", "GET", "/games?token=" + rightValue, nil, 400, "token_in_query"},
+		{"access_token in the query", "GET", "/games?access_token=" + rightValue, both, 400, "token_in_query"},
+		{"api-key in the query", "GET", "/games?api-key=" + wrongValue, both, 400, "token_in_query"},
+		{"Authorization in the query", "GET", "/games?Authorization=Bearer+" + rightValue, both, 400, "token_in_query"},
+		{"as the value of another parameter", "GET", "/games?team=" + rightValue, both, 400, "token_in_query"},
+		{"with its scheme, as the value of another", "GET", "/games?team=bearer+" + rightValue, both, 400, "token_in_query"},
+		{"as the name of a parameter", "GET", "/games?" + rightValue, both, 400, "token_in_query"},
+		{"as the name of a parameter with a value", "GET", "/games?" + rightValue + "=1", both, 400, "token_in_query"},
+		{"a wrong one as the name of a parameter", "GET", "/games?" + wrongValue + "=1", both, 400, "invalid_query"},
+		{"on the open path", "GET", "/health?token=" + rightValue, nil, 400, "token_in_query"},
+		{"in a malformed query", "GET", "/games?token=" + rightValue + "&a=%zz;", both, 400, "token_in_query"},
+		{"behind a semicolon", "GET", "/games?a=1;token=" + rightValue, both, 400, "invalid_query"},
+		{"in the path", "GET", "/" + rightValue, both, 404, ""},
+		{"behind a path", "GET", "/games/" + rightValue, nil, 404, ""},
+		{"as the method", rightValue, "/games", nil, 405, ""},
+		{"as the scheme", "GET", "/games", []string{"Authorization", rightValue + " x"}, 401, ""},
+		{"as basic credentials", "GET", "/games", []string{"Authorization", "Basic " + rightValue}, 401, ""},
+		{"as a request id", "GET", "/games", []string{"X-Request-Id", rightValue}, 401, ""},
+		{"in other headers", "GET", "/games", []string{"User-Agent", rightValue, "Referer", "http://h/?t=" + rightValue, "X-Forwarded-For", rightValue, "Cookie", rightValue}, 401, ""},
+		{"in its right place", "GET", "/games", both, 200, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -509,6 +534,9 @@ func TestATokenInAWrongPlaceIsRefusedAndNotLogged(t *testing.T) {
 			w := f.do(c.method, c.target, "", c.headers...)
 			if w.Code != c.status {
 				t.Errorf("status %d, want %d", w.Code, c.status)
+			}
+			if c.status == 400 && decode[problem](t, w).Code != c.code {
+				t.Errorf("code %q, want %q", decode[problem](t, w).Code, c.code)
 			}
 			answer := &bytes.Buffer{}
 			_ = w.Result().Header.Write(answer)

@@ -79,9 +79,6 @@ func program(server service.Server) service.Program[config] {
 		Name:      "strict-api",
 		HealthURL: "http://127.0.0.1:8090" + healthPath,
 		Run: func(ctx context.Context, kit *service.Kit, c *config) error {
-			if _, err := store.ParseLogin(c.Login); err != nil {
-				return err
-			}
 			late := &lateArchive{}
 			kit.Go("database", func(ctx context.Context) error { return late.open(ctx, c.Settings, kit) })
 			server.Handler = newAPI(late.archive, newBearer(c.Token), kit.Health, origins(kit.Secrets), kit.Log)
