@@ -1,0 +1,276 @@
+package integration
+
+import (
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/keepmum/keepmum/internal/ops"
+)
+
+var update = flag.Bool("update", false, "rewrite the generated parts of docs/REFERENCE.md")
+
+const reference = "../docs/REFERENCE.md"
+
+// TestReference compares each generated part of docs/REFERENCE.md with what
+// the code says now: `go test ./integration -run TestReference -update`
+// rewrites them.
+func TestReference(t *testing.T) {
+	data, err := os.ReadFile(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(data)
+	for name, make := range map[string]func(*testing.T) string{
+		"targets": targetsPart, "variables": variablesPart, "exit codes": exitCodesPart, "json": jsonPart,
+	} {
+		begin, end := "<!-- begin "+name+" -->\n", "<!-- end "+name+" -->"
+		before, rest, ok := strings.Cut(text, begin)
+		now, after, closed := strings.Cut(rest, end)
+		if !ok || !closed {
+			t.Fatalf("%s has no part %q", reference, name)
+		}
+		want := make(t)
+		if strings.TrimSpace(want) == "" {
+			t.Fatalf("the code gives nothing for %q", name)
+		}
+		if now != want && !*update {
+			t.Errorf("the part %q is not what the code says; rewrite it by -update", name)
+		}
+		text = before + begin + want + end + after
+	}
+	if *update {
+		if err := os.WriteFile(reference, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// help runs the binary for what it says of itself.
+func help(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), keepmumBinary(t), args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// targetNames lists the targets as `keepmum -l` does.
+func targetNames(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, match := range regexp.MustCompile(`(?m)^  ([A-Za-z:]+)\*? `).FindAllStringSubmatch(help(t, "-l"), -1) {
+		names = append(names, match[1])
+	}
+	if len(names) < 10 {
+		t.Fatalf("only %d targets are listed", len(names))
+	}
+	return names
+}
+
+// targetsPart is a section for each target: what it does, its line, its flags.
+func targetsPart(t *testing.T) string {
+	var b strings.Builder
+	for _, name := range targetNames(t) {
+		text, usage, _ := strings.Cut(help(t, "-h", name), "\n\nUsage:\n\n")
+		_, text, _ = strings.Cut(text, " ") // the function's name
+		sentences := strings.Split(strings.TrimSpace(text), "  ")
+		line, flags, _ := strings.Cut(strings.TrimSpace(usage), "\n")
+		line = strings.Replace(line, strings.ToLower(name), name, 1)
+		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n    %s\n", name, strings.ToUpper(text[:1])+strings.Join(sentences, "\n\n")[1:], line)
+		rows := regexp.MustCompile(`(?m)^\t(-[A-Za-z]+)=<(\w+)>\s+(.*)$`).FindAllStringSubmatch(flags, -1)
+		if len(rows) > 0 {
+			b.WriteString("\n| flag | type | |\n|---|---|---|\n")
+		}
+		for _, row := range rows {
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", row[1], row[2], row[3])
+		}
+	}
+	return b.String() + "\n"
+}
+
+// sources returns the parsed Go files below a directory, tests left out.
+func sources(t *testing.T, root string) []*ast.File {
+	t.Helper()
+	var files []*ast.File
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		files = append(files, file)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// variableUses is what is said of each variable; the test requires that it
+// names exactly those that the code uses.
+var variableUses = map[string]string{
+	"KEEPMUM_COMPOSE_FILE":   "the compose file that is the manifest; default: the first of compose.yaml, compose.yml, docker-compose.yaml, docker-compose.yml",
+	"KEEPMUM_KEY_FILE":       "the project's key, in place of .keepmum/key; it is read and never made",
+	"KEEPMUM_ENV":            "read by services: `production` refuses $NAME, defaults, and a relative secrets directory",
+	"KEEPMUM_POSTGRES_IMAGE": "the image of Postgres; default: postgres:17, or where no registry answers one made from Debian packages",
+	"KEEPMUM_API_PORT":       "the port of strict-api on this machine; default 8090",
+}
+
+// variablesPart is a table of keepmum's own environment variables.
+func variablesPart(t *testing.T) string {
+	used := map[string]bool{}
+	word := regexp.MustCompile(`^"(KEEPMUM_[A-Z_]+)"$`)
+	for _, root := range []string{"../internal", "../magefiles", "../pkg", "../services"} {
+		for _, file := range sources(t, root) {
+			ast.Inspect(file, func(n ast.Node) bool {
+				if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+					if m := word.FindStringSubmatch(lit.Value); m != nil {
+						used[m[1]] = true
+					}
+				}
+				return true
+			})
+		}
+	}
+	compose, err := os.ReadFile("../docker-compose.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`\$\{(KEEPMUM_[A-Z_]+)`).FindAllStringSubmatch(string(compose), -1) {
+		used[m[1]] = true
+	}
+	var names []string
+	for name := range used {
+		names = append(names, name)
+		if variableUses[name] == "" {
+			t.Errorf("the code uses %s, and nothing is said of it", name)
+		}
+	}
+	for name := range variableUses {
+		if !used[name] {
+			t.Errorf("%s is described, and the code does not use it", name)
+		}
+	}
+	slices.Sort(names)
+	var b strings.Builder
+	b.WriteString("\n| variable | |\n|---|---|\n")
+	for _, name := range names {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", name, variableUses[name])
+	}
+	return b.String() + "\n"
+}
+
+// exitCodesPart is a table of the classes that package ops declares, with the
+// comments that they carry there.
+func exitCodesPart(t *testing.T) string {
+	var b strings.Builder
+	b.WriteString("\n| code | |\n|---|---|\n| 0 | done |\n")
+	for _, file := range sources(t, "../internal/ops") {
+		for _, decl := range file.Decls {
+			group, ok := decl.(*ast.GenDecl)
+			if !ok || group.Tok != token.CONST {
+				continue
+			}
+			for _, spec := range group.Specs {
+				value := spec.(*ast.ValueSpec)
+				if kind, ok := value.Type.(*ast.Ident); !ok || kind.Name != "Class" {
+					continue
+				}
+				fmt.Fprintf(&b, "| %s | %s |\n", value.Values[0].(*ast.BasicLit).Value, strings.TrimSpace(value.Comment.Text()))
+			}
+		}
+	}
+	return b.String() + "\n"
+}
+
+// documents are the results that -json prints, by target.
+var documents = map[string]any{
+	"secrets:init":     ops.ScaffoldResult{},
+	"secrets:fromEnv":  ops.FromEnvResult{},
+	"secrets:set":      ops.EditResult{},
+	"secrets:remove":   ops.EditResult{},
+	"secrets:generate": ops.EditResult{},
+	"secrets:list":     ops.ListResult{},
+	"secrets:validate": ops.ValidateResult{},
+	"engine:up":        ops.EngineUpResult{},
+	"engine:doctor":    ops.EngineDoctorResult{},
+}
+
+// undocumented are targets whose document is told in words.
+var undocumented = []string{"version"}
+
+// jsonPart lists the fields of each document.
+func jsonPart(t *testing.T) string {
+	var b strings.Builder
+	for _, name := range targetNames(t) {
+		takesJSON := strings.Contains(help(t, "-h", name), "-json=")
+		document, ok := documents[name]
+		if takesJSON != ok && !slices.Contains(undocumented, name) {
+			t.Errorf("%s: takes -json: %v, its document is listed: %v", name, takesJSON, ok)
+		}
+		if !ok {
+			continue
+		}
+		fmt.Fprintf(&b, "\n`%s`\n\n| field | type |\n|---|---|\n", name)
+		fields(&b, reflect.TypeOf(document), "")
+	}
+	return b.String() + "\n"
+}
+
+// fields writes a row for each field, and for those of what it holds.
+func fields(b *strings.Builder, kind reflect.Type, prefix string) {
+	for i := range kind.NumField() {
+		field := kind.Field(i)
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "-" || !field.IsExported() {
+			continue
+		}
+		inner, word := field.Type, ""
+		for inner.Kind() == reflect.Slice || inner.Kind() == reflect.Pointer {
+			if inner.Kind() == reflect.Slice {
+				word += "list of "
+			}
+			inner = inner.Elem()
+		}
+		path := prefix + name
+		optional := ""
+		if strings.Contains(options, "omitempty") {
+			optional = ", may be absent"
+		}
+		if inner.Kind() == reflect.Struct && inner.PkgPath() != "time" {
+			fmt.Fprintf(b, "| `%s` | %sobject%s |\n", path, word, optional)
+			fields(b, inner, path+".")
+			continue
+		}
+		fmt.Fprintf(b, "| `%s` | %s%s%s |\n", path, word, plain(inner), optional)
+	}
+}
+
+// plain is a type's name in JSON's words.
+func plain(kind reflect.Type) string {
+	switch kind.Kind() {
+	case reflect.Bool:
+		return "boolean"
+	case reflect.String:
+		return "string"
+	case reflect.Map:
+		return "object"
+	case reflect.Struct:
+		return "string, RFC 3339"
+	default:
+		return "number"
+	}
+}
