@@ -188,9 +188,9 @@ func namesPlainly(source string, names map[string]bool) bool {
 }
 
 // nameRune tells whether r may belong to a variable's name. compose-go's
-// pattern ignores case, and so takes some letters beyond ASCII.
+// pattern ignores case, and so takes the long s and the Kelvin sign for letters.
 func nameRune(r rune) bool {
-	return r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= 0x80
+	return r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == 'ſ' || r == '\u212a'
 }
 
 // readGodotenv reads source, the text of one assignment, with godotenv. ok is
