@@ -84,9 +84,10 @@ type Move struct {
 // Steam is several books moving the same way within a window.
 type Steam struct {
 	Direction    Direction // TowardsHome or TowardsAway
+	Since        time.Time // one window before Began: what the shifts are measured from
 	Began, Ended time.Time // first and last moment of steam
 	Books        []string  // those that moved, sorted
-	From, To     float64   // consensus one window before Began, and at Ended
+	From, To     float64   // consensus at Since (or at its opening, if that is later), and at Ended
 }
 
 // Movement is all that Follow finds out about a game.
@@ -190,7 +191,7 @@ func (s Settings) steam(h histories, consensus history) []Steam {
 		case way == Steady:
 		case way != last:
 			from, _ := consensus.at(before)
-			moves = append(moves, Steam{Direction: way, Began: now.At, Ended: now.At, Books: books, From: from.Home, To: now.Home})
+			moves = append(moves, Steam{Direction: way, Since: before, Began: now.At, Ended: now.At, Books: books, From: from.Home, To: now.Home})
 		default:
 			move := &moves[len(moves)-1]
 			move.Ended, move.To = now.At, now.Home

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/keepmum/keepmum/services/internal/odds/line"
+	"github.com/keepmum/keepmum/services/internal/store"
+)
+
+// archive is what the analyzer needs of the database.
+type archive interface {
+	Now(ctx context.Context) (time.Time, error)
+	Changed(ctx context.Context, since time.Time) ([]string, error)
+	Unanalysed(ctx context.Context, now time.Time) ([]string, error)
+	Events(ctx context.Context, f store.EventFilter) ([]store.Event, error)
+	History(ctx context.Context, eventID string) ([]store.Quote, error)
+	SaveAnalysis(ctx context.Context, eventID string, lines []store.Line, movements []store.Movement) error
+}
+
+// analyzer does the work of one copy of the service.
+type analyzer struct {
+	db       archive
+	log      *slog.Logger
+	settings line.Settings
+	since    time.Time // the upstream's clock at the last step; zero before the first
+}
+
+// step analyses every event that has news. The first one analyses all.
+func (a *analyzer) step(ctx context.Context) (time.Duration, error) {
+	now, err := a.db.Now(ctx)
+	var failure *store.Error
+	if errors.As(err, &failure) && failure.Class == store.NotFound {
+		return 0, nil // no upstream has answered yet: nothing to do
+	}
+	if err != nil {
+		return 0, err
+	}
+	work, err := a.work(ctx, now)
+	if err != nil {
+		return 0, err
+	}
+	total := tally{}
+	for _, id := range work {
+		if err := a.analyse(ctx, id, now, &total); err != nil {
+			return 0, err
+		}
+	}
+	a.since = now
+	if len(work) > 0 {
+		a.log.Info("analysed", "events", len(work), "movements", total.movements, "steam", total.steam, "skipped_quotes", total.skipped)
+	}
+	return 0, nil
+}
+
+// tally counts what one step found.
+type tally struct{ movements, steam, skipped int }
+
+// work returns the ids of the events that have news, each once.
+func (a *analyzer) work(ctx context.Context, now time.Time) ([]string, error) {
+	var changed []string
+	if !now.Equal(a.since) {
+		var err error
+		if changed, err = a.db.Changed(ctx, a.since); err != nil {
+			return nil, err
+		}
+	}
+	begun, err := a.db.Unanalysed(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	work := append(changed, begun...)
+	slices.Sort(work)
+	return slices.Compact(work), nil
+}
+
+// analyse works out one event and stores it.
+func (a *analyzer) analyse(ctx context.Context, id string, now time.Time, total *tally) error {
+	events, err := a.db.Events(ctx, store.EventFilter{ID: id})
+	if err != nil || len(events) == 0 {
+		return err
+	}
+	quotes, err := a.db.History(ctx, id)
+	if err != nil {
+		return err
+	}
+	m := a.settings.Follow(pairs(quotes), events[0].Commence, now)
+	lines, movements := rows(id, m)
+	total.movements += len(movements)
+	total.steam += len(m.Steam)
+	total.skipped += m.Skipped
+	return a.db.SaveAnalysis(ctx, id, lines, movements)
+}
+
+// pairs puts home and away prices together: one quote for each moment at which
+// a book set either, with the other as it stood. A book that has set only one
+// so far has no price yet. The rows must be sorted by source time.
+func pairs(rows []store.Quote) []line.Quote {
+	var all []line.Quote
+	standing := map[string]line.Quote{}
+	for _, row := range rows {
+		if row.Book == store.Consensus {
+			continue // a book by this name would take the consensus's place
+		}
+		q := standing[row.Book]
+		before := q
+		q.Book, q.At = row.Book, row.SourceTime
+		switch row.Outcome {
+		case store.Home:
+			q.Home = row.Price
+		case store.Away:
+			q.Away = row.Price
+		default:
+			continue
+		}
+		standing[row.Book] = q
+		if before.At.Equal(q.At) && before.Home > 0 && before.Away > 0 {
+			replaceLast(all, q)
+			continue
+		}
+		if q.Home > 0 && q.Away > 0 {
+			all = append(all, q)
+		}
+	}
+	return all
+}
+
+// replaceLast puts q in place of its book's last quote, which is of the same
+// moment: that one was of the new price of one side and the old of the other.
+func replaceLast(all []line.Quote, q line.Quote) {
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].Book == q.Book {
+			all[i] = q
+			return
+		}
+	}
+}
+
+// rows turns a movement into what is stored.
+func rows(id string, m line.Movement) ([]store.Line, []store.Movement) {
+	var lines []store.Line
+	var movements []store.Movement
+	for _, l := range m.Lines {
+		lines = append(lines, sided(id, l, store.Home), sided(id, l, store.Away))
+		for _, move := range l.Moves {
+			kind := store.Move
+			if move.Reversal {
+				kind = store.Reversal
+			}
+			movements = append(movements, towards(move.Direction, store.Movement{
+				EventID: id, Book: l.Book, Kind: kind,
+				From: move.From.Home, FromAt: move.From.At, To: move.To.Home, ToAt: move.To.At, Books: 1,
+			}))
+		}
+	}
+	for _, s := range m.Steam {
+		movements = append(movements, towards(s.Direction, store.Movement{
+			EventID: id, Book: store.Consensus, Kind: store.Steam,
+			From: s.From, FromAt: s.Since, To: s.To, ToAt: s.Ended, Books: len(s.Books),
+		}))
+	}
+	return lines, movements
+}
+
+// sided is a line from the side of one outcome.
+func sided(id string, l line.Line, outcome string) store.Line {
+	of := func(home float64) float64 {
+		if outcome == store.Away {
+			return 1 - home
+		}
+		return home
+	}
+	out := store.Line{
+		EventID: id, Book: l.Book, Outcome: outcome,
+		Opening: of(l.Opening.Home), OpeningAt: l.Opening.At, Current: of(l.Current.Home), CurrentAt: l.Current.At,
+	}
+	if l.Closing != nil {
+		closing, at := of(l.Closing.Home), l.Closing.At
+		out.Closing, out.ClosingAt = &closing, &at
+	}
+	return out
+}
+
+// towards tells a movement, given as the home side's, from the side that it
+// went towards.
+func towards(way line.Direction, m store.Movement) store.Movement {
+	m.Outcome = store.Home
+	if way == line.TowardsAway {
+		m.Outcome, m.From, m.To = store.Away, 1-m.From, 1-m.To
+	}
+	return m
+}
