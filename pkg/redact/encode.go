@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"html"
 	"net/url"
 	"strconv"
 	"strings"
@@ -75,13 +74,31 @@ func (s *formSet) hex(text []byte) {
 	lower := hex.EncodeToString(text)
 	s.wrapping(hexEncoding, lower)
 	s.wrapping(hexEncoding, strings.ToUpper(lower))
-	s.add(hexEncoding, fmt.Appendf(nil, "% x", text))
-	s.add(hexEncoding, fmt.Appendf(nil, "% X", text))
+	for _, digits := range []string{lowerHex, upperHex} { // % x
+		s.add(hexEncoding, numbers(text, " ", func(b []byte, c byte) []byte { return append(b, digits[c>>4], digits[c&15]) }))
+	}
+}
+
+// letters tells whether text is letters and digits alone, which most encoders
+// leave as they are.
+func letters(text []byte) bool {
+	for _, c := range text {
+		if !isWord(c) || c == '_' {
+			return false
+		}
+	}
+	return true
 }
 
 // percent adds the forms that the encoders of the web make. They differ in the
 // characters that they leave as they are.
 func (s *formSet) percent(text []byte) {
+	all := percentFunc(text, func(byte) bool { return false })
+	s.add(percentEncoding, []byte(all))
+	s.add(percentEncoding, []byte(lowerPercent(all)))
+	if letters(text) {
+		return
+	}
 	t := string(text)
 	query := url.QueryEscape(t)
 	forms := []string{
@@ -95,7 +112,6 @@ func (s *formSet) percent(text []byte) {
 		percentExcept(text, "-_.!~*'();,/?:@&=+$#"), // encodeURI
 		percentExcept(text, "-_.~/"),                // quote of Python
 		percentExcept(text, ""),
-		percentAll(text),
 	}
 	for _, f := range forms {
 		s.add(percentEncoding, []byte(f))
@@ -105,97 +121,121 @@ func (s *formSet) percent(text []byte) {
 
 // percentExcept encodes all but letters, digits and the given characters.
 func percentExcept(text []byte, keep string) string {
-	var b strings.Builder
-	for _, c := range text {
-		if isWord(c) && c != '_' || strings.IndexByte(keep, c) >= 0 {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
+	return percentFunc(text, func(c byte) bool { return isWord(c) && c != '_' || strings.IndexByte(keep, c) >= 0 })
 }
 
-func percentAll(text []byte) string {
-	var b strings.Builder
+// percentFunc encodes the bytes that keep does not want kept.
+func percentFunc(text []byte, keep func(byte) bool) string {
+	b := make([]byte, 0, 3*len(text))
 	for _, c := range text {
-		fmt.Fprintf(&b, "%%%02X", c)
+		if keep(c) {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
+		}
 	}
-	return b.String()
+	return string(b)
 }
+
+const (
+	lowerHex = "0123456789abcdef"
+	upperHex = "0123456789ABCDEF"
+)
 
 // lowerPercent writes the hex digits behind each percent sign in lower case.
 func lowerPercent(s string) string {
 	b := []byte(s)
 	for i := 0; i+2 < len(b); i++ {
 		if b[i] == '%' {
-			copy(b[i+1:], strings.ToLower(string(b[i+1:i+3])))
+			b[i+1], b[i+2] = lowerDigit(b[i+1]), lowerDigit(b[i+2])
 			i += 2
 		}
 	}
 	return string(b)
 }
 
+func lowerDigit(c byte) byte {
+	if 'A' <= c && c <= 'F' {
+		return c - 'A' + 'a'
+	}
+	return c
+}
+
 // jsonStyle is a way to write a string in JSON. Encoders agree on the quote
 // and the backslash, and on little else.
 type jsonStyle struct {
-	html   bool // <, > and & are escaped
-	ascii  bool // everything outside ASCII is escaped
-	slash  bool // the slash is escaped
-	upper  bool // hex digits in upper case
-	long   bool // \u0008 and \u000c, as Go did before 1.22
-	golang bool // U+2028, U+2029 and broken bytes are escaped, as Go does
+	more   string // further characters that are escaped by number
+	ascii  bool   // everything outside ASCII is escaped
+	slash  bool   // the slash is escaped
+	upper  bool   // hex digits in upper case
+	long   bool   // no \b and \f
+	golang bool   // U+2028, U+2029 and broken bytes are escaped
 }
 
-// json adds every style that makes a difference, and JSON inside a string of
-// JSON: a log line in a log line.
+func jsonStyles() []jsonStyle {
+	return []jsonStyle{
+		{}, // JavaScript, Rust and many more
+		{golang: true, more: "<>&"},
+		{golang: true},
+		{golang: true, long: true, more: "<>&"}, // Go before 1.22
+		{golang: true, long: true},
+		{ascii: true},              // Python
+		{ascii: true, slash: true}, // PHP
+		{slash: true},
+		{upper: true, long: true}, // Java
+		{upper: true, ascii: true},
+		{golang: true, more: "<>&='"},                // Gson
+		{ascii: true, upper: true, more: "\"<>&'+`"}, // .NET
+	}
+}
+
+// json adds every style, and JSON inside a string of JSON: a log line in a log
+// line.
 func (s *formSet) json(text []byte) {
+	if letters(text) {
+		return
+	}
 	t := string(text)
-	var kept int
-	for i, r := range t {
-		if _, size := utf8.DecodeRuneInString(t[i:]); r != utf8.RuneError || size > 1 {
-			kept += size
-		}
+	if mostlyLost(t, func(rune) bool { return false }) {
+		return
 	}
-	if kept < len(t) && kept < anywhere {
-		return // hardly anything of the value is left
-	}
-	styles := []jsonStyle{{}}
-	vary := func(matters bool, set func(*jsonStyle)) {
-		if !matters {
-			return
-		}
-		for _, style := range styles {
-			set(&style)
-			styles = append(styles, style)
-		}
-	}
-	outside := strings.ContainsFunc(t, func(r rune) bool { return r >= 0x7f })
-	vary(strings.ContainsAny(t, "<>&"), func(j *jsonStyle) { j.html = true })
-	vary(outside, func(j *jsonStyle) { j.ascii = true })
-	vary(strings.Contains(t, "/"), func(j *jsonStyle) { j.slash = true })
-	vary(strings.ContainsAny(t, "\b\f"), func(j *jsonStyle) { j.long = true })
-	vary(outside, func(j *jsonStyle) { j.golang = true })
-	vary(outside || strings.ContainsFunc(t, func(r rune) bool { return r < ' ' || strings.ContainsRune("<>&", r) }),
-		func(j *jsonStyle) { j.upper = true })
-	for _, style := range styles {
+	for _, style := range jsonStyles() {
 		once := style.quote(t)
 		s.add(jsonEncoding, []byte(once))
 		s.add(jsonEncoding, []byte(style.quote(once)))
 	}
 }
 
+// mostlyLost tells whether an encoder that replaces the characters that are
+// lost leaves less of t than would be searched anywhere: the rest could be
+// anything.
+func mostlyLost(t string, lost func(rune) bool) bool {
+	n := 0
+	for i, r := range t {
+		if r == utf8.RuneError && t[i] != replacement || lost(r) {
+			n++
+		}
+	}
+	return n > 0 && len(t)-n < anywhere
+}
+
+// replacement is the first byte of U+FFFD in UTF-8.
+const replacement = 0xef
+
 // quote writes t as the inside of a JSON string. A byte that is no UTF-8
 // becomes U+FFFD.
 func (j jsonStyle) quote(t string) string {
 	var b strings.Builder
+	b.Grow(len(t) + len(t)/4)
 	for i, r := range t {
-		short, named := jsonNames(r, j)
+		short, named := j.name(r)
 		switch {
+		case strings.ContainsRune(j.more, r):
+			j.escape(&b, r)
 		case named:
 			b.WriteString(short)
-		case r < ' ', j.html && (r == '<' || r == '>' || r == '&'), j.ascii && r >= 0x7f,
-			j.golang && (r == 0x2028 || r == 0x2029 || r == utf8.RuneError && t[i] != 0xef):
+		case r < ' ', j.ascii && r >= 0x7f,
+			j.golang && (r == 0x2028 || r == 0x2029 || r == utf8.RuneError && t[i] != replacement):
 			j.escape(&b, r)
 		default:
 			b.WriteRune(r)
@@ -204,8 +244,8 @@ func (j jsonStyle) quote(t string) string {
 	return b.String()
 }
 
-// jsonNames returns the escape of two characters that r has, if it has one.
-func jsonNames(r rune, j jsonStyle) (string, bool) {
+// name returns the escape of two characters that r has, if it has one.
+func (j jsonStyle) name(r rune) (string, bool) {
 	switch {
 	case r == '"':
 		return `\"`, true
@@ -244,31 +284,48 @@ func (j jsonStyle) escape(b *strings.Builder, r rune) {
 // html adds what the escapers of HTML and XML make: they agree on &, < and >,
 // and differ in the quotes and a few more.
 func (s *formSet) html(text []byte) {
-	t := string(text)
-	base := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
-	add := func(t string, more ...string) {
-		// The replacer of & goes first and so leaves the others' & alone.
-		s.add(htmlEncoding, []byte(strings.NewReplacer(more...).Replace(base.Replace(t))))
+	if letters(text) {
+		return
 	}
-	s.add(htmlEncoding, []byte(html.EscapeString(t)))
-	add(t)
-	for _, double := range []string{"&#34;", "&quot;", "&#x22;"} {
-		add(t, `"`, double)
-		for _, single := range []string{"&#39;", "&apos;", "&#x27;", "&#039;"} {
-			quotes := []string{`"`, double, "'", single}
-			add(t, quotes...)
-			add(t, append(quotes, "/", "&#x2F;")...)
-			add(t, append(quotes, "/", "&#x2F;", "`", "&#x60;", "=", "&#x3D;")...)
-			add(t, append(quotes, "+", "&#43;")...)
-			add(t, append(quotes, "\t", "&#x9;", "\n", "&#xA;", "\r", "&#xD;")...)
+	lost := mostlyLost(string(text), func(r rune) bool { return inXML(r) != r })
+	base := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(string(text))
+	for _, more := range [][]string{
+		{},
+		{`"`, "&quot;"}, // PHP, Java
+		{`"`, "&#34;", "'", "&#39;"},
+		{`"`, "&#34;", "'", "&#39;", "+", "&#43;"},                                 // Go's html/template
+		{`"`, "&#34;", "'", "&#39;", "\t", "&#x9;", "\n", "&#xA;", "\r", "&#xD;"},  // Go's XML
+		{`"`, "&quot;", "'", "&#39;"},                                              // Ruby, JavaScript
+		{`"`, "&quot;", "'", "&#039;"},                                             // PHP
+		{`"`, "&quot;", "'", "&apos;"},                                             // XML
+		{`"`, "&quot;", "'", "&#x27;"},                                             // Python
+		{`"`, "&quot;", "'", "&#x27;", "/", "&#x2F;"},                              // OWASP
+		{`"`, "&quot;", "'", "&#39;", "/", "&#x2F;", "`", "&#x60;", "=", "&#x3D;"}, // Mustache
+		{`"`, "&quot;", "'", "&#x27;", "/", "&#x2F;", `\`, "&#x5C;", "`", "&#96;"}, // validator.js
+	} {
+		escaped := strings.NewReplacer(more...).Replace(base)
+		s.add(htmlEncoding, []byte(escaped))
+		if !lost {
+			s.add(htmlEncoding, []byte(strings.Map(inXML, escaped)))
 		}
 	}
+}
+
+// inXML replaces what XML cannot hold, as encoders do.
+func inXML(r rune) rune {
+	if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xfffe || r == 0xffff {
+		return utf8.RuneError
+	}
+	return r
 }
 
 // shell adds the ways in which shells and those who write for them quote a
 // word, without the quotes around it, and the doubling of characters that
 // SQL, YAML (quotes) and Compose (dollars) do.
 func (s *formSet) shell(text []byte) {
+	if letters(text) {
+		return
+	}
 	t := string(text)
 	double := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`")
 	forms := []string{
@@ -350,6 +407,14 @@ func dollarQuoted(t string, ascii bool) string {
 // golang adds what Go's strconv and fmt write, and the numbers of the bytes,
 // as fmt and the encoders of JavaScript list them.
 func (s *formSet) golang(text []byte) {
+	s.add(goEncoding, numbers(text, " ", func(b []byte, c byte) []byte { return strconv.AppendUint(b, uint64(c), 10) }))
+	s.add(goEncoding, numbers(text, ",", func(b []byte, c byte) []byte { return strconv.AppendUint(b, uint64(c), 10) }))
+	s.add(goEncoding, numbers(text, ", ", func(b []byte, c byte) []byte {
+		return strconv.AppendUint(append(b, "0x"...), uint64(c), 16)
+	}))
+	if letters(text) {
+		return
+	}
 	t := string(text)
 	for _, quoted := range []string{
 		strconv.Quote(t), strconv.QuoteToASCII(t), strconv.QuoteToGraphic(t),
@@ -361,13 +426,18 @@ func (s *formSet) golang(text []byte) {
 		again := strconv.Quote(inside)
 		s.add(goEncoding, []byte(again[1:len(again)-1]))
 	}
-	for _, f := range []struct{ format, between string }{{"%d", " "}, {"%d", ","}, {"0x%x", ", "}} {
-		numbers := make([]string, len(text))
-		for i, c := range text {
-			numbers[i] = fmt.Sprintf(f.format, c)
+}
+
+// numbers lists the bytes of text.
+func numbers(text []byte, between string, number func([]byte, byte) []byte) []byte {
+	b := make([]byte, 0, 4*len(text))
+	for i, c := range text {
+		if i > 0 {
+			b = append(b, between...)
 		}
-		s.add(goEncoding, []byte(strings.Join(numbers, f.between)))
+		b = number(b, c)
 	}
+	return b
 }
 
 // byteEscaped writes all but printable ASCII as \xNN, as Python's repr of

@@ -19,16 +19,20 @@ type Match struct {
 
 // Find returns where the values stand in text, in order. Occurrences of one
 // name that overlap are one Match, with the encoding of the first and longest
-// of them; values of two names that overlap are two.
+// of them; values of two names that overlap are two, the longer first.
 func (m *Matcher) Find(text []byte) []Match {
 	var all []Match
 	f := m.Finder(func(one Match) { all = append(all, one) })
 	_, _ = f.Write(text)
 	_ = f.Close()
-	slices.SortStableFunc(all, func(a, b Match) int {
-		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End))
-	})
+	slices.SortFunc(all, inOrder)
 	return all
+}
+
+// inOrder puts what begins first before what begins later, the longer before
+// the shorter.
+func inOrder(a, b Match) int {
+	return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(b.End, a.End), cmp.Compare(a.Name, b.Name))
 }
 
 // Finder reports where the values stand in a text that is written to it, in

@@ -29,7 +29,7 @@ const (
 
 // fewFormsAbove is the length above which a value is searched raw, by line, in
 // base64, hex and JSON only: the other forms would take hundreds of megabytes.
-const fewFormsAbove = 64 << 10
+const fewFormsAbove = 16 << 10
 
 // form is one byte string to search for a value.
 type form struct {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -81,6 +82,8 @@ func (h *handler) value(v slog.Value) slog.Value {
 		return h.rendered(v, v.String(), v.Time().Format(time.RFC3339Nano))
 	case slog.KindDuration:
 		return h.rendered(v, v.String(), strconv.FormatInt(int64(v.Duration()), 10))
+	case slog.KindFloat64:
+		return h.rendered(v, v.String(), strconv.FormatFloat(v.Float64(), 'f', -1, 64))
 	default:
 		return h.rendered(v, v.String())
 	}
@@ -99,9 +102,9 @@ func (h *handler) rendered(v slog.Value, texts ...string) slog.Value {
 
 // any masks a value of kind Any.
 func (h *handler) any(v slog.Value) slog.Value {
-	r, panicked := render(v.Any())
-	if panicked != "" {
-		return slog.StringValue(h.m.String(panicked))
+	r, instead := render(v.Any())
+	if instead != "" {
+		return slog.StringValue(h.m.String(instead))
 	}
 	text, asJSON := h.m.String(r.text), h.m.Bytes(r.json)
 	if text == r.text && bytes.Equal(asJSON, r.json) && h.m.String(r.verbose) == r.verbose {
@@ -132,29 +135,26 @@ func (r rendering) MarshalText() ([]byte, error) { return []byte(r.text), nil }
 // MarshalJSON is what a JSONHandler uses.
 func (r rendering) MarshalJSON() ([]byte, error) { return r.json, nil }
 
-// render makes the renderings of v. A panic of a method of v becomes a text,
-// as slog itself does it; a nil pointer whose method panics is "<nil>".
-func render(v any) (r rendering, panicked string) {
+// render makes the renderings of v, or the text that stands instead of it:
+// for a method of v that panics, as slog itself does it, and for a value that
+// holds itself, over which fmt would never end.
+func render(v any) (r rendering, instead string) {
 	defer func() {
 		if p := recover(); p != nil {
-			panicked = fmt.Sprintf("!PANIC: %v", p)
+			instead = fmt.Sprintf("!PANIC: %v", p)
 			if value := reflect.ValueOf(v); value.Kind() == reflect.Pointer && value.IsNil() {
-				panicked = "<nil>"
+				instead = "<nil>"
 			}
 		}
 	}()
 	_, marshals := v.(json.Marshaler)
-	err, isError := v.(error)
-	if isError && !marshals {
+	if err, ok := v.(error); ok && !marshals {
 		r.json = quoted(err.Error())
 	} else {
 		var failed error
 		r.json, failed = marshal(v)
-		var unsupported *json.UnsupportedValueError
-		if errors.As(failed, &unsupported) {
-			// It may hold itself, and fmt would never return.
-			r.text = "!ERROR: " + failed.Error()
-			return r, ""
+		if cycle := new(json.UnsupportedValueError); errors.As(failed, &cycle) && strings.HasPrefix(cycle.Str, "encountered a cycle") {
+			return r, "!ERROR: " + failed.Error()
 		}
 	}
 	r.text = plain(v)

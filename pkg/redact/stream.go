@@ -29,7 +29,10 @@ func newStream(m *Matcher) *stream {
 	for _, l := range m.lanes {
 		s.lanes = append(s.lanes, lane{search: l.engine.begin(), rules: m.rules, widths: l.widths})
 	}
-	s.alone = func(back int) bool { return !s.word(s.base + len(s.text) - back - 1) }
+	s.alone = func(back int) bool {
+		start := s.base + len(s.text) - back
+		return start >= s.base && !s.word(start-1)
+	}
 	return s
 }
 
@@ -66,7 +69,8 @@ func (s *stream) next(piece []byte) ([]occurrence, int) {
 		switch {
 		case !s.rules[o.rule].alone:
 			known = append(known, o)
-		case s.word(o.start - 1):
+		case o.start < s.base || s.word(o.start-1):
+			// It is part of a word; that is also why some of it may be gone.
 		case o.end == end:
 			s.waiting = append(s.waiting, o)
 			settled = min(settled, o.start)

@@ -1,0 +1,318 @@
+package redact
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"html"
+	"html/template"
+	"log/slog"
+	"math/rand/v2"
+	"mime/quotedprintable"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// encoder is a real encoder, not one of ours.
+type encoder struct {
+	name     string
+	encoding string
+	encode   func(string) string
+	loose    int  // bytes of the encoded value that may stay
+	utf8Only bool // it replaces what is no UTF-8
+}
+
+func encoders() []encoder {
+	wrap := func(s string, width int, end string) string {
+		var b strings.Builder
+		for ; len(s) > width; s = s[width:] {
+			b.WriteString(s[:width] + end)
+		}
+		return b.String() + s + end
+	}
+	std, web := base64.StdEncoding.EncodeToString, base64.URLEncoding.EncodeToString
+	return []encoder{
+		{name: "raw", encoding: rawEncoding, encode: func(s string) string { return s }},
+		{name: "base64 std", encoding: base64Encoding, encode: func(s string) string { return std([]byte(s)) }, loose: 3},
+		{name: "base64 std unpadded", encoding: base64Encoding, encode: func(s string) string { return base64.RawStdEncoding.EncodeToString([]byte(s)) }, loose: 3},
+		{name: "base64 url", encoding: base64Encoding, encode: func(s string) string { return web([]byte(s)) }, loose: 3},
+		{name: "base64 url unpadded", encoding: base64Encoding, encode: func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }, loose: 3},
+		{name: "base64 of coreutils", encoding: base64Encoding, encode: func(s string) string { return wrap(std([]byte(s)), 76, "\n") }, loose: 5},
+		{name: "base64 of openssl", encoding: base64Encoding, encode: func(s string) string { return wrap(std([]byte(s)), 64, "\n") }, loose: 5},
+		{name: "base64 of mime", encoding: base64Encoding, encode: func(s string) string { return wrap(std([]byte(s)), 76, "\r\n") }, loose: 7},
+		{name: "json of bytes", encoding: base64Encoding, encode: func(s string) string { return marshalled([]byte(s)) }, loose: 3},
+		{name: "hex lower", encoding: hexEncoding, encode: func(s string) string { return hex.EncodeToString([]byte(s)) }},
+		{name: "hex upper", encoding: hexEncoding, encode: func(s string) string { return fmt.Sprintf("%X", s) }},
+		{name: "hex of xxd -p", encoding: hexEncoding, encode: func(s string) string { return wrap(hex.EncodeToString([]byte(s)), 60, "\n") }, loose: 3},
+		{name: "hex spaced", encoding: hexEncoding, encode: func(s string) string { return fmt.Sprintf("% x", s) }, loose: 1},
+		{name: "percent query", encoding: percentEncoding, encode: url.QueryEscape},
+		{name: "percent path segment", encoding: percentEncoding, encode: url.PathEscape},
+		{name: "percent of a url's query", encoding: percentEncoding, encode: func(s string) string {
+			return (&url.URL{Scheme: "http", Host: "h", RawQuery: url.Values{"apiKey": {s}}.Encode()}).String()
+		}},
+		{name: "percent of a url's path", encoding: percentEncoding, encode: func(s string) string {
+			return (&url.URL{Scheme: "http", Host: "h", Path: "/" + s}).String()
+		}},
+		{name: "percent of a url's user", encoding: percentEncoding, encode: func(s string) string {
+			return (&url.URL{Scheme: "http", Host: "h", User: url.UserPassword("u", s)}).String()
+		}},
+		{name: "percent of a url's fragment", encoding: percentEncoding, encode: func(s string) string {
+			return (&url.URL{Scheme: "http", Host: "h", Path: "/", Fragment: s}).String()
+		}, loose: 1},
+		{name: "percent lower", encoding: percentEncoding, encode: func(s string) string { return lowerAfterPercent(url.QueryEscape(s)) }},
+		{name: "percent of everything", encoding: percentEncoding, encode: func(s string) string {
+			return "%" + strings.ReplaceAll(fmt.Sprintf("% X", s), " ", "%")
+		}},
+		{name: "json", encoding: jsonEncoding, encode: func(s string) string { return marshalled(s) }, utf8Only: true},
+		{name: "json without html", encoding: jsonEncoding, encode: func(s string) string { return encoded(s) }, utf8Only: true},
+		{name: "json in json", encoding: jsonEncoding, encode: func(s string) string { return encoded(encoded(map[string]string{"k": s})) }, utf8Only: true},
+		{name: "json ascii", encoding: jsonEncoding, encode: func(s string) string { return escapedASCII(encoded(s)) }, utf8Only: true},
+		{name: "slog json", encoding: jsonEncoding, encode: func(s string) string {
+			return logged(s, func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, nil) })
+		}, utf8Only: true},
+		{name: "slog text", encoding: goEncoding, encode: func(s string) string {
+			return logged(s, func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) })
+		}},
+		{name: "html", encoding: htmlEncoding, encode: html.EscapeString, utf8Only: true},
+		{name: "html of templates", encoding: htmlEncoding, encode: rendered, utf8Only: true},
+		{name: "xml", encoding: htmlEncoding, encode: func(s string) string {
+			var b strings.Builder
+			_ = xml.EscapeText(&b, []byte(s))
+			return b.String()
+		}, utf8Only: true},
+		{name: "go %q", encoding: goEncoding, encode: strconv.Quote},
+		{name: "go %+q", encoding: goEncoding, encode: strconv.QuoteToASCII},
+		{name: "go QuoteToGraphic", encoding: goEncoding, encode: strconv.QuoteToGraphic},
+		{name: "go %#v in a struct", encoding: goEncoding, encode: func(s string) string { return fmt.Sprintf("%#v", struct{ Key string }{s}) }},
+		{name: "go %q of %q", encoding: goEncoding, encode: func(s string) string { return strconv.Quote(strconv.Quote(s)) }, loose: 4},
+		{name: "go %v of bytes", encoding: goEncoding, encode: func(s string) string { return fmt.Sprint([]byte(s)) }, loose: 1},
+		{name: "go %#v of bytes", encoding: goEncoding, encode: func(s string) string { return fmt.Sprintf("%#v", []byte(s)) }, loose: 2},
+		{name: "numbers in json", encoding: goEncoding, encode: func(s string) string {
+			numbers := make([]int, len(s))
+			for i := range len(s) {
+				numbers[i] = int(s[i])
+			}
+			return marshalled(numbers)
+		}, loose: 1},
+	}
+}
+
+func marshalled(v any) string {
+	b, _ := json.Marshal(v)
+	return string(b)
+}
+
+func encoded(v any) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// escapedASCII escapes what is outside ASCII in JSON, as Python does.
+func escapedASCII(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r < 0x7f:
+			b.WriteRune(r)
+		case r < 0x10000:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x\u%04x`, 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff)
+		}
+	}
+	return b.String()
+}
+
+func lowerAfterPercent(s string) string {
+	parts := strings.Split(s, "%")
+	for i := 1; i < len(parts); i++ {
+		parts[i] = strings.ToLower(parts[i][:2]) + parts[i][2:]
+	}
+	return strings.Join(parts, "%")
+}
+
+func logged(s string, handler func(*bytes.Buffer) slog.Handler) string {
+	var b bytes.Buffer
+	slog.New(handler(&b)).Info("failed", "url", s)
+	_, line, _ := strings.Cut(b.String(), "level") // the time has a length that varies
+	return line
+}
+
+func rendered(s string) string {
+	var b strings.Builder
+	t := template.Must(template.New("").Parse(`<p title="{{.}}">`))
+	_ = t.Execute(&b, s)
+	return b.String()
+}
+
+// trickyValues are values that encoders write in many ways.
+func trickyValues() map[string]string {
+	pem := "-----BEGIN PRIVATE KEY-----\n" +
+		"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDAbcdef+hijkl/\n" +
+		"Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4\n" +
+		"c2hvcnQ+bGluZQ==\n-----END PRIVATE KEY-----\n"
+	return map[string]string{
+		"letters":         "correctHorse7battery",
+		"eight":           "eight888",
+		"hex":             "0123456789abcdef0123456789abcdef",
+		"punctuation":     `p@ss w/rd+"quo'te\back$lash` + "`tick`!#%&*()[]{}<>?;:,.~|^=",
+		"begins with #":   "#hash~tilde:~a=~b",
+		"begins with ~":   "~tilde#hash and more",
+		"unicode":         "pässwörd→日本語🔑 end",
+		"separators":      "line\u2028separator\u2029x",
+		"controls":        "bell\atab\tback\bform\fvert\vesc\x1b[31mdel\x7fone\x01",
+		"two lines":       "first line of it\nsecond line of it",
+		"crlf":            "first line of it\r\nsecond line of it",
+		"pem":             pem,
+		"no utf-8":        "broken\xff\xfe\x80bytes in the middle\xc3",
+		"replacement":     "this is \ufffd no broken byte",
+		"json":            `{"user": "someone else", "pass": "a \"quoted\" <word>"}`,
+		"long":            strings.Repeat("0123456789+/abcdefghijklmnop", 12),
+		"blanks around":   "  blanks around  ",
+		"trailing break":  "with a trailing break\n",
+		"looks like mask": "‹NAME› is not a value",
+	}
+}
+
+// hidden tells what is wrong if text, the encoded form of prefix, value and
+// suffix, is masked as without a value encoded is.
+func hidden(m *Matcher, text, without string, e encoder) error {
+	masked := m.String(text)
+	found := m.Find([]byte(text))
+	if len(found) == 0 {
+		return fmt.Errorf("nothing is found in %d bytes", len(text))
+	}
+	if left := len(strings.ReplaceAll(masked, "‹S›", "")) - len(without); left > e.loose {
+		return fmt.Errorf("%d bytes of the encoded value are left, %d may be", left, e.loose)
+	}
+	if masked == text {
+		return fmt.Errorf("nothing is masked")
+	}
+	return nil
+}
+
+func TestEveryEncodingInEveryContext(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(5, 6))
+	values := trickyValues()
+	for i := range 100 {
+		values[fmt.Sprint("random letters ", i)] = randomText(r, 8+r.IntN(57), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+		values[fmt.Sprint("random printable ", i)] = "x" + randomText(r, 8+r.IntN(57), printable) + "x"
+	}
+	for i := range 50 {
+		b := make([]byte, 8+r.IntN(200))
+		for i := range b {
+			b[i] = byte(r.IntN(256))
+		}
+		b[len(b)-1] = 'x' // no trailing line break, which is a case of its own
+		values[fmt.Sprint("random bytes ", i)] = string(b)
+	}
+	contexts := map[string][2]string{
+		"alone":             {"", ""},
+		"after a prefix":    {"p", ""},
+		"after a longer":    {"a longer one=", ""},
+		"before a newline":  {"", "\n"},
+		"prefix and suffix": {"user:", "@host"},
+		"in the middle":     {strings.Repeat("prefix ", 9), strings.Repeat(" suffix", 9)},
+	}
+	matchers := map[string]*Matcher{}
+	for name, value := range values {
+		matchers[name] = New(known("S", value))
+	}
+	for _, e := range encoders() {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			for name, value := range values {
+				if e.utf8Only && !utf8.ValidString(value) {
+					continue
+				}
+				value = strings.TrimSuffix(value, "\n")
+				m := matchers[name]
+				for context, c := range contexts {
+					loose := e
+					if e.encoding == goEncoding || e.encoding == shellEncoding {
+						loose.loose += 2 // slog quotes only where it must
+					}
+					if err := hidden(m, e.encode(c[0]+value+c[1]), e.encode(c[0]+c[1]), loose); err != nil {
+						t.Errorf("%s, %s: %v", name, context, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestMaskIsExact compares whole masked texts where nothing around the value
+// may change.
+func TestMaskIsExact(t *testing.T) {
+	t.Parallel()
+	const value = "p@ss/wörd+1"
+	m := New(known("KEY", value))
+	for _, c := range []struct{ text, want string }{
+		{"https://h/v4?apiKey=" + url.QueryEscape(value) + "&x=1", "https://h/v4?apiKey=‹KEY›&x=1"},
+		{"Basic " + base64.StdEncoding.EncodeToString([]byte("user"+value)), "Basic dXNlcn‹KEY›"},
+		{base64.StdEncoding.EncodeToString([]byte(value)) + "\n", "‹KEY›\n"},
+		{base64.StdEncoding.EncodeToString([]byte(value+"\n")) + "\n", "‹KEY›\n"},
+		{`{"key":` + marshalled(value) + `}`, `{"key":"‹KEY›"}`},
+		{"x" + hex.EncodeToString([]byte(value)) + "g", "x‹KEY›g"},
+	} {
+		if got := m.String(c.text); got != c.want {
+			t.Errorf("got %q, should be %q", got, c.want)
+		}
+	}
+}
+
+// TestEncodingNames asserts that a Match names the encoding it was found in.
+func TestEncodingNames(t *testing.T) {
+	t.Parallel()
+	const value = "tricky \"value\" <&> of 'ü' $x"
+	m := New(known("S", value))
+	seen := map[string]bool{}
+	for _, e := range encoders() {
+		found := m.Find([]byte(e.encode(value)))
+		if len(found) != 1 {
+			t.Fatalf("%s: %d matches, should be 1", e.name, len(found))
+		}
+		if !slices.Contains(Encodings(), found[0].Encoding) {
+			t.Errorf("%s: %q is not one of Encodings", e.name, found[0].Encoding)
+		}
+		if found[0].Name != "S" {
+			t.Errorf("%s: name %q", e.name, found[0].Name)
+		}
+		// Some encoders write what another one does too.
+		if found[0].Encoding == e.encoding {
+			seen[e.encoding] = true
+		}
+	}
+	for _, encoding := range []string{rawEncoding, base64Encoding, hexEncoding, percentEncoding, jsonEncoding, htmlEncoding, goEncoding} {
+		if !seen[encoding] {
+			t.Errorf("no encoder gave a Match of encoding %q", encoding)
+		}
+	}
+}
+
+// TestQuotedPrintableIsNotPromised keeps the list of promises honest: what is
+// not searched must not be named.
+func TestQuotedPrintableIsNotPromised(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	w := quotedprintable.NewWriter(&b)
+	_, _ = w.Write([]byte("schlüssel=wörter"))
+	_ = w.Close()
+	if New(known("S", "schlüssel=wörter")).String(b.String()) != b.String() {
+		t.Error("quoted-printable is searched: say so in the package comment")
+	}
+	if slices.Contains(Encodings(), "quoted-printable") {
+		t.Error("quoted-printable is named")
+	}
+}
