@@ -35,6 +35,7 @@ const (
 type Error struct {
 	Class Class
 	Code  string // SQLSTATE, where there is one
+	Role  string // that was used
 	What  string
 }
 
@@ -85,7 +86,7 @@ func isConnect(err error) bool {
 
 // classifyState maps a SQLSTATE.
 func classifyState(code, role string) *Error {
-	failure := &Error{Class: Statement, Code: code, What: "a statement failed"}
+	failure := &Error{Class: Statement, Code: code, Role: role, What: "a statement failed"}
 	switch code {
 	case "28P01", "28000":
 		failure.Class, failure.What = WrongPassword, "wrong password for role "+role
