@@ -202,6 +202,24 @@ func TestStepWithoutAnUpstreamOrADatabase(t *testing.T) {
 	}
 }
 
+func TestStepDoesWhatIsNewOnce(t *testing.T) {
+	t.Parallel()
+	m := newMemory(quote("alpha", 60, 0.5), quote("alpha", 30, 0.6))
+	a := newAnalyzer(m)
+	m.now = at(30)
+	step(t, a)
+	step(t, a)
+	if m.saves != 1 {
+		t.Errorf("%d saves, want 1: one event, and the clock stands", m.saves)
+	}
+	m.quotes = append(m.quotes, quote("alpha", 20, 0.7)...)
+	m.now = at(20)
+	step(t, a)
+	if got := m.lines["e1"][0].Current; math.Abs(got-0.7) > 1e-9 {
+		t.Errorf("current %v after a new quote, want 0.7", got)
+	}
+}
+
 // A step that fails half-way is made up for by the next.
 func TestAFailedStepIsDoneAgain(t *testing.T) {
 	t.Parallel()
