@@ -64,7 +64,7 @@ func greet(ctx context.Context, cli *client.Client, t target, opt Options) error
 	case err != nil && ctx.Err() != nil:
 		return stopped(ctx, "connecting to the engine at "+t.Host)
 	case err != nil:
-		return diagnose(ctx, t, opt, err)
+		return diagnose(ctx, cli, t, opt, err)
 	case ping.APIVersion == "":
 		return failure(ops.CauseAnswer, t.EngineEndpoint, "the answer names no API version",
 			"what answers at "+t.Host+" ("+t.Source+") is not a Docker engine", elsewhere(t, opt))
@@ -87,9 +87,9 @@ func greet(ctx context.Context, cli *client.Client, t target, opt Options) error
 
 // diagnose finds out why the first answer did not come. The client throws the
 // system's error away, so the address is dialled once more without it.
-func diagnose(ctx context.Context, t target, opt Options, cause error) error {
+func diagnose(ctx context.Context, cli *client.Client, t target, opt Options, cause error) error {
 	if t.scheme == "ssh" {
-		return sshFailure(t, opt, cause)
+		return sshFailure(t, opt, lastWords(ctx, cli, cause))
 	}
 	dialled := dial(ctx, t)
 	if ctx.Err() != nil {
@@ -196,6 +196,36 @@ func tlsProblem(t target, err error) string {
 		return "shows a certificate that is expired or not yet valid"
 	}
 	return "shows a certificate that is not trusted, or not for this name"
+}
+
+// lastWords makes sure that a failure by ssh has what ssh wrote. When ssh ends
+// before our request is written, the client has only a broken pipe; then ssh is
+// asked again, without a request.
+func lastWords(ctx context.Context, cli *client.Client, cause error) error {
+	if strings.Contains(cause.Error(), "stderr=") || errors.Is(cause, context.DeadlineExceeded) || errors.Is(cause, exec.ErrNotFound) {
+		return cause
+	}
+	conn, err := cli.Dialer()(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	said := make(chan error, 1)
+	go func() {
+		_, err := conn.Read(make([]byte, 1))
+		said <- err
+	}()
+	select {
+	case err := <-said:
+		_ = conn.Close()
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		go func() { _ = conn.Close() }() // waits for ssh to end
+	}
+	return cause
 }
 
 // sshFailure reads what ssh wrote before it gave up.

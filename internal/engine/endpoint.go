@@ -80,6 +80,9 @@ func (o Options) explicit(host string) (target, error) {
 				"the TLS files for DOCKER_HOST in "+dir+" cannot be read: ca.pem, cert.pem and key.pem",
 				"set DOCKER_CERT_PATH to their directory, or unset DOCKER_TLS_VERIFY")
 		}
+		if data == nil {
+			data = &context.TLSData{} // TLS all the same, by the system's authorities
+		}
 		ep.TLSData = data
 	}
 	return o.reach("DOCKER_HOST", ep)

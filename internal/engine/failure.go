@@ -87,6 +87,9 @@ func lost(err error) bool {
 func oneLine(text string) string {
 	text = strings.TrimPrefix(strings.TrimSpace(text), "Error response from daemon: ")
 	text, _, _ = strings.Cut(text, "\n")
+	if head, _, ok := strings.Cut(text, " for API route and version "); ok {
+		text = head // what follows is the request's address, with its arguments
+	}
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '

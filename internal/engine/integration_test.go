@@ -90,7 +90,7 @@ func tarOf(t *testing.T, files map[string][]byte) []byte {
 	return out.Bytes()
 }
 
-// image builds the subject once for all tests; the engine's cache serves the rest.
+// image builds the subject, and removes it after the test.
 func image(t *testing.T, e *engine.Engine) string {
 	t.Helper()
 	id, err := e.BuildImage(t.Context(), bytes.NewReader(buildContext(t, "FROM scratch\nCOPY subject /subject\nUSER 65532:65532\nENTRYPOINT [\"/subject\"]\n")),
@@ -101,6 +101,11 @@ func image(t *testing.T, e *engine.Engine) string {
 	if !strings.HasPrefix(id, "sha256:") {
 		t.Fatalf("id %q", id)
 	}
+	t.Cleanup(func() {
+		if err := e.RemoveImage(context.WithoutCancel(t.Context()), subject, true); err != nil {
+			t.Error(err)
+		}
+	})
 	return id
 }
 
@@ -171,6 +176,34 @@ func TestInfo(t *testing.T) {
 func TestEndpoint(t *testing.T) {
 	if at := connect(t).Endpoint(); at.Host == "" || at.Source == "" {
 		t.Errorf("%+v", at)
+	}
+}
+
+// TestSSH goes the whole way of an ssh:// address: a command that stands in for
+// ssh connects its streams to the engine's socket, as docker system dial-stdio
+// does on the other side.
+func TestSSH(t *testing.T) {
+	socket, ok := strings.CutPrefix(connect(t).Endpoint().Host, "unix://")
+	if !ok {
+		t.Fatal("this test needs an engine on a unix socket")
+	}
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "subject"), "./testdata/subject")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	script := "#!/bin/sh\nexec " + filepath.Join(dir, "subject") + " dial " + socket + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "ssh"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	t.Setenv("DOCKER_HOST", "ssh://me@far.example")
+	e := connect(t)
+	if at := e.Endpoint(); !at.Remote || at.Host != "ssh://me@far.example" {
+		t.Errorf("%+v", at)
+	}
+	if info, err := e.Info(t.Context()); err != nil || info.ServerVersion == "" {
+		t.Errorf("%+v %v", info, err)
 	}
 }
 

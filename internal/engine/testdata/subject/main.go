@@ -4,6 +4,8 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"strconv"
 	"time"
@@ -42,6 +44,14 @@ func run(args []string) error {
 			return err
 		}
 		os.Exit(code)
+	case "dial": // connect our streams to a socket
+		conn, err := net.Dial("unix", args[1])
+		if err != nil {
+			return err
+		}
+		go func() { _, _ = io.Copy(conn, os.Stdin) }()
+		_, err = io.Copy(os.Stdout, conn)
+		return err
 	case "tick": // a line at once and another each tenth of a second
 		for i := 0; ; i++ {
 			fmt.Println("tick", i)
