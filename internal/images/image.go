@@ -29,7 +29,6 @@ type config struct {
 	Env          []string            `json:",omitempty"`
 	Entrypoint   []string            `json:",omitempty"`
 	Cmd          []string            `json:",omitempty"`
-	Volumes      map[string]struct{} `json:",omitempty"`
 	WorkingDir   string              `json:",omitempty"`
 	Labels       map[string]string   `json:",omitempty"`
 	StopSignal   string              `json:",omitempty"`

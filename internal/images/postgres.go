@@ -45,7 +45,7 @@ func (m Maker) Offer(ctx context.Context, arch string) (ops.PostgresOffer, error
 			wanted = append(wanted, one)
 		}
 	}
-	offer := ops.PostgresOffer{Ref: "keepmum/postgres:debian-" + major, Major: major, Arch: arch, Packages: wanted}
+	offer := ops.PostgresOffer{Ref: ops.OwnPostgres + major, Major: major, Arch: arch, Packages: wanted}
 	offer.Digest, err = offerDigest(offer)
 	return offer, err
 }
@@ -107,7 +107,6 @@ func postgresImage(offer ops.PostgresOffer, root rootfs) image {
 				"PATH=/usr/local/bin:/usr/lib/postgresql/" + offer.Major + "/bin:/usr/bin", "LANG=C.UTF-8", "PG_MAJOR=" + offer.Major, "PGDATA=/" + postgresData,
 			},
 			ExposedPorts: map[string]struct{}{"5432/tcp": {}},
-			Volumes:      map[string]struct{}{"/" + postgresData: {}},
 			Labels:       map[string]string{labelPackages: strings.Join(offer.Packages, " ")},
 		},
 		digest: offer.Digest, // known before anything is downloaded

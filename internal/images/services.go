@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,9 +22,12 @@ const compileDeadline = 15 * time.Minute
 // caPath is where the certificate authorities stand in an image.
 const caPath = "etc/ssl/certs/ca-certificates.crt"
 
+// probePackage is the program that stack:up asks whether secrets can be read.
+const probePackage = "./internal/images/probe"
+
 // Services compiles the services of the module at Dir/services for an
-// architecture and returns an image for each, named by ref. It is a method of
-// ops.ServiceImages.
+// architecture and returns an image for each, and ops.ProbeImage before them.
+// It is a method of ops.ServiceImages.
 func (m Maker) Services(ctx context.Context, arch string, refs map[string]string) ([]ops.ImageArchive, error) {
 	m = m.filled()
 	names := sortedKeys(refs)
@@ -44,7 +48,9 @@ func (m Maker) Services(ctx context.Context, arch string, refs map[string]string
 	}
 	base := serviceBase(roots)
 	var all []ops.ImageArchive
-	for _, name := range names {
+	refs = maps.Clone(refs)
+	refs["probe"] = ops.ProbeImage
+	for _, name := range append([]string{"probe"}, names...) {
 		binary, err := os.ReadFile(filepath.Join(out, name))
 		if err != nil {
 			return nil, &ops.Error{Class: ops.Failed, What: "services/" + name + " is no program", Next: "give it a package main", Cause: err}
@@ -82,7 +88,7 @@ func (m Maker) compile(ctx context.Context, arch, out string, names []string) er
 	defer cancel()
 	env := child.Inherit(m.LookupEnv, child.GoNames())
 	env["CGO_ENABLED"], env["GOOS"], env["GOARCH"], env["GOWORK"] = "0", "linux", arch, "off"
-	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", out + string(filepath.Separator)}
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", out + string(filepath.Separator), probePackage}
 	for _, name := range names {
 		args = append(args, "./services/"+name)
 	}

@@ -9,6 +9,13 @@ import (
 // it, or of what it was made of: an image with the same digest is the same.
 const LabelBuild = "io.keepmum.build"
 
+// ProbeImage holds the program that tells which files a user can read.
+const ProbeImage = "keepmum/probe:dev"
+
+// OwnPostgres is the name of the Postgres that keepmum makes of Debian
+// packages; its major version follows.
+const OwnPostgres = "keepmum/postgres:debian-"
+
 // ImageStore is the images of an engine.
 type ImageStore interface {
 	Info(ctx context.Context) (EngineInfo, error)

@@ -1,0 +1,274 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/manifest"
+)
+
+const (
+	registryPatience = 5 * time.Second  // for a registry's first word
+	pullDeadline     = 10 * time.Minute // for the whole image
+	oldestPostgres   = 15
+	newestPostgres   = 25 // up to which images of our own are looked for
+)
+
+// BuildImages makes the images of the stack: those of the services out of
+// their sources, and one of Postgres where none can be had. Only what changed
+// is loaded into the engine.
+type BuildImages struct {
+	Project  Project
+	Store    ImageStore
+	Puller   ImagePuller // nil: nothing is ever pulled
+	Services ServiceImages
+	Postgres PostgresImages
+	Talk     Talk
+
+	ComposeFile   string // empty: Compose's own names
+	PostgresImage string // value of PostgresVariable; empty: none
+	Refresh       bool   // ask Debian for newer packages of a Postgres that was made before
+	DryRun        bool   // make everything, load and pull nothing
+}
+
+// ImageAction is what became of an image.
+type ImageAction string
+
+// The actions. With DryRun they tell what would be done.
+const (
+	ImageBuilt     ImageAction = "built"
+	ImageUnchanged ImageAction = "unchanged" // the engine had the same
+	ImagePulled    ImageAction = "pulled"
+	ImagePresent   ImageAction = "present" // the engine has it, and it is not ours to make
+)
+
+// BuiltImage is one image of the result.
+type BuiltImage struct {
+	Image  string      `json:"image"`
+	Action ImageAction `json:"action"`
+	Size   int64       `json:"size"` // of its files, in bytes; 0: not known
+}
+
+// BuildImagesResult tells what was made.
+type BuildImagesResult struct {
+	Arch     string       `json:"arch"` // of the engine, in Go's words
+	DryRun   bool         `json:"dryRun"`
+	Images   []BuiltImage `json:"images"`
+	Postgres string       `json:"postgres,omitempty"` // the image of Postgres that the stack is to use
+	Seconds  float64      `json:"seconds"`
+}
+
+// Run makes the images in order: the services', then Postgres.
+func (u BuildImages) Run(ctx context.Context) (BuildImagesResult, error) {
+	begun := time.Now()
+	result := BuildImagesResult{DryRun: u.DryRun, Images: []BuiltImage{}}
+	m, err := LoadManifest(u.Project, u.ComposeFile)
+	if err != nil {
+		return result, err
+	}
+	info, err := u.Store.Info(ctx)
+	if err != nil {
+		return result, err
+	}
+	if info.OS != "linux" {
+		return result, &Error{Class: NoEngine, What: "the engine runs " + info.OS + " containers; the stack needs linux", Next: "switch the engine to linux containers", Cause: &EngineFailure{Cause: CauseWindows, Detail: info.OS}}
+	}
+	result.Arch = info.Arch
+	if refs := ownImages(m); len(refs) > 0 {
+		u.Talk.Say("compiling %s for linux/%s", count(len(refs), "service"), info.Arch)
+		archives, err := u.Services.Services(ctx, info.Arch, refs)
+		if err != nil {
+			return result, err
+		}
+		for _, archive := range archives {
+			made, err := u.place(ctx, archive)
+			if err != nil {
+				return result, err
+			}
+			result.Images = append(result.Images, made)
+		}
+	}
+	if variable, ok := postgresVariable(m); ok {
+		made, err := u.postgres(ctx, info.Arch, variable.Default)
+		if err != nil {
+			return result, err
+		}
+		result.Images, result.Postgres = append(result.Images, made), made.Image
+	}
+	result.Seconds = time.Since(begun).Seconds()
+	return result, nil
+}
+
+// ownImages returns the images that are made here, by service source: those
+// named keepmum/NAME:dev.
+func ownImages(m *manifest.Manifest) map[string]string {
+	own := regexp.MustCompile(`^keepmum/([a-z0-9][a-z0-9-]*):dev$`)
+	refs := map[string]string{}
+	for _, service := range m.Services {
+		if found := own.FindStringSubmatch(service.Image); found != nil {
+			refs[found[1]] = service.Image
+		}
+	}
+	return refs
+}
+
+// postgresVariable returns the use of PostgresVariable as an image.
+func postgresVariable(m *manifest.Manifest) (manifest.Variable, bool) {
+	for _, v := range m.Variables {
+		if v.Name == PostgresVariable && strings.HasSuffix(v.Path, ".image") {
+			return v, true
+		}
+	}
+	return manifest.Variable{}, false
+}
+
+// place loads an archive unless the engine has the same image, and removes the
+// image that had its name before.
+func (u BuildImages) place(ctx context.Context, archive ImageArchive) (BuiltImage, error) {
+	old, found, err := u.Store.Image(ctx, archive.Ref)
+	if err != nil {
+		return BuiltImage{}, err
+	}
+	made := BuiltImage{Image: archive.Ref, Action: ImageBuilt, Size: archive.Size}
+	if found && old.Labels[LabelBuild] == archive.Digest {
+		made.Action = ImageUnchanged
+		return made, nil
+	}
+	if u.DryRun {
+		return made, nil
+	}
+	stream, in := io.Pipe()
+	go func() { in.CloseWithError(archive.Write(in)) }()
+	_, err = u.Store.LoadImage(ctx, stream)
+	stream.Close() // ends the writer where the engine read not to the end
+	if err != nil {
+		return BuiltImage{}, err
+	}
+	u.Talk.Say("%s built, %s", archive.Ref, megabytes(archive.Size))
+	if found && old.Labels[LabelBuild] != "" && old.ID != "" {
+		_ = u.Store.RemoveImage(ctx, old.ID, false) // a container that runs it keeps it
+	}
+	return made, nil
+}
+
+// postgres sees to an image of Postgres and returns it.
+func (u BuildImages) postgres(ctx context.Context, arch, byDefault string) (BuiltImage, error) {
+	facts := PostgresFacts{Asked: u.PostgresImage, Default: byDefault, Pullable: u.Puller != nil}
+	candidates := []string{u.PostgresImage, byDefault}
+	for major := oldestPostgres; major <= newestPostgres; major++ {
+		candidates = append(candidates, fmt.Sprint(OwnPostgres, major))
+	}
+	for _, ref := range candidates {
+		if ref == "" {
+			continue
+		}
+		_, found, err := u.Store.Image(ctx, ref)
+		if err != nil {
+			return BuiltImage{}, err
+		}
+		if found {
+			facts.Present = append(facts.Present, ref)
+		}
+	}
+	choice := ChoosePostgres(facts)
+	if choice.Step == PostgresPull && u.DryRun {
+		return BuiltImage{Image: choice.Ref, Action: ImagePulled}, nil
+	}
+	if choice.Step == PostgresPull {
+		err := u.pull(ctx, choice.Ref)
+		if err == nil {
+			return BuiltImage{Image: choice.Ref, Action: ImagePulled}, nil
+		}
+		if u.PostgresImage != "" || ctx.Err() != nil {
+			return BuiltImage{}, err
+		}
+		u.Talk.Say("%s cannot be pulled: %s", choice.Ref, text(err))
+		facts.Pullable = false
+		choice = ChoosePostgres(facts)
+	}
+	if choice.Step == PostgresUse && !(u.Refresh && strings.HasPrefix(choice.Ref, OwnPostgres)) {
+		return BuiltImage{Image: choice.Ref, Action: ImagePresent}, nil
+	}
+	return u.makePostgres(ctx, arch, choice)
+}
+
+// makePostgres makes an image of Debian packages. Where that fails and choice
+// is one that the engine has, that one stays.
+func (u BuildImages) makePostgres(ctx context.Context, arch string, choice PostgresChoice) (BuiltImage, error) {
+	keep := func(err error) (BuiltImage, error) {
+		if choice.Step != PostgresUse || ctx.Err() != nil {
+			return BuiltImage{}, err
+		}
+		u.Talk.Say("%s stays as it is: %s", choice.Ref, text(err))
+		return BuiltImage{Image: choice.Ref, Action: ImagePresent}, nil
+	}
+	if u.Postgres == nil {
+		return keep(&Error{Class: Failed, What: "no image registry answers, and none of Postgres can be made here", Next: "set " + PostgresVariable + " to an image that the engine has"})
+	}
+	offer, err := u.Postgres.Offer(ctx, arch)
+	if err != nil {
+		return keep(err)
+	}
+	if choice.Ref != "" && choice.Ref != offer.Ref {
+		return keep(&Error{Class: Failed, What: "Debian's packages make " + offer.Ref + " here, not " + choice.Ref, Next: "set " + PostgresVariable + " to " + offer.Ref + ", or unset it"})
+	}
+	old, found, err := u.Store.Image(ctx, offer.Ref)
+	if err != nil {
+		return BuiltImage{}, err
+	}
+	if found && old.Labels[LabelBuild] == offer.Digest {
+		return BuiltImage{Image: offer.Ref, Action: ImageUnchanged, Size: old.Size}, nil
+	}
+	if u.DryRun {
+		return BuiltImage{Image: offer.Ref, Action: ImageBuilt}, nil
+	}
+	archive, err := u.Postgres.Postgres(ctx, offer)
+	if err != nil {
+		return keep(err)
+	}
+	return u.place(ctx, archive)
+}
+
+// pull pulls an image. A registry that says nothing for a few seconds counts as
+// one that does not answer.
+func (u BuildImages) pull(ctx context.Context, ref string) error {
+	unreachable := &Error{Class: Failed, What: "the image " + ref + " is not on the engine and its registry does not answer", Next: "set " + PostgresVariable + " to an image that the engine has or can pull"}
+	if u.Puller == nil {
+		return unreachable
+	}
+	u.Talk.Say("pulling %s", ref)
+	pulling, cancel := context.WithTimeout(ctx, pullDeadline)
+	defer cancel()
+	silence := time.AfterFunc(registryPatience, cancel)
+	defer silence.Stop()
+	err := u.Puller.PullImage(pulling, ref, func(line string) {
+		if silence.Stop() {
+			u.Talk.Say("%s: %s", ref, line)
+		}
+	})
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() == nil && errors.Is(pulling.Err(), context.Canceled):
+		unreachable.Cause = err
+		return unreachable
+	}
+	return err
+}
+
+// text is what an error says on one line.
+func text(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.What
+	}
+	return err.Error()
+}
+
+// megabytes says a size.
+func megabytes(size int64) string { return fmt.Sprintf("%.1f MB", float64(size)/1e6) }

@@ -1,0 +1,215 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sort"
+	"strings"
+
+	"github.com/keepmum/keepmum/internal/envfile"
+	"github.com/keepmum/keepmum/internal/manifest"
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+// LabelGrants is the label of a service that holds the keyed digest of its
+// grants: Compose's own hash does not cover what is in a secret's file.
+const LabelGrants = "io.keepmum.grants"
+
+// labelProject is Compose's label on all that belongs to a project.
+const labelProject = "com.docker.compose.project"
+
+// StackEngine is what the stack's use cases need of an engine.
+type StackEngine interface {
+	Info(ctx context.Context) (EngineInfo, error)
+	Endpoint() EngineEndpoint
+	Containers(ctx context.Context, labels map[string]string) ([]EngineContainer, error)
+	ContainerLogs(ctx context.Context, id string, opt EngineLogOptions, stdout, stderr io.Writer) error
+	RunProbe(ctx context.Context, p EngineProbe) (EngineProbeResult, error)
+}
+
+// Stack is the project whose stack is worked on.
+type Stack struct {
+	Project Project
+	Values  Values
+	Talk    Talk
+
+	Dir         string                      // absolute path of the project
+	ComposeFile string                      // empty: Compose's own names
+	EnvFile     string                      // empty: .env
+	LookupEnv   func(string) (string, bool) // the environment, for what the compose file interpolates
+}
+
+// envFile is the name of the file that Compose would read.
+func (s Stack) envFile() string {
+	if s.EnvFile == "" {
+		return ".env"
+	}
+	return s.EnvFile
+}
+
+// load reads a compose file and the variables that it interpolates, with the
+// manifest as these variables make it. A declared secret is never among them.
+func (s Stack) load(file string, declared *manifest.Manifest) (*manifest.Manifest, map[string]string, error) {
+	m, err := LoadManifest(s.Project, file)
+	if err != nil {
+		return nil, nil, err
+	}
+	if declared == nil {
+		declared = m
+	}
+	variables, err := s.variables(m, declared)
+	if err != nil || len(variables) == 0 {
+		return m, variables, err
+	}
+	data, err := s.Project.Read(m.File)
+	if err != nil {
+		return nil, nil, err
+	}
+	filled, found := manifest.Options{Environment: variables}.Parse(m.File, data)
+	if len(found) > 0 {
+		e := &Error{Class: Invalid, What: m.File + " is not valid with the variables that are set", Next: "look at " + strings.Join(sortedKeys(variables), ", ")}
+		for _, f := range found {
+			e.Findings = append(e.Findings, Finding(f))
+		}
+		return nil, nil, e
+	}
+	return filled, variables, nil
+}
+
+// variables returns what the variables of m stand for, by the environment and
+// after it by the file that Compose would read.
+func (s Stack) variables(m, declared *manifest.Manifest) (map[string]string, error) {
+	values := map[string]string{}
+	var open []string
+	for _, v := range m.Variables {
+		if _, secret := declared.Secret(v.Name); secret {
+			continue
+		}
+		if value, ok := s.LookupEnv(v.Name); ok {
+			values[v.Name] = value
+			continue
+		}
+		open = append(open, v.Name)
+	}
+	if len(open) == 0 {
+		return values, nil
+	}
+	entries, problems, err := s.readEnv(open)
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[string]bool{}
+	for _, name := range open {
+		wanted[name] = true
+	}
+	for _, entry := range entries {
+		if wanted[entry.Key] {
+			values[entry.Key] = entry.Value.RevealString()
+		}
+	}
+	var findings []Finding
+	for _, p := range problems {
+		if wanted[p.Key] {
+			findings = append(findings, Finding{File: p.File, Line: p.Line, Subject: p.Key, Problem: p.What, Next: p.Next})
+		}
+	}
+	if len(findings) > 0 {
+		return nil, &Error{Class: Invalid, What: s.envFile() + " sets variables of " + m.File + " that cannot be read", Findings: findings, Next: findings[0].Next}
+	}
+	return values, nil
+}
+
+// readEnv reads the file that Compose would read, the named keys as Compose
+// does. Where there is none, it holds nothing.
+func (s Stack) readEnv(asCompose []string) ([]envfile.Entry, []envfile.Problem, error) {
+	data, err := s.Project.Read(s.envFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	entries, problems := envfile.Parse(data, envfile.Options{File: s.envFile(), AsCompose: asCompose})
+	return entries, problems, nil
+}
+
+// known returns every value that the stack's services could hold: those in
+// secrets/, and those of declared secrets in the file that Compose would read.
+func (s Stack) known(m *manifest.Manifest) ([]secrets.Known, error) {
+	names, err := s.Values.Names()
+	if err != nil {
+		return nil, err
+	}
+	var all []secrets.Known
+	for _, name := range names {
+		value, _, ok, err := stored(s.Values, name)
+		if err != nil && !errors.Is(err, ErrContent) {
+			return nil, err
+		}
+		if ok {
+			all = append(all, secrets.Known{Name: name, Value: value})
+		}
+	}
+	entries, _, err := s.readEnv(m.Names())
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if _, declared := m.Secret(entry.Key); declared && !entry.Empty {
+			all = append(all, secrets.Known{Name: entry.Key, Value: entry.Value})
+		}
+	}
+	return all, nil
+}
+
+// key returns the project's key, and makes it where there is none.
+func (s Stack) key() (Key, error) {
+	made, err := s.Project.MakeKey()
+	if err != nil {
+		return Key{}, err
+	}
+	if made {
+		s.Talk.Say("made the project's key in .keepmum")
+	}
+	return s.Project.Key()
+}
+
+// project returns the name that Compose gives to what belongs to m.
+func (s Stack) project(m *manifest.Manifest) string {
+	if m.Project != "" {
+		return m.Project
+	}
+	return "keepmum"
+}
+
+// containers returns the project's containers, sorted by service and name.
+func containers(ctx context.Context, engine StackEngine, project string) ([]EngineContainer, error) {
+	all, err := engine.Containers(ctx, map[string]string{labelProject: project})
+	if err != nil {
+		return nil, err
+	}
+	sort.Slice(all, func(i, j int) bool {
+		if all[i].Service != all[j].Service {
+			return all[i].Service < all[j].Service
+		}
+		return all[i].Name < all[j].Name
+	})
+	return all, nil
+}
+
+// path joins a path of the project to its directory.
+func (s Stack) path(name string) string {
+	return strings.TrimSuffix(s.Dir, "/") + "/" + strings.TrimPrefix(name, "./")
+}
+
+// wrongService is the usage error of a name that no service has.
+func wrongService(m *manifest.Manifest, name string) error {
+	var names []string
+	for _, service := range m.Services {
+		names = append(names, service.Name)
+	}
+	return &Error{Class: Usage, What: fmt.Sprintf("%s has no service %s; it has %s", m.File, printable(name), strings.Join(names, ", ")), Next: "mage stack:status"}
+}

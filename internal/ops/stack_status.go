@@ -1,0 +1,137 @@
+package ops
+
+import (
+	"context"
+	"sort"
+	"strings"
+
+	"github.com/keepmum/keepmum/internal/manifest"
+)
+
+// Holding says whether a service holds the values that stand in secrets/ now.
+type Holding string
+
+// The answers.
+const (
+	HoldsCurrent Holding = "current"
+	HoldsOlder   Holding = "older"
+	HoldsUnknown Holding = "unknown" // its container has no digest, or one of another key; or there is no key
+	HoldsNothing Holding = "none"    // it is granted nothing, or it has no container
+)
+
+// StackStatus tells how the stack is.
+type StackStatus struct {
+	Stack
+	Engine StackEngine
+}
+
+// StackStatusResult is the stack, sorted by service.
+type StackStatusResult struct {
+	Project  string          `json:"project"`
+	Ready    bool            `json:"ready"` // every service does what the stack needs of it
+	Services []ServiceStatus `json:"services"`
+}
+
+// ServiceStatus is one service, or one that is no longer in the manifest.
+type ServiceStatus struct {
+	Service   string   `json:"service"`
+	Container string   `json:"container,omitempty"`
+	Image     string   `json:"image"`
+	State     string   `json:"state"`  // absent, created, running, restarting, exited, …
+	Health    string   `json:"health"` // healthy, unhealthy, starting; "" without a health check
+	Status    string   `json:"status"` // both in a word
+	Ready     bool     `json:"ready"`
+	ExitCode  int      `json:"exitCode"`
+	Restarts  int      `json:"restarts"`
+	Grants    []string `json:"grants"`  // names of secrets
+	Values    Holding  `json:"values"`  // whether it holds the newest
+	Visible   []string `json:"visible"` // declared secrets in its environment, which docker inspect shows
+	Declared  bool     `json:"declared"`
+}
+
+// Run reads the containers of the project. Services that the manifest has and
+// the engine has not are listed as absent.
+func (u StackStatus) Run(ctx context.Context) (StackStatusResult, error) {
+	result := StackStatusResult{Services: []ServiceStatus{}}
+	m, _, err := u.load(u.ComposeFile, nil)
+	if err != nil {
+		return result, err
+	}
+	result.Project = u.project(m)
+	all, err := containers(ctx, u.Engine, result.Project)
+	if err != nil {
+		return result, err
+	}
+	key, keyErr := u.Project.Key()
+	holds := func(service manifest.Service, c EngineContainer) Holding {
+		if keyErr != nil {
+			return HoldsUnknown
+		}
+		return u.holding(key, result.Project, service, c)
+	}
+	byService := map[string][]EngineContainer{}
+	for _, c := range all {
+		byService[c.Service] = append(byService[c.Service], c)
+	}
+	result.Ready = true
+	for _, service := range m.Services {
+		found := byService[service.Name]
+		delete(byService, service.Name)
+		if len(found) == 0 {
+			absent := statusOf(m, service, EngineContainer{State: "absent", Image: service.Image})
+			result.Services = append(result.Services, absent)
+			result.Ready = result.Ready && len(service.Profiles) > 0
+		}
+		for _, c := range found {
+			s := statusOf(m, service, c)
+			s.Values = holds(service, c)
+			result.Services, result.Ready = append(result.Services, s), result.Ready && s.Ready
+		}
+	}
+	for _, name := range sortedKeys(byService) {
+		for _, c := range byService[name] {
+			s := statusOf(m, manifest.Service{Name: name}, c)
+			s.Declared = false
+			result.Services = append(result.Services, s)
+		}
+	}
+	sort.SliceStable(result.Services, func(i, j int) bool { return result.Services[i].Service < result.Services[j].Service })
+	return result, nil
+}
+
+// statusOf is what a container says of its service, without its values.
+func statusOf(m *manifest.Manifest, service manifest.Service, c EngineContainer) ServiceStatus {
+	s := ServiceStatus{
+		Service: service.Name, Container: c.Name, Image: c.Image, State: c.State, Health: c.Health, Status: stateOf(c), ExitCode: c.ExitCode, Restarts: c.Restarts,
+		Grants: []string{}, Visible: []string{}, Values: HoldsNothing, Declared: true, Ready: readyService(m, service, c),
+	}
+	for _, grant := range service.Grants {
+		s.Grants = append(s.Grants, grant.Secret)
+	}
+	sort.Strings(s.Grants)
+	for _, name := range c.EnvNames {
+		if _, declared := m.Secret(name); declared {
+			s.Visible = append(s.Visible, name)
+		}
+	}
+	return s
+}
+
+// holding compares the digest that a container was started with to that of the
+// values now.
+func (s Stack) holding(key Key, project string, service manifest.Service, c EngineContainer) Holding {
+	if len(service.Grants) == 0 {
+		return HoldsNothing
+	}
+	label := c.Labels[LabelGrants]
+	digest, err := ServiceDigest(key, project, service, s.Values)
+	switch {
+	case label == "" || err != nil:
+		return HoldsUnknown
+	case label == digest:
+		return HoldsCurrent
+	case !strings.HasPrefix(label, "v1:"+key.ID()+"."):
+		return HoldsUnknown
+	}
+	return HoldsOlder
+}
