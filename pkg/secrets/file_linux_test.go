@@ -3,10 +3,13 @@ package secrets_test
 import (
 	"errors"
 	"os"
+	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"testing"
 
 	"github.com/keepmum/keepmum/pkg/secrets"
+	"github.com/keepmum/keepmum/pkg/secrets/secretstest"
 )
 
 // dropRights makes the calling thread access files as nobody does; root's
@@ -23,6 +26,37 @@ func dropRights() error {
 		return errors.New("the thread still has root's rights")
 	}
 	return nil
+}
+
+// TestNothingStaysOpen: neither a lookup nor a load keeps a descriptor, be it
+// a success or not.
+func TestNothingStaysOpen(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // a finalizer would hide it
+	dir := secretstest.Write(t, map[string]string{"A": "v", "EMPTY": ""}, nil)
+	open := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	var config struct {
+		A string `secret:"A"`
+		E string `secret:"EMPTY,optional"`
+		B string `secret:"B,optional"`
+	}
+	before := open()
+	for range 20 {
+		_, _ = secretstest.Loader(dir).Load(&config)
+		for _, name := range []string{"A", "EMPTY", "B"} {
+			_, _ = secrets.Dir(dir).Lookup(name)
+			_, _ = secrets.Env(func(string) (string, bool) { return filepath.Join(dir, name), true }).Lookup(name)
+		}
+		_, _ = secrets.Env(env(map[string]string{"A_FILE": filepath.Join(dir, "A")})).Lookup("A")
+	}
+	if after := open(); after > before+2 {
+		t.Errorf("%d descriptors before, %d after", before, after)
+	}
 }
 
 // TestFileWithoutASize: some file systems say 0 for a file that has bytes.

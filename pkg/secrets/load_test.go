@@ -280,6 +280,24 @@ func TestShadows(t *testing.T) {
 	}
 }
 
+// TestNoShadow: a default is there to be hidden, and a newline that is taken
+// off makes no difference.
+func TestNoShadow(t *testing.T) {
+	var config struct {
+		A string `secret:"A"`
+	}
+	value := func(v string) map[string]string { return map[string]string{"A": v} }
+	for name, loader := range map[string]secrets.Loader{
+		"default": {Source: secrets.Chain(secrets.Map(value("v")), secrets.Default(value("other")))},
+		"newline": {Source: secrets.Chain(secrets.Map(value("v")), secrets.Env(env(value("v\n")))), Strip: true},
+	} {
+		report, err := loader.Load(&config)
+		if err != nil || config.A != "v" || len(report.Shadows) != 0 {
+			t.Errorf("%s: %v, %v", name, report.Shadows, err)
+		}
+	}
+}
+
 // TestShadowValuesAreKnown: what a shadowing source hides must be masked too.
 func TestShadowValuesAreKnown(t *testing.T) {
 	loader, _ := world{docker: map[string]string{"A": "Zq-1"}, dir: map[string]string{"A": "two"}, env: map[string]string{"A": "Zq-1"}}.loader(t)
