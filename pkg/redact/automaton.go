@@ -3,6 +3,8 @@ package redact
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
+	"math/bits"
 	"slices"
 	"sort"
 )
@@ -12,8 +14,9 @@ import (
 // depth, so that the children of a node stand in a row: 13 bytes a node. Time
 // is linear in the text and in the occurrences found, whatever the patterns.
 //
-// At its root it reads two bytes at a time and goes on while no pattern begins
-// with them, which is most of the time.
+// Where no pattern is begun it does not step from byte to byte: it looks for
+// the next place whose few bytes are in a bit set of those with which patterns
+// begin. On a usual log that is nearly all of the work.
 type automaton struct {
 	label []byte  // label[v] is the byte on the edge that leads to v
 	child []int32 // the children of v are child[v] to child[v+1]-1
@@ -25,8 +28,17 @@ type automaton struct {
 	open    []bool
 	entries []entry // entries[0] is not used
 	root    [256]int32
-	pairs   [1 << 10]uint64 // bit set of the first two bytes of the patterns
+	gram    int      // number of first bytes in the bit set, 1 to 4
+	deep    int32    // the first node of depth gram
+	bits    []uint64 // their hashes
+	shift   uint     // takes a hash to its size
 }
+
+// golden is 2^32 divided by the golden ratio, the multiplier of Knuth's hash.
+const golden = 2654435769
+
+// widest is the most bytes of a pattern that are hashed.
+const widest = 4
 
 // entry is a pattern that ends at a node, and the next one to report there.
 type entry struct {
@@ -34,7 +46,7 @@ type entry struct {
 	next int32
 }
 
-// newAutomaton compiles patterns of two bytes at least. Their order is the
+// newAutomaton compiles patterns, none of them empty. Their order is the
 // order in which equal ones are reported.
 func newAutomaton(patterns []pattern) engine {
 	sorted := slices.Clone(patterns)
@@ -44,11 +56,42 @@ func newAutomaton(patterns []pattern) engine {
 	a := &automaton{entries: make([]entry, 1, len(sorted)+1)}
 	a.grow(sorted)
 	a.link()
-	for _, p := range sorted {
-		pair := uint(p.text[0])<<8 | uint(p.text[1])
-		a.pairs[pair>>6] |= 1 << (pair & 63)
-	}
+	a.hash(sorted)
 	return a
+}
+
+// hash fills the bit set: at least 16 bits for each beginning.
+func (a *automaton) hash(sorted []pattern) {
+	a.gram = widest
+	for _, p := range sorted {
+		a.gram = min(a.gram, len(p.text))
+	}
+	a.deep = a.level[a.gram]
+	beginnings := len(a.label) - int(a.deep)
+	if a.gram+1 < len(a.level) {
+		beginnings = int(a.level[a.gram+1] - a.deep)
+	}
+	size := max(12, bits.Len(uint(16*beginnings)))
+	a.bits = make([]uint64, 1<<size/64)
+	a.shift = uint(32 - size)
+	for _, p := range sorted {
+		h := a.sum(p.text)
+		a.bits[h>>6] |= 1 << (h & 63)
+	}
+}
+
+// sum hashes the first bytes of text, of which there are gram at least, by
+// Knuth's multiplication.
+func (a *automaton) sum(text []byte) uint32 {
+	var x uint32
+	if a.gram == widest {
+		x = binary.LittleEndian.Uint32(text)
+	} else {
+		for _, c := range text[:a.gram] {
+			x = x<<8 | uint32(c)
+		}
+	}
+	return x * golden >> (a.shift & 31)
 }
 
 // grow builds the trie, one depth after the other. A node is the range of the
@@ -194,32 +237,81 @@ func (w *walk) reset() { w.node = 0 }
 
 func (w *walk) feed(piece []byte, found []hit) []hit {
 	a, v := w.automaton, w.node
-	for i := 0; i < len(piece); i++ {
-		if v == 0 {
-			if i = a.skip(piece, i); i == len(piece) {
+	for i := 0; i < len(piece); {
+		begun := 0
+		if v != 0 && v < a.deep {
+			begun = a.depth(v)
+		}
+		if v < a.deep && begun <= i {
+			i = a.next(piece, i-begun)
+			if i+a.gram > len(piece) {
+				v = a.tail(piece[i:])
 				break
 			}
+			v = a.descend(piece[i : i+a.gram])
+			if v == 0 {
+				i++
+				continue
+			}
+			i += a.gram
+		} else {
+			v = a.step(v, piece[i])
+			i++
 		}
-		v = a.step(v, piece[i])
 		for e := a.out[v]; e != 0; e = a.entries[e].next {
-			found = append(found, hit{end: i + 1, rule: a.entries[e].rule})
+			found = append(found, hit{end: i, rule: a.entries[e].rule})
 		}
 	}
 	w.node = v
 	return found
 }
 
-// skip returns the first place at or after i where a pattern may begin.
-func (a *automaton) skip(piece []byte, i int) int {
-	for ; i+1 < len(piece); i++ {
-		pair := uint(piece[i])<<8 | uint(piece[i+1])
-		if a.pairs[pair>>6]&(1<<(pair&63)) != 0 {
+// next returns the first place at or after i where a pattern may begin, by the
+// hash of the bytes there: the first with too few bytes behind it if there is
+// none.
+func (a *automaton) next(piece []byte, i int) int {
+	last := len(piece) - a.gram
+	if a.gram == widest {
+		set, shift := a.bits, a.shift&31
+		for ; i <= last; i++ {
+			h := binary.LittleEndian.Uint32(piece[i:]) * golden >> shift
+			if set[h>>6]&(1<<(h&63)) != 0 {
+				return i
+			}
+		}
+		return i
+	}
+	for ; i <= last; i++ {
+		h := a.sum(piece[i:])
+		if a.bits[h>>6]&(1<<(h&63)) != 0 {
 			return i
 		}
 	}
-	for ; i < len(piece) && a.root[piece[i]] == 0; i++ {
-	}
 	return i
+}
+
+// descend goes from the root over the bytes of text, and returns the root if
+// no pattern begins with them.
+func (a *automaton) descend(text []byte) int32 {
+	v := a.root[text[0]]
+	for _, c := range text[1:] {
+		first := a.child[v]
+		i := bytes.IndexByte(a.label[first:a.child[v+1]], c)
+		if v == 0 || i < 0 {
+			return 0
+		}
+		v = first + int32(i)
+	}
+	return v
+}
+
+// tail returns where the last bytes of a piece lead, too few to find anything.
+func (a *automaton) tail(text []byte) int32 {
+	v := int32(0)
+	for _, c := range text {
+		v = a.step(v, c)
+	}
+	return v
 }
 
 func (w *walk) held(alone func(back int) bool) int {
