@@ -83,9 +83,6 @@ func (k *Kit) recovering(next http.Handler) http.Handler {
 			if value == nil {
 				return
 			}
-			if value == http.ErrAbortHandler { //nolint:errorlint // the documented comparison
-				panic(value)
-			}
 			k.Log.Error("panic", "goroutine", "handler", "panic", fmt.Sprint(value), "stack", string(debug.Stack()))
 			http.Error(w, "internal error", http.StatusInternalServerError)
 		}()

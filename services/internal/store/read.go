@@ -291,3 +291,14 @@ func scanEvaluation(row pgx.CollectableRow) (Evaluation, error) {
 	e.MadeAt = e.MadeAt.UTC()
 	return e, err
 }
+
+// LastObserved returns the upstream's time of the latest answer that brought a
+// new quote, or the zero time.
+func (s *Store) LastObserved(ctx context.Context) (time.Time, error) {
+	var at *time.Time
+	err := s.pool.QueryRow(ctx, "SELECT max(observed_at) FROM quotes").Scan(&at)
+	if err != nil || at == nil {
+		return time.Time{}, classify(err, "of DB_APP_LOGIN")
+	}
+	return at.UTC(), nil
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/keepmum/keepmum/services/internal/service"
+	"github.com/keepmum/keepmum/services/internal/store"
+)
+
+// odds is what the ingestion needs of the store.
+type odds interface {
+	SaveOdds(ctx context.Context, at time.Time, events []store.Event, quotes []store.Quote) (int, error)
+	SaveHistory(ctx context.Context, at time.Time, events []store.Event, quotes []store.Quote) (int, error)
+	LastObserved(ctx context.Context) (time.Time, error)
+}
+
+const sportPath = "sports/basketball_nba/odds"
+
+// usedUpPause is the least time between calls when the quota is used up.
+const usedUpPause = 10 * time.Minute
+
+// ingestion is the work of the service, one poll at a time.
+type ingestion struct {
+	upstream service.Upstream
+	config   *config
+	store    odds
+	log      *slog.Logger
+	now      func() time.Time // our own clock, for an upstream that tells none
+
+	began   bool
+	last    time.Time   // when the store last saw a quote, before this run
+	pending []time.Time // snapshots of the past still to be called for
+}
+
+// poll calls for what is offered now, and once for what is missing of the past.
+// It returns the least time to wait before the next call.
+func (i *ingestion) poll(ctx context.Context) (time.Duration, error) {
+	if !i.began {
+		last, err := i.store.LastObserved(ctx)
+		if err != nil {
+			return 0, err
+		}
+		i.last = last
+	}
+	pause, at, err := i.live(ctx)
+	if err != nil {
+		return pause, err
+	}
+	if !i.began {
+		i.began = true
+		i.pending = missing(i.last, at, i.config.Backfill, i.config.Step)
+	}
+	return pause, i.past(ctx)
+}
+
+// query is what every call asks for.
+func (i *ingestion) query() url.Values {
+	return url.Values{
+		"apiKey":     {i.config.Key.RevealString()},
+		"regions":    {i.config.Regions},
+		"markets":    {i.config.Markets},
+		"oddsFormat": {"decimal"},
+		"dateFormat": {"iso"},
+	}
+}
+
+// live stores what is offered now and returns the upstream's time.
+func (i *ingestion) live(ctx context.Context) (time.Duration, time.Time, error) {
+	var listed []event
+	reply, err := i.upstream.Get(ctx, "/v4/"+sportPath, i.query(), nil, &listed)
+	pause := time.Duration(0)
+	if reply.Remaining == 0 {
+		pause = usedUpPause
+		i.log.Warn("the quota of the odds api is used up", "secret", keyName, "pause", pause.String())
+	}
+	if err != nil {
+		return pause, time.Time{}, err
+	}
+	at := reply.At
+	if at.IsZero() {
+		at = i.now().UTC().Truncate(time.Second)
+	}
+	return pause, at, i.save(ctx, at, listed, i.store.SaveOdds)
+}
+
+// past works off the pending snapshots of the past.
+func (i *ingestion) past(ctx context.Context) error {
+	for len(i.pending) > 0 {
+		query := i.query()
+		query.Set("date", i.pending[0].Format(time.RFC3339))
+		var answer struct {
+			Timestamp time.Time `json:"timestamp"`
+			Data      []event   `json:"data"`
+		}
+		_, err := i.upstream.Get(ctx, "/v4/historical/"+sportPath, query, nil, &answer)
+		var failure *service.UpstreamError
+		if errors.As(err, &failure) && (failure.Kind == service.Refused || failure.Kind == service.Unauthorized) {
+			i.log.Warn("no past odds: the key's plan does not include them, or the endpoint refuses", "left", len(i.pending))
+			i.pending = nil
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := i.save(ctx, i.pending[0], answer.Data, i.store.SaveHistory); err != nil {
+			return err
+		}
+		i.pending = i.pending[1:]
+		if len(i.pending) == 0 {
+			i.log.Info("past odds are complete")
+		}
+	}
+	return nil
+}
+
+// save validates an answer and stores what is right.
+func (i *ingestion) save(ctx context.Context, at time.Time, listed []event,
+	to func(context.Context, time.Time, []store.Event, []store.Quote) (int, error),
+) error {
+	events, quotes, rejected := validate(listed, at)
+	for _, reason := range rejected.sorted() {
+		i.log.Warn("left out what cannot be right", "reason", reason, "count", rejected[reason])
+	}
+	if len(listed) > 0 && len(events) == 0 && len(rejected) > 0 {
+		return i.upstream.Fail(service.Malformed, "no event of it is valid")
+	}
+	fresh, err := to(ctx, at, events, quotes)
+	if err != nil {
+		return err
+	}
+	i.log.Debug("stored", "at", at, "events", len(events), "quotes", len(quotes), "new", fresh)
+	return nil
+}
+
+// missing returns the times, step by step and on its multiples, from the later
+// of last and backfill before now up to now.
+func missing(last, now time.Time, backfill, step time.Duration) []time.Time {
+	if backfill <= 0 {
+		return nil
+	}
+	from := now.Add(-backfill)
+	if last.After(from) {
+		from = last
+	}
+	var times []time.Time
+	for at := from.Truncate(step).Add(step); at.Before(now); at = at.Add(step) {
+		times = append(times, at)
+	}
+	return times
+}

@@ -1,0 +1,87 @@
+// Command odds-ingestion polls The Odds API and stores what each book offers.
+//
+// The key is in the query of every call, so that the URL is a value too: no
+// error of net/http or net/url is logged or wrapped (see service.Upstream).
+//
+// Every answer is validated: events and prices that cannot be right are left
+// out, counted by reason and logged without a quote of the answer; an answer in
+// which nothing is right counts as malformed. What is stored twice changes
+// nothing.
+//
+// The clock is the upstream's, from its Date header, so that a season that is
+// simulated at many times our speed is stored at its own times.
+//
+// With ODDS_BACKFILL=840h the first call is followed by calls of the historical
+// endpoint, one for each ODDS_BACKFILL_STEP of the time for which nothing is
+// stored, so that closing odds of games already played can be evaluated. At the
+// real provider each of them costs ten times as much, so it is off by itself.
+//
+// Two copies take turns by an advisory lock: one works, the other stands by.
+package main
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/pkg/secrets"
+	"github.com/keepmum/keepmum/services/internal/service"
+	"github.com/keepmum/keepmum/services/internal/store"
+)
+
+// keyName is the secret that holds the key of The Odds API.
+const keyName = "THE_ODDS_API_KEY"
+
+// config is what odds-ingestion reads.
+type config struct {
+	store.Settings
+	Key      secrets.Secret `secret:"THE_ODDS_API_KEY"`
+	URL      *url.URL       `env:"ODDS_API_URL,default=https://api.the-odds-api.com"`
+	Interval time.Duration  `env:"POLL_INTERVAL,default=5m"`
+	Timeout  time.Duration  `env:"ODDS_TIMEOUT,default=10s"`
+	Regions  string         `env:"ODDS_REGIONS,default=us"`
+	Markets  string         `env:"ODDS_MARKETS,default=h2h"`
+	Backfill time.Duration  `env:"ODDS_BACKFILL,default=0s"`
+	Step     time.Duration  `env:"ODDS_BACKFILL_STEP,default=6h"`
+}
+
+func main() { os.Exit(program().Main()) }
+
+func program() service.Program[config] {
+	return service.Program[config]{Name: "odds-ingestion", Run: run}
+}
+
+func run(ctx context.Context, kit *service.Kit, c *config) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, c.Settings, kit)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	i := &ingestion{
+		upstream: service.Upstream{Name: "the odds api", Secret: keyName, Base: c.URL, Timeout: c.Timeout},
+		config:   c, store: db, log: kit.Log, now: time.Now,
+	}
+	poller := service.Poller{Name: store.ClockOdds, Interval: c.Interval, Health: kit.Health, Log: kit.Log}
+	return db.Lead(ctx, kit, func(ctx context.Context) error { return poller.Run(ctx, i.poll) })
+}
+
+// check finds settings that cannot be meant.
+func (c *config) check() error {
+	for _, market := range strings.Split(c.Markets, ",") {
+		if market != store.HeadToHead && market != store.Spreads && market != store.Totals {
+			return &service.ConfigError{Name: "ODDS_MARKETS", What: "holds something else than h2h, spreads and totals", Next: "set it to h2h, or to a list with commas"}
+		}
+	}
+	if c.Interval < time.Second {
+		return &service.ConfigError{Name: "POLL_INTERVAL", What: "shorter than a second", Next: "set it to 5s or more"}
+	}
+	if c.Backfill > 0 && c.Step < 5*time.Minute {
+		return &service.ConfigError{Name: "ODDS_BACKFILL_STEP", What: "shorter than the provider's five minutes", Next: "set it to 6h"}
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+// Command schedule-poller polls API-Basketball and stores games and results.
+//
+// It asks for the whole season at the start and once a day, and for yesterday
+// and today in between: two calls a poll. The key is in a header. As in
+// odds-ingestion, answers are validated, the clock is the upstream's, storing
+// twice changes nothing, and of two copies one works.
+//
+// The provider reports most failures with status 200 and an object errors:
+// a refused key, a quota that is used up, a parameter it does not know. They
+// are classified like the statuses that other providers use.
+package main
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/pkg/secrets"
+	"github.com/keepmum/keepmum/services/internal/service"
+	"github.com/keepmum/keepmum/services/internal/store"
+)
+
+// keyName is the secret that holds the key of API-Basketball.
+const keyName = "API_BASKETBALL_KEY"
+
+// config is what schedule-poller reads.
+type config struct {
+	store.Settings
+	Key      secrets.Secret `secret:"API_BASKETBALL_KEY"`
+	URL      *url.URL       `env:"BASKETBALL_API_URL,default=https://v1.basketball.api-sports.io"`
+	Interval time.Duration  `env:"POLL_INTERVAL,default=30m"`
+	Timeout  time.Duration  `env:"BASKETBALL_TIMEOUT,default=20s"`
+}
+
+func main() { os.Exit(program().Main()) }
+
+func program() service.Program[config] {
+	return service.Program[config]{Name: "schedule-poller", Run: run}
+}
+
+func run(ctx context.Context, kit *service.Kit, c *config) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, c.Settings, kit)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	s := &schedule{
+		upstream: service.Upstream{Name: "api-basketball", Secret: keyName, Base: c.URL, Timeout: c.Timeout},
+		key:      c.Key, store: db, log: kit.Log, now: time.Now,
+	}
+	poller := service.Poller{Name: store.ClockGames, Interval: c.Interval, Health: kit.Health, Log: kit.Log}
+	return db.Lead(ctx, kit, func(ctx context.Context) error { return poller.Run(ctx, s.poll) })
+}
+
+// check finds settings and keys that cannot be meant.
+func (c *config) check() error {
+	if c.Interval < time.Second {
+		return &service.ConfigError{Name: "POLL_INTERVAL", What: "shorter than a second", Next: "set it to 5s or more"}
+	}
+	if strings.ContainsFunc(c.Key.RevealString(), func(r rune) bool { return r < 0x21 || r > 0x7e }) {
+		return &service.ConfigError{
+			Name: keyName, What: "holds a blank, a newline or another character that cannot stand in a header",
+			Next: "look at it with secrets:validate, then secrets:set " + keyName,
+		}
+	}
+	return nil
+}
