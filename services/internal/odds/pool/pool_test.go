@@ -151,10 +151,10 @@ func ExamplePool() {
 	learner := pool.New()
 	fmt.Printf("before: weight of the market %.2f\n", learner.Weight())
 	for range 50 {
-		learner.Learn(0.70, 0.50, true) // the market was right
+		learner.Learn(0.50, 0.70, true) // Elo was right
 	}
 	fmt.Printf("after: weight of the market %.2f, forecast %.3f\n", learner.Weight(), learner.Forecast(0.60, 0.50))
 	// Output:
-	// before: weight of the market 0.50
-	// after: weight of the market 0.95, forecast 0.595
+	// before: weight of the market 0.74
+	// after: weight of the market 0.05, forecast 0.505
 }

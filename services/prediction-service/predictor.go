@@ -1,0 +1,230 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/keepmum/keepmum/services/internal/odds"
+	"github.com/keepmum/keepmum/services/internal/store"
+)
+
+// enough is how far a probability must have moved for a new prediction to be
+// stored: a tenth of a percentage point.
+const enough = 0.001
+
+// archive is what the predictor reads from the database.
+type archive interface {
+	Now(ctx context.Context) (time.Time, error)
+	Results(ctx context.Context, from time.Time) ([]store.Game, error)
+	Games(ctx context.Context, f store.GameFilter) ([]store.Game, error)
+	Events(ctx context.Context, f store.EventFilter) ([]store.Event, error)
+	Latest(ctx context.Context, market string, at time.Time, eventIDs ...string) ([]store.Quote, error)
+	predictions
+}
+
+// predictions is the part of it that the predictor keeps.
+type predictions interface {
+	ClosingPredictions(ctx context.Context, eventIDs ...string) ([]store.Prediction, error)
+	Predictions(ctx context.Context, f store.PredictionFilter) ([]store.Prediction, error)
+	SavePredictions(ctx context.Context, made []store.Prediction) error
+	Evaluation(ctx context.Context) ([]store.Evaluation, error)
+	SaveEvaluation(ctx context.Context, evaluations []store.Evaluation) error
+}
+
+// predictor does the work of one copy of the service.
+type predictor struct {
+	db     archive
+	log    *slog.Logger
+	remove odds.Method
+	closed map[string]played // by event: finished games that have odds, and do not change any more
+}
+
+// step learns from what has finished and predicts what has not begun.
+func (p *predictor) step(ctx context.Context) (time.Duration, error) {
+	now, err := p.db.Now(ctx)
+	var failure *store.Error
+	if errors.As(err, &failure) && failure.Class == store.NotFound {
+		return 0, nil // no upstream has answered yet: nothing to do
+	}
+	if err != nil {
+		return 0, err
+	}
+	past, err := p.past(ctx)
+	if err != nil {
+		return 0, err
+	}
+	learnt := replay(past)
+	made, err := p.predict(ctx, learnt, now)
+	if err != nil {
+		return 0, err
+	}
+	if err := p.db.SavePredictions(ctx, made); err != nil {
+		return 0, err
+	}
+	if len(made) > 0 {
+		p.log.Info("predicted", "events", len(made), "results", learnt.results, "market_weight", learnt.pool.Weight(), "refused_results", learnt.refused)
+	}
+	return 0, p.evaluate(ctx, learnt, now)
+}
+
+// past returns the finished games, with closing odds and closing prediction
+// where there are.
+func (p *predictor) past(ctx context.Context) ([]played, error) {
+	results, err := p.db.Results(ctx, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.close(ctx, results); err != nil {
+		return nil, err
+	}
+	past := make([]played, len(results))
+	for i, g := range results {
+		past[i] = played{game: g}
+		if c, ok := p.closed[g.EventID]; ok && g.EventID != "" {
+			past[i].market, past[i].said = c.market, c.said
+		}
+	}
+	return past, nil
+}
+
+// close looks up what is not known yet of finished games.
+func (p *predictor) close(ctx context.Context, results []store.Game) error {
+	var open []string
+	for _, g := range results {
+		if _, ok := p.closed[g.EventID]; g.EventID != "" && !ok {
+			open = append(open, g.EventID)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	quotes, err := p.db.Latest(ctx, store.HeadToHead, time.Time{}, open...)
+	if err != nil {
+		return err
+	}
+	said, err := p.db.ClosingPredictions(ctx, open...)
+	if err != nil {
+		return err
+	}
+	byEvent := map[string]*store.Prediction{}
+	for i := range said {
+		byEvent[said[i].EventID] = &said[i]
+	}
+	for id, ofEvent := range grouped(quotes) {
+		if market, _ := consensus(ofEvent, p.remove); market != nil {
+			p.closed[id] = played{market: market, said: byEvent[id]}
+		}
+	}
+	return nil
+}
+
+func grouped(quotes []store.Quote) map[string][]store.Quote {
+	all := map[string][]store.Quote{}
+	for _, q := range quotes {
+		all[q.EventID] = append(all[q.EventID], q)
+	}
+	return all
+}
+
+// predict returns the predictions of events that have not begun, where they
+// are new or differ enough from the last one stored.
+func (p *predictor) predict(ctx context.Context, learnt *model, now time.Time) ([]store.Prediction, error) {
+	events, err := p.db.Events(ctx, store.EventFilter{From: now, Listed: true})
+	if err != nil || len(events) == 0 {
+		return nil, err
+	}
+	seasons, err := p.seasons(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(events))
+	for i, e := range events {
+		ids[i] = e.ID
+	}
+	latest, err := p.db.Latest(ctx, store.HeadToHead, now, ids...)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := p.db.Predictions(ctx, store.PredictionFilter{From: now})
+	if err != nil {
+		return nil, err
+	}
+	before := map[string]store.Prediction{}
+	for _, s := range stored {
+		before[s.EventID] = s
+	}
+	quotes := grouped(latest)
+	var made []store.Prediction
+	for _, e := range events {
+		if !e.Commence.After(now) {
+			continue
+		}
+		learnt.enter(cmp.Or(seasons[e.ID], learnt.season))
+		market, books := consensus(quotes[e.ID], p.remove)
+		f, ok := learnt.forecast(e.Home, e.Away, market)
+		if !ok {
+			continue
+		}
+		next := store.Prediction{
+			EventID: e.ID, MadeAt: now, Home: f.home, Market: f.market, Elo: f.elo,
+			Weight: weight(f, learnt), Books: books, Games: learnt.results,
+		}
+		if last, ok := before[e.ID]; !ok || differs(last, next) {
+			made = append(made, next)
+		}
+	}
+	return made, nil
+}
+
+// seasons returns the season of each event that has not begun.
+func (p *predictor) seasons(ctx context.Context, now time.Time) (map[string]string, error) {
+	games, err := p.db.Games(ctx, store.GameFilter{From: now, Limit: 2000})
+	all := map[string]string{}
+	for _, g := range games {
+		all[g.EventID] = g.Season
+	}
+	return all, err
+}
+
+// weight is the market's in a forecast: 1 or 0 where it is alone or absent.
+func weight(f forecast, learnt *model) float64 {
+	switch {
+	case f.market == nil:
+		return 0
+	case f.elo == nil:
+		return 1
+	default:
+		return learnt.pool.Weight()
+	}
+}
+
+// differs says whether a prediction tells something that the last one did not.
+func differs(last, next store.Prediction) bool {
+	return math.Abs(last.Home-next.Home) >= enough || last.Books != next.Books ||
+		(last.Market == nil) != (next.Market == nil) || (last.Elo == nil) != (next.Elo == nil)
+}
+
+// evaluate stores the scores when they are of more games than the last ones.
+func (p *predictor) evaluate(ctx context.Context, learnt *model, now time.Time) error {
+	last, err := p.db.Evaluation(ctx)
+	if err != nil {
+		return err
+	}
+	games := learnt.scores[store.InputPooled].Games
+	if games == 0 || (len(last) > 0 && last[0].Games == games) {
+		return nil
+	}
+	var rows []store.Evaluation
+	attributes := []any{"games", games, "market_weight", learnt.pool.Weight()}
+	for _, input := range []string{store.InputPooled, store.InputMarket, store.InputElo, store.InputBase} {
+		s := learnt.scores[input]
+		rows = append(rows, store.Evaluation{MadeAt: now, Input: input, Games: s.Games, LogLoss: s.LogLoss, Brier: s.Brier})
+		attributes = append(attributes, "log_loss_"+input, s.LogLoss)
+	}
+	p.log.Info("evaluated", attributes...)
+	return p.db.SaveEvaluation(ctx, rows)
+}

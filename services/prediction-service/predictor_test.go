@@ -1,0 +1,267 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keepmum/keepmum/services/internal/odds"
+	"github.com/keepmum/keepmum/services/internal/store"
+)
+
+// memory is an archive in memory.
+type memory struct {
+	now         time.Time
+	games       []store.Game
+	events      []store.Event
+	quotes      []store.Quote
+	made        []store.Prediction
+	evaluations []store.Evaluation
+	looked      int // how often closing odds were asked for
+	fail        error
+}
+
+func (m *memory) Now(context.Context) (time.Time, error) {
+	if m.now.IsZero() {
+		return m.now, &store.Error{Class: store.NotFound, What: "no such row"}
+	}
+	return m.now, m.fail
+}
+
+func (m *memory) Results(_ context.Context, _ time.Time) ([]store.Game, error) {
+	return keep(m.games, func(g store.Game) bool { return g.Status == store.Finished }), m.fail
+}
+
+func (m *memory) Games(_ context.Context, f store.GameFilter) ([]store.Game, error) {
+	return keep(m.games, func(g store.Game) bool { return !g.Start.Before(f.From) }), m.fail
+}
+
+func (m *memory) Events(_ context.Context, f store.EventFilter) ([]store.Event, error) {
+	return keep(m.events, func(e store.Event) bool { return !e.Commence.Before(f.From) }), m.fail
+}
+
+func (m *memory) Latest(_ context.Context, _ string, at time.Time, ids ...string) ([]store.Quote, error) {
+	if at.IsZero() {
+		m.looked++
+	}
+	return keep(m.quotes, func(q store.Quote) bool { return slices.Contains(ids, q.EventID) }), m.fail
+}
+
+func (m *memory) commence(id string) time.Time {
+	for _, e := range m.events {
+		if e.ID == id {
+			return e.Commence
+		}
+	}
+	return time.Time{}
+}
+
+func (m *memory) ClosingPredictions(_ context.Context, ids ...string) ([]store.Prediction, error) {
+	last := map[string]store.Prediction{}
+	for _, p := range m.made {
+		if slices.Contains(ids, p.EventID) && p.MadeAt.Before(m.commence(p.EventID)) {
+			last[p.EventID] = p
+		}
+	}
+	var all []store.Prediction
+	for _, p := range last {
+		all = append(all, p)
+	}
+	return all, m.fail
+}
+
+func (m *memory) Predictions(context.Context, store.PredictionFilter) ([]store.Prediction, error) {
+	return m.made, m.fail // in the order of time: the last one of an event wins
+}
+
+func (m *memory) SavePredictions(_ context.Context, made []store.Prediction) error {
+	m.made = append(m.made, made...)
+	return m.fail
+}
+
+func (m *memory) Evaluation(context.Context) ([]store.Evaluation, error) {
+	return m.evaluations, m.fail
+}
+
+func (m *memory) SaveEvaluation(_ context.Context, rows []store.Evaluation) error {
+	m.evaluations = rows
+	return m.fail
+}
+
+func keep[T any](all []T, which func(T) bool) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(v T) bool { return !which(v) })
+}
+
+// price sets a book's odds, without a margin.
+func (m *memory) price(event, book string, p float64) {
+	m.quotes = keep(m.quotes, func(q store.Quote) bool { return q.EventID != event || q.Book != book })
+	m.quotes = append(m.quotes,
+		store.Quote{EventID: event, Book: book, Outcome: store.Home, Price: 1 / p},
+		store.Quote{EventID: event, Book: book, Outcome: store.Away, Price: 1 / (1 - p)})
+}
+
+// world is one finished game with odds, and one tomorrow.
+func world() *memory {
+	m := &memory{now: noon()}
+	yesterday, tomorrow := noon().AddDate(0, 0, -1), noon().AddDate(0, 0, 1)
+	next := game(2, tomorrow, "b", "a", 0, 0)
+	next.Status, next.HomeScore, next.AwayScore = store.Scheduled, nil, nil
+	m.games = []store.Game{game(1, yesterday, "a", "b", 110, 100), next}
+	m.events = []store.Event{{ID: "e1", Commence: yesterday, Home: "a", Away: "b"}, {ID: "e2", Commence: tomorrow, Home: "b", Away: "a"}}
+	m.price("e1", "alpha", 0.6)
+	m.price("e2", "alpha", 0.5)
+	return m
+}
+
+func newPredictor(m *memory) *predictor {
+	return &predictor{db: m, log: slog.New(slog.DiscardHandler), remove: odds.Shin, closed: map[string]played{}}
+}
+
+func step(t *testing.T, p *predictor) {
+	t.Helper()
+	if _, err := p.step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStepPredictsWhatHasNotBegun(t *testing.T) {
+	t.Parallel()
+	m := world()
+	step(t, newPredictor(m))
+	if len(m.made) != 1 {
+		t.Fatalf("%d predictions, want that of e2 alone: %+v", len(m.made), m.made)
+	}
+	got := m.made[0]
+	if got.EventID != "e2" || !got.MadeAt.Equal(noon()) || got.Books != 1 || got.Games != 1 || got.Market == nil || got.Elo == nil {
+		t.Fatalf("%+v", got)
+	}
+	near(t, "market", *got.Market, 0.5)
+	near(t, "Elo", *got.Elo, 0.621521273819) // as in the tests of package elo
+	if got.Home <= 0.5 || got.Home >= *got.Elo {
+		t.Errorf("pooled %v is not between 0.5 and %v", got.Home, *got.Elo)
+	}
+}
+
+func TestStepStoresOnlyWhatIsNew(t *testing.T) {
+	t.Parallel()
+	m := world()
+	p := newPredictor(m)
+	step(t, p)
+	for _, c := range []struct {
+		what   string
+		change func()
+		stored int
+	}{
+		{"nothing", func() {}, 1},
+		{"a little", func() { m.price("e2", "alpha", 0.5005) }, 1},
+		{"enough", func() { m.price("e2", "alpha", 0.51) }, 2},
+		{"another book that says the same", func() { m.price("e2", "beta", 0.51) }, 3},
+		{"no odds any more", func() { m.quotes = nil }, 4},
+		{"it begins", func() { m.now = m.events[1].Commence }, 4},
+	} {
+		m.now = m.now.Add(time.Minute)
+		c.change()
+		step(t, p)
+		if len(m.made) != c.stored {
+			t.Errorf("%s: %d predictions stored, want %d", c.what, len(m.made), c.stored)
+		}
+	}
+	step(t, newPredictor(m)) // a restart
+	if len(m.made) != 4 {
+		t.Errorf("after a restart: %d predictions stored, want 4", len(m.made))
+	}
+}
+
+// A game is predicted, begins and finishes: what was said before the start is
+// judged, not what is known later.
+func TestStepJudgesTheClosingPrediction(t *testing.T) {
+	t.Parallel()
+	m := world()
+	p := newPredictor(m)
+	step(t, p)
+	said := m.made[0]
+	if len(m.evaluations) != 0 {
+		t.Fatalf("judged before there were both inputs: %+v", m.evaluations)
+	}
+	home, away := 90, 120
+	m.games[1].Status, m.games[1].HomeScore, m.games[1].AwayScore = store.Finished, &home, &away
+	late := said
+	late.MadeAt, late.Home = m.events[1].Commence, 0.01 // made too late to count
+	m.made = append(m.made, late)
+	m.now = m.now.AddDate(0, 0, 2)
+	step(t, p)
+	want := map[string]float64{
+		store.InputPooled: odds.LogLoss(said.Home, false), store.InputMarket: math.Ln2, store.InputElo: odds.LogLoss(*said.Elo, false),
+		store.InputBase: odds.LogLoss(2.0/3, false),
+	}
+	if len(m.evaluations) != len(want) {
+		t.Fatalf("%+v", m.evaluations)
+	}
+	for _, e := range m.evaluations {
+		near(t, e.Input, e.LogLoss, want[e.Input])
+		if e.Games != 1 || !e.MadeAt.Equal(m.now) {
+			t.Errorf("%+v", e)
+		}
+	}
+	before := m.evaluations[0].MadeAt
+	m.now = m.now.Add(time.Hour)
+	looked := m.looked
+	if step(t, p); !m.evaluations[0].MadeAt.Equal(before) {
+		t.Error("evaluated again without a new result")
+	}
+	if m.looked != looked {
+		t.Error("the closing odds of finished games are asked for again")
+	}
+}
+
+func TestStepInANewSeason(t *testing.T) {
+	t.Parallel()
+	m := world()
+	m.games[1].Season = "2027-2028"
+	step(t, newPredictor(m))
+	if got := *m.made[0].Elo; got <= 0.621521273819 || got >= 0.640064999803 {
+		t.Errorf("Elo %v, want it between that of the last season and that of new teams", got)
+	}
+}
+
+func TestStepWithoutAnUpstreamOrADatabase(t *testing.T) {
+	t.Parallel()
+	step(t, newPredictor(&memory{})) // no upstream has answered yet: that is no failure
+	m := world()
+	m.fail = errors.New("down")
+	if _, err := newPredictor(m).step(t.Context()); err == nil {
+		t.Error("a failing database is no failure")
+	}
+}
+
+func TestStepWithNothingToGoBy(t *testing.T) {
+	t.Parallel()
+	m := world()
+	m.games, m.quotes = nil, nil
+	if step(t, newPredictor(m)); len(m.made) != 0 {
+		t.Errorf("predicted from nothing: %+v", m.made)
+	}
+}
+
+func TestTheLogTellsTheScores(t *testing.T) {
+	t.Parallel()
+	m := world()
+	home, away := 90, 120
+	m.games[1].Status, m.games[1].HomeScore, m.games[1].AwayScore = store.Finished, &home, &away
+	m.now = m.now.AddDate(0, 0, 2)
+	log := &bytes.Buffer{}
+	p := newPredictor(m)
+	p.log = slog.New(slog.NewJSONHandler(log, nil))
+	step(t, p)
+	for _, name := range []string{`"games":1`, `"log_loss_pooled":`, `"log_loss_market":`, `"log_loss_elo":`, `"log_loss_base":`} {
+		if !strings.Contains(log.String(), name) {
+			t.Errorf("no %s in the log", name)
+		}
+	}
+}
