@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -56,16 +58,25 @@ func raw(t *testing.T) *client.Client {
 	return cli
 }
 
+// compiled is the subject for the engine's machine, linked once.
+var compiled = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "subject")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", filepath.Join(dir, "subject"), "./testdata/subject")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, out)
+	}
+	return os.ReadFile(filepath.Join(dir, "subject"))
+})
+
 // buildContext is a tar with a Dockerfile and the compiled subject.
 func buildContext(t *testing.T, dockerfile string) []byte {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "subject")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./testdata/subject")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	data, err := os.ReadFile(binary)
+	data, err := compiled()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,9 +199,12 @@ func TestSSH(t *testing.T) {
 		t.Fatal("this test needs an engine on a unix socket")
 	}
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "subject"), "./testdata/subject")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	data, err := compiled()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "subject"), data, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	script := "#!/bin/sh\nexec " + filepath.Join(dir, "subject") + " dial " + socket + "\n"
 	if err := os.WriteFile(filepath.Join(dir, "ssh"), []byte(script), 0o755); err != nil {

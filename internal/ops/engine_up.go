@@ -240,7 +240,7 @@ func (up EngineUp) await(ctx context.Context) (EnginePort, error) {
 			return engine, nil
 		}
 		if ctx.Err() != nil {
-			return nil, err
+			return nil, up.cutShort(ctx)
 		}
 		if ended := up.Host.Ended(); ended != nil {
 			return nil, &Error{Class: NoEngine, What: "the engine ended right after its start: " + ended.Error(), Next: "mage engine:doctor", Cause: ended}
@@ -251,9 +251,17 @@ func (up EngineUp) await(ctx context.Context) (EnginePort, error) {
 			return nil, &Error{Class: Incomplete, What: fmt.Sprintf("the engine was started, but does not answer after %s: %s", wait, firstLine(err)),
 				Next: "mage engine:doctor", Cause: err}
 		case <-ctx.Done():
-			return nil, &Error{Class: Interrupted, What: "stopped while waiting for the engine; it goes on starting", Next: "mage engine:up", Cause: ctx.Err()}
+			return nil, up.cutShort(ctx)
 		}
 	}
+}
+
+// cutShort is the error that ctx ended while the engine was starting.
+func (up EngineUp) cutShort(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &Error{Class: Incomplete, What: "the deadline passed while waiting for the engine; it goes on starting", Next: "mage engine:up", Cause: ctx.Err()}
+	}
+	return &Error{Class: Interrupted, What: "stopped while waiting for the engine; it goes on starting", Next: "mage engine:up", Cause: ctx.Err()}
 }
 
 // answered fills in what the engine says and hangs up.
