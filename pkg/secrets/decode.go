@@ -274,12 +274,12 @@ func secretsIn(v reflect.Value) []Secret {
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[Secret]() {
 			if s, ok := v.Interface().(Secret); ok && !s.IsZero() {
-				return []Secret{s}
+				found = append(found, s)
 			}
-			return nil
+			return found
 		}
 		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
+			if sf := v.Type().Field(i); sf.IsExported() || sf.Anonymous && sf.Type.Kind() == reflect.Struct {
 				found = append(found, secretsIn(v.Field(i))...)
 			}
 		}

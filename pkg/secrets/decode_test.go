@@ -25,8 +25,12 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets/secretstest"
 )
 
+// embedded is an embedded struct whose own name is not exported.
+type embedded struct{ Token secrets.Secret }
+
 func TestJSON(t *testing.T) {
 	type database struct {
+		embedded
 		User     string
 		Password secrets.Secret
 		Replicas []secrets.Secret
@@ -44,7 +48,7 @@ func TestJSON(t *testing.T) {
 		Def    map[string]float64 `secret:"NONE,json,optional,default={\"a\": 1, \"b\": 2}"`
 	}
 	report, err := secretstest.Values(map[string]string{
-		"DB":   `{"user":"u","password":"pw-1","replicas":["pw-2","pw-3"],"more":{"x":{"key":"pw-4"},"y":{}}}`,
+		"DB":   `{"user":"u","password":"pw-1","replicas":["pw-2","pw-3"],"more":{"x":{"key":"pw-4"},"y":{}},"token":"pw-5"}`,
 		"PORT": "5432\n", "LIST": `["a","b"]`, "TEXT": `"t\u00e9xt"`,
 	}).Load(&config)
 	if err != nil {
@@ -63,7 +67,7 @@ func TestJSON(t *testing.T) {
 	for _, one := range report.Known() {
 		known[one.Name+" "+one.Value.RevealString()] = true
 	}
-	for _, want := range []string{"DB pw-1", "DB pw-2", "DB pw-3", "DB pw-4", "TEXT téxt", "LIST [\"a\",\"b\"]"} {
+	for _, want := range []string{"DB pw-1", "DB pw-2", "DB pw-3", "DB pw-4", "DB pw-5", "TEXT téxt", "LIST [\"a\",\"b\"]"} {
 		if !known[want] {
 			t.Errorf("%.4s... is not known", want)
 		}

@@ -1,6 +1,9 @@
 package secrets
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 // Env returns a source over environment variables: $NAME, or the file that
 // $NAME_FILE names, as in Docker's official images. A nil lookup means
@@ -46,6 +49,9 @@ func (e envSource) Lookup(name string) (Found, error) {
 		}
 		data, err := readPath(found.Place, path)
 		found.Value = own(data)
+		if f := (*fault)(nil); errors.As(err, &f) && f.hint == "" {
+			f.hint = "$" + fileName + " must name the file that holds the value; a path that leads nowhere is not shown, it may be a value"
+		}
 		return found, err
 	}
 	if err := checkSize(found.Place, len(value), MaxSize); err != nil {

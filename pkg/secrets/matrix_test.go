@@ -291,14 +291,37 @@ func TestSecretShowsNowhere(t *testing.T) {
 	t.Logf("%d cells", cells)
 }
 
-// TestWhyAFunc shows what the shape of Secret is for: a struct around a
-// pointer, with the same methods, is told by a testify diff.
+// silenced are the shapes that Secret does not have, with the method that
+// people rely on.
+type silencedString string
+
+func (silencedString) String() string { return "***" }
+
+type silencedBytes struct{ value []byte }
+
+func (silencedBytes) String() string { return "***" }
+
+type silencedPointer struct{ value *string }
+
+func (silencedPointer) String() string { return "***" }
+
+// TestWhyAFunc is the table of ADR 0002: each other shape shows the value
+// somewhere, in a field that is not exported.
 func TestWhyAFunc(t *testing.T) {
-	type around struct{ value *string }
 	a, b := matrixValue, otherValue
-	out := printTestify(struct{ F around }{around{&a}}, struct{ F around }{around{&b}})
-	if shows(out, matrixValue) == "" {
-		t.Error("testify no longer follows pointers: the reason for the func is gone")
+	type field[T any] struct{ f T }
+	for name, out := range map[string]string{
+		"string, fmt":      fmt.Sprint(field[silencedString]{silencedString(a)}),
+		"string, verb":     fmt.Sprintf("%#v", silencedString(a)),
+		"string, json":     text(json.Marshal(silencedString(a))),
+		"bytes, fmt":       fmt.Sprint(field[silencedBytes]{silencedBytes{[]byte(a)}}),
+		"bytes, testify":   printTestify(field[silencedBytes]{silencedBytes{[]byte(a)}}, field[silencedBytes]{silencedBytes{[]byte(b)}}),
+		"pointer, testify": printTestify(field[silencedPointer]{silencedPointer{&a}}, field[silencedPointer]{silencedPointer{&b}}),
+		"pointer, kr":      pretty.Sprint(field[silencedPointer]{silencedPointer{&a}}),
+	} {
+		if shows(out, matrixValue) == "" {
+			t.Errorf("%s: no longer shows the value: a reason for the func is gone", name)
+		}
 	}
 }
 

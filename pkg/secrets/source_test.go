@@ -72,6 +72,18 @@ func TestEnv(t *testing.T) {
 	}
 }
 
+// TestEnvFileHint: the way out of a wrong $NAME_FILE does not show what it
+// holds.
+func TestEnvFileHint(t *testing.T) {
+	var config struct {
+		A string `secret:"A"`
+	}
+	_, err := secrets.Loader{Source: secrets.Env(env(map[string]string{"A_FILE": "hunter2"}))}.Load(&config)
+	if err == nil || !strings.Contains(err.Error(), "\n    $A_FILE must name the file") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestEnvNilMeansTheEnvironment(t *testing.T) {
 	t.Setenv("KEEPMUM_TEST_SECRET", "v")
 	found, err := secrets.Env(nil).Lookup("KEEPMUM_TEST_SECRET")
