@@ -47,11 +47,11 @@ func (r *reader) askCompose() bool {
 		return true
 	}
 	unknown := unknownKeys(r.root, composeShape(), nil)
-	model := r.model
+	model := clone(r.model).(map[string]any)
 	for _, key := range unknown {
 		next := didYouMean(last(key.keys), key.known, "take it away, or write it as x-"+last(key.keys)+" if it is for another program")
 		r.add(key.line, subjectOf(key.keys), "unknown key "+key.path(), next)
-		model = without(model, key.keys)
+		remove(model, key.keys)
 	}
 	if project, err = r.load(model, false); err == nil {
 		r.takeServices(project)
@@ -65,9 +65,17 @@ func (r *reader) askCompose() bool {
 // several parts of the file, for a model that is only one part.
 func (r *reader) load(model map[string]any, alone bool) (project *types.Project, err error) {
 	silence()
+	model = clone(model).(map[string]any) // compose-go changes what it is given
+	if declared, ok := model["secrets"].(map[string]any); ok {
+		for _, entry := range declared {
+			if entry, ok := entry.(map[string]any); ok {
+				delete(entry, RulesKey) // ours alone, and most of a large file
+			}
+		}
+	}
 	details := types.ConfigDetails{
 		WorkingDir:  "/",
-		ConfigFiles: []types.ConfigFile{{Filename: "compose.yml", Config: clone(model).(map[string]any)}},
+		ConfigFiles: []types.ConfigFile{{Filename: "compose.yml", Config: model}},
 		Environment: maps.Clone(r.environment),
 	}
 	if details.Environment == nil {
@@ -111,7 +119,7 @@ func (r *reader) extendsElsewhere() bool {
 	return false
 }
 
-// clone copies a model; compose-go changes what it is given.
+// clone copies a model.
 func clone(value any) any {
 	switch value := value.(type) {
 	case map[string]any:
@@ -136,14 +144,8 @@ func clone(value any) any {
 	return value
 }
 
-// without returns a copy of the model without the key at that place; [] in the
-// place stands for every entry of a list.
-func without(model map[string]any, keys []string) map[string]any {
-	copied := clone(model).(map[string]any)
-	remove(copied, keys)
-	return copied
-}
-
+// remove takes the key at that place out of a model; [] in the place stands for
+// every entry of a list.
 func remove(value any, keys []string) {
 	switch value := value.(type) {
 	case map[string]any:

@@ -21,15 +21,17 @@ func (r *reader) grantsOf(service string, body *yaml.Node) []Grant {
 		return nil
 	}
 	var grants []Grant
+	targets := map[string]Grant{}
 	for _, item := range items(list) {
 		g, ok := r.readGrant(service, item)
 		if !ok {
 			continue
 		}
-		if other, taken := findTarget(grants, g.Target); taken {
+		if other, taken := targets[g.Target]; taken {
 			r.add(g.Line, service, fmt.Sprintf("grants %s at %s/%s, which line %d grants already", g.Secret, mountDir, g.Target, other.Line), "keep one of the two, or give one another target:")
 			continue
 		}
+		targets[g.Target] = g
 		grants = append(grants, g)
 	}
 	slices.SortFunc(grants, func(a, b Grant) int {
@@ -112,15 +114,17 @@ func (r *reader) checkGrants() {
 		known = append(known, name)
 	}
 	slices.Sort(known)
+	granted := map[string]bool{}
 	for _, s := range r.manifest.Services {
 		for _, g := range s.Grants {
+			granted[g.Secret] = true
 			if !r.declared[g.Secret] {
 				r.add(g.Line, s.Name, "is granted "+g.Secret+", which is not declared", didYouMean(g.Secret, known, "declare it under the top-level secrets:, or take the grant away"))
 			}
 		}
 	}
 	for _, d := range r.manifest.Secrets {
-		if len(r.manifest.GrantedTo(d.Name)) == 0 {
+		if !granted[d.Name] {
 			r.add(d.Line, d.Name, "no service is granted it", "write - "+d.Name+" under secrets: of the service that needs it, or take the declaration away")
 		}
 	}

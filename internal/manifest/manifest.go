@@ -2,7 +2,7 @@ package manifest
 
 import (
 	"regexp"
-	"sort"
+	"slices"
 	"time"
 
 	"github.com/keepmum/keepmum/pkg/secrets"
@@ -209,11 +209,11 @@ func (m *Manifest) Service(name string) (Service, bool) {
 func (m *Manifest) GrantedTo(secret string) []string {
 	var names []string
 	for _, s := range m.Services {
-		if len(s.Targets(secret)) > 0 {
+		if slices.ContainsFunc(s.Grants, func(g Grant) bool { return g.Secret == secret }) {
 			names = append(names, s.Name)
 		}
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return names
 }
 
@@ -235,6 +235,6 @@ func (s Service) Targets(secret string) []string {
 			targets = append(targets, g.Target)
 		}
 	}
-	sort.Strings(targets)
+	slices.Sort(targets)
 	return targets
 }

@@ -41,7 +41,7 @@ func TestFilesThatAreNoManifest(t *testing.T) {
 		{"two documents", "services: {a: {image: x}}\n---\nservices: {}\n", "2: : the file holds more than one YAML document"},
 		{"second document broken", "services: {a: {image: x}}\n---\na: b: c\n", "3: : not readable as YAML: mapping values are not allowed in this context"},
 		{"key that is a list", "services:\n  [a, b]: 1\n  c: {image: x}\n", "2: : a key is not plain text"},
-		{"large", strings.Repeat("# comment\n", 120_000), "0: : the compose file is larger than 1 MiB"},
+		{"large", strings.Repeat("# comment\n", 1_700_000), "0: : the compose file is larger than 16 MiB"},
 		{"deep", strings.Repeat("{a: ", 100) + strings.Repeat("}", 100), "1: : nested too deeply"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -95,12 +95,16 @@ func sorted(list []string) []string {
 // inherited returns the grants of a service with those that came by extends.
 func inherited(s Service, seen []types.ServiceSecretConfig) []Grant {
 	grants := slices.Clone(s.Grants)
+	have := map[string]bool{}
+	for _, g := range grants {
+		have[g.Target] = true
+	}
 	for _, one := range seen {
 		target, ok := fileInMount(one.Target)
 		if one.Target == "" {
 			target, ok = one.Source, true
 		}
-		if _, have := findTarget(grants, target); ok && !have && s.Line > 0 {
+		if ok && !have[target] {
 			grants = append(grants, Grant{Secret: one.Source, Target: target, Line: s.Line})
 		}
 	}

@@ -2,13 +2,20 @@ package manifest
 
 import "strings"
 
+// maxCandidates is how many candidates are compared; among more no proposal is
+// made, because the work would grow with the square of the file.
+const maxCandidates = 500
+
 // nearest returns the candidate that name was probably meant to be: the same
 // without case and separators, or at most two letters away (one in short
 // names). It returns "" where nothing is near.
 func nearest(name string, candidates []string) string {
-	best, distance := "", 3
+	if len(candidates) > maxCandidates {
+		return ""
+	}
+	best, distance, bare := "", 3, plain(name)
 	for _, candidate := range candidates {
-		if plain(name) == plain(candidate) {
+		if bare == plain(candidate) {
 			return candidate
 		}
 		limit := 2
@@ -24,7 +31,12 @@ func nearest(name string, candidates []string) string {
 
 // plain takes case and separators away.
 func plain(name string) string {
-	return strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(name))
+	return strings.Map(func(c rune) rune {
+		if c == '_' || c == '-' || c == ' ' {
+			return -1
+		}
+		return c
+	}, strings.ToLower(name))
 }
 
 // edits is the number of letters to insert, take away, change or swap with

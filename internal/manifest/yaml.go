@@ -12,13 +12,13 @@ import (
 )
 
 // maxFile is the largest compose file that is read. Larger ones are mistakes.
-const maxFile = 1 << 20
+const maxFile = 16 << 20
 
 // maxDepth ends the descent into nested or self-referring nodes.
 const maxDepth = 64
 
 // maxNodes is the largest file in nodes, with its aliases written out.
-const maxNodes = 100_000
+const maxNodes = 2_000_000
 
 // field is one key of a mapping with its value.
 type field struct{ key, value *yaml.Node }
@@ -60,7 +60,7 @@ func unreadable(data []byte) string {
 	case len(bytes.TrimSpace(data)) == 0:
 		return "the compose file is empty"
 	case len(data) > maxFile:
-		return "the compose file is larger than 1 MiB"
+		return "the compose file is larger than 16 MiB"
 	case !utf8.Valid(data):
 		return "the compose file is not UTF-8 text"
 	}
@@ -174,7 +174,7 @@ func (r *reader) readModel(document *yaml.Node) (ok bool) {
 		return false
 	}
 	var model any
-	if document.Decode(&model) != nil {
+	if document.Load(&model, yaml.WithV3Defaults(), yaml.WithUniqueKeys(false)) != nil { // duplicates are gone already
 		return false
 	}
 	r.model, ok = model.(map[string]any)
