@@ -25,6 +25,7 @@ type envSource struct {
 	lookup func(string) (string, bool)
 }
 
+// Lookup implements Source.
 func (e envSource) Lookup(name string) (Found, error) {
 	found := Found{Kind: KindEnv, Place: "$" + name}
 	if err := ValidName(name); err != nil {

@@ -41,6 +41,7 @@ type dirSource struct {
 	kind Kind
 }
 
+// Lookup implements Source.
 func (d *dirSource) Lookup(name string) (Found, error) {
 	held := d.hold()
 	defer held.close()
@@ -64,6 +65,7 @@ func (h *heldDir) close() {
 	}
 }
 
+// Lookup implements Source.
 func (h *heldDir) Lookup(name string) (Found, error) {
 	found := Found{Kind: h.kind, Place: h.place(name)}
 	if err := ValidName(name); err != nil {

@@ -75,7 +75,10 @@ func ValidName(name string) error {
 // absence is the error of a source that does not have a secret.
 type absence struct{ places []string }
 
+// Error names the places.
 func (a *absence) Error() string { return "not found in " + strings.Join(a.places, ", ") }
+
+// Unwrap returns the class.
 func (a *absence) Unwrap() error { return ErrAbsent }
 
 // fault is any other error of this package about one secret. Its texts hold
@@ -85,7 +88,10 @@ type fault struct {
 	place, reason, hint string
 }
 
+// Error names the place and the reason, without the hint.
 func (f *fault) Error() string { return f.place + ": " + f.reason }
+
+// Unwrap returns the class.
 func (f *fault) Unwrap() error { return f.class }
 
 // Map returns a source over values, for programs that have them already and
@@ -103,6 +109,7 @@ type mapSource struct {
 	place  string
 }
 
+// Lookup implements Source.
 func (m mapSource) Lookup(name string) (Found, error) {
 	found := Found{Kind: m.kind, Place: m.place}
 	if err := ValidName(name); err != nil {
@@ -150,6 +157,7 @@ func Chain(sources ...Source) Source {
 
 type chain []Source
 
+// Lookup implements Source.
 func (c chain) Lookup(name string) (Found, error) {
 	var places []string
 	for _, one := range c {

@@ -93,6 +93,7 @@ func Unreadable(names ...string) secrets.Source { return unreadable(names) }
 
 type unreadable []string
 
+// Lookup implements Source.
 func (u unreadable) Lookup(name string) (secrets.Found, error) {
 	found := secrets.Found{Kind: secrets.KindFile, Place: "/unreadable/" + name}
 	if len(u) > 0 && !slices.Contains(u, name) {
