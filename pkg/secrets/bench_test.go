@@ -75,7 +75,27 @@ func BenchmarkLoadTwenty(b *testing.B) {
 	}
 }
 
-func took(b *testing.B, do func() error) time.Duration {
+// TestLoadIsWithinBudget: a load of twenty files takes at most three times as
+// long as reading them plainly. Both are measured by turns and the medians are
+// compared, so that a busy machine slows both.
+func TestLoadIsWithinBudget(t *testing.T) {
+	dir, paths := twentyFiles(t)
+	loader := secrets.Loader{DockerDir: dir, Dir: filepath.Join(dir, "none"), LookupEnv: env(nil)}
+	var load, plain []time.Duration
+	for range 300 {
+		load = append(load, took(t, func() error {
+			var config twenty
+			_, err := loader.Load(&config)
+			return err
+		}))
+		plain = append(plain, took(t, func() error { return readAll(paths) }))
+	}
+	if l, p := median(load), median(plain); l > 3*p {
+		t.Errorf("a load takes %v, twenty os.ReadFile %v", l, p)
+	}
+}
+
+func took(b testing.TB, do func() error) time.Duration {
 	start := time.Now()
 	if err := do(); err != nil {
 		b.Fatal(err)
