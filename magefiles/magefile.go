@@ -13,5 +13,7 @@ import (
 	//mage:import
 	_ "github.com/keepmum/keepmum/magefiles/secrets"
 	//mage:import
+	_ "github.com/keepmum/keepmum/magefiles/stack"
+	//mage:import
 	_ "github.com/keepmum/keepmum/magefiles/test"
 )

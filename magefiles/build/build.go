@@ -32,6 +32,29 @@ func (Build) Binary(ctx context.Context,
 	})
 }
 
+// Images makes the images of the stack; only what changed is rebuilt.
+//
+// Services are compiled here, for the engine's architecture, into images from
+// scratch; nothing is pulled for them. Where no registry answers, Postgres is
+// made from Debian's packages.
+func (Build) Images(ctx context.Context,
+	refresh *bool, // ask Debian for newer packages of a Postgres that was made before
+	dryRun *bool, // make everything and load nothing
+	json *bool, // print the result as JSON
+) error {
+	return wire.Target(ctx, wire.Long, func(ctx context.Context, t *wire.Tools) error {
+		e, err := t.Engine(ctx)
+		if err != nil {
+			return err
+		}
+		defer e.Close()
+		use := t.BuildImages(e, ".")
+		use.Refresh, use.DryRun = wire.Is(refresh), wire.Is(dryRun)
+		result, err := use.Run(ctx)
+		return wire.Show(t.Console, json, result, err, showImages)
+	})
+}
+
 // Version shows which keepmum this is.
 func Version(ctx context.Context,
 	json *bool, // print the result as JSON

@@ -11,9 +11,6 @@ import (
 // quickLook is how long an engine is asked by a command that can do without.
 const quickLook = 3 * time.Second
 
-// grantsLabel carries the digest of a service's grants.
-const grantsLabel = "io.keepmum.grants"
-
 // holders asks the engine for the digests that running services carry.
 type holders struct{}
 
@@ -38,7 +35,7 @@ func (holders) GrantDigests(ctx context.Context, project string) (map[string]str
 	digests := map[string]string{}
 	for _, c := range containers {
 		if c.State == "running" {
-			digests[c.Service] = c.Labels[grantsLabel]
+			digests[c.Service] = c.Labels[ops.LabelGrants]
 		}
 	}
 	return digests, nil

@@ -129,6 +129,14 @@ func Text(flag *string) string {
 	return *flag
 }
 
+// Number returns a flag's value; a flag that was not given is 0.
+func Number(flag *int) int {
+	if flag == nil {
+		return 0
+	}
+	return *flag
+}
+
 // List splits a flag's value at commas.
 func List(flag *string) []string {
 	var items []string

@@ -1,0 +1,68 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/console"
+	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/magefiles/internal/wire"
+)
+
+// target is the frame of a target over a project's stack.
+func target(ctx context.Context, limit time.Duration, fn func(context.Context, *wire.Tools, ops.Stack) error) error {
+	return wire.Target(ctx, limit, func(ctx context.Context, t *wire.Tools) error {
+		stack, err := t.Stack()
+		if err != nil {
+			return err
+		}
+		return fn(ctx, t, stack)
+	})
+}
+
+// showUp prints what became of each service.
+func showUp(c *console.Console, result ops.StackUpResult) error {
+	var rows [][]string
+	for _, s := range result.Services {
+		action := string(s.Action)
+		if result.DryRun && s.Action != ops.StackUnchanged {
+			action = "would be " + action
+		}
+		rows = append(rows, []string{s.Service, action, s.State, s.Reason})
+	}
+	if err := c.Table([]string{"SERVICE", "CHANGE", "STATE", "WHY"}, rows); err != nil {
+		return err
+	}
+	if len(result.Visible) > 0 {
+		c.Say("docker inspect shows the values of %s", strings.Join(result.Visible, ", "))
+	}
+	if !result.DryRun {
+		c.Say("all healthy after %.1f s", result.Seconds)
+	}
+	return nil
+}
+
+// showStatus prints one line a service.
+func showStatus(c *console.Console, result ops.StackStatusResult) error {
+	var rows [][]string
+	for _, s := range result.Services {
+		rows = append(rows, []string{s.Service, s.Status, s.Image, strings.Join(s.Grants, ","), string(s.Values), strings.Join(s.Visible, ",")})
+	}
+	return c.Table([]string{"SERVICE", "STATE", "IMAGE", "GRANTS", "VALUES", "SHOWN BY INSPECT"}, rows)
+}
+
+// showDown says what is gone.
+func showDown(c *console.Console, result ops.StackDownResult) error {
+	word := "removed"
+	if result.DryRun {
+		word = "would be removed"
+	}
+	what := strconv.Itoa(len(result.Containers)) + " containers"
+	if result.Volumes {
+		what += " and the volumes"
+	}
+	return c.Print("%s", fmt.Sprintf("%s of %s %s", what, result.Project, word))
+}

@@ -1,0 +1,91 @@
+// Package stack holds the targets stack:* and demo. Import it in a magefile to
+// have them over your own compose file:
+//
+//	//mage:import
+//	_ "github.com/keepmum/keepmum/magefiles/stack"
+package stack
+
+import (
+	"context"
+
+	"github.com/magefile/mage/mg"
+
+	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/magefiles/internal/wire"
+)
+
+// Stack is the namespace of the targets.
+type Stack mg.Namespace
+
+// Up checks, builds, starts the stack, and waits until all is healthy.
+//
+// A service whose secrets changed is recreated, the others stay as they are. A
+// service that fails is shown with its last log lines, masked.
+func (Stack) Up(ctx context.Context,
+	legacyEnv *bool, // the old way: values from .env in the environment, by docker-compose.env.yml
+	dryRun *bool, // check everything and say what would be done
+	json *bool, // print the result as JSON
+) error {
+	return target(ctx, wire.Long, func(ctx context.Context, t *wire.Tools, stack ops.Stack) error {
+		use := t.StackUp(stack)
+		use.Legacy, use.DryRun = wire.Is(legacyEnv), wire.Is(dryRun)
+		result, err := use.Run(ctx)
+		return wire.Show(t.Console, json, result, err, showUp)
+	})
+}
+
+// Status shows each service: how it is, and whether its values are current.
+func (Stack) Status(ctx context.Context,
+	json *bool, // print the result as JSON
+) error {
+	return target(ctx, wire.Short, func(ctx context.Context, t *wire.Tools, stack ops.Stack) error {
+		e, err := t.Engine(ctx)
+		if err != nil {
+			return err
+		}
+		defer e.Close()
+		result, err := ops.StackStatus{Stack: stack, Engine: e}.Run(ctx)
+		return wire.Show(t.Console, json, result, err, showStatus)
+	})
+}
+
+// Logs shows what the services say, masked, and follows it.
+//
+// The log of a service that holds a value which is not known here is withheld:
+// it could not be masked.
+func (Stack) Logs(ctx context.Context,
+	service *string, // one service (default: all)
+	tail *int, // the last lines of each only (default: all)
+	follow *bool, // go on until Ctrl-C (default: true; -follow=false ends with what is there)
+) error {
+	return target(ctx, 0, func(ctx context.Context, t *wire.Tools, stack ops.Stack) error {
+		e, err := t.Engine(ctx)
+		if err != nil {
+			return err
+		}
+		defer e.Close()
+		use := ops.StackLogs{Stack: stack, Engine: e, Out: t.Console.Out, Service: wire.Text(service), Tail: wire.Number(tail), Follow: follow == nil || *follow}
+		_, err = use.Run(ctx)
+		return err
+	})
+}
+
+// Down stops the stack and removes its containers and networks.
+//
+// The values in secrets/ stay, and so does the database unless -volumes is
+// given.
+func (Stack) Down(ctx context.Context,
+	volumes *bool, // remove the volumes too: the database is lost
+	dryRun *bool, // say what would be removed
+	json *bool, // print the result as JSON
+) error {
+	return target(ctx, wire.Long, func(ctx context.Context, t *wire.Tools, stack ops.Stack) error {
+		e, err := t.Engine(ctx)
+		if err != nil {
+			return err
+		}
+		defer e.Close()
+		result, err := ops.StackDown{Stack: stack, Engine: e, Compose: t.Composer, Volumes: wire.Is(volumes), DryRun: wire.Is(dryRun)}.Run(ctx)
+		return wire.Show(t.Console, json, result, err, showDown)
+	})
+}
