@@ -204,8 +204,7 @@ func weight(f forecast, learnt *model) float64 {
 
 // differs says whether a prediction tells something that the last one did not.
 func differs(last, next store.Prediction) bool {
-	return math.Abs(last.Home-next.Home) >= enough || last.Books != next.Books ||
-		(last.Market == nil) != (next.Market == nil) || (last.Elo == nil) != (next.Elo == nil)
+	return math.Abs(last.Home-next.Home) >= enough || last.Books != next.Books || (last.Elo == nil) != (next.Elo == nil)
 }
 
 // evaluate stores the scores when they are of more games than the last ones.

@@ -163,7 +163,7 @@ func TestStepStoresOnlyWhatIsNew(t *testing.T) {
 		{"enough", func() { m.price("e2", "alpha", 0.51) }, 2},
 		{"another book that says the same", func() { m.price("e2", "beta", 0.51) }, 3},
 		{"no odds any more", func() { m.quotes = nil }, 4},
-		{"it begins", func() { m.now = m.events[1].Commence }, 4},
+		{"it begins", func() { m.now = m.events[1].Commence; m.price("e2", "alpha", 0.8) }, 4},
 	} {
 		m.now = m.now.Add(time.Minute)
 		c.change()
@@ -175,6 +175,22 @@ func TestStepStoresOnlyWhatIsNew(t *testing.T) {
 	step(t, newPredictor(m)) // a restart
 	if len(m.made) != 4 {
 		t.Errorf("after a restart: %d predictions stored, want 4", len(m.made))
+	}
+}
+
+func TestStepStoresTheFirstWordOfElo(t *testing.T) {
+	t.Parallel()
+	m := world()
+	first := m.games[0]
+	first.Home, first.Away = "x", "y" // teams that do not play tomorrow
+	m.games = m.games[1:]
+	m.price("e2", "alpha", 0.640064999803) // what Elo says of new teams
+	p := newPredictor(m)
+	step(t, p)
+	m.games = append(m.games, first)
+	step(t, p)
+	if len(m.made) != 2 || m.made[0].Elo != nil || m.made[1].Elo == nil {
+		t.Errorf("%+v, want one prediction without Elo and one with", m.made)
 	}
 }
 
@@ -191,6 +207,7 @@ func TestStepJudgesTheClosingPrediction(t *testing.T) {
 	}
 	home, away := 90, 120
 	m.games[1].Status, m.games[1].HomeScore, m.games[1].AwayScore = store.Finished, &home, &away
+	m.price("e2", "alpha", 0.3) // before the start, but this service did not get to it
 	late := said
 	late.MadeAt, late.Home = m.events[1].Commence, 0.01 // made too late to count
 	m.made = append(m.made, late)
