@@ -30,7 +30,7 @@ type layer struct {
 var (
 	core     = []string{"pkg/secrets", "pkg/redact"}
 	domain   = []string{"internal/envfile", "internal/manifest"}
-	adapters = []string{"internal/engine", "internal/host", "internal/images", "internal/compose", "internal/secretdir", "internal/sweep", "internal/console", "internal/worktree", "internal/gotool"}
+	adapters = []string{"internal/child", "internal/engine", "internal/host", "internal/images", "internal/compose", "internal/secretdir", "internal/sweep", "internal/console", "internal/worktree", "internal/gotool"}
 	docker   = []string{"github.com/docker/", "github.com/containerd/", "github.com/distribution/", "github.com/moby/", "github.com/opencontainers/"}
 )
 
@@ -39,17 +39,18 @@ var (
 func layers() []layer {
 	below := slices.Concat(core, domain, []string{"internal/ops"})
 	adapter := func(dir string, third ...string) layer {
-		return layer{"L3 adapter " + dir, []string{dir}, append(slices.Clone(below), dir), append([]string{"golang.org/x/"}, third...)}
+		return layer{"L3 adapter " + dir, []string{dir}, append(slices.Clone(below), dir, "internal/child", "tools"), append([]string{"golang.org/x/"}, third...)}
 	}
 	return []layer{
 		{"L0 public core", core, core, []string{}},
 		{"L1 envfile", []string{"internal/envfile"}, append([]string{"internal/envfile"}, core...), []string{"github.com/joho/godotenv", "github.com/compose-spec/compose-go/v2/dotenv", "github.com/compose-spec/compose-go/v2/template", "github.com/sirupsen/logrus"}},
 		{"L1 manifest", []string{"internal/manifest"}, append([]string{"internal/manifest"}, core...), []string{"github.com/compose-spec/compose-go/v2/", "go.yaml.in/yaml/v4", "github.com/sirupsen/logrus"}},
 		{"L2 use cases", []string{"internal/ops"}, below, []string{}},
+		{"L3 adapter internal/child", []string{"internal/child"}, []string{"internal/child"}, []string{"golang.org/x/"}},
 		adapter("internal/engine", docker...),
 		adapter("internal/host"),
 		adapter("internal/images"),
-		adapter("internal/compose"),
+		adapter("internal/compose", "github.com/gofrs/flock"),
 		adapter("internal/secretdir", "github.com/gofrs/flock"),
 		adapter("internal/sweep"),
 		adapter("internal/console", "github.com/magefile/mage/mg"),
@@ -58,6 +59,7 @@ func layers() []layer {
 		{"L4 entry", []string{"magefiles"}, slices.Concat(core, domain, []string{"internal/ops", "magefiles"}, adapters), []string{"github.com/magefile/mage/"}},
 		{"services", []string{"services"}, append([]string{"services"}, core...), []string{"github.com/jackc/pgx/v5"}},
 		{"programs", []string{"cmd"}, append([]string{"cmd"}, core...), []string{}},
+		{"pinned modules", []string{"tools"}, []string{"tools"}, []string{}},
 		{"integration", []string{"integration"}, []string{""}, nil},
 	}
 }
