@@ -110,7 +110,11 @@ func (t Tool) run(ctx context.Context, c ops.Composition, out io.Writer, command
 	for _, file := range c.Files {
 		args = append(args, "--file", file)
 	}
-	lines := &child.Lines{Say: func(line string) { t.talk.Say("compose: %s", line) }}
+	lines := &child.Lines{Say: func(line string) {
+		if !underWay(line) {
+			t.talk.Say("compose: %s", line)
+		}
+	}}
 	if c.EnvFile != "" {
 		lines.Pass = quotesNothing
 	}

@@ -146,11 +146,11 @@ func TestFailuresSayWhatComposeSaid(t *testing.T) {
 		want   string
 		said   string
 	}{
-		{"the last line", []string{" Container p-a-1  Creating ", "Error response from daemon: No such image: x:1"}, false, ops.Failed, "compose up failed: Error response from daemon: No such image: x:1", "compose: Container p-a-1 Creating\ncompose: Error response from daemon: No such image: x:1"},
+		{"the last line", []string{" Container p-a-1  Creating ", "Error response from daemon: No such image: x:1"}, false, ops.Failed, "compose up failed: Error response from daemon: No such image: x:1", "compose: Error response from daemon: No such image: x:1"},
 		{"nothing said", nil, false, ops.Failed, "compose up failed: it said nothing", ""},
 		{"engine gone", []string{"Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?", "and more"}, false, ops.NoEngine, "the engine stopped answering during compose up", "compose: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?\ncompose: and more"},
 		{"legacy, quoted line", []string{`failed to read /x/.env: line 2: unterminated quoted value "canary`}, true, ops.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", ""},
-		{"legacy, quoted after progress", []string{"Container p-a-1 Created", `invalid: canary`}, true, ops.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", "compose: Container p-a-1 Created"},
+		{"legacy, quoted after progress", []string{"Container p-a-1 Created", `invalid: canary`}, true, ops.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", ""},
 		{"legacy, nothing said", nil, true, ops.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", ""},
 		{"legacy, the engine's word", []string{"Error response from daemon: port is already allocated"}, true, ops.Failed, "compose up failed: Error response from daemon: port is already allocated", "compose: Error response from daemon: port is already allocated"},
 	} {
@@ -239,6 +239,17 @@ func TestNoTemporaryDirectory(t *testing.T) {
 	}
 	if len(p.calls("docker-compose")) != 0 {
 		t.Error("Compose ran without an empty environment file")
+	}
+}
+
+func TestOnlyEndsAreTold(t *testing.T) {
+	p, c, talk := newPrograms(t), project(t), &recorder{}
+	p.add("docker-compose", behaviour{Stderr: []string{"Network p_default Creating", "Container p-a-1 Waiting", "Container p-a-1 Removed", "a warning", "Image x:1 Pulling"}})
+	if err := toolOf(p, talk).Up(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if want := "compose: Container p-a-1 Removed\ncompose: a warning\ncompose: Image x:1 Pulling"; talk.text() != want {
+		t.Errorf("said %q, want %q", talk.text(), want)
 	}
 }
 

@@ -5,11 +5,30 @@ import (
 	"strings"
 )
 
+// step returns what a line of progress says of a named object; "" for any
+// other line.
+func step(line string) string {
+	found := regexp.MustCompile(`^(?:Container|Network|Volume|Image) "?[A-Za-z0-9][A-Za-z0-9_./:@-]*"? (Creating|Created|Recreate|Recreated|Starting|Started|Running|Waiting|Healthy|Exited|Stopping|Stopped|Removing|Removed|Killing|Killed|Restarting|Restarted|Pulling|Pulled|Error)$`).FindStringSubmatch(line)
+	if found == nil {
+		return ""
+	}
+	return found[1]
+}
+
+// underWay tells whether a line of progress is not worth telling: what has
+// begun, and how containers are, which the use case tells by itself.
+func underWay(line string) bool {
+	switch step(line) {
+	case "", "Removed", "Killed", "Pulling", "Pulled", "Error":
+		return false
+	}
+	return true
+}
+
 // quotesNothing accepts the lines of Compose that cannot hold a line of an
 // environment file: progress of a named object, and the engine's own errors.
 func quotesNothing(line string) bool {
-	progress := regexp.MustCompile(`^(Container|Network|Volume|Image) "?[A-Za-z0-9][A-Za-z0-9_./:@-]*"? (Creating|Created|Recreate|Recreated|Starting|Started|Running|Waiting|Healthy|Exited|Stopping|Stopped|Removing|Removed|Killing|Killed|Restarting|Restarted|Pulling|Pulled|Error)$`)
-	if progress.MatchString(line) {
+	if step(line) != "" {
 		return true
 	}
 	for _, sign := range []string{

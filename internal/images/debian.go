@@ -46,31 +46,24 @@ func (m Maker) apt(arch string) (apt, error) {
 	if a.arch = names[arch]; a.arch == "" {
 		return apt{}, &ops.Error{Class: ops.Failed, What: "there are no Debian packages for the engine's architecture " + arch, Next: ownImage}
 	}
-	dir := m.CacheDir
-	if dir == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return apt{}, &ops.Error{Class: ops.Failed, What: "there is no cache directory for package lists", Next: "set HOME or XDG_CACHE_HOME", Cause: err}
-		}
-		dir = filepath.Join(cache, "keepmum", "apt")
+	dir, err := m.cacheDir()
+	if err != nil {
+		return apt{}, err
 	}
-	a.state = filepath.Join(dir, a.arch)
+	a.state = filepath.Join(dir, "apt", a.arch)
 	return a, a.prepare()
 }
 
 // prepare makes the state: empty lists, no package installed.
 func (a apt) prepare() error {
-	cannot := func(err error) error {
-		return &ops.Error{Class: ops.Failed, What: "package lists cannot be kept in " + a.state, Next: "set XDG_CACHE_HOME to a directory that can be written", Cause: err}
-	}
 	for _, dir := range []string{"lists/partial", "cache/archives/partial", "debs"} {
 		if err := os.MkdirAll(filepath.Join(a.state, dir), 0o755); err != nil {
-			return cannot(err)
+			return noCache(a.state, err)
 		}
 	}
 	for name, text := range map[string]string{"status": "", "apt.conf": a.settings()} {
 		if err := os.WriteFile(filepath.Join(a.state, name), []byte(text), 0o644); err != nil {
-			return cannot(err)
+			return noCache(a.state, err)
 		}
 	}
 	return nil

@@ -29,7 +29,9 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sort"
+	"strings"
 
 	"github.com/keepmum/keepmum/internal/ops"
 )
@@ -40,7 +42,7 @@ type Maker struct {
 	Talk      ops.Talk                     // nil: nothing is said
 	LookupEnv func(string) (string, bool)  // nil: os.LookupEnv
 	LookPath  func(string) (string, error) // nil: exec.LookPath
-	CacheDir  string                       // for apt's state; "": keepmum/apt in the user's cache directory
+	CacheDir  string                       // for programs and apt's state; "": keepmum in the user's cache directory
 	RootFiles []string                     // where certificate authorities are looked for; nil: SSL_CERT_FILE, or the usual places
 }
 
@@ -56,6 +58,23 @@ func (m Maker) filled() Maker {
 		m.LookPath = exec.LookPath
 	}
 	return m
+}
+
+// cacheDir returns the directory for what is kept between runs.
+func (m Maker) cacheDir() (string, error) {
+	if m.CacheDir != "" {
+		return m.CacheDir, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", noCache("", err)
+	}
+	return filepath.Join(cache, "keepmum"), nil
+}
+
+// noCache is the error of a cache directory that cannot be used.
+func noCache(dir string, err error) error {
+	return &ops.Error{Class: ops.Failed, What: strings.TrimSpace("there is no cache directory that can be written " + dir), Next: "set HOME, or XDG_CACHE_HOME to a directory that can be written", Cause: err}
 }
 
 // stopped is the error of a call that its context ended.

@@ -38,11 +38,10 @@ func (m Maker) Services(ctx context.Context, arch string, refs map[string]string
 	if err != nil {
 		return nil, err
 	}
-	out, err := os.MkdirTemp("", "keepmum-build-")
+	out, err := m.outDir(arch)
 	if err != nil {
-		return nil, noTemp(err)
+		return nil, err
 	}
-	defer os.RemoveAll(out)
 	if err := m.compile(ctx, arch, out, names); err != nil {
 		return nil, err
 	}
@@ -78,6 +77,25 @@ func (m Maker) sources(names []string) error {
 	return &ops.Error{Class: ops.Invalid, What: "images cannot be built", Findings: findings, Next: "run it in a clone of keepmum, or give the services images of your own"}
 }
 
+// outDir returns the directory for programs of an architecture. It stays, so
+// that the toolchain sees which programs are up to date and links only those
+// that are not: with nothing changed a build takes a third of a second.
+func (m Maker) outDir(arch string) (string, error) {
+	module, err := filepath.Abs(m.Dir)
+	if err != nil {
+		return "", noCache(m.Dir, err)
+	}
+	cache, err := m.cacheDir()
+	if err != nil {
+		return "", err
+	}
+	out := filepath.Join(cache, "build", digest([]byte(module))[:12]+"-"+arch)
+	if err := os.MkdirAll(filepath.Join(out, "tmp"), 0o700); err != nil {
+		return "", noCache(out, err)
+	}
+	return out, nil
+}
+
 // compile builds static programs of the named services into the directory out.
 func (m Maker) compile(ctx context.Context, arch, out string, names []string) error {
 	goTool, err := m.LookPath("go")
@@ -88,7 +106,10 @@ func (m Maker) compile(ctx context.Context, arch, out string, names []string) er
 	defer cancel()
 	env := child.Inherit(m.LookupEnv, child.GoNames())
 	env["CGO_ENABLED"], env["GOOS"], env["GOARCH"], env["GOWORK"] = "0", "linux", arch, "off"
-	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", out + string(filepath.Separator), probePackage}
+	env["GOTMPDIR"] = filepath.Join(out, "tmp") // on the same file system, so that a program is put in place whole
+	// The build id stays in: with -trimpath it is the same everywhere, and the
+	// toolchain tells by it what is up to date.
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out + string(filepath.Separator), probePackage}
 	for _, name := range names {
 		args = append(args, "./services/"+name)
 	}

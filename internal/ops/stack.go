@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sort"
 	"strings"
 
@@ -132,7 +133,22 @@ func (s Stack) readEnv(asCompose []string) ([]envfile.Entry, []envfile.Problem, 
 	if err != nil {
 		return nil, nil, err
 	}
-	entries, problems := envfile.Parse(data, envfile.Options{File: s.envFile(), AsCompose: asCompose})
+	// Parse takes it for a mistake when a key is named that the file has not.
+	assigned := map[string]bool{}
+	entries, problems := envfile.Parse(data, envfile.Options{File: s.envFile()})
+	for _, entry := range entries {
+		assigned[entry.Key] = true
+	}
+	for _, problem := range problems {
+		assigned[problem.Key] = true
+	}
+	var named []string
+	for _, key := range asCompose {
+		if assigned[key] && !slices.Contains(named, key) {
+			named = append(named, key)
+		}
+	}
+	entries, problems = envfile.Parse(data, envfile.Options{File: s.envFile(), AsCompose: named})
 	return entries, problems, nil
 }
 

@@ -46,7 +46,7 @@ func (u StackUp) ports(ctx context.Context, m *manifest.Manifest, running map[st
 			if holder != "" {
 				f.Problem += " by " + holder
 			}
-			if v, ok := portVariable(m, port.Line); ok {
+			if v, ok := portVariable(m, service.Name); ok {
 				f.Next = "set " + v + " to a free port, or " + f.Next
 			}
 			findings = append(findings, f)
@@ -55,10 +55,10 @@ func (u StackUp) ports(ctx context.Context, m *manifest.Manifest, running map[st
 	return findings, nil
 }
 
-// portVariable returns the variable that sets a port on that line.
-func portVariable(m *manifest.Manifest, line int) (string, bool) {
+// portVariable returns the variable that sets a port of a service.
+func portVariable(m *manifest.Manifest, service string) (string, bool) {
 	for _, v := range m.Variables {
-		if v.Line == line && strings.Contains(v.Path, ".ports.") {
+		if v.Service == service && strings.Contains(v.Path, ".ports.") {
 			return v.Name, true
 		}
 	}

@@ -239,8 +239,8 @@ func (u StackUp) images(ctx context.Context, ports StackPorts) (BuildImagesResul
 	build := u.Build
 	build.Project, build.ComposeFile, build.Talk = u.Project, u.ComposeFile, u.Talk
 	build.Store, build.Puller, build.DryRun = ports.Images, ports.Puller, u.DryRun
-	if build.PostgresImage == "" {
-		build.PostgresImage, _ = u.LookupEnv(PostgresVariable)
+	if named, ok := u.LookupEnv(PostgresVariable); ok {
+		build.PostgresImage = named
 	}
 	return build.Run(ctx)
 }
