@@ -1,0 +1,340 @@
+package sweep
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// file is an entry of a tar archive; a link if to is set.
+type file struct{ name, content, to string }
+
+func tarBytes(t *testing.T, files ...file) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, f := range files {
+		h := &tar.Header{Name: f.name, Mode: 0o644, Size: int64(len(f.content)), Format: tar.FormatPAX}
+		if f.to != "" {
+			h.Typeflag, h.Linkname = tar.TypeSymlink, f.to
+		}
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, f.content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func gzipped(t *testing.T, content []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func manifestOf(t *testing.T, config string, layers ...string) file {
+	t.Helper()
+	text, err := json.Marshal([]manifest{{config, layers}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file{name: "manifest.json", content: string(text)}
+}
+
+// savedImage is an image with two layers, one of them compressed, and a third
+// that is a link to the first, as docker save writes it.
+func savedImage(t *testing.T, config, first, second string) []byte {
+	t.Helper()
+	return tarBytes(t,
+		file{name: "abc.json", content: `{"config":{"Env":["A=` + config + `"]}}`},
+		file{name: "one/layer.tar", content: string(tarBytes(t, file{name: "etc/", content: ""}, file{name: "etc/app.conf", content: "# line one\nkey=" + first}))},
+		file{name: "blobs/sha256/two", content: string(gzipped(t, tarBytes(t, file{name: "./root/.netrc", content: second}, file{name: "root/.wh.gone"})))},
+		file{name: "three/layer.tar", to: "../one/layer.tar"},
+		file{name: "four/layer.tar", content: string(make([]byte, 1024))},
+		manifestOf(t, "abc.json", "one/layer.tar", "blobs/sha256/two", "three/layer.tar", "four/layer.tar"),
+	)
+}
+
+func TestImage(t *testing.T) {
+	t.Parallel()
+	s := newSweep(t)
+	clean := savedImage(t, "b", "c", "d")
+	result := read(t, s, Image(engine{saved: clean}, "api:dev"))
+	if len(result.Hits) != 0 || result.Canaries != 3 {
+		t.Errorf("a clean image gives %+v", result)
+	}
+	if result.Bytes < int64(len(clean)) || result.Bytes > int64(len(clean))+4096 {
+		t.Errorf("%d bytes of an image of %d were read", result.Bytes, len(clean))
+	}
+	for place, saved := range map[string][]byte{
+		"abc.json":                               savedImage(t, "p@ss/w0rd+\\\"1", "c", "d"),
+		"one/layer.tar: etc/app.conf":            savedImage(t, "b", value, "d"),
+		"blobs/sha256/two (gzip): root/.netrc":   savedImage(t, "b", "c", value),
+		"one/layer.tar: etc/app.conf (gzip)":     savedImage(t, "b", "", ""),
+		"one/layer.tar: headers":                 nil,
+		"blobs/sha256/two (gzip): root/n.tar: x": nil,
+	} {
+		switch place {
+		case "one/layer.tar: etc/app.conf (gzip)":
+			saved = tarBytes(t, file{name: "c", content: "{}"}, manifestOf(t, "c", "one/layer.tar"),
+				file{name: "one/layer.tar", content: string(tarBytes(t, file{name: "etc/app.conf", content: string(gzipped(t, []byte(value)))}))})
+		case "one/layer.tar: headers":
+			saved = tarBytes(t, file{name: "c", content: "{}"}, manifestOf(t, "c", "one/layer.tar"),
+				file{name: "one/layer.tar", content: string(tarBytes(t, file{name: "x"}, file{name: "tmp/" + value}))})
+		case "blobs/sha256/two (gzip): root/n.tar: x":
+			saved = tarBytes(t, file{name: "c", content: "{}"}, manifestOf(t, "c", "blobs/sha256/two"),
+				file{name: "blobs/sha256/two", content: string(gzipped(t, tarBytes(t, file{name: "root/n.tar", content: string(tarBytes(t, file{name: "x", content: value}))})))})
+		}
+		found := read(t, s, Image(engine{saved: saved}, "api:dev"))
+		if len(found.Hits) != 1 || found.Hits[0].Place != place {
+			t.Errorf("a value in %s gives %+v", place, found.Hits)
+		}
+	}
+	found := read(t, s, Image(engine{saved: savedImage(t, "b", value, "d")}, "api:dev"))
+	if found.Hits[0].Line != 2 {
+		t.Errorf("line %d of the file, should be 2", found.Hits[0].Line)
+	}
+}
+
+func TestImageThatIsNotAllThere(t *testing.T) {
+	t.Parallel()
+	s := newSweep(t)
+	whole := savedImage(t, "b", "c", "d")
+	layer := file{name: "l", content: string(tarBytes(t, file{name: "x", content: "y"}))}
+	config := file{name: "c", content: "{}"}
+	for name, c := range map[string]struct {
+		saved []byte
+		why   string
+	}{
+		"empty":              {nil, "no manifest.json"},
+		"cut in the middle":  {whole[:len(whole)/2], "EOF"},
+		"no manifest":        {tarBytes(t, config, layer), "no manifest.json"},
+		"broken manifest":    {tarBytes(t, config, file{name: "manifest.json", content: "{"}), "manifest.json cannot be read"},
+		"missing layer":      {tarBytes(t, config, layer, manifestOf(t, "c", "l", "gone")), "layer 2 of 2"},
+		"layer to nowhere":   {tarBytes(t, config, file{name: "l", to: "gone"}, manifestOf(t, "c", "l")), "layer 1 of 1"},
+		"missing config":     {tarBytes(t, layer, manifestOf(t, "c", "l")), "configuration"},
+		"layer is no tar":    {tarBytes(t, config, file{name: "l", content: "text"}, manifestOf(t, "c", "l")), "layer 1 of 1"},
+		"layer in zstd":      {tarBytes(t, config, file{name: "l", content: "\x28\xb5\x2f\xfd...."}, manifestOf(t, "c", "l")), "zstd"},
+		"broken gzip":        {tarBytes(t, config, file{name: "l", content: string(gzipped(t, []byte(layer.content))[:60])}, manifestOf(t, "c", "l")), "EOF"},
+		"broken tar in gzip": {tarBytes(t, config, file{name: "l", content: string(gzipped(t, tarBytes(t, file{name: "x", content: strings.Repeat("y", 2000)})[:1000]))}, manifestOf(t, "c", "l")), "EOF"},
+		"no tar at all":      {[]byte(strings.Repeat("no tar", 200)), "broken"},
+	} {
+		unread(t, s, Image(engine{saved: c.saved}, name), c.why)
+	}
+	unread(t, s, Image(engine{saved: whole, err: errors.New("connection reset")}, "reset"), "connection reset")
+}
+
+// TestImageEndsWithTheReading: the one who saves gets an error when the
+// reading gives up, and does not hang.
+func TestImageEndsWithTheReading(t *testing.T) {
+	t.Parallel()
+	s := newSweep(t)
+	ended := make(chan error, 1)
+	surface := Archive("endless", func(_ context.Context, w io.Writer) error {
+		var err error
+		for err == nil {
+			_, err = w.Write([]byte(strings.Repeat("no tar", 1000)))
+		}
+		ended <- err
+		return err
+	})
+	if _, err := s.Read(t.Context(), surface); err == nil {
+		t.Error("no error")
+	}
+	if err := <-ended; !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("the one who saves got %v", err)
+	}
+}
+
+// TestLargeLayer reads a layer of 100 MB with a value at its end in little
+// memory.
+func TestLargeLayer(t *testing.T) {
+	t.Parallel()
+	s := newSweep(t)
+	const size = 100 << 20
+	block := bytes.Repeat([]byte("some text of a file, not random but not even either 0123456789\n"), 1<<10)
+	surface := Archive("large", func(_ context.Context, w io.Writer) error {
+		outer := tar.NewWriter(w)
+		small := tarBytes(t, manifestOf(t, "c", "l"), file{name: "c", content: "{}"})
+		if _, err := w.Write(small[:len(small)-1024]); err != nil { // no end
+			return err
+		}
+		var header bytes.Buffer
+		if err := tar.NewWriter(&header).WriteHeader(&tar.Header{Name: "usr/lib/large", Size: size, Mode: 0o644}); err != nil {
+			return err
+		}
+		if err := outer.WriteHeader(&tar.Header{Name: "l", Size: int64(header.Len()) + size + 1024, Mode: 0o644}); err != nil {
+			return err
+		}
+		_, err := outer.Write(header.Bytes())
+		for left := size; left > 0 && err == nil; {
+			part := block[:min(left, len(block))]
+			if left -= len(part); left == 0 {
+				part = append(bytes.Clone(part[:len(part)-len(value)]), value...)
+			}
+			_, err = outer.Write(part)
+		}
+		if err == nil {
+			_, err = outer.Write(make([]byte, 1024))
+		}
+		return errors.Join(err, outer.Close())
+	})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	found := read(t, s, surface)
+	runtime.ReadMemStats(&after)
+	if len(found.Hits) != 1 || found.Hits[0].Place != "l: usr/lib/large" || found.Bytes < size {
+		t.Errorf("%d hits, %d bytes", len(found.Hits), found.Bytes)
+	}
+	// All that was ever allocated, by the other tests too.
+	if got := after.TotalAlloc - before.TotalAlloc; got > size/2 {
+		t.Errorf("%d MB were allocated", got>>20)
+	}
+}
+
+func TestArchivesInStreams(t *testing.T) {
+	t.Parallel()
+	s := newSweep(t)
+	open := func(content []byte) Surface {
+		return Stream("backup", func(context.Context) (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(content)), nil
+		})
+	}
+	inTar := tarBytes(t, file{name: "a", content: "b"}, file{name: "key", content: value})
+	for place, content := range map[string][]byte{
+		"key":                           inTar,
+		"(gzip)":                        gzipped(t, []byte(value)),
+		"(gzip) (gzip)":                 gzipped(t, gzipped(t, []byte(value))),
+		"(gzip): key":                   gzipped(t, inTar),
+		"in.tar.gz (gzip): key":         tarBytes(t, file{name: "in.tar.gz", content: string(gzipped(t, inTar))}),
+		"(gzip): in.tar.gz (gzip): key": gzipped(t, tarBytes(t, file{name: "in.tar.gz", content: string(gzipped(t, inTar))})),
+	} {
+		found := read(t, s, open(content))
+		if len(found.Hits) != 1 || strings.TrimSpace(found.Hits[0].Place) != place {
+			t.Errorf("a value in %s gives %+v", place, found.Hits)
+		}
+	}
+	deep := []byte(value)
+	for range deepest + 1 {
+		deep = gzipped(t, deep)
+	}
+	if found := read(t, s, open(deep)); len(found.Hits) != 0 || len(found.Opaque) != 1 {
+		t.Errorf("archives too deep in each other give %+v", found)
+	}
+	broken := gzipped(t, []byte(value+strings.Repeat(value, 100)))
+	if found := read(t, s, open(broken[:len(broken)-9])); len(found.Hits) == 0 || len(found.Opaque) != 1 {
+		t.Errorf("a broken archive gives %+v", found)
+	}
+	if found := read(t, s, open(append([]byte("\xfd7zXZ\x00"), value...))); len(found.Hits) != 1 || len(found.Opaque) != 1 {
+		t.Errorf("a file with the beginning of xz gives %+v", found)
+	}
+}
+
+func TestTree(t *testing.T) {
+	t.Parallel()
+	s := newSweep(t)
+	root := fstest.MapFS{
+		"README.md":          {Data: []byte("hello\n")},
+		"a/b/config.yml":     {Data: []byte("x: 1\nkey: " + value)},
+		"secrets/KEY":        {Data: []byte(value)},
+		".git/objects/1":     {Data: []byte(value)},
+		"link":               {Data: []byte("/etc/" + value), Mode: fs.ModeSymlink},
+		"pack.tgz":           {Data: gzipped(t, tarBytes(t, file{name: "k", content: value}))},
+		"x.xz":               {Data: []byte("\xfd7zXZ\x00 more")},
+		"socket":             {Mode: fs.ModeSocket},
+		"names/" + value[5:]: {Data: []byte("part of a value in a name is none")},
+	}
+	result := read(t, s, Tree("work tree", root, "secrets", ".git/"))
+	var places []string
+	for _, h := range result.Hits {
+		places = append(places, h.Place)
+	}
+	slices.Sort(places)
+	if want := []string{"a/b/config.yml", "pack.tgz (gzip): k", "target of link"}; !slices.Equal(places, want) {
+		t.Errorf("hits in %q, should be in %q", places, want)
+	}
+	if want := []string{".git", "secrets"}; !slices.Equal(result.Excluded, want) {
+		t.Errorf("excluded %q", result.Excluded)
+	}
+	if want := []string{"socket (no file)", "x.xz"}; !slices.Equal(result.Opaque, want) {
+		t.Errorf("opaque %q", result.Opaque)
+	}
+	if result.Canaries != 5 {
+		t.Errorf("%d canaries: a file, the names, and three in archives", result.Canaries)
+	}
+}
+
+func TestTreeOfTheRealFileSystem(t *testing.T) {
+	t.Parallel()
+	s := newSweep(t)
+	dir := t.TempDir()
+	for name, content := range map[string]string{"clean": "nothing", "sub/leak": "x\n" + value} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	result := read(t, s, Tree("context", os.DirFS(dir)))
+	want := []Hit{{Name: "KEY", Encoding: "raw", Surface: "context", Place: "sub/leak", Line: 2, Offset: 2}}
+	if !slices.Equal(result.Hits, want) {
+		t.Errorf("%+v", result.Hits)
+	}
+	unread(t, s, Tree("nowhere", os.DirFS(filepath.Join(dir, "no such"))), "no such file")
+}
+
+// brokenFS cannot open one of its files.
+type brokenFS struct{ fstest.MapFS }
+
+func (b brokenFS) Open(name string) (fs.File, error) {
+	if strings.HasSuffix(name, "broken") {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
+	}
+	return b.MapFS.Open(name)
+}
+
+func TestTreeThatIsNotAllRead(t *testing.T) {
+	t.Parallel()
+	s := newSweep(t)
+	files := fstest.MapFS{"ok": {Data: []byte(value)}, "a/broken": {Data: []byte("x")}}
+	report := s.Run(t.Context(), Tree("tree", brokenFS{files}))
+	if len(report.Unread) != 1 || !strings.Contains(report.Unread[0].Why, "a/broken") || report.Hits != 1 {
+		t.Errorf("%+v", report)
+	}
+	read(t, s, Tree("tree", brokenFS{files}, "a"))
+	unread(t, s, Tree("tree", files, "*"), "was not found")
+	unread(t, s, Tree("tree", files, "[a"), "no pattern")
+	unread(t, s, Tree("tree", fstest.MapFS{}), "nothing was read")
+	many := fstest.MapFS{}
+	for i := range 30 {
+		many[fmt.Sprintf("%d.broken", i)] = &fstest.MapFile{}
+	}
+	unread(t, s, Tree("tree", brokenFS{many}), "20 more")
+}

@@ -1,0 +1,158 @@
+package sweep
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/keepmum/keepmum/pkg/redact"
+)
+
+// reading is one reading of one surface.
+type reading struct {
+	ctx     context.Context
+	sweep   *Sweep
+	outside bool // the canary was planted by the caller
+	result  Result
+	set     []string        // places where a canary was planted
+	seen    map[string]bool // places where one was found
+	own     int64           // bytes of planted canaries
+}
+
+func newReading(ctx context.Context, s *Sweep, surface string, outside bool) *reading {
+	return &reading{
+		ctx: ctx, sweep: s, outside: outside, seen: map[string]bool{},
+		result: Result{Surface: s.matcher.String(surface), Hits: []Hit{}},
+	}
+}
+
+// close decides whether the surface may be believed to have been read.
+func (r *reading) close(mayBeEmpty bool) (Result, error) {
+	r.result.Bytes -= r.own
+	r.result.Canaries = len(r.seen)
+	slices.Sort(r.result.Opaque)
+	if r.outside {
+		if len(r.seen) == 0 {
+			return r.result, errors.New("the canary that was planted in it was not found")
+		}
+		return r.result, nil
+	}
+	if len(r.set) == 0 {
+		return r.result, errors.New("no canary was planted in it")
+	}
+	for _, place := range r.set {
+		if !r.seen[place] {
+			return r.result, errors.New("the canary that was planted was not found: " + strings.TrimSpace("in "+place))
+		}
+	}
+	if r.result.Bytes == 0 && !mayBeEmpty {
+		return r.result, errors.New("nothing was read")
+	}
+	return r.result, nil
+}
+
+// watched searches the bytes of one stream.
+type watched struct {
+	r      *reading
+	place  string
+	finder *redact.Finder
+	bytes  int
+	lines  int
+	marks  []mark
+	plant  bool
+}
+
+// mark says that from a byte of the stream on another place begins.
+type mark struct {
+	at    int
+	lines int
+	place string
+}
+
+// mostMarks is how many marks of a stream are kept. A match is reported soon
+// behind its place.
+const mostMarks = 4096
+
+// watch begins a stream in which a canary is planted at the end.
+func (r *reading) watch(place string) *watched {
+	w := r.search(place)
+	if !r.outside {
+		w.plant = true
+		r.set = append(r.set, w.place)
+	}
+	return w
+}
+
+// search begins a stream.
+func (r *reading) search(place string) *watched {
+	r.result.Parts++
+	w := &watched{r: r, place: r.sweep.matcher.String(place)}
+	w.finder = r.sweep.matcher.Finder(w.found)
+	return w
+}
+
+// Write searches p, until the context ends.
+func (w *watched) Write(p []byte) (int, error) {
+	if err := w.r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	w.r.result.Bytes += int64(len(p))
+	w.bytes += len(p)
+	w.lines += bytes.Count(p, []byte{'\n'})
+	return w.finder.Write(p)
+}
+
+// mark names what comes next.
+func (w *watched) mark(place string) {
+	if len(w.marks) == mostMarks {
+		w.marks = slices.Delete(w.marks, 0, mostMarks/2)
+	}
+	w.marks = append(w.marks, mark{w.bytes, w.lines, w.r.sweep.matcher.String(place)})
+}
+
+// finish plants the canary and reports the last matches.
+func (w *watched) finish() error {
+	if w.plant {
+		w.mark(w.place)
+		canary := "\n" + w.r.sweep.canary + "\n"
+		w.r.own += int64(len(canary))
+		if _, err := io.WriteString(w, canary); err != nil {
+			return err
+		}
+	}
+	return w.finder.Close()
+}
+
+// found notes a match.
+func (w *watched) found(m redact.Match) {
+	place, line := w.place, m.Line
+	for _, one := range slices.Backward(w.marks) {
+		if one.at <= m.Start {
+			place, line = one.place, m.Line-one.lines
+			break
+		}
+	}
+	r := w.r
+	switch {
+	case m.Name == CanaryName:
+		r.seen[place] = true
+	case len(r.result.Hits) == mostHits:
+		r.result.More++
+	default:
+		r.result.Hits = append(r.result.Hits, Hit{
+			Name: m.Name, Encoding: m.Encoding, Surface: r.result.Surface, Place: place, Line: line, Offset: int64(m.Start),
+		})
+	}
+}
+
+// stream reads a stream, and archives in it.
+func (r *reading) stream(place string, src io.Reader) error {
+	w := r.watch(place)
+	if err := r.through(w, place, src, deepest, false); err != nil {
+		return err
+	}
+	return w.finish()
+}

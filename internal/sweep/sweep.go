@@ -1,0 +1,202 @@
+package sweep
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/pkg/redact"
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+// CanaryName is the name under which the canary is searched. A hit never has
+// it.
+const CanaryName = "KEEPMUM_CANARY"
+
+// mostHits is how many hits of one surface are kept; the rest is counted.
+const mostHits = 1000
+
+// Sweep searches surfaces for a set of known values. It is immutable and may
+// be used from many goroutines.
+type Sweep struct {
+	matcher *redact.Matcher
+	canary  string
+}
+
+// New returns a Sweep for the known values. It fails if a value has the name
+// of the canary, or if the search is broken: if it does not find the canary in
+// each encoding.
+func New(known []secrets.Known) (*Sweep, error) {
+	for _, k := range known {
+		if k.Name == CanaryName {
+			return nil, &ops.Error{Class: ops.Invalid, What: "no secret can have the name " + CanaryName + ": it is the canary's"}
+		}
+	}
+	s := &Sweep{canary: "canary" + rand.Text()}
+	canary := secrets.Known{Name: CanaryName, Value: secrets.New([]byte(s.canary))}
+	s.matcher = redact.New(append(slices.Clip(known), canary))
+	tricky := s.canary + ` "/'<&+é$ ` + s.canary
+	search := redact.New([]secrets.Known{{Name: CanaryName, Value: secrets.New([]byte(tricky))}})
+	if err := prove(search, tricky); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Canary returns the bytes to plant. It is random, of letters and digits
+// alone, and no secret.
+func (s *Sweep) Canary() string { return s.canary }
+
+// Unsearched returns the names of the values that are too short to be
+// searched, sorted.
+func (s *Sweep) Unsearched() []string { return s.matcher.Unmasked() }
+
+// prove asserts that the search finds a value as real encoders write it.
+func prove(search *redact.Matcher, value string) error {
+	inJSON, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	for encoding, text := range map[string]string{
+		"raw":     value,
+		"base64":  base64.StdEncoding.EncodeToString([]byte("p" + value + "\n")),
+		"hex":     hex.EncodeToString([]byte(value)),
+		"percent": url.QueryEscape(value),
+		"json":    string(inJSON),
+		"html":    html.EscapeString(value),
+		"go":      strconv.QuoteToASCII(value),
+	} {
+		if len(search.Find([]byte(text))) == 0 {
+			return &ops.Error{Class: ops.Failed, What: "the search is broken: it does not find the canary in " + encoding}
+		}
+	}
+	return nil
+}
+
+// Hit is a value that stands where it must not.
+type Hit struct {
+	Name     string `json:"name"`     // of the secret
+	Encoding string `json:"encoding"` // raw, base64, … of package redact
+	Surface  string `json:"surface"`
+	Place    string `json:"place,omitempty"` // the part of the surface: a stream, a file, a file in a layer
+	Line     int    `json:"line"`            // in the place, from 1
+	Offset   int64  `json:"offset"`          // bytes before it in the stream that was read
+}
+
+// Result is what was found on one surface that was read.
+type Result struct {
+	Surface  string   `json:"surface"`
+	Hits     []Hit    `json:"hits"`
+	More     int      `json:"more,omitempty"` // hits beyond the first thousand
+	Bytes    int64    `json:"bytes"`          // read, without the canary; of archives what is in them too
+	Parts    int      `json:"parts"`          // streams and files read
+	Canaries int      `json:"canaries"`       // planted or demanded, and all found
+	Excluded []string `json:"excluded,omitempty"`
+	Opaque   []string `json:"opaque,omitempty"` // files that are compressed in a form that is not opened
+}
+
+// Unread is a surface that was not read, or not to its end: nothing is known
+// of it.
+type Unread struct {
+	Surface string `json:"surface"`
+	Why     string `json:"why"`
+}
+
+// Report is what a sweep came to.
+type Report struct {
+	Results    []Result `json:"results"`
+	Unread     []Unread `json:"unread"`
+	Unsearched []string `json:"unsearched"` // names of values that are too short
+	Hits       int      `json:"hits"`
+	Bytes      int64    `json:"bytes"`
+	Canaries   int      `json:"canaries"`
+
+	stopped bool
+}
+
+// Run reads surfaces one after the other. It goes on when one of them cannot
+// be read, and stops when the context ends: the surfaces that are left are
+// unread then.
+func (s *Sweep) Run(ctx context.Context, surfaces ...Surface) Report {
+	report := Report{Results: []Result{}, Unread: []Unread{}, Unsearched: s.Unsearched()}
+	for _, surface := range surfaces {
+		result, err := s.Read(ctx, surface)
+		if err != nil {
+			report.Unread = append(report.Unread, Unread{surface.Name, s.matcher.String(err.Error())})
+			report.stopped = report.stopped || errors.Is(ctx.Err(), context.Canceled)
+		}
+		// What was found before it failed counts.
+		if err == nil || len(result.Hits) > 0 {
+			report.Results = append(report.Results, result)
+		}
+		report.Hits += len(result.Hits) + result.More
+		report.Bytes += result.Bytes
+		report.Canaries += result.Canaries
+	}
+	return report
+}
+
+// Read reads one surface. On an error nothing is known of the surface but the
+// hits that the result holds.
+func (s *Sweep) Read(ctx context.Context, surface Surface) (Result, error) {
+	r := newReading(ctx, s, surface.Name, surface.Planted)
+	err := ctx.Err()
+	if err == nil {
+		err = surface.read(r)
+	}
+	if err != nil {
+		return r.result, err
+	}
+	return r.close(surface.empty)
+}
+
+// Err returns nil if every surface was read and no value was found: else an
+// *ops.Error of class Leak, Incomplete or Interrupted with a finding for each
+// hit and each surface that was not read.
+func (r Report) Err() error {
+	if len(r.Results)+len(r.Unread) == 0 {
+		return &ops.Error{Class: ops.Incomplete, What: "no surface was read: none was given"}
+	}
+	if r.Hits == 0 && len(r.Unread) == 0 {
+		return nil
+	}
+	e := &ops.Error{Class: ops.Incomplete, What: fmt.Sprintf("%d of %d surfaces could not be read to the end", len(r.Unread), len(r.Results)+len(r.Unread))}
+	if r.stopped {
+		e.Class, e.What = ops.Interrupted, "the sweep was interrupted"
+	}
+	if r.Hits > 0 {
+		e.What = fmt.Sprintf("values of secrets were found, in %d places", r.Hits)
+		e.Next = "mage secrets:rotate NAME, for each name above; whoever could read the place may know the value"
+		if !r.stopped {
+			e.Class = ops.Leak
+		}
+	}
+	for _, result := range r.Results {
+		for _, h := range result.Hits {
+			e.Findings = append(e.Findings, ops.Finding{File: h.Surface, Line: h.Line, Subject: h.Name, Problem: h.problem()})
+		}
+		if result.More > 0 {
+			e.Findings = append(e.Findings, ops.Finding{File: result.Surface, Problem: fmt.Sprintf("%d more", result.More)})
+		}
+	}
+	for _, u := range r.Unread {
+		e.Findings = append(e.Findings, ops.Finding{File: u.Surface, Problem: "not read: " + u.Why})
+	}
+	return e
+}
+
+func (h Hit) problem() string {
+	if h.Place == "" {
+		return "found in " + h.Encoding + " form"
+	}
+	return fmt.Sprintf("found in %s form in %s", h.Encoding, h.Place)
+}
