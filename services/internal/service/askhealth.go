@@ -16,22 +16,15 @@ import (
 
 const (
 	defaultHealthAddress = "127.0.0.1:8081"
-	// DefaultHealthURL is the health endpoint that the kit serves.
-	DefaultHealthURL = "http://" + defaultHealthAddress + "/health"
-
-	healthDeadline = 2 * time.Second
-	healthBodyMax  = 64 << 10
+	healthDeadline       = 2 * time.Second
+	healthBodyMax        = 64 << 10
 )
 
 // askHealth is the health subcommand: 0 when the endpoint says ok, 1 otherwise.
 func (p Program[C]) askHealth(ctx context.Context, process Process, verbose bool) int {
 	code := exitDone
 	if !p.OneShot {
-		url := p.HealthURL
-		if url == "" {
-			url = DefaultHealthURL
-		}
-		answer, err := ask(ctx, url)
+		answer, err := ask(ctx, p.healthURL(process))
 		if err != nil {
 			code = exitFailed
 			fmt.Fprintln(process.Stdout, "failing:", err)

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -30,8 +31,8 @@ type Program[C any] struct {
 	// Run does the work. It returns when ctx is done, or when it has failed,
 	// or, in a one-shot, when it has finished.
 	Run func(ctx context.Context, kit *Kit, config *C) error
-	// HealthURL is what the health subcommand asks. Zero: DefaultHealthURL,
-	// which the kit then serves itself. When set, Run serves it.
+	// HealthURL is what the health subcommand asks, and Run serves it. Zero:
+	// the kit serves http://127.0.0.1:8081/health.
 	HealthURL string
 	// OneShot says that the program ends by itself and has no health endpoint.
 	OneShot bool
@@ -44,6 +45,17 @@ type Process struct {
 	Stdout, Stderr io.Writer
 	// Loader loads the secrets. The zero value is the standard order.
 	Loader secrets.Loader
+	// HealthAddress is where the kit serves the health endpoint. Zero:
+	// 127.0.0.1:8081.
+	HealthAddress string
+}
+
+// healthURL is what the health subcommand asks.
+func (p Program[C]) healthURL(process Process) string {
+	if p.HealthURL != "" {
+		return p.HealthURL
+	}
+	return "http://" + cmp.Or(process.HealthAddress, defaultHealthAddress) + "/health"
 }
 
 // Main runs the program in the real process: arguments, environment, signals
@@ -113,7 +125,7 @@ func (p Program[C]) serve(ctx context.Context, process Process, adopt adopter) i
 	defer kit.cancel(nil)
 	if !p.OneShot && p.HealthURL == "" {
 		kit.Go("health", func(ctx context.Context) error {
-			return kit.Serve(ctx, Server{Address: defaultHealthAddress, Handler: kit.Health.DetailHandler()})
+			return kit.Serve(ctx, Server{Address: cmp.Or(process.HealthAddress, defaultHealthAddress), Handler: kit.Health.DetailHandler()})
 		})
 	}
 	kit.run(func(ctx context.Context) error { return p.Run(ctx, kit, config) })

@@ -41,8 +41,21 @@ func finished(id int64, start time.Time, home, away int) store.Game {
 	}
 }
 
-func TestOddsAreStoredOnce(t *testing.T) {
-	db := storetest.Open(t)
+func TestRows(t *testing.T) {
+	server := storetest.Start(t)
+	for name, test := range map[string]func(*testing.T, *store.Store){
+		"odds are stored once":                         oddsAreStoredOnce,
+		"history moves no clock and lists nothing":     historyMovesNoClockAndListsNothing,
+		"latest quotes and closings":                   latestAndClosings,
+		"games change forwards alone":                  gamesChangeForwardsAlone,
+		"lines, movements, predictions and evaluation": derivedRowsRoundTrip,
+		"errors quote no row":                          errorsQuoteNoRow,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, server.Empty(t)) })
+	}
+}
+
+func oddsAreStoredOnce(t *testing.T, db *store.Store) {
 	ctx := t.Context()
 	at := tipOff.Add(-time.Hour)
 	if _, err := db.Now(ctx); !isClass(err, store.NotFound) {
@@ -75,8 +88,7 @@ func TestOddsAreStoredOnce(t *testing.T) {
 	}
 }
 
-func TestHistoryMovesNoClockAndListsNothing(t *testing.T) {
-	db := storetest.Open(t)
+func historyMovesNoClockAndListsNothing(t *testing.T, db *store.Store) {
 	ctx := t.Context()
 	fresh, err := db.SaveHistory(ctx, tipOff.Add(-time.Hour), []store.Event{oneEvent()}, []store.Quote{quote("b", store.Home, 1.8, 2*time.Hour)})
 	if err != nil || fresh != 1 {
@@ -95,8 +107,7 @@ func TestHistoryMovesNoClockAndListsNothing(t *testing.T) {
 	}
 }
 
-func TestLatestAndClosings(t *testing.T) {
-	db := storetest.Open(t)
+func latestAndClosings(t *testing.T, db *store.Store) {
 	ctx := t.Context()
 	quotes := []store.Quote{
 		quote("b", store.Home, 1.80, 3*time.Hour), quote("b", store.Away, 2.10, 3*time.Hour),
@@ -144,8 +155,7 @@ func TestLatestAndClosings(t *testing.T) {
 	}
 }
 
-func TestGamesChangeForwardsAlone(t *testing.T) {
-	db := storetest.Open(t)
+func gamesChangeForwardsAlone(t *testing.T, db *store.Store) {
 	ctx := t.Context()
 	scheduled := store.Game{ID: 1, Season: "2026-2027", Start: tipOff, Home: "Boston Celtics", Away: "Miami Heat", Status: store.Scheduled}
 	done := finished(1, tipOff, 101, 99)
@@ -172,8 +182,7 @@ func TestGamesChangeForwardsAlone(t *testing.T) {
 	}
 }
 
-func TestDerivedRowsRoundTrip(t *testing.T) {
-	db := storetest.Open(t)
+func derivedRowsRoundTrip(t *testing.T, db *store.Store) {
 	ctx := t.Context()
 	if _, err := db.SaveOdds(ctx, tipOff, []store.Event{oneEvent()}, nil); err != nil {
 		t.Fatal(err)
@@ -229,8 +238,7 @@ func isClass(err error, class store.Class) bool {
 
 // Postgres refuses what the schema forbids, and its words, which quote the row,
 // do not come through.
-func TestErrorsQuoteNoRow(t *testing.T) {
-	db := storetest.Open(t)
+func errorsQuoteNoRow(t *testing.T, db *store.Store) {
 	bad := oneEvent()
 	bad.Away = bad.Home
 	_, err := db.SaveOdds(t.Context(), tipOff, []store.Event{bad}, nil)

@@ -9,5 +9,6 @@
 //	db := storetest.Open(t)            // a *store.Store with the schema, as app_a
 //
 //	server := storetest.Start(t)       // a server with an empty database, no roles
-//	server.Settings("app_a")           // what a service is configured with
+//	server.Settings(store.RoleA)       // what a service is configured with
+//	server.Empty(t)                    // a store of a new database, for the next subtest
 package storetest

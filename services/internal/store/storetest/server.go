@@ -63,6 +63,18 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
+// Empty throws the database away and returns a store of a new one, as app_a.
+// It takes a fraction of the time that another server takes.
+func (s *Server) Empty(t testing.TB) *store.Store {
+	t.Helper()
+	at := []string{"-h", s.dir, "-p", strconv.Itoa(int(s.Port)), "-U", "postgres"}
+	s.command(t, "dropdb", append(at, "--force", "odds")...)
+	s.command(t, "createdb", append(at, "odds")...)
+	settings := s.Settings(store.RoleA)
+	s.Setup(t, settings)
+	return Connect(t, settings)
+}
+
 // findBinaries returns the directory of the newest initdb.
 func findBinaries(t testing.TB) string {
 	t.Helper()

@@ -1,0 +1,366 @@
+package service_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/keepmum/keepmum/pkg/redact"
+	"github.com/keepmum/keepmum/pkg/secrets"
+	"github.com/keepmum/keepmum/services/internal/service"
+)
+
+// Values of the tests. They are random enough to stand nowhere by chance.
+const (
+	keyValue      = "k3y+/=&?canary-9c41d0e7"
+	passwordValue = "pw-canary-51b7a2f8"
+)
+
+type config struct {
+	Key      secrets.Secret `secret:"UPSTREAM_KEY"`
+	Login    secrets.Secret `secret:"DB_APP_LOGIN"`
+	Interval time.Duration  `env:"POLL_INTERVAL,default=30s"`
+}
+
+// buffer is a bytes.Buffer that goroutines may share.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// surroundings is a process with both secrets, an environment and a health
+// address of its own.
+type surroundings struct {
+	service.Process
+	stdout, stderr *buffer
+}
+
+func surround(t *testing.T, environment map[string]string, arguments ...string) surroundings {
+	t.Helper()
+	s := surroundings{stdout: &buffer{}, stderr: &buffer{}}
+	s.Process = service.Process{
+		Args:      arguments,
+		LookupEnv: func(name string) (string, bool) { value, ok := environment[name]; return value, ok },
+		Stdout:    s.stdout, Stderr: s.stderr,
+		Loader: secrets.Loader{Source: secrets.Map(map[string]string{
+			"UPSTREAM_KEY": keyValue, "DB_APP_LOGIN": "app_a:" + passwordValue,
+		})},
+		HealthAddress: freeAddress(t),
+	}
+	return s
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// leaks names the values that text holds, in any encoding.
+func leaks(text string) []string {
+	matcher := redact.New([]secrets.Known{
+		{Name: "UPSTREAM_KEY", Value: secrets.New([]byte(keyValue))},
+		{Name: "PASSWORD", Value: secrets.New([]byte(passwordValue))},
+	})
+	var found []string
+	for _, match := range matcher.Find([]byte(text)) {
+		found = append(found, match.Name+" "+match.Encoding)
+	}
+	return found
+}
+
+// records parses JSON log lines.
+func records(t *testing.T, text string) []map[string]any {
+	t.Helper()
+	var all []map[string]any
+	for line := range strings.Lines(text) {
+		var record map[string]any
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatalf("a line of the log is no JSON: %s", line)
+		}
+		all = append(all, record)
+	}
+	return all
+}
+
+func program(run func(context.Context, *service.Kit, *config) error) service.Program[config] {
+	return service.Program[config]{Name: "example", Run: run}
+}
+
+// every is a value raw and in the encodings that logs bring about.
+func every(value string) string {
+	quoted, _ := json.Marshal(value)
+	return strings.Join([]string{
+		value, url.QueryEscape(value), base64.StdEncoding.EncodeToString([]byte("x" + value)),
+		hex.EncodeToString([]byte(value)), string(quoted), fmt.Sprintf("%q", value),
+	}, " ")
+}
+
+func TestExitCodesAndMaskedLogs(t *testing.T) {
+	both := every(keyValue) + " " + every(passwordValue)
+	if len(leaks(both)) < 8 {
+		t.Fatalf("the canary is not found: %v", leaks(both))
+	}
+	for name, test := range map[string]struct {
+		run  func(context.Context, *service.Kit, *config) error
+		code int
+		says string
+	}{
+		"by itself": {func(context.Context, *service.Kit, *config) error { return nil }, 0, "stopped"},
+		"failure":   {func(context.Context, *service.Kit, *config) error { return errors.New(both) }, 1, "‹UPSTREAM_KEY›"},
+		"panic":     {func(context.Context, *service.Kit, *config) error { panic(both) }, 2, "‹DB_APP_LOGIN›"},
+		"panic with an error": {func(context.Context, *service.Kit, *config) error {
+			panic(fmt.Errorf("wrapped: %w", errors.New(both)))
+		}, 2, "wrapped"},
+		"panic in a goroutine": {func(ctx context.Context, kit *service.Kit, _ *config) error {
+			kit.Go("other", func(context.Context) error { panic(both) })
+			<-ctx.Done()
+			return ctx.Err()
+		}, 2, `"goroutine":"other"`},
+		"failure in a goroutine": {func(ctx context.Context, kit *service.Kit, _ *config) error {
+			kit.Go("other", func(context.Context) error { return errors.New(both) })
+			<-ctx.Done()
+			return ctx.Err()
+		}, 1, "other: ‹UPSTREAM_KEY›"},
+		"runtime panic": {func(context.Context, *service.Kit, *config) error {
+			return []error{}[len(both)]
+		}, 2, "index out of range"},
+		"configuration found bad late": {func(context.Context, *service.Kit, *config) error {
+			return fmt.Errorf("late: %w", &service.ConfigError{Name: "UPSTREAM_KEY", What: "is no key", Next: "secrets:set"})
+		}, 3, "is no key"},
+		"log of any kind": {func(_ context.Context, kit *service.Kit, c *config) error {
+			kit.Log.With("a", both).WithGroup("g").Info(both, "err", errors.New(both), "any", struct{ V string }{both}, "bytes", []byte(both), "secret", c.Key)
+			return nil
+		}, 0, "‹UPSTREAM_KEY›"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := surround(t, nil)
+			code := program(test.run).Execute(t.Context(), s.Process)
+			log := s.stderr.String()
+			if code != test.code || !strings.Contains(log, test.says) {
+				t.Errorf("exit code %d, want %d; the log should say %q", code, test.code, test.says)
+			}
+			if found := leaks(log + s.stdout.String()); len(found) > 0 {
+				t.Errorf("the output tells values: %v", found)
+			}
+			records(t, log)
+		})
+	}
+}
+
+func TestStopIsGraceful(t *testing.T) {
+	s := surround(t, nil)
+	ctx, stop := context.WithCancel(t.Context())
+	finished := false
+	code := program(func(ctx context.Context, kit *service.Kit, _ *config) error {
+		stop()
+		<-ctx.Done()
+		finished = true // the work's own end
+		return ctx.Err()
+	}).Execute(ctx, s.Process)
+	if code != 0 || !finished {
+		t.Errorf("exit code %d, finished %v", code, finished)
+	}
+}
+
+func TestEveryProblemAtOnce(t *testing.T) {
+	canary := "canary-77aa"
+	type bad struct {
+		Key   secrets.Secret `secret:"UPSTREAM_KEY"`
+		Other secrets.Secret `secret:"OTHER_KEY"`
+		Speed float64        `env:"SPEED"`
+		Every time.Duration  `env:"EVERY"`
+	}
+	s := surround(t, map[string]string{"EVERY": canary, "LOG_LEVEL": canary})
+	s.Loader.Source = secrets.Map(nil)
+	ran := false
+	code := service.Program[bad]{Name: "example", Run: func(context.Context, *service.Kit, *bad) error {
+		ran = true
+		return nil
+	}}.Execute(t.Context(), s.Process)
+	if code != 3 || ran {
+		t.Errorf("exit code %d, ran %v; want 3 and no run", code, ran)
+	}
+	var names []any
+	for _, record := range records(t, s.stderr.String()) {
+		if record["level"] == "ERROR" && record["name"] != nil {
+			names = append(names, record["name"])
+		}
+	}
+	if got := fmt.Sprint(names); got != "[UPSTREAM_KEY OTHER_KEY SPEED EVERY LOG_LEVEL]" {
+		t.Errorf("problems of %s", got)
+	}
+	if strings.Contains(s.stderr.String(), canary) {
+		t.Error("the log quotes what stands in a variable")
+	}
+}
+
+func TestSubcommands(t *testing.T) {
+	never := program(func(context.Context, *service.Kit, *config) error { t.Error("it ran"); return nil })
+	for _, test := range []struct {
+		arguments []string
+		code      int
+		says      string
+	}{
+		{[]string{"version"}, 0, "example "},
+		{[]string{"serve"}, 2, "unknown arguments"},
+		{[]string{"health", "-w"}, 2, "unknown arguments"},
+		{[]string{"health"}, 1, "no answer: connection refused"},
+		{[]string{"health", "-v"}, 1, "secret UPSTREAM_KEY from map"},
+	} {
+		s := surround(t, nil, test.arguments...)
+		if code := never.Execute(t.Context(), s.Process); code != test.code {
+			t.Errorf("%v: exit code %d, want %d", test.arguments, code, test.code)
+		}
+		output := s.stdout.String() + s.stderr.String()
+		if !strings.Contains(output, test.says) || len(leaks(output)) > 0 {
+			t.Errorf("%v says %s, want %q", test.arguments, output, test.says)
+		}
+	}
+}
+
+// A serving program answers its own health subcommand, by the registry.
+func TestHealthOfARunningProgram(t *testing.T) {
+	s := surround(t, nil)
+	kits := make(chan *service.Kit)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan int)
+	p := program(func(ctx context.Context, kit *service.Kit, _ *config) error {
+		kits <- kit
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	go func() { ended <- p.Execute(ctx, s.Process) }()
+	kit := <-kits
+	ask := func(arguments ...string) (int, string) {
+		asked := s.Process
+		asked.Args = append([]string{"health"}, arguments...)
+		output := &buffer{}
+		asked.Stdout = output
+		return p.Execute(t.Context(), asked), output.String()
+	}
+	until(t, func() bool { _, says := ask(); return strings.Contains(says, "start (the service has not registered") })
+	kit.Health.Set("upstream", nil)
+	if code, says := ask("-v"); code != 0 || !strings.HasPrefix(says, "ok\nsecret DB_APP_LOGIN from map") {
+		t.Errorf("exit code %d: %s", code, says)
+	}
+	kit.Health.Set("upstream", errors.New("it is down"))
+	kit.Health.Set("another", errors.New("it is late"))
+	if code, says := ask(); code != 1 || says != "failing: another (it is late), upstream (it is down)\n" {
+		t.Errorf("exit code %d: %s", code, says)
+	}
+	stop()
+	if code := <-ended; code != 0 {
+		t.Errorf("exit code %d after a stop", code)
+	}
+}
+
+// until polls for a condition.
+func until(t *testing.T, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !condition(); {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not come about in time")
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+func TestPortTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	s := surround(t, nil)
+	s.HealthAddress = taken.Addr().String()
+	code := program(func(ctx context.Context, _ *service.Kit, _ *config) error { <-ctx.Done(); return ctx.Err() }).Execute(t.Context(), s.Process)
+	if code != 1 || !strings.Contains(s.stderr.String(), "address already in use; is another program using the port?") {
+		t.Errorf("exit code %d: %s", code, s.stderr)
+	}
+}
+
+// A request under way is answered after the stop; a panic in a handler is
+// logged masked and the server goes on.
+func TestServe(t *testing.T) {
+	s := surround(t, nil)
+	ctx, stop := context.WithCancel(t.Context())
+	arrived, release := make(chan bool), make(chan bool)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/slow", func(w http.ResponseWriter, _ *http.Request) {
+		arrived <- true
+		<-release
+		fmt.Fprint(w, "whole")
+	})
+	mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic(every(keyValue)) })
+	address := make(chan string, 1)
+	ended := make(chan int, 1)
+	go func() {
+		ended <- program(func(ctx context.Context, kit *service.Kit, _ *config) error {
+			return kit.Serve(ctx, service.Server{
+				Address: "127.0.0.1:0", Handler: mux, Listening: func(a net.Addr) { address <- a.String() },
+			})
+		}).Execute(ctx, s.Process)
+	}()
+	base := "http://" + <-address
+	if status, _ := get(base + "/panic"); status != http.StatusInternalServerError {
+		t.Errorf("status %d after a panic", status)
+	}
+	answer := make(chan string, 1)
+	go func() { _, body := get(base + "/slow"); answer <- body }()
+	<-arrived
+	stop()
+	until(t, func() bool { status, _ := get(base + "/panic"); return status == 0 })
+	release <- true
+	if body := <-answer; body != "whole" {
+		t.Errorf("the request under way got %q", body)
+	}
+	if code := <-ended; code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	log := s.stderr.String()
+	if found := leaks(log); len(found) > 0 || !strings.Contains(log, "‹UPSTREAM_KEY›") {
+		t.Errorf("the panic is not logged masked: %v", found)
+	}
+}
+
+// get returns status and body; status 0 without an answer.
+func get(address string) (int, string) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(address)
+	if err != nil {
+		return 0, ""
+	}
+	defer response.Body.Close()
+	body := &bytes.Buffer{}
+	_, _ = body.ReadFrom(response.Body)
+	return response.StatusCode, body.String()
+}
