@@ -52,7 +52,7 @@ func kindOf(head []byte) kind {
 }
 
 // through reads src to its end through w, and opens it if it is an archive. If
-// strict, an archive that cannot be read is an error; else it is opaque, and
+// strict, an archive that cannot be opened is an error; else it is opaque, and
 // searched as it is.
 func (r *reading) through(w *watched, place string, src io.Reader, depth int, strict bool) error {
 	in := io.TeeReader(bufio.NewReaderSize(src, 64<<10), w)
@@ -79,7 +79,7 @@ func (r *reading) open(w *watched, place string, in io.Reader, depth int, strict
 	case depth == 0:
 		err = errors.New("too many archives in each other")
 	case is == tarFile:
-		err = r.tar(w, place, whole, depth-1, strict)
+		err = r.tar(w, place, whole, depth-1)
 	case is == gzipFile:
 		err = r.gzip(place+" (gzip)", whole, depth-1, strict)
 	default:
@@ -107,10 +107,11 @@ func (r *reading) gzip(place string, in io.Reader, depth int, strict bool) error
 }
 
 // tar marks the entries of a tar archive, and opens those that are archives.
-// All of it passes through w already.
-func (r *reading) tar(w *watched, place string, in io.Reader, depth int, strict bool) error {
-	return r.entries(w, place, in, func(h *tar.Header, inside string, content io.Reader) error {
-		_, err := r.open(w, inside, content, depth, strict)
+// All of it passes through w already. A file in an archive can be anything, a
+// broken archive too: it is never an error.
+func (r *reading) tar(w *watched, place string, in io.Reader, depth int) error {
+	return r.entries(w, place, in, func(_ *tar.Header, inside string, content io.Reader) error {
+		_, err := r.open(w, inside, content, depth, false)
 		return err
 	})
 }

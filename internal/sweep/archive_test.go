@@ -149,6 +149,26 @@ func TestImageThatIsNotAllThere(t *testing.T) {
 	unread(t, s, Image(engine{saved: whole, err: errors.New("connection reset")}, "reset"), "connection reset")
 }
 
+// TestArchivesInLayers: a layer has to be read, a file in it can be anything.
+func TestArchivesInLayers(t *testing.T) {
+	t.Parallel()
+	s := newSweep(t)
+	broken := string(gzipped(t, []byte(strings.Repeat("text", 100)))[:20])
+	layer := tarBytes(t,
+		file{name: "a.zip", content: "PK\x03\x04" + value},
+		file{name: "b.gz", content: broken},
+		file{name: "c.gz", content: string(gzipped(t, []byte(value)))},
+		file{name: "d.tar", content: string(tarBytes(t, file{name: "x", content: strings.Repeat("y", 2000)})[:1000])},
+		file{name: "e", content: value})
+	for name, content := range map[string][]byte{"plain": layer, "compressed": gzipped(t, layer)} {
+		saved := tarBytes(t, file{name: "c", content: "{}"}, file{name: "l", content: string(content)}, manifestOf(t, "c", "l"))
+		found := read(t, s, Image(engine{saved: saved}, name))
+		if len(found.Hits) != 3 || len(found.Opaque) != 3 {
+			t.Errorf("%s: hits %+v, opaque %q", name, found.Hits, found.Opaque)
+		}
+	}
+}
+
 // TestImageEndsWithTheReading: the one who saves gets an error when the
 // reading gives up, and does not hang.
 func TestImageEndsWithTheReading(t *testing.T) {
