@@ -79,6 +79,9 @@ func install(p *ops.EnginePlan, f ops.HostFacts) {
 			step("finish an interrupted installation", "dpkg", "--configure", "-a")
 		}
 		step("read the package lists", "apt-get", "-q", "update")
+		for i := range p.Install {
+			p.Install[i].Busy = "lock" // the last step waits by itself
+		}
 		step("install the distribution's engine", append([]string{
 			"apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "install", "--no-install-recommends"}, debianPackages(f)...)...)
 	case "fedora":

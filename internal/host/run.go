@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/keepmum/keepmum/internal/child"
 	"github.com/keepmum/keepmum/internal/ops"
@@ -25,8 +26,9 @@ type daemon struct {
 }
 
 // Run runs one step to its end and tells each line that it says; of a daemon
-// it returns as soon as it is started. A failed step's error holds its last
-// line.
+// it returns as soon as it is started. A failed step's error holds what it said
+// last. A step that finds another program at work is tried again until ctx
+// ends.
 func (m *Machine) Run(ctx context.Context, step ops.EngineStep, talk ops.Talk) error {
 	if len(step.Args) == 0 {
 		return errors.New("a step without a command")
@@ -38,9 +40,28 @@ func (m *Machine) Run(ctx context.Context, step ops.EngineStep, talk ops.Talk) e
 	if step.Background {
 		return m.background(full, step)
 	}
-	last := ""
+	for {
+		err := m.foreground(ctx, full, step, talk)
+		if err == nil || step.Busy == "" || !strings.Contains(err.Error(), step.Busy) {
+			return err
+		}
+		talk.Say("  waiting for another program that is at work")
+		select {
+		case <-time.After(2 * time.Second):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// foreground runs a step once.
+func (m *Machine) foreground(ctx context.Context, full string, step ops.EngineStep, talk ops.Talk) error {
+	last, isError := "", false
 	tell := &child.Lines{Say: func(line string) {
-		last = line
+		serious := strings.HasPrefix(line, "E: ") || strings.Contains(line, "error: ")
+		if serious || !isError {
+			last, isError = line, serious
+		}
 		talk.Say("  %s", line)
 	}}
 	err := child.Command{Path: full, Args: step.Args[1:], Env: m.environment(), Out: tell, ErrOut: tell}.Run(ctx)

@@ -54,6 +54,36 @@ func TestRunFailsWithTheLastLine(t *testing.T) {
 	}
 }
 
+func TestRunPrefersTheLineOfTheError(t *testing.T) {
+	err := new(host.Machine).Run(t.Context(), shell("echo start; echo 'dpkg: error: locked by 7'; echo 'Note: see the web'; exit 2"), &heard{})
+	if err == nil || err.Error() != "exit status 2: dpkg: error: locked by 7" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestRunWaitsForAnotherProgram(t *testing.T) {
+	mark := filepath.Join(t.TempDir(), "mark")
+	step := shell("test -e " + mark + " && exit 0; touch " + mark + "; echo 'E: Could not get lock'; exit 100")
+	if err := new(host.Machine).Run(t.Context(), step, &heard{}); err == nil {
+		t.Fatal("waits unasked")
+	}
+	if err := os.Remove(mark); err != nil {
+		t.Fatal(err)
+	}
+	step.Busy = "lock"
+	var talk heard
+	if err := new(host.Machine).Run(t.Context(), step, &talk); err != nil || !strings.Contains(strings.Join(talk.lines, "|"), "lock|  waiting for another program") {
+		t.Errorf("%v %q", err, talk.lines)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	step.Args[2] = "echo lock; exit 1"
+	began := time.Now()
+	if err := new(host.Machine).Run(ctx, step, &talk); err == nil || time.Since(began) > time.Second {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+}
+
 func TestRunHandsOverNoValues(t *testing.T) {
 	m := &host.Machine{LookupEnv: func(name string) (string, bool) {
 		if name == "https_proxy" {

@@ -39,6 +39,7 @@ type EngineStep struct {
 	Background bool          `json:"background,omitempty"` // a daemon: it outlives keepmum
 	Log        string        `json:"log,omitempty"`        // where a daemon writes
 	Deadline   time.Duration `json:"-"`                    // 0: none of its own
+	Busy       string        `json:"-"`                    // what it says when another program is at work: then it is tried again
 	Seconds    float64       `json:"seconds,omitempty"`    // how long it took, when it was run
 }
 
