@@ -34,6 +34,8 @@ type BuildImages struct {
 	PostgresImage string // value of PostgresVariable; empty: none
 	Refresh       bool   // ask Debian for newer packages of a Postgres that was made before
 	DryRun        bool   // make everything, load and pull nothing
+
+	Patience time.Duration // for a registry's first word; 0: five seconds
 }
 
 // ImageAction is what became of an image.
@@ -244,7 +246,11 @@ func (u BuildImages) pull(ctx context.Context, ref string) error {
 	u.Talk.Say("pulling %s", ref)
 	pulling, cancel := context.WithTimeout(ctx, pullDeadline)
 	defer cancel()
-	silence := time.AfterFunc(registryPatience, cancel)
+	patience := u.Patience
+	if patience == 0 {
+		patience = registryPatience
+	}
+	silence := time.AfterFunc(patience, cancel)
 	defer silence.Stop()
 	err := u.Puller.PullImage(pulling, ref, func(line string) {
 		if silence.Stop() {

@@ -37,6 +37,7 @@ type Stack struct {
 	Values  Values
 	Talk    Talk
 
+	Name        string                      // of the Compose project; empty: the manifest's
 	Dir         string                      // absolute path of the project
 	ComposeFile string                      // empty: Compose's own names
 	EnvFile     string                      // empty: .env
@@ -195,6 +196,9 @@ func (s Stack) key() (Key, error) {
 
 // project returns the name that Compose gives to what belongs to m.
 func (s Stack) project(m *manifest.Manifest) string {
+	if s.Name != "" {
+		return s.Name
+	}
 	if m.Project != "" {
 		return m.Project
 	}

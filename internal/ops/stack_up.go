@@ -343,9 +343,10 @@ func (u StackUp) start(ctx context.Context, engine StackEngine, plan *stackPlan)
 	if err == nil {
 		return watch.services(), nil
 	}
+	late := limited.Err() != nil
 	cancel()
 	if watch.composing {
 		<-ended // it ends within its grace
 	}
-	return watch.services(), watch.explain(ctx, limited, deadline, err)
+	return watch.services(), watch.explain(ctx, late, deadline, err)
 }

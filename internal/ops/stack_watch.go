@@ -223,8 +223,8 @@ func (w *stackWatch) services() []StackUpService {
 }
 
 // explain makes the error of a start that did not succeed. parent is the
-// caller's context, limited the one with the start's own deadline.
-func (w *stackWatch) explain(parent, limited context.Context, deadline time.Duration, err error) error {
+// caller's context; late tells that the start's own deadline passed.
+func (w *stackWatch) explain(parent context.Context, late bool, deadline time.Duration, err error) error {
 	state := w.summary()
 	switch {
 	case parent.Err() != nil && !errors.Is(parent.Err(), context.DeadlineExceeded):
@@ -235,7 +235,7 @@ func (w *stackWatch) explain(parent, limited context.Context, deadline time.Dura
 		names := w.failing()
 		w.showLogs(parent, names)
 		return w.failed(names)
-	case limited.Err() != nil:
+	case late:
 		names := w.waiting()
 		w.showLogs(parent, names)
 		return &Error{
