@@ -210,7 +210,7 @@ func (u Validate) undeclared(m *manifest.Manifest) ([]Finding, error) {
 // ignores checks that version control and build contexts leave values out.
 func (u Validate) ignores(*manifest.Manifest) ([]Finding, error) {
 	var texts [3][]byte
-	for i, path := range []string{".gitignore", ".dockerignore", u.Modes.Path() + "/.gitignore"} {
+	for i, path := range []string{".gitignore", ".dockerignore", "secrets/.gitignore"} {
 		data, err := u.Project.Read(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err

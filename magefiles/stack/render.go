@@ -66,3 +66,28 @@ func showDown(c *console.Console, result ops.StackDownResult) error {
 	}
 	return c.Print("%s", fmt.Sprintf("%s of %s %s", what, result.Project, word))
 }
+
+// showDemo prints the prediction and what else was seen.
+func showDemo(c *console.Console, result ops.DemoResult) error {
+	if err := showUp(c, result.Stack); err != nil {
+		return err
+	}
+	p := result.Prediction
+	lines := []string{
+		"",
+		"health      " + result.Health,
+		fmt.Sprintf("prediction  %s at home against %s, %s", p.Home, p.Away, p.Commence.Format("2 Jan 2006 15:04")),
+		fmt.Sprintf("            home wins with %.1f %%: market %.1f %%, Elo %.1f %%", 100*p.Pooled, 100*p.Market, 100*p.Elo),
+	}
+	for _, score := range result.Scores {
+		lines = append(lines, fmt.Sprintf("log loss    %-7s %.4f over %d finished games", score.Input, score.LogLoss, score.Games))
+	}
+	lines = append(lines, fmt.Sprintf("logs        %d read, %d bytes: %d values found, %d canaries planted and found", result.Logs.Logs, result.Logs.Bytes, result.Logs.Hits, result.Logs.Canaries))
+	for _, line := range lines {
+		if err := c.Print("%s", line); err != nil {
+			return err
+		}
+	}
+	c.Say("the stack runs on; go tool mage demo -clean removes it")
+	return nil
+}

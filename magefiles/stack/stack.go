@@ -10,6 +10,7 @@ import (
 
 	"github.com/magefile/mage/mg"
 
+	"github.com/keepmum/keepmum/internal/console"
 	"github.com/keepmum/keepmum/internal/ops"
 	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
@@ -87,5 +88,32 @@ func (Stack) Down(ctx context.Context,
 		defer e.Close()
 		result, err := ops.StackDown{Stack: stack, Engine: e, Compose: t.Composer, Volumes: wire.Is(volumes), DryRun: wire.Is(dryRun)}.Run(ctx)
 		return wire.Show(t.Console, json, result, err, showDown)
+	})
+}
+
+// Demo starts the whole stack with throw-away secrets and shows a prediction.
+//
+// It makes secrets in .keepmum/demo, builds the images, starts the stack
+// against the provider simulator, asks for health and a prediction, and
+// searches every log for every value. -clean removes all of it.
+func Demo(ctx context.Context,
+	install *bool, // where no engine answers, do what engine:up -install does
+	clean *bool, // remove the demo: containers, volumes, secrets
+	json *bool, // print the result as JSON
+) error {
+	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
+		if _, err := wire.EngineUp(c, wire.Is(install), false).Run(ctx); err != nil {
+			return err
+		}
+		t, err := wire.OpenDemo(c)
+		if err != nil {
+			return err
+		}
+		defer t.Close()
+		if wire.Is(clean) {
+			return t.Clean(ctx)
+		}
+		result, err := t.Demo().Run(ctx)
+		return wire.Show(c, json, result, err, showDemo)
 	})
 }
