@@ -24,7 +24,6 @@ const (
 	Starting      Class = "starting"
 	TooMany       Class = "too many connections"
 	Slow          Class = "slow"
-	Unsafe        Class = "unsafe authentication"
 	NotFound      Class = "not found"
 	Statement     Class = "statement failed"
 )
