@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/sweep"
 )
 
 var update = flag.Bool("update", false, "rewrite the generated parts of docs/REFERENCE.md")
@@ -122,11 +123,17 @@ func sources(t *testing.T, root string) []*ast.File {
 // variableUses is what is said of each variable; the test requires that it
 // names exactly those that the code uses.
 var variableUses = map[string]string{
-	"KEEPMUM_COMPOSE_FILE":   "the compose file that is the manifest; default: the first of compose.yaml, compose.yml, docker-compose.yaml, docker-compose.yml",
-	"KEEPMUM_KEY_FILE":       "the project's key, in place of .keepmum/key; it is read and never made",
-	"KEEPMUM_ENV":            "read by services: `production` refuses $NAME, defaults, and a relative secrets directory",
-	"KEEPMUM_POSTGRES_IMAGE": "the image of Postgres; default: postgres:17, or where no registry answers one made from Debian packages",
-	"KEEPMUM_API_PORT":       "the port of strict-api on this machine; default 8090",
+	"KEEPMUM_COMPOSE_FILE":       "the compose file that is the manifest; default: the first of compose.yaml, compose.yml, docker-compose.yaml, docker-compose.yml",
+	"KEEPMUM_KEY_FILE":           "the project's key, in place of .keepmum/key; it is read and never made",
+	"KEEPMUM_ENV":                "read by services: `production` refuses $NAME, defaults, and a relative secrets directory",
+	"KEEPMUM_POSTGRES_IMAGE":     "the image of Postgres; default: postgres:17, or where no registry answers one made from Debian packages",
+	"KEEPMUM_API_PORT":           "the port of strict-api on this machine; default 8090",
+	"KEEPMUM_ODDS_API_URL":       "where odds-ingestion asks; default: the simulator",
+	"KEEPMUM_BASKETBALL_API_URL": "where schedule-poller asks; default: the simulator",
+	"KEEPMUM_POLL_INTERVAL":      "time between two rounds of each service; default 5s, in the demo 1s",
+	"KEEPMUM_LOG_LEVEL":          "debug, info, warn or error, for all services; default info",
+	"KEEPMUM_SIM_SEED":           "which season the simulator plays; default 1",
+	"KEEPMUM_SIM_SPEED":          "simulated seconds in one second; default 60, in the demo 1800",
 }
 
 // variablesPart is a table of keepmum's own environment variables.
@@ -152,6 +159,7 @@ func variablesPart(t *testing.T) string {
 	for _, m := range regexp.MustCompile(`\$\{(KEEPMUM_[A-Z_]+)`).FindAllStringSubmatch(string(compose), -1) {
 		used[m[1]] = true
 	}
+	delete(used, sweep.CanaryName) // a secret's name, not a variable
 	var names []string
 	for name := range used {
 		names = append(names, name)
@@ -207,6 +215,11 @@ var documents = map[string]any{
 	"secrets:validate": ops.ValidateResult{},
 	"engine:up":        ops.EngineUpResult{},
 	"engine:doctor":    ops.EngineDoctorResult{},
+	"build:images":     ops.BuildImagesResult{},
+	"stack:up":         ops.StackUpResult{},
+	"stack:status":     ops.StackStatusResult{},
+	"stack:down":       ops.StackDownResult{},
+	"demo":             ops.DemoResult{},
 }
 
 // undocumented are targets whose document is told in words.
