@@ -29,6 +29,7 @@ func TestCommentOut(t *testing.T) {
 		{"middle of a line, CRLF", "A='1' B='2' C='3'\r\n", "B", "A='1' \r\n#B='2' \r\nC='3'\r\n", "B"},
 		{"lines shared across lines", "A='1\n2' B='3\n4'\n", "A", "#A='1\n#2' \nB='3\n4'\n", "A"},
 		{"open quote", "A='1\nB=2\n", "A B", "A='1\n#B=2\n", "B"},
+		{"open quote the second time", "A=1\nA='x\nB=2\n", "A B", "A=1\nA='x\n#B=2\n", "B"},
 		{"UTF-16", "\xff\xfeA\x00", "A", "\xff\xfeA\x00", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

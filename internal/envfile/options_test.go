@@ -32,6 +32,8 @@ func TestOptionsSettle(t *testing.T) {
 		{"comment first", "A= # c", "", "# c"},
 		{"comment in quotes", `A=--x="b # c"`, `--x="b # c"`, `--x="b`},
 		{"no-break space", "A=b\u00a0", "b\u00a0", "b"},
+		{"a letter that folds into s", "A=${ſ-x}", "${ſ-x}", "x"},
+		{"a letter that folds into k", "A=${\u212a-y}", "${\u212a-y}", "y"},
 		{"settled by one alone", "A=${}", "${}", "-"},
 		{"required value", "A=${NOPE:?ops}", "${NOPE:?ops}", "-"},
 		{"Latin-1", "A=p\xe4ss", "p\xe4ss", "-"},
@@ -97,6 +99,14 @@ func TestAsComposeNeverInvents(t *testing.T) {
 func TestOptionsThatNameNothing(t *testing.T) {
 	entries, problems := Parse([]byte("A=$X\nB=1\n"), Options{File: "f", Literal: []string{"TYPO", "A", "no name"}, AsCompose: []string{"A", "B"}})
 	if got, want := outcome(t, entries, problems), "B=‹1› 0:A:bothOptions 0:TYPO:notInFile 0::notInFile"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestProblemsAreInOrder: also those that are only known at the end.
+func TestProblemsAreInOrder(t *testing.T) {
+	entries, problems := Parse([]byte("export X\nA=$B\n\nexport A\nB\n"), Options{Literal: []string{"C"}})
+	if got, want := outcome(t, entries, problems), "0:C:notInFile 1::bare 2:A:dollar 5::bare"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
@@ -212,6 +222,7 @@ func TestTime(t *testing.T) {
 		"open quotes of two":      fill("A=\"x\nB='x\n"),
 		"mispaired quotes":        fill("A=\"+\n"),
 		"mispaired quotes of two": fill("A=\"+\nB='+\n"),
+		"a long value, often":     "A=" + strings.Repeat("x", 500_000) + "\n" + strings.Repeat("B="+strings.Repeat("$A", 100)+"\n", 200),
 		"PEM blocks":              fill("A=-----BEGIN K-----\n"),
 		"PEM lines":               "A=-----BEGIN K-----\n" + fill("abcdefg==\n"),
 		"all on one line":         fill(`A="b" `),

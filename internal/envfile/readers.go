@@ -5,8 +5,6 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/joho/godotenv"
-
-	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 // The most that a file may ask of compose-go's expansion, which takes time and
@@ -50,9 +48,6 @@ func newComposeReader() *composeReader {
 // for the assignments after it.
 func (c *composeReader) read(st *statement, source string) reading {
 	r := c.ask(st, source)
-	if r.state == readOK && len(r.value) > secrets.MaxSize {
-		r = reading{state: readUnknown}
-	}
 	c.vars[st.key] = r
 	return r
 }

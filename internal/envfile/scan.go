@@ -128,10 +128,6 @@ func (s *scanner) name(st *statement) {
 		}
 		return
 	}
-	if st.nameStart == len(s.text) { // export, and nothing after it
-		st.fault = faultName
-		return
-	}
 	// The file ends within a name. compose-go takes the name for the value of
 	// a variable without a name; nobody means that.
 	st.form, st.end = bare, len(s.text)
