@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -15,16 +16,47 @@ import (
 )
 
 const (
-	defaultHealthAddress = "127.0.0.1:8081"
-	healthDeadline       = 2 * time.Second
-	healthBodyMax        = 64 << 10
+	healthDeadline = 2 * time.Second
+	healthBodyMax  = 64 << 10
 )
+
+// healthAddress reads HEALTH_ADDRESS: a loopback address and a port. Absent or
+// empty: 127.0.0.1:8081.
+func healthAddress(lookup func(string) (string, bool)) (string, []problem) {
+	text, _ := lookup("HEALTH_ADDRESS")
+	if text == "" {
+		return "127.0.0.1:8081", nil
+	}
+	address, err := netip.ParseAddrPort(text)
+	if err != nil || !address.Addr().IsLoopback() || address.Port() == 0 {
+		return "", []problem{{
+			name: "HEALTH_ADDRESS", what: "not a loopback address and a port", next: "leave it out, or set it to one such as 127.0.0.1:8081",
+		}}
+	}
+	return address.String(), nil
+}
+
+// healthURL is what the health subcommand asks.
+func (p Program[C]) healthURL(process Process) (string, error) {
+	if p.HealthURL != "" {
+		return p.HealthURL, nil
+	}
+	address, problems := healthAddress(process.LookupEnv)
+	if len(problems) > 0 {
+		return "", errors.New(problems[0].String())
+	}
+	return "http://" + address + "/health", nil
+}
 
 // askHealth is the health subcommand: 0 when the endpoint says ok, 1 otherwise.
 func (p Program[C]) askHealth(ctx context.Context, process Process, verbose bool) int {
 	code := exitDone
 	if !p.OneShot {
-		answer, err := ask(ctx, p.healthURL(process))
+		url, err := p.healthURL(process)
+		answer := ""
+		if err == nil {
+			answer, err = ask(ctx, url)
+		}
 		if err != nil {
 			code = exitFailed
 			fmt.Fprintln(process.Stdout, "failing:", err)

@@ -34,6 +34,11 @@
 // secrets, their sources and places, never a value. `version` prints the
 // version.
 //
+// # Settings of every service
+//
+// LOG_LEVEL is debug, info (the default), warn or error. HEALTH_ADDRESS is the
+// loopback address of the kit's health endpoint, 127.0.0.1:8081 by itself.
+//
 // # Exit codes
 //
 // 0 after a graceful stop, 1 for a failure, 2 for a wrong command line or a

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -9,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -32,7 +32,7 @@ type Program[C any] struct {
 	// or, in a one-shot, when it has finished.
 	Run func(ctx context.Context, kit *Kit, config *C) error
 	// HealthURL is what the health subcommand asks, and Run serves it. Zero:
-	// the kit serves http://127.0.0.1:8081/health.
+	// the kit serves /health on HEALTH_ADDRESS.
 	HealthURL string
 	// OneShot says that the program ends by itself and has no health endpoint.
 	OneShot bool
@@ -45,17 +45,6 @@ type Process struct {
 	Stdout, Stderr io.Writer
 	// Loader loads the secrets. The zero value is the standard order.
 	Loader secrets.Loader
-	// HealthAddress is where the kit serves the health endpoint. Zero:
-	// 127.0.0.1:8081.
-	HealthAddress string
-}
-
-// healthURL is what the health subcommand asks.
-func (p Program[C]) healthURL(process Process) string {
-	if p.HealthURL != "" {
-		return p.HealthURL
-	}
-	return "http://" + cmp.Or(process.HealthAddress, defaultHealthAddress) + "/health"
 }
 
 // Main runs the program in the real process: arguments, environment, signals
@@ -111,8 +100,9 @@ func (p Program[C]) load(process Process) (*C, secrets.Report, []problem) {
 // serve loads, sets up and runs the program until it ends.
 func (p Program[C]) serve(ctx context.Context, process Process, adopt adopter) int {
 	config, report, problems := p.load(process)
-	level, levelProblem := logLevel(process.LookupEnv)
-	problems = append(problems, levelProblem...)
+	level, levelProblems := logLevel(process.LookupEnv)
+	address, addressProblems := healthAddress(process.LookupEnv)
+	problems = slices.Concat(problems, levelProblems, addressProblems)
 	known := knownValues(report)
 	matcher := redact.New(known)
 	log := newLogger(process.Stderr, matcher, level).With("service", p.Name)
@@ -125,7 +115,7 @@ func (p Program[C]) serve(ctx context.Context, process Process, adopt adopter) i
 	defer kit.cancel(nil)
 	if !p.OneShot && p.HealthURL == "" {
 		kit.Go("health", func(ctx context.Context) error {
-			return kit.Serve(ctx, Server{Address: cmp.Or(process.HealthAddress, defaultHealthAddress), Handler: kit.Health.DetailHandler()})
+			return kit.Serve(ctx, Server{Address: address, Handler: kit.Health.DetailHandler()})
 		})
 	}
 	kit.run(func(ctx context.Context) error { return p.Run(ctx, kit, config) })

@@ -61,6 +61,12 @@ type surroundings struct {
 func surround(t *testing.T, environment map[string]string, arguments ...string) surroundings {
 	t.Helper()
 	s := surroundings{stdout: &buffer{}, stderr: &buffer{}}
+	if environment == nil {
+		environment = map[string]string{}
+	}
+	if environment["HEALTH_ADDRESS"] == "" {
+		environment["HEALTH_ADDRESS"] = freeAddress(t)
+	}
 	s.Process = service.Process{
 		Args:      arguments,
 		LookupEnv: func(name string) (string, bool) { value, ok := environment[name]; return value, ok },
@@ -68,7 +74,6 @@ func surround(t *testing.T, environment map[string]string, arguments ...string) 
 		Loader: secrets.Loader{Source: secrets.Map(map[string]string{
 			"UPSTREAM_KEY": keyValue, "DB_APP_LOGIN": "app_a:" + passwordValue,
 		})},
-		HealthAddress: freeAddress(t),
 	}
 	return s
 }
@@ -198,7 +203,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 		Speed float64        `env:"SPEED"`
 		Every time.Duration  `env:"EVERY"`
 	}
-	s := surround(t, map[string]string{"EVERY": canary, "LOG_LEVEL": canary})
+	s := surround(t, map[string]string{"EVERY": canary, "LOG_LEVEL": canary, "HEALTH_ADDRESS": "0.0.0.0:1"})
 	s.Loader.Source = secrets.Map(nil)
 	ran := false
 	code := service.Program[bad]{Name: "example", Run: func(context.Context, *service.Kit, *bad) error {
@@ -214,7 +219,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 			names = append(names, record["name"])
 		}
 	}
-	if got := fmt.Sprint(names); got != "[UPSTREAM_KEY OTHER_KEY SPEED EVERY LOG_LEVEL]" {
+	if got := fmt.Sprint(names); got != "[UPSTREAM_KEY OTHER_KEY SPEED EVERY LOG_LEVEL HEALTH_ADDRESS]" {
 		t.Errorf("problems of %s", got)
 	}
 	if strings.Contains(s.stderr.String(), canary) {
@@ -300,8 +305,7 @@ func TestPortTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	s := surround(t, nil)
-	s.HealthAddress = taken.Addr().String()
+	s := surround(t, map[string]string{"HEALTH_ADDRESS": taken.Addr().String()})
 	code := program(func(ctx context.Context, _ *service.Kit, _ *config) error { <-ctx.Done(); return ctx.Err() }).Execute(t.Context(), s.Process)
 	if code != 1 || !strings.Contains(s.stderr.String(), "address already in use; is another program using the port?") {
 		t.Errorf("exit code %d: %s", code, s.stderr)

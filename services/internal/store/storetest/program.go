@@ -43,14 +43,14 @@ func Run[C any](t testing.TB, p service.Program[C], settings store.Settings, mor
 	maps.Copy(r.values, more)
 	environment := map[string]string{
 		"DB_HOST": settings.Host, "DB_PORT": fmt.Sprint(settings.Port), "DB_NAME": "odds", "POLL_INTERVAL": "50ms", "LOG_LEVEL": "debug",
+		"HEALTH_ADDRESS": r.Health,
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	r.stop = stop
 	process := service.Process{
 		LookupEnv: func(name string) (string, bool) { v, ok := environment[name]; return v, ok },
 		Stdout:    io.Discard, Stderr: r.log,
-		Loader:        secrets.Loader{Source: secrets.Map(r.values)},
-		HealthAddress: r.Health,
+		Loader: secrets.Loader{Source: secrets.Map(r.values)},
 	}
 	go func() {
 		defer close(r.ended)
