@@ -230,6 +230,8 @@ func nameRows() []row {
 		{name: "command", input: "set -a\nD=e\n", want: "D=‹e› 1::name"},
 		{name: "section of an ini file", input: "[default]\nD=e\n", want: "D=‹e› 1::bare"},
 		{name: "fish and csh", input: "set A b\nD=e\n", want: "D=‹e› 1::name"},
+		{name: "the rest of some base64", input: "A=MIIEvQIBADANBgkq\nhkiG9w0BAQEFAA==\nD=e\n", want: "A=‹MIIEvQIBADANBgkq› D=‹e› 2::base64"},
+		{name: "a long name of nothing", input: "THEODDSAPIKEY=\nApiBasketball3X=\nAPI_2_Keys_Long=\n", want: "THEODDSAPIKEY=‹› API_2_Keys_Long=‹› 2::base64"},
 		{name: "a value pasted alone", input: "sk_live_0123/abc+x==\nD=e\n", want: "D=‹e› 1::name"},
 	}
 }

@@ -20,7 +20,7 @@
 // and what to do; Options.Literal and Options.AsCompose settle it key by key.
 // Where godotenv alone reads otherwise the key is accepted and Entry.Note says
 // so. docs/adr/0004-reading-env-files.md says why, docs/ENV_FILES.md shows
-// what each reader makes of a hundred inputs.
+// what each reader makes of close to two hundred inputs.
 //
 // # What is promised
 //

@@ -43,6 +43,9 @@ const (
 // on, and all problems, both in the order of their lines. A key that is
 // assigned twice has problems and no entry, also where the two are the same:
 // who changes one of them later would be surprised.
+//
+// A problem without a key may mean that the value above it ends too early, for
+// want of quotes: store entries only where there is none.
 func Parse(data []byte, opt Options) ([]Entry, []Problem) {
 	if isUTF16(data) {
 		return nil, []Problem{faultUTF16.problem(opt.File, 0, 0, "")}
@@ -95,8 +98,8 @@ func (p *parse) statement(i int, st *statement) {
 		return
 	}
 	compose := p.compose.read(st, p.text[st.start:st.end])
-	if !st.legal() {
-		p.refuse(faultName, st, "")
+	if f := nameFault(p.text, st); f != noFault {
+		p.refuse(f, st, "")
 		return
 	}
 	if first := p.first[st.key]; first > 0 {
@@ -115,6 +118,17 @@ func (p *parse) statement(i int, st *statement) {
 		entry.Note = noteOtherwise
 	}
 	p.entries = append(p.entries, entry)
+}
+
+// nameFault tells why the name of an assignment is not one to show.
+func nameFault(text string, st *statement) fault {
+	switch {
+	case !st.legal():
+		return faultName
+	case looksLikeBase64(text[st.start:st.end]):
+		return faultBase64
+	}
+	return noFault
 }
 
 // unreadable makes a problem of a statement without a value. A name is shown

@@ -12,6 +12,7 @@ type fault int
 const (
 	noFault fault = iota
 	faultName
+	faultBase64
 	faultNameBlank
 	faultBare
 	faultUnterminated
@@ -58,6 +59,8 @@ func textOf(f fault) text {
 	switch f {
 	case faultName:
 		return text{what: "this line is no assignment to a legal name ([A-Za-z_][A-Za-z0-9_]*)", next: "write NAME=value, or put # before the line; a value of several lines needs quotes"}
+	case faultBase64:
+		return text{what: "this line looks like the end of base64 data, not like an assignment of nothing", next: "a value of several lines needs quotes; put # before the line if it is not needed"}
 	case faultNameBlank:
 		return text{what: "two readings that differ: as written, with blanks other than space and tab around the name or before the value, and as Compose, which drops them", next: "remove these blanks, or pass -asCompose=KEY", asCompose: true}
 	case faultBare:

@@ -126,6 +126,31 @@ func difference(st *statement, body string, compose reading) fault {
 	return faultBlank
 }
 
+// looksLikeBase64 tells whether an assignment of nothing is rather the last line
+// of base64 data that stands without quotes. Its name would be a piece of it.
+func looksLikeBase64(source string) bool {
+	source = strings.TrimRight(source, "\r")
+	data := strings.TrimRight(source, "=")
+	padding := len(source) - len(data)
+	if len(source) < 16 || len(source)%4 != 0 || padding < 1 || padding > 2 {
+		return false
+	}
+	var kinds [3]bool
+	for _, c := range []byte(data) {
+		switch {
+		case c >= 'a' && c <= 'z':
+			kinds[0] = true
+		case c >= 'A' && c <= 'Z':
+			kinds[1] = true
+		case c >= '0' && c <= '9':
+			kinds[2] = true
+		default:
+			return false
+		}
+	}
+	return kinds[0] && kinds[1] && kinds[2]
+}
+
 // blankOrEnd tells whether a blank, a line end or the end of the file is at i.
 func blankOrEnd(text string, i int) bool {
 	rest := text[i:]

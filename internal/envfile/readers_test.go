@@ -94,7 +94,7 @@ func render(vars map[string]string) string {
 // faultNames are the words for faults in the corpus.
 func faultNames() map[fault]string {
 	return map[fault]string{
-		faultName: "name", faultNameBlank: "nameBlank", faultBare: "bare", faultUnterminated: "unterminated",
+		faultName: "name", faultBase64: "base64", faultNameBlank: "nameBlank", faultBare: "bare", faultUnterminated: "unterminated",
 		faultMispaired: "mispaired", faultPEM: "pem", faultAfterQuote: "afterQuote", faultColon: "colon", faultGlued: "glued",
 		faultLoneCR: "loneCR", faultQuoteEscape: "quoteEscape", faultNUL: "nul", faultUTF8: "utf8",
 		faultTooLarge: "tooLarge", faultDuplicate: "duplicate", faultPanic: "panic", faultDollar: "dollar",
