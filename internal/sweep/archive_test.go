@@ -192,9 +192,9 @@ func TestImageEndsWithTheReading(t *testing.T) {
 }
 
 // TestLargeLayer reads a layer of 100 MB with a value at its end in little
-// memory.
+// memory. It counts what the process allocates, so no other test may run
+// beside it.
 func TestLargeLayer(t *testing.T) {
-	t.Parallel()
 	s := newSweep(t)
 	const size = 100 << 20
 	block := bytes.Repeat([]byte("some text of a file, not random but not even either 0123456789\n"), 1<<10)
@@ -231,9 +231,8 @@ func TestLargeLayer(t *testing.T) {
 	if len(found.Hits) != 1 || found.Hits[0].Place != "l: usr/lib/large" || found.Bytes < size {
 		t.Errorf("%d hits, %d bytes", len(found.Hits), found.Bytes)
 	}
-	// All that was ever allocated, by the other tests too.
-	if got := after.TotalAlloc - before.TotalAlloc; got > size/2 {
-		t.Errorf("%d MB were allocated", got>>20)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 2<<20 {
+		t.Errorf("%d KB were allocated", got>>10)
 	}
 }
 

@@ -22,8 +22,8 @@ const (
 // that gets out is masked too, and a stream never has to keep back more than
 // one encoded block. Blocks overlap, and so their union is the value.
 const (
-	blockLimit   = 4096
-	blockSize    = 2048
+	blockLimit   = 2048
+	blockSize    = 512
 	blockOverlap = 32
 )
 

@@ -228,6 +228,21 @@ func TestLongestValue(t *testing.T) {
 	}
 }
 
+// TestLongLineOfAValue: a line can be long too.
+func TestLongLineOfAValue(t *testing.T) {
+	t.Parallel()
+	line := randomText(rand.New(rand.NewPCG(13, 14)), 3*blockLimit, "abcdefghijklmnopqrstuvwxyz")
+	m := New(known("S", "a first line\n"+line+"\na last line"))
+	for name, text := range map[string]string{"the line": line, "a part of it": line[300:5000]} {
+		if got := m.String(text); len(got) > 2*blockSize+len("‹S›") {
+			t.Errorf("%s: %d of %d bytes are left", name, len(got), len(text))
+		}
+	}
+	if got := m.String("x" + line + "x"); got != "x‹S›x" {
+		t.Errorf("a whole line is masked as %d bytes", len(got))
+	}
+}
+
 func TestBlocksCoverAndOverlap(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(9, 10))

@@ -123,10 +123,7 @@ type rendering struct {
 	verbose string // with the names of fields and types, for other handlers
 }
 
-// String returns the text, for handlers that format with fmt.
-func (r rendering) String() string { return r.text }
-
-// Format keeps %+v and %#v from showing the fields.
+// Format is what a handler that uses fmt gets, for every verb.
 func (r rendering) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.text)) }
 
 // MarshalText is what a TextHandler uses.
@@ -140,12 +137,15 @@ func (r rendering) MarshalJSON() ([]byte, error) { return r.json, nil }
 // holds itself, over which fmt would never end.
 func render(v any) (r rendering, instead string) {
 	defer func() {
-		if p := recover(); p != nil {
-			instead = fmt.Sprintf("!PANIC: %v", p)
-			if value := reflect.ValueOf(v); value.Kind() == reflect.Pointer && value.IsNil() {
-				instead = "<nil>"
-			}
+		p := recover()
+		if p == nil {
+			return
 		}
+		if value := reflect.ValueOf(v); value.Kind() == reflect.Pointer && value.IsNil() {
+			r = rendering{} // handlers write <nil> or null, and there is nothing to mask
+			return
+		}
+		instead = fmt.Sprintf("!PANIC: %v", p)
 	}()
 	_, marshals := v.(json.Marshaler)
 	if err, ok := v.(error); ok && !marshals {

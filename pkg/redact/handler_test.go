@@ -113,8 +113,9 @@ func holders(v string) map[string]slog.Attr {
 			S string
 			C chan int
 		}{S: v}),
-		"cyclic map":  slog.Any("k", cyclic),
-		"nil pointer": slog.Any("k "+v, (*stringer)(nil)),
+		"cyclic map":         slog.Any("k", cyclic),
+		"nil text marshaler": slog.Any("k "+v, (*textMarshaler)(nil)),
+		"nil pointer":        slog.Any("k "+v, (*stringer)(nil)),
 	}
 }
 

@@ -106,13 +106,11 @@ func (l *lane) read(piece []byte, found []occurrence) []occurrence {
 
 func (l *lane) skip(at, size int) { l.breaks = append(l.breaks, mark{at, size}) }
 
-// back returns the place n searched bytes before end.
+// back returns the place n searched bytes before end, behind which there is no
+// line break that was read over.
 func (l *lane) back(end, n int) int {
 	start := end - n
 	for _, b := range slices.Backward(l.breaks) {
-		if b.at >= end {
-			continue
-		}
 		if start >= b.at+b.size {
 			break
 		}
