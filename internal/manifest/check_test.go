@@ -52,6 +52,7 @@ func TestCheck(t *testing.T) {
 		{"editor's newline is one problem", hex32, "0123456789abcdef0123456789abcdef\n", []string{"newline"}},
 		{"too short", hex32, "0123456789abcdef0123456789abcde", []string{"min_length"}},
 		{"too long", hex32, strings.Repeat("01234567", 5) + "8", []string{"max_length"}},
+		{"the longest", hex32, strings.Repeat("01234567", 5), nil},
 		{"too short and no match", hex32, "XYZ", []string{"min_length", "pattern"}},
 		{"kept newline is no problem", Declaration{Newline: Keep}, "abc\n", nil},
 		{"lines inside", Declaration{}, "one\ntwo\tthree\r\nfour", nil},

@@ -143,6 +143,9 @@ func matchParts(rule, parts []string) bool {
 	if len(rule) == 0 {
 		return len(parts) == 0
 	}
+	if rule[0] == "**" && len(rule) == 1 {
+		return len(parts) > 0 // secrets/** is what is inside, not the folder
+	}
 	if rule[0] == "**" {
 		return slices.ContainsFunc(tails(parts), func(tail []string) bool { return matchParts(rule[1:], tail) })
 	}

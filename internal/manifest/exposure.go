@@ -93,7 +93,7 @@ func (r *reader) checkEnvFiles(service string, body *yaml.Node) {
 // holdsValues reports whether a path is, or holds, .env files or secrets/ of
 // the project.
 func holdsValues(name string) bool {
-	if name == "" || path.IsAbs(name) {
+	if name == "" {
 		return false
 	}
 	clean := path.Clean(strings.ReplaceAll(name, "\\", "/"))

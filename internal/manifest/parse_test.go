@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/keepmum/keepmum/pkg/secrets"
+	"go.yaml.in/yaml/v4"
 )
 
 // said renders findings for comparison, one a line.
@@ -64,6 +65,23 @@ func TestAliasesThatExplodeAreRefused(t *testing.T) {
 	}
 	if took := time.Since(started); took > 5*time.Second {
 		t.Errorf("took %v", took)
+	}
+}
+
+func TestExpandedCountsAliasesAndStopsAtCycles(t *testing.T) {
+	for data, want := range map[string]int{
+		"a: [1, 2]":                        6, // document, mapping, key, list, two entries
+		"a: &a [1, 2]\nb: *a":              11,
+		"a: &a [1, *a]":                    maxNodes + 1,
+		"a: &a {b: {c: [*a]}}\nd: [1, *a]": maxNodes + 1,
+	} {
+		var document yaml.Node
+		if err := yaml.Unmarshal([]byte(data), &document); err != nil {
+			t.Fatal(err)
+		}
+		if got := expanded(&document, map[*yaml.Node]int{}); got != want {
+			t.Errorf("%q expands to %d nodes, want %d", data, got, want)
+		}
 	}
 }
 
