@@ -214,6 +214,7 @@ func nameRows() []row {
 		{name: "export without a value", input: "export A\n", want: "1::bare"},
 		{name: "export after the assignment", input: "A=b\nexport A\n", want: "A=‹b›"},
 		{name: "name alone", input: "A\nB=x\n", want: "B=‹x› 1::bare"},
+		{name: "name alone after its assignment", input: "A=b\nA\n", want: "A=‹b› 2::bare"},
 		{name: "name alone, no newline", input: "B=x\nA", want: "B=‹x› 2::bare"},
 		{name: "YAML", input: "A: b\n", want: "A=‹b›"},
 		{name: "YAML without a blank", input: "A:b\n", want: "1:A:colon"},

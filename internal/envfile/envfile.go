@@ -74,7 +74,7 @@ type parse struct {
 	asCompose  map[string]bool
 	first      map[string]int // line of a key's first assignment
 	refused    map[string]bool
-	exports    []*statement // of names that no line before assigns
+	exports    []*statement // export NAME, without a value
 	entries    []Entry
 	problems   []Problem
 }
@@ -138,7 +138,6 @@ func (p *parse) unreadable(st *statement) {
 	f, key := st.fault, ""
 	if st.form == bare {
 		f = faultBare
-		p.refused[st.key] = true
 	}
 	if st.form == broken && st.separator > 0 && st.legal() {
 		key = st.key

@@ -205,11 +205,14 @@ func TestTime(t *testing.T) {
 		fmt.Fprintf(&keys, "export KEY_%d=\"value $5 of '%d'\" # comment\n", i, i)
 		fmt.Fprintf(&doubling, "K%d=$K%d$K%d\n", i+1, i, i)
 	}
-	start := time.Now()
-	if entries, _ := Parse([]byte(keys.String()), Options{}); len(entries) != 10_000 {
-		t.Fatal(len(entries))
+	plain := time.Hour
+	for range 5 { // the best of five: the machine may be busy
+		start := time.Now()
+		if entries, _ := Parse([]byte(keys.String()), Options{}); len(entries) != 10_000 {
+			t.Fatal(len(entries))
+		}
+		plain = min(plain, time.Since(start))
 	}
-	plain := time.Since(start)
 	if plain > 2*time.Second {
 		t.Errorf("10,000 keys took %v", plain)
 	}
