@@ -109,7 +109,7 @@ func resolve(name, target string) string {
 	if !path.IsAbs(target) {
 		target = path.Join(path.Dir(name), target)
 	}
-	target = strings.TrimPrefix(path.Clean(target), "/")
+	target = strings.TrimPrefix(path.Clean("/"+target), "/")
 	for _, top := range []string{"lib/", "lib64/", "bin/"} {
 		if strings.HasPrefix(target, top) {
 			return "usr/" + target
