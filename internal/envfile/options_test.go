@@ -43,6 +43,8 @@ func TestOptionsSettle(t *testing.T) {
 		{"text after the quote", `A="b"#c`, "-", "b"},
 		{"invisible blank", "\u00a0A=b", "-", "b"},
 		{"plain and with operator", `A=$NOPE${NOPE-x}`, "$NOPE${NOPE-x}", "-"},
+		{"not set, within a default", `A=${NOPE-$OTHER}`, "${NOPE-$OTHER}", "-"},
+		{"default within a default", `A=${NOPE-${OTHER:-x}}`, "${NOPE-${OTHER:-x}}", "x"},
 		{"NUL", "A=a\x00b", "-", "-"},
 		{"open quote", "A='b", "-", "-"},
 	} {
@@ -82,7 +84,7 @@ func TestAsComposeTakesTheFile(t *testing.T) {
 func TestAsComposeNeverInvents(t *testing.T) {
 	for _, file := range []string{
 		"B='open\nA=$B\n", "B=${}\nA=x$B\n", "B C=1\nA=$C\n", "B=-----BEGIN K-----\nabc=\n-----END K-----\nA=$abc\n",
-		"B=1\nB='open\nA=$B\n",
+		"B=1\nB='open\nA=$B\n", "B=${}\nA=${C-$B}\n",
 	} {
 		entries, problems := parseQuietly(t, []byte(file), Options{AsCompose: []string{"A"}})
 		for _, e := range entries {

@@ -216,7 +216,7 @@ func onlyInserted(data, out []byte) bool {
 func trickyFile() *rapid.Generator[string] {
 	tokens := []string{
 		"A", "B", "C", "A=", "B=", "C=", "D=", "E=", "=", ":", ": ", "\n", "\n", "\n", "\r\n", "\r", "'", "'", `"`, `"`, `\`, `\"`, `\'`, `\n`, `\t`, `\$`, `\0044`,
-		"$", "$A", "${A}", "${B:-x}", "${B-x}", "${A+y}", "${", "}", "$$", "#", " #", " ", "\t", "\u00a0", "\ufeff", "\x00", "\xe4", "é", "x", "yz",
+		"$", "$A", "${A}", "${B:-x}", "${B-x}", "${A+y}", "${C-$D}", "${", "${C-", "$D", "}", "$$", "#", " #", " ", "\t", "\u00a0", "\ufeff", "\x00", "\xe4", "é", "x", "yz",
 		"export ", "export", "-", ".", "+", "==", "-----BEGIN K-----\n", "-----END K-----\n", "abcdefg==\n",
 	}
 	return rapid.Custom(func(t *rapid.T) string {

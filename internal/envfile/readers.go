@@ -67,11 +67,14 @@ func (c *composeReader) ask(st *statement, source string) reading {
 		return reading{state: readUnknown, expanded: true}
 	case len(seen.missing) == 0 || !mindsUnset(source):
 		return r
-	case namesPlainly(source, seen.missing):
+	case c.mayLog(source):
 		return reading{state: readUnknown, expanded: true}
 	}
 	seen.unset = true
-	return runCompose(st.key, source, seen)
+	if r = runCompose(st.key, source, seen); seen.unknown {
+		return reading{state: readUnknown, expanded: true}
+	}
+	return r
 }
 
 // mayExpand tells whether compose-go looks for variables in source: a $, or an
@@ -161,9 +164,9 @@ func mindsUnset(source string) bool {
 	}
 }
 
-// namesPlainly tells whether one of names may stand in source as $NAME or
-// ${NAME}, for which compose-go would log that it is not set.
-func namesPlainly(source string, names map[string]bool) bool {
+// mayLog tells whether source may hold $NAME or ${NAME} for a variable that is
+// not set, also within the default of another, for which compose-go would log.
+func (c *composeReader) mayLog(source string) bool {
 	if strings.Contains(source, `\0`) {
 		return true
 	}
@@ -175,8 +178,9 @@ func namesPlainly(source string, names map[string]bool) bool {
 		source = rest
 		rest, braced := strings.CutPrefix(rest, "{")
 		after := strings.TrimLeftFunc(rest, nameRune)
+		name := rest[:len(rest)-len(after)]
 		operator := braced && after != "" && strings.IndexByte("-+?:", after[0]) >= 0
-		if names[rest[:len(rest)-len(after)]] && !operator {
+		if _, set := c.vars[name]; name != "" && !set && !operator {
 			return true
 		}
 	}
