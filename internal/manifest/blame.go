@@ -1,0 +1,147 @@
+package manifest
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// maxBlame is how many parts of a refused file are tried.
+const maxBlame = 400
+
+// blame finds the smallest parts of a model that compose-go refuses: each
+// entry of each section by itself, then each key of the entry by itself.
+func (r *reader) blame(model map[string]any) {
+	b := blamer{reader: r, left: maxBlame}
+	for _, section := range slices.Sorted(maps.Keys(model)) {
+		entries, isMap := model[section].(map[string]any)
+		if !isMap || !slices.Contains([]string{"services", "secrets", "networks", "volumes", "configs"}, section) {
+			b.part([]string{section}, model[section])
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(entries)) {
+			b.part([]string{section, name}, entries[name])
+		}
+	}
+}
+
+type blamer struct {
+	*reader
+	left int
+}
+
+// refused reports whether compose-go refuses one part by itself, and the error.
+func (b *blamer) refused(keys []string, value any) error {
+	if b.left--; b.left < 0 {
+		return nil
+	}
+	var model any = value
+	for _, key := range slices.Backward(keys) {
+		model = map[string]any{key: model}
+	}
+	whole := model.(map[string]any)
+	if whole["services"] == nil {
+		whole["services"] = map[string]any{"placeholder": map[string]any{"image": "scratch"}}
+	}
+	_, err := b.load(whole, true)
+	return err
+}
+
+// part blames one entry, or the keys in it that are at fault.
+func (b *blamer) part(keys []string, value any) {
+	err := b.refused(keys, value)
+	if err == nil {
+		return
+	}
+	body, _ := value.(map[string]any)
+	for _, key := range slices.Sorted(maps.Keys(body)) {
+		only := map[string]any{key: body[key]}
+		if keys[0] == "services" && key != "image" {
+			only["image"] = "scratch"
+		}
+		if fault := b.refused(keys, only); fault != nil {
+			b.report(append(keys[:len(keys):len(keys)], key), fault)
+			err = nil
+		}
+	}
+	if err != nil {
+		b.report(keys, err)
+	}
+}
+
+// blamed is a part of the file that compose-go refuses, and why.
+type blamed struct {
+	keys   []string
+	reason string
+}
+
+// report notes one blamed place.
+func (b *blamer) report(keys []string, err error) {
+	b.blamed = append(b.blamed, blamed{keys, reasonOf(err)})
+}
+
+// addBlamed makes findings of the blamed places that no finding explains yet.
+func (r *reader) addBlamed() {
+	explained := slices.Clone(r.findings)
+	for _, b := range r.blamed {
+		first, last := r.linesOf(b.keys)
+		inside := func(f Finding) bool { return f.Line >= first && f.Line <= last }
+		if first > 0 && slices.ContainsFunc(explained, inside) {
+			continue
+		}
+		r.add(first, subjectOf(b.keys), "Compose does not accept "+strings.Join(b.keys, ".")+b.reason,
+			"see "+b.keys[len(b.keys)-1]+" in the reference of the Compose file, or what docker compose config -q says")
+	}
+}
+
+// linesOf returns the first and last line of a place, 0 where the file has no
+// such key. Of a place that came by an alias these are the lines of the anchor.
+func (r *reader) linesOf(keys []string) (first, last int) {
+	node := r.root
+	for _, key := range keys {
+		value, at := get(node, key)
+		if at.Line == 0 {
+			break
+		}
+		node, first = value, at.Line
+	}
+	return first, max(first, lastLine(node))
+}
+
+// lastLine returns the last line on which something of a node begins.
+func lastLine(node *yaml.Node) int {
+	line := node.Line
+	for _, child := range node.Content {
+		line = max(line, lastLine(child))
+	}
+	return line
+}
+
+// reasonOf returns the reason that compose-go gives where its text holds
+// nothing of the file but the place: "must be a boolean" and the like.
+func reasonOf(err error) string {
+	text := err.Error()
+	i := strings.LastIndex(text, " must be a ")
+	if i < 0 {
+		return ""
+	}
+	for _, word := range strings.FieldsFunc(text[i+len(" must be a "):], func(c rune) bool { return c == ' ' || c == ',' }) {
+		if !slices.Contains([]string{"or", "mapping", "string", "boolean", "integer", "number", "array", "null"}, word) {
+			return ""
+		}
+	}
+	return ":" + strings.ReplaceAll(text[i:], "array", "list")
+}
+
+// subjectOf is what a finding at a place is about: the service or secret.
+func subjectOf(keys []string) string {
+	if len(keys) > 1 {
+		return keys[1]
+	}
+	return last(keys)
+}
+
+// last returns the last key of a place.
+func last(keys []string) string { return keys[len(keys)-1] }

@@ -1,0 +1,111 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"go.yaml.in/yaml/v4"
+)
+
+// checkTopLevel reads the project's name and notes what keepmum does not follow.
+func (r *reader) checkTopLevel() {
+	if name, at := get(r.root, "name"); isText(name) {
+		r.manifest.Project = name.Value
+		if loader.NormalizeProjectName(name.Value) != name.Value && !strings.Contains(name.Value, "$") {
+			r.add(at.Line, "name", "not a project name: small letters, digits, - and _ are allowed, and a letter or digit first", "write name: "+r.projectName())
+		}
+	}
+	if include, at := get(r.root, "include"); !isNull(include) {
+		r.add(at.Line, "include", "the manifest is one file; what it includes is not looked at", "put the secrets and services of the other file here")
+	}
+	if jobs, at := get(r.root, "jobs"); !isNull(jobs) {
+		r.add(at.Line, "jobs", "keepmum reads services, not jobs", "make each job a service that ends")
+	}
+	for _, section := range []string{"networks", "volumes"} {
+		var names []string
+		declared, _ := get(r.root, section)
+		for _, f := range fields(declared) {
+			names = append(names, f.name())
+		}
+		slices.Sort(names)
+		if section == "networks" {
+			r.manifest.Networks = names
+		} else {
+			r.manifest.Volumes = names
+		}
+	}
+	services, at := get(r.root, "services")
+	if len(fields(services)) == 0 {
+		r.add(at.Line, "services", "the compose file has no services", "write services: and below it a name with image:")
+	}
+	for _, f := range fields(services) {
+		extends, extendsAt := get(f.value, "extends")
+		if file, _ := get(extends, "file"); file.Kind != 0 {
+			r.add(extendsAt.Line, f.name(), "extends a service of another file, whose grants are not looked at", "write the service out")
+		}
+	}
+}
+
+// checkReferences finds names that services use and nobody declares.
+func (r *reader) checkReferences() {
+	services, _ := get(r.root, "services")
+	var names []string
+	for _, f := range fields(services) {
+		names = append(names, f.name())
+	}
+	for _, f := range fields(services) {
+		for _, use := range []struct {
+			key, section string
+			known        []string
+		}{
+			{"depends_on", "services", names},
+			{"networks", "networks", append([]string{"default"}, r.manifest.Networks...)},
+		} {
+			value, _ := get(f.value, use.key)
+			for _, name := range namesIn(value) {
+				if !slices.Contains(use.known, name.Value) {
+					r.add(name.Line, f.name(), fmt.Sprintf("%s names %s, which is not under %s:", use.key, name.Value, use.section), didYouMean(name.Value, use.known, "declare it under the top-level "+use.section+":, or take the name away"))
+				}
+			}
+		}
+		volumes, _ := get(f.value, "volumes")
+		for _, item := range items(volumes) {
+			if name, at := volumeName(item); name != "" && !slices.Contains(r.manifest.Volumes, name) {
+				r.add(at, f.name(), "mounts the volume "+name+", which is not under volumes:", didYouMean(name, r.manifest.Volumes, "write "+name+": under the top-level volumes:"))
+			}
+		}
+	}
+}
+
+// namesIn returns the names of a list or the keys of a mapping.
+func namesIn(node *yaml.Node) []*yaml.Node {
+	var names []*yaml.Node
+	for _, item := range items(node) {
+		if isText(item) {
+			names = append(names, item)
+		}
+	}
+	for _, f := range fields(node) {
+		names = append(names, f.key)
+	}
+	return names
+}
+
+// volumeName returns the named volume of an entry of volumes:, "" for a path.
+func volumeName(item *yaml.Node) (string, int) {
+	if item.Kind == yaml.MappingNode {
+		kind, _ := get(item, "type")
+		source, at := get(item, "source")
+		if kind.Value == "volume" {
+			return source.Value, at.Line
+		}
+		return "", 0
+	}
+	source, _, found := strings.Cut(item.Value, ":")
+	if !found || strings.ContainsAny(source, "/\\.~$") || len(source) == 1 {
+		return "", 0
+	}
+	return source, item.Line
+}
