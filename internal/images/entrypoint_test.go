@@ -166,10 +166,16 @@ func TestAFirstStartThatBrokeOffBeginsAnew(t *testing.T) {
 	}
 	// As if it had been killed while it moved files into place.
 	s.put("data/pg_hba.conf", "half")
+	if err := os.MkdirAll(filepath.Join(s.dir, "data", "base", "half"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	_ = os.Remove(filepath.Join(s.dir, "die"))
 	said, err := s.run()
 	if err != nil || !strings.Contains(said, "beginning anew") || s.file("data/PG_VERSION") != "15\n" || strings.HasPrefix(s.file("data/pg_hba.conf"), "half") {
 		t.Errorf("%v: %s", err, said)
+	}
+	if left, _ := filepath.Glob(filepath.Join(s.dir, "data", "base", "*")); len(left) != 0 {
+		t.Errorf("of the first start is left: %v", left)
 	}
 	s.silent()
 }

@@ -51,21 +51,21 @@ func program(loader string, libraries ...string) []byte {
 
 func TestLinkedTakesJustWhatIsNeeded(t *testing.T) {
 	files := rootfs{}
-	files.file("usr/lib/postgresql/15/bin/postgres", 0o755, program("/lib64/ld.so.2", "libpq.so.5", "libc.so.6"))
+	files.file("usr/lib/postgresql/15/bin/postgres", 0o755, program("/lib/ld.so.2", "libpq.so.5", "libc.so.6"))
 	files.file("usr/share/x", 0o644, []byte("text"))
 	files.symlink("usr/lib/x86/libpq.so.5", "libpq.so.5.15")
 	files.file("usr/lib/x86/libpq.so.5.15", 0o644, program("", "libssl.so.3", "libc.so.6"))
 	files.file("usr/lib/x86/libssl.so.3", 0o644, program("", "libpq.so.5"))
 	files.file("usr/lib/x86/libc.so.6", 0o755, program(""))
 	files.file("usr/lib/x86/libunused.so.1", 0o644, program("", "libnowhere.so"))
-	files.symlink("usr/lib64/ld.so.2", "/lib/x86/ld.so.2")
+	files.symlink("usr/lib/ld.so.2", "/lib/x86/ld.so.2")
 	files.file("usr/lib/x86/ld.so.2", 0o755, program(""))
 	files.file("usr/lib/x86/libgcc_s.so.1", 0o644, program(""))
 	root, err := linked(files, func(name string) bool { return !strings.Contains(name, ".so") }, "libgcc_s.so.1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "usr/lib/postgresql/15/bin/postgres usr/lib/x86/ld.so.2 usr/lib/x86/libc.so.6 usr/lib/x86/libgcc_s.so.1 usr/lib/x86/libpq.so.5 usr/lib/x86/libpq.so.5.15 usr/lib/x86/libssl.so.3 usr/lib64/ld.so.2 usr/share/x"
+	want := "usr/lib/ld.so.2 usr/lib/postgresql/15/bin/postgres usr/lib/x86/ld.so.2 usr/lib/x86/libc.so.6 usr/lib/x86/libgcc_s.so.1 usr/lib/x86/libpq.so.5 usr/lib/x86/libpq.so.5.15 usr/lib/x86/libssl.so.3 usr/share/x"
 	if got := strings.Join(sortedKeys(root), " "); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -185,11 +185,35 @@ func TestBuildLoadsOnlyWhatChanged(t *testing.T) {
 	}
 }
 
+// oneImage makes one archive.
+type oneImage struct{ archive ops.ImageArchive }
+
+func (o *oneImage) Services(context.Context, string, map[string]string) ([]ops.ImageArchive, error) {
+	return []ops.ImageArchive{o.archive}, nil
+}
+
 func TestBuildEndsWhereTheEngineDoes(t *testing.T) {
 	store := newFakeStore("postgres:17")
 	store.fail = &ops.Error{Class: ops.NoEngine, What: "gone"}
 	if _, _, err := build(t, store, &fakeMaker{}, nil); ops.ClassOf(err) != ops.NoEngine {
 		t.Errorf("got %v", err)
+	}
+	written := make(chan error, 1)
+	maker := &oneImage{archive: ops.ImageArchive{Ref: "keepmum/api:dev", Write: func(w io.Writer) error {
+		_, err := fmt.Fprint(w, "much")
+		written <- err
+		return err
+	}}}
+	if _, _, err := build(t, store, &fakeMaker{}, func(u *ops.BuildImages) { u.Services = maker }); ops.ClassOf(err) != ops.NoEngine {
+		t.Errorf("got %v", err)
+	}
+	select {
+	case err := <-written:
+		if err == nil {
+			t.Error("the archive was written though nobody read it")
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the archive is still being written")
 	}
 	store = newFakeStore()
 	store.os = "windows"

@@ -667,10 +667,11 @@ func TestStatusTellsWhoHoldsWhat(t *testing.T) {
 	stranger.Service, stranger.EnvNames, stranger.Labels = "left", []string{"PATH", "TOKEN"}, nil
 	w.containers["left"] = stranger
 	other := w.containers["setup"]
+	other.ExitCode = 1
 	other.Labels = map[string]string{ops.LabelGrants: "v1:0123456789abcdef.00:11"}
 	w.containers["setup"] = other
 	result, got := status()
-	if got != "api healthy older true, db healthy current true, left healthy none true, setup done unknown true" {
+	if got != "api healthy older true, db healthy current true, left healthy none true, setup ended with 1 unknown false" {
 		t.Errorf("changed: %s", got)
 	}
 	for _, s := range result.Services {
