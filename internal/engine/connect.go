@@ -61,8 +61,6 @@ func greet(ctx context.Context, cli *client.Client, t target, opt Options) error
 	defer cancel()
 	ping, err := cli.Ping(inner)
 	switch {
-	case err != nil && ctx.Err() != nil:
-		return stopped(ctx, "connecting to the engine at "+t.Host)
 	case err != nil:
 		return diagnose(ctx, cli, t, opt, err)
 	case ping.APIVersion == "":
@@ -88,13 +86,13 @@ func greet(ctx context.Context, cli *client.Client, t target, opt Options) error
 // diagnose finds out why the first answer did not come. The client throws the
 // system's error away, so the address is dialled once more without it.
 func diagnose(ctx context.Context, cli *client.Client, t target, opt Options, cause error) error {
+	if ctx.Err() != nil {
+		return stopped(ctx, "connecting to the engine at "+t.Host)
+	}
 	if t.scheme == "ssh" {
 		return sshFailure(t, opt, lastWords(ctx, cli, cause))
 	}
 	dialled := dial(ctx, t)
-	if ctx.Err() != nil {
-		return stopped(ctx, "connecting to the engine at "+t.Host)
-	}
 	if t.scheme == "tcp" {
 		return diagnoseTCP(t, opt, cause, dialled)
 	}

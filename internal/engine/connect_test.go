@@ -306,8 +306,13 @@ func TestSSHNamesTheCause(t *testing.T) {
 	opt.Deadline = 200 * time.Millisecond
 	_, err := engine.Connect(t.Context(), opt)
 	refused(t, err, ops.CauseSSH, "did not answer by ssh within 200ms")
-	t.Setenv("PATH", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(100*time.Millisecond, cancel)
 	opt.Deadline = 0
+	if _, err := engine.Connect(ctx, opt); ops.ClassOf(err) != ops.Interrupted {
+		t.Errorf("%v", err)
+	}
+	t.Setenv("PATH", t.TempDir())
 	_, err = engine.Connect(t.Context(), opt)
 	refused(t, err, ops.CauseSSH, "no ssh command on this machine")
 }

@@ -151,6 +151,16 @@ func TestNothingThere(t *testing.T) {
 	}
 }
 
+func TestImageWithoutLabelsIsNotAbsent(t *testing.T) {
+	e := connected(t, &fake{Answers: map[string]http.HandlerFunc{"GET /images/bare/json": say(200, `{"Id":"sha256:1","Config":{}}`)}})
+	if got, err := e.ImageLabels(t.Context(), "bare"); got == nil || len(got) != 0 || err != nil {
+		t.Errorf("%#v %v", got, err)
+	}
+	if got, err := e.ImageLabels(t.Context(), "none"); got != nil || err != nil {
+		t.Errorf("%#v %v", got, err)
+	}
+}
+
 func TestConflictIsInUse(t *testing.T) {
 	e := faulty(t, say(409, `{"message":"image is being used"}`))
 	if err := e.RemoveImage(t.Context(), "x", false); !errors.Is(err, engine.ErrInUse) {

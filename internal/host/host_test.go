@@ -154,6 +154,9 @@ func TestPlan(t *testing.T) {
 			var lines []string
 			for _, step := range append(plan.Install, plan.Start...) {
 				lines = append(lines, step.String())
+				if waits := step.Args[0] == "dpkg" || strings.HasSuffix(step.String(), " update"); waits != (step.Busy == "lock") {
+					t.Errorf("%s: another program at work is %q", step, step.Busy)
+				}
 				if step.Why == "" || (step.Deadline == 0) != step.Background {
 					t.Errorf("%+v", step)
 				}
