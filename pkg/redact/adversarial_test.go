@@ -2,6 +2,8 @@ package redact
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -71,6 +73,37 @@ func TestAdversarial(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestWrapped cuts wrapped base64 and hex at every place, in the line breaks
+// too, and asks the oracle.
+func TestWrapped(t *testing.T) {
+	t.Parallel()
+	k := known("A", strings.Repeat("0123456789-correct-horse-", 4))
+	o, m := oracleOf(k), New(k)
+	encoded := base64.StdEncoding.EncodeToString([]byte("before " + string(k[0].Value.Reveal()) + " behind"))
+	inHex := hex.EncodeToString(k[0].Value.Reveal())
+	for _, c := range []struct {
+		text, end string
+		width     int
+		hidden    bool
+	}{
+		{encoded, "\n", 76, true}, {encoded, "\r\n", 76, true}, {encoded, "\n", 64, true}, {encoded, "\r\n", 64, true},
+		{inHex, "\n", 60, true}, {encoded, "\n", 75, false}, {encoded, "\n\n", 76, false}, {encoded, "\r", 76, false}, {encoded, "\r\r\n", 76, false},
+	} {
+		var lines []string
+		for rest := c.text; rest != ""; {
+			n := min(c.width, len(rest))
+			lines, rest = append(lines, rest[:n]), rest[n:]
+		}
+		text := "key: " + strings.Join(lines, c.end) + c.end
+		if hidden := strings.Contains(m.String(text), "‹A›"); hidden != c.hidden {
+			t.Errorf("at %d with %q: masked is %v", c.width, c.end, hidden)
+		}
+		if err := o.checkAll(m, text); err != nil {
+			t.Errorf("at %d with %q: %v", c.width, c.end, err)
+		}
 	}
 }
 

@@ -49,6 +49,11 @@ type stringer struct{ hidden string }
 
 func (s stringer) String() string { return "stringer of " + s.hidden }
 
+// quiet hides what it holds from all but %#v.
+type quiet struct{ hidden string }
+
+func (q quiet) String() string { return "quiet" }
+
 type textMarshaler struct{ hidden string }
 
 func (m textMarshaler) MarshalText() ([]byte, error) { return []byte("text of " + m.hidden), nil }
@@ -91,6 +96,7 @@ func holders(v string) map[string]slog.Attr {
 		"wrapped url error":     slog.Any("k", wrapped),
 		"joined errors":         slog.Any("k", errors.Join(io.EOF, wrapped)),
 		"stringer":              slog.Any("k", stringer{v}),
+		"quiet stringer":        slog.Any("k", quiet{v}),
 		"stringer pointer":      slog.Any("k", &stringer{v}),
 		"text marshaler":        slog.Any("k", textMarshaler{v}),
 		"json marshaler":        slog.Any("k", jsonMarshaler{v}),
