@@ -16,6 +16,7 @@ type archive interface {
 	Now(ctx context.Context) (time.Time, error)
 	Changed(ctx context.Context, since time.Time) ([]string, error)
 	Unanalysed(ctx context.Context, now time.Time) ([]string, error)
+	LastQuotes(ctx context.Context) (map[string]time.Time, error)
 	Events(ctx context.Context, f store.EventFilter) ([]store.Event, error)
 	History(ctx context.Context, eventID string) ([]store.Quote, error)
 	SaveAnalysis(ctx context.Context, eventID string, lines []store.Line, movements []store.Movement) error
@@ -26,7 +27,18 @@ type analyzer struct {
 	db       archive
 	log      *slog.Logger
 	settings line.Settings
-	since    time.Time // the upstream's clock at the last step; zero before the first
+	clock    func() time.Time     // ours
+	since    time.Time            // the upstream's clock at the last step; zero before the first
+	checked  time.Time            // our clock at the last look for quotes that came late
+	last     map[string]time.Time // by event: when the last quote that was analysed had been set
+}
+
+// lateEvery is how often to look for quotes that were stored after the fact,
+// as a backfill does. That look is dear.
+const lateEvery = 10 * time.Minute
+
+func newAnalyzer(db archive, log *slog.Logger) *analyzer {
+	return &analyzer{db: db, log: log, clock: time.Now, last: map[string]time.Time{}}
 }
 
 // step analyses every event that has news. The first one analyses all.
@@ -72,9 +84,33 @@ func (a *analyzer) work(ctx context.Context, now time.Time) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	work := append(changed, begun...)
+	late, err := a.late(ctx)
+	if err != nil {
+		return nil, err
+	}
+	work := slices.Concat(changed, begun, late)
 	slices.Sort(work)
 	return slices.Compact(work), nil
+}
+
+// late returns the events that have got a later last quote since they were
+// analysed. It looks every ten minutes; before the first step all is new.
+func (a *analyzer) late(ctx context.Context) ([]string, error) {
+	if a.clock().Sub(a.checked) < lateEvery || a.since.IsZero() {
+		return nil, nil
+	}
+	last, err := a.db.LastQuotes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.checked = a.clock()
+	var ids []string
+	for id, at := range last {
+		if !at.Equal(a.last[id]) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
 }
 
 // analyse works out one event and stores it.
@@ -92,7 +128,13 @@ func (a *analyzer) analyse(ctx context.Context, id string, now time.Time, total 
 	total.movements += len(movements)
 	total.steam += len(m.Steam)
 	total.skipped += m.Skipped
-	return a.db.SaveAnalysis(ctx, id, lines, movements)
+	if err := a.db.SaveAnalysis(ctx, id, lines, movements); err != nil {
+		return err
+	}
+	if len(quotes) > 0 {
+		a.last[id] = quotes[len(quotes)-1].SourceTime
+	}
+	return nil
 }
 
 // pairs puts home and away prices together: one quote for each moment at which

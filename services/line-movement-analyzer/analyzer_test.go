@@ -95,9 +95,17 @@ func newMemory(quotes ...[]store.Quote) *memory {
 	}
 }
 
-func newAnalyzer(m *memory) *analyzer {
-	return &analyzer{db: m, log: slog.New(slog.DiscardHandler)}
+func (m *memory) LastQuotes(context.Context) (map[string]time.Time, error) {
+	last := map[string]time.Time{}
+	for _, q := range m.quotes {
+		if q.SourceTime.After(last[q.EventID]) {
+			last[q.EventID] = q.SourceTime
+		}
+	}
+	return last, m.fail
 }
+
+func analyzerOf(m *memory) *analyzer { return newAnalyzer(m, slog.New(slog.DiscardHandler)) }
 
 func step(t *testing.T, a *analyzer) {
 	t.Helper()
@@ -109,7 +117,7 @@ func step(t *testing.T, a *analyzer) {
 func TestStepStoresBothSidesOfEveryLine(t *testing.T) {
 	t.Parallel()
 	m := newMemory(quote("alpha", 60, 0.5), quote("alpha", 30, 0.6))
-	step(t, newAnalyzer(m))
+	step(t, analyzerOf(m))
 	var got []string
 	for _, l := range m.lines["e1"] {
 		got = append(got, fmt.Sprintf("%s %s %.2f-%.2f %v", l.Book, l.Outcome, l.Opening, l.Current, l.Closing == nil))
@@ -123,7 +131,7 @@ func TestStepStoresBothSidesOfEveryLine(t *testing.T) {
 func TestStepStoresMovementsFromTheSideTheyWentTo(t *testing.T) {
 	t.Parallel()
 	m := newMemory(quote("alpha", 60, 0.5), quote("alpha", 40, 0.4), quote("alpha", 20, 0.5))
-	step(t, newAnalyzer(m))
+	step(t, analyzerOf(m))
 	var got []string
 	for _, v := range m.movements["e1"] {
 		got = append(got, fmt.Sprintf("%s %s %s %.2f-%.2f", v.Book, v.Kind, v.Outcome, v.From, v.To))
@@ -142,7 +150,7 @@ func TestStepStoresSteam(t *testing.T) {
 		m.quotes = append(m.quotes, quote(book, 30-i, 0.4)...)
 	}
 	slices.SortStableFunc(m.quotes, func(a, b store.Quote) int { return a.SourceTime.Compare(b.SourceTime) })
-	step(t, newAnalyzer(m))
+	step(t, analyzerOf(m))
 	i := slices.IndexFunc(m.movements["e1"], func(v store.Movement) bool { return v.Kind == store.Steam })
 	if i < 0 {
 		t.Fatalf("no steam in %+v", m.movements)
@@ -156,7 +164,7 @@ func TestStepStoresSteam(t *testing.T) {
 func TestStepClosesLinesOnce(t *testing.T) {
 	t.Parallel()
 	m := newMemory(quote("alpha", 60, 0.5), quote("alpha", 30, 0.6))
-	a := newAnalyzer(m)
+	a := analyzerOf(m)
 	step(t, a)
 	if m.lines["e1"][0].Closing != nil {
 		t.Fatal("closed before the start")
@@ -178,13 +186,13 @@ func TestStepClosesLinesOnce(t *testing.T) {
 func TestStepIsIdempotentAndSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	m := newMemory(quote("alpha", 60, 0.5), quote("beta", 50, 0.52), quote("alpha", 40, 0.6), quote("beta", 30, 0.61))
-	a := newAnalyzer(m)
+	a := analyzerOf(m)
 	for _, minutes := range []int{55, 45, 35, 25} {
 		m.now = at(minutes)
 		step(t, a)
 	}
 	lines, movements := m.lines["e1"], m.movements["e1"]
-	step(t, newAnalyzer(m)) // one that knows nothing
+	step(t, analyzerOf(m)) // one that knows nothing
 	if !reflect.DeepEqual(lines, m.lines["e1"]) || !reflect.DeepEqual(movements, m.movements["e1"]) {
 		t.Errorf("step by step:\n%+v\n%+v\nat once:\n%+v\n%+v", lines, movements, m.lines["e1"], m.movements["e1"])
 	}
@@ -194,10 +202,10 @@ func TestStepWithoutAnUpstreamOrADatabase(t *testing.T) {
 	t.Parallel()
 	m := newMemory()
 	m.now = time.Time{}
-	step(t, newAnalyzer(m)) // no upstream has answered yet: that is no failure
+	step(t, analyzerOf(m)) // no upstream has answered yet: that is no failure
 	m = newMemory(quote("alpha", 60, 0.5))
 	m.fail = errors.New("down")
-	if _, err := newAnalyzer(m).step(t.Context()); err == nil {
+	if _, err := analyzerOf(m).step(t.Context()); err == nil {
 		t.Error("a failing database is no failure")
 	}
 }
@@ -205,7 +213,7 @@ func TestStepWithoutAnUpstreamOrADatabase(t *testing.T) {
 func TestStepDoesWhatIsNewOnce(t *testing.T) {
 	t.Parallel()
 	m := newMemory(quote("alpha", 60, 0.5), quote("alpha", 30, 0.6))
-	a := newAnalyzer(m)
+	a := analyzerOf(m)
 	m.now = at(30)
 	step(t, a)
 	step(t, a)
@@ -220,11 +228,36 @@ func TestStepDoesWhatIsNewOnce(t *testing.T) {
 	}
 }
 
+// A backfill stores quotes of the past, observed in the past: of an event that
+// has closed they move the closing line.
+func TestStepNoticesQuotesThatCameLate(t *testing.T) {
+	t.Parallel()
+	m := newMemory(quote("alpha", 60, 0.5))
+	m.now = at(-60)
+	a := analyzerOf(m)
+	clock := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+	a.clock = func() time.Time { return clock }
+	step(t, a)
+	step(t, a)
+	m.quotes = append(m.quotes, quote("alpha", 30, 0.6)...)
+	for _, c := range []struct {
+		after time.Duration
+		want  float64
+		saves int
+	}{{lateEvery - time.Second, 0.5, 1}, {time.Second, 0.6, 2}, {lateEvery, 0.6, 2}} {
+		clock = clock.Add(c.after)
+		step(t, a)
+		if got := *m.lines["e1"][0].Closing; math.Abs(got-c.want) > 1e-9 || m.saves != c.saves {
+			t.Errorf("at %s: closing %v after %d saves, want %v after %d", clock, got, m.saves, c.want, c.saves)
+		}
+	}
+}
+
 // A step that fails half-way is made up for by the next.
 func TestAFailedStepIsDoneAgain(t *testing.T) {
 	t.Parallel()
 	m := newMemory(quote("alpha", 60, 0.5))
-	a := newAnalyzer(m)
+	a := analyzerOf(m)
 	step(t, a)
 	m.quotes = append(m.quotes, quote("alpha", 0, 0.6)...)
 	for i := range m.quotes {

@@ -10,7 +10,8 @@
 //
 // The whole of an event is worked out anew from its stored quotes each time:
 // doing it twice changes nothing, and whatever came while the service was away
-// is made up for. Only one copy works at a time (an advisory lock).
+// is made up for. Quotes that were stored after the fact, by a backfill, are
+// noticed within ten minutes. Only one copy works at a time (an advisory lock).
 package main
 
 import (
@@ -18,7 +19,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/keepmum/keepmum/services/internal/odds/line"
 	"github.com/keepmum/keepmum/services/internal/service"
 	"github.com/keepmum/keepmum/services/internal/store"
 )
@@ -39,8 +39,7 @@ func run(ctx context.Context, kit *service.Kit, c *config) error {
 	}
 	defer db.Close()
 	return db.Lead(ctx, kit, func(ctx context.Context) error {
-		a := &analyzer{db: db, log: kit.Log, settings: line.Settings{}}
 		poller := service.Poller{Name: "movements", Interval: c.Interval, Health: kit.Health, Log: kit.Log}
-		return poller.Run(ctx, a.step)
+		return poller.Run(ctx, newAnalyzer(db, kit.Log).step)
 	})
 }

@@ -29,7 +29,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/keepmum/keepmum/services/internal/odds"
 	"github.com/keepmum/keepmum/services/internal/service"
 	"github.com/keepmum/keepmum/services/internal/store"
 )
@@ -50,8 +49,7 @@ func run(ctx context.Context, kit *service.Kit, c *config) error {
 	}
 	defer db.Close()
 	return db.Lead(ctx, kit, func(ctx context.Context) error {
-		p := &predictor{db: db, log: kit.Log, remove: odds.Shin, closed: map[string]played{}}
 		poller := service.Poller{Name: "predictions", Interval: c.Interval, Health: kit.Health, Log: kit.Log}
-		return poller.Run(ctx, p.step)
+		return poller.Run(ctx, newPredictor(db, kit.Log).step)
 	})
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/keepmum/keepmum/services/internal/odds"
@@ -23,6 +25,7 @@ type archive interface {
 	Games(ctx context.Context, f store.GameFilter) ([]store.Game, error)
 	Events(ctx context.Context, f store.EventFilter) ([]store.Event, error)
 	Latest(ctx context.Context, market string, at time.Time, eventIDs ...string) ([]store.Quote, error)
+	LastQuotes(ctx context.Context) (map[string]time.Time, error)
 	predictions
 }
 
@@ -40,7 +43,25 @@ type predictor struct {
 	db     archive
 	log    *slog.Logger
 	remove odds.Method
-	closed map[string]played // by event: finished games that have odds, and do not change any more
+	clock  func() time.Time // ours
+
+	closed  map[string]closing // by event: what is known of finished games that have odds
+	checked time.Time          // our clock at the last look for quotes that came late
+}
+
+// closing is what stood when a game began.
+type closing struct {
+	market *float64
+	said   *store.Prediction
+	last   time.Time // when the last quote was set
+}
+
+// lateEvery is how often to look for quotes that were stored after the fact,
+// as a backfill does. That look is dear.
+const lateEvery = 10 * time.Minute
+
+func newPredictor(db archive, log *slog.Logger) *predictor {
+	return &predictor{db: db, log: log, remove: odds.Shin, clock: time.Now, closed: map[string]closing{}}
 }
 
 // step learns from what has finished and predicts what has not begun.
@@ -78,6 +99,9 @@ func (p *predictor) past(ctx context.Context) ([]played, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.forget(ctx); err != nil {
+		return nil, err
+	}
 	if err := p.close(ctx, results); err != nil {
 		return nil, err
 	}
@@ -89,6 +113,21 @@ func (p *predictor) past(ctx context.Context) ([]played, error) {
 		}
 	}
 	return past, nil
+}
+
+// forget drops, every ten minutes, the games that have got a later last quote
+// since they were looked up.
+func (p *predictor) forget(ctx context.Context) error {
+	if p.clock().Sub(p.checked) < lateEvery || len(p.closed) == 0 {
+		return nil
+	}
+	last, err := p.db.LastQuotes(ctx)
+	if err != nil {
+		return err
+	}
+	p.checked = p.clock()
+	maps.DeleteFunc(p.closed, func(id string, c closing) bool { return !last[id].Equal(c.last) })
+	return nil
 }
 
 // close looks up what is not known yet of finished games.
@@ -116,10 +155,15 @@ func (p *predictor) close(ctx context.Context, results []store.Game) error {
 	}
 	for id, ofEvent := range grouped(quotes) {
 		if market, _ := consensus(ofEvent, p.remove); market != nil {
-			p.closed[id] = played{market: market, said: byEvent[id]}
+			p.closed[id] = closing{market: market, said: byEvent[id], last: lastOf(ofEvent)}
 		}
 	}
 	return nil
+}
+
+// lastOf returns when the last of quotes was set.
+func lastOf(quotes []store.Quote) time.Time {
+	return slices.MaxFunc(quotes, func(a, b store.Quote) int { return a.SourceTime.Compare(b.SourceTime) }).SourceTime
 }
 
 func grouped(quotes []store.Quote) map[string][]store.Quote {
@@ -207,14 +251,17 @@ func differs(last, next store.Prediction) bool {
 	return math.Abs(last.Home-next.Home) >= enough || last.Books != next.Books || (last.Elo == nil) != (next.Elo == nil)
 }
 
-// evaluate stores the scores when they are of more games than the last ones.
+// evaluate stores the scores when they are not those stored last.
 func (p *predictor) evaluate(ctx context.Context, learnt *model, now time.Time) error {
 	last, err := p.db.Evaluation(ctx)
 	if err != nil {
 		return err
 	}
 	games := learnt.scores[store.InputPooled].Games
-	if games == 0 || (len(last) > 0 && last[0].Games == games) {
+	if games == 0 || slices.ContainsFunc(last, func(e store.Evaluation) bool {
+		s := learnt.scores[e.Input]
+		return e.Input == store.InputPooled && e.Games == games && math.Abs(e.LogLoss-s.LogLoss) < 1e-9
+	}) {
 		return nil
 	}
 	var rows []store.Evaluation

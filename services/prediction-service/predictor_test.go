@@ -119,9 +119,17 @@ func world() *memory {
 	return m
 }
 
-func newPredictor(m *memory) *predictor {
-	return &predictor{db: m, log: slog.New(slog.DiscardHandler), remove: odds.Shin, closed: map[string]played{}}
+func (m *memory) LastQuotes(context.Context) (map[string]time.Time, error) {
+	last := map[string]time.Time{}
+	for _, q := range m.quotes {
+		if q.SourceTime.After(last[q.EventID]) {
+			last[q.EventID] = q.SourceTime
+		}
+	}
+	return last, m.fail
 }
+
+func predictorOf(m *memory) *predictor { return newPredictor(m, slog.New(slog.DiscardHandler)) }
 
 func step(t *testing.T, p *predictor) {
 	t.Helper()
@@ -133,7 +141,7 @@ func step(t *testing.T, p *predictor) {
 func TestStepPredictsWhatHasNotBegun(t *testing.T) {
 	t.Parallel()
 	m := world()
-	step(t, newPredictor(m))
+	step(t, predictorOf(m))
 	if len(m.made) != 1 {
 		t.Fatalf("%d predictions, want that of e2 alone: %+v", len(m.made), m.made)
 	}
@@ -151,7 +159,7 @@ func TestStepPredictsWhatHasNotBegun(t *testing.T) {
 func TestStepStoresOnlyWhatIsNew(t *testing.T) {
 	t.Parallel()
 	m := world()
-	p := newPredictor(m)
+	p := predictorOf(m)
 	step(t, p)
 	for _, c := range []struct {
 		what   string
@@ -172,7 +180,7 @@ func TestStepStoresOnlyWhatIsNew(t *testing.T) {
 			t.Errorf("%s: %d predictions stored, want %d", c.what, len(m.made), c.stored)
 		}
 	}
-	step(t, newPredictor(m)) // a restart
+	step(t, predictorOf(m)) // a restart
 	if len(m.made) != 4 {
 		t.Errorf("after a restart: %d predictions stored, want 4", len(m.made))
 	}
@@ -185,7 +193,7 @@ func TestStepStoresTheFirstWordOfElo(t *testing.T) {
 	first.Home, first.Away = "x", "y" // teams that do not play tomorrow
 	m.games = m.games[1:]
 	m.price("e2", "alpha", 0.640064999803) // what Elo says of new teams
-	p := newPredictor(m)
+	p := predictorOf(m)
 	step(t, p)
 	m.games = append(m.games, first)
 	step(t, p)
@@ -199,7 +207,7 @@ func TestStepStoresTheFirstWordOfElo(t *testing.T) {
 func TestStepJudgesTheClosingPrediction(t *testing.T) {
 	t.Parallel()
 	m := world()
-	p := newPredictor(m)
+	p := predictorOf(m)
 	step(t, p)
 	said := m.made[0]
 	if len(m.evaluations) != 0 {
@@ -237,11 +245,48 @@ func TestStepJudgesTheClosingPrediction(t *testing.T) {
 	}
 }
 
+// A backfill stores quotes of the past: the market of a finished game is then
+// another, and so are the scores.
+func TestStepNoticesQuotesThatCameLate(t *testing.T) {
+	t.Parallel()
+	m := world()
+	home, away := 90, 120
+	m.games[1].Status, m.games[1].HomeScore, m.games[1].AwayScore = store.Finished, &home, &away
+	m.now = m.now.AddDate(0, 0, 2)
+	p := predictorOf(m)
+	clock := noon()
+	p.clock = func() time.Time { return clock }
+	market := func() float64 {
+		for _, e := range m.evaluations {
+			if e.Input == store.InputMarket {
+				return e.LogLoss
+			}
+		}
+		t.Fatal("no evaluation of the market")
+		return 0
+	}
+	step(t, p)
+	step(t, p)
+	near(t, "at first", market(), math.Ln2)
+	m.price("e2", "alpha", 0.2)
+	for i := range m.quotes {
+		if m.quotes[i].EventID == "e2" {
+			m.quotes[i].SourceTime = noon()
+		}
+	}
+	clock = clock.Add(lateEvery - time.Second)
+	step(t, p)
+	near(t, "within ten minutes", market(), math.Ln2)
+	clock = clock.Add(time.Second)
+	step(t, p)
+	near(t, "after ten minutes", market(), -math.Log(0.8))
+}
+
 func TestStepInANewSeason(t *testing.T) {
 	t.Parallel()
 	m := world()
 	m.games[1].Season = "2027-2028"
-	step(t, newPredictor(m))
+	step(t, predictorOf(m))
 	if got := *m.made[0].Elo; got <= 0.621521273819 || got >= 0.640064999803 {
 		t.Errorf("Elo %v, want it between that of the last season and that of new teams", got)
 	}
@@ -249,10 +294,10 @@ func TestStepInANewSeason(t *testing.T) {
 
 func TestStepWithoutAnUpstreamOrADatabase(t *testing.T) {
 	t.Parallel()
-	step(t, newPredictor(&memory{})) // no upstream has answered yet: that is no failure
+	step(t, predictorOf(&memory{})) // no upstream has answered yet: that is no failure
 	m := world()
 	m.fail = errors.New("down")
-	if _, err := newPredictor(m).step(t.Context()); err == nil {
+	if _, err := predictorOf(m).step(t.Context()); err == nil {
 		t.Error("a failing database is no failure")
 	}
 }
@@ -261,7 +306,7 @@ func TestStepWithNothingToGoBy(t *testing.T) {
 	t.Parallel()
 	m := world()
 	m.games, m.quotes = nil, nil
-	if step(t, newPredictor(m)); len(m.made) != 0 {
+	if step(t, predictorOf(m)); len(m.made) != 0 {
 		t.Errorf("predicted from nothing: %+v", m.made)
 	}
 }
@@ -273,7 +318,7 @@ func TestTheLogTellsTheScores(t *testing.T) {
 	m.games[1].Status, m.games[1].HomeScore, m.games[1].AwayScore = store.Finished, &home, &away
 	m.now = m.now.AddDate(0, 0, 2)
 	log := &bytes.Buffer{}
-	p := newPredictor(m)
+	p := predictorOf(m)
 	p.log = slog.New(slog.NewJSONHandler(log, nil))
 	step(t, p)
 	for _, name := range []string{`"games":1`, `"log_loss_pooled":`, `"log_loss_market":`, `"log_loss_elo":`, `"log_loss_base":`} {

@@ -20,6 +20,28 @@ func (s *Store) Unanalysed(ctx context.Context, now time.Time) ([]string, error)
 		ORDER BY 1`, Consensus, now)
 }
 
+// LastQuotes returns when the last h2h quote of each event was set before the
+// event began. It reads every quote of them: ask seldom. It is how a service
+// finds out about quotes that were stored afterwards (SaveHistory).
+func (s *Store) LastQuotes(ctx context.Context) (map[string]time.Time, error) {
+	type row struct {
+		id string
+		at time.Time
+	}
+	rows, err := query(ctx, s, func(r pgx.CollectableRow) (row, error) {
+		var one row
+		err := r.Scan(&one.id, &one.at)
+		return one, err
+	}, `
+		SELECT q.event_id, max(q.source_time) FROM quotes q JOIN events e ON e.id = q.event_id
+		WHERE q.market = 'h2h' AND q.source_time < e.commence GROUP BY q.event_id`)
+	all := make(map[string]time.Time, len(rows))
+	for _, one := range rows {
+		all[one.id] = one.at.UTC()
+	}
+	return all, err
+}
+
 // SaveAnalysis stores all lines and movements of one event in one transaction,
 // in place of those that were stored before. Doing it again with the same rows
 // changes nothing.

@@ -111,7 +111,7 @@ func startsOf(all []string) []string {
 func everyRowComesOnce(t *testing.T, db *store.Store, page pageOf, all []string) {
 	var got []string
 	p := store.Page{Limit: 7}
-	for {
+	for len(got) <= len(all) {
 		rows := page(t, db, p)
 		if len(rows) == 0 {
 			break
@@ -231,6 +231,20 @@ func TestSaveAnalysisReplacesAndUnanalysedFinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	unanalysed(tipOff, 0)
+}
+
+func TestLastQuotesAreThoseBeforeTheStart(t *testing.T) {
+	db := storetest.Open(t)
+	spread := quote("b", store.Home, 1.9, time.Minute)
+	spread.Market = store.Spreads
+	quotes := []store.Quote{quote("b", store.Home, 1.8, 2*time.Hour), quote("c", store.Away, 1.9, time.Hour), quote("b", store.Home, 9, 0), spread}
+	if _, err := db.SaveHistory(t.Context(), tipOff, []store.Event{oneEvent()}, quotes); err != nil {
+		t.Fatal(err)
+	}
+	got, err := db.LastQuotes(t.Context())
+	if err != nil || len(got) != 1 || !got["e1"].Equal(tipOff.Add(-time.Hour)) {
+		t.Errorf("%v, %v; want an hour before the start", err, got)
+	}
 }
 
 func TestClosingPredictionsAreMadeBeforeTheStart(t *testing.T) {
