@@ -47,14 +47,14 @@ func (m Maker) Services(ctx context.Context, arch string, refs map[string]string
 	}
 	base := serviceBase(roots)
 	var all []ops.ImageArchive
-	refs = maps.Clone(refs)
-	refs["probe"] = ops.ProbeImage
+	named := map[string]string{"probe": ops.ProbeImage}
+	maps.Copy(named, refs)
 	for _, name := range append([]string{"probe"}, names...) {
 		binary, err := os.ReadFile(filepath.Join(out, name))
 		if err != nil {
 			return nil, &ops.Error{Class: ops.Failed, What: "services/" + name + " is no program", Next: "give it a package main", Cause: err}
 		}
-		made, err := serviceImage(refs[name], arch, name, base, binary).build()
+		made, err := serviceImage(named[name], arch, name, base, binary).build()
 		if err != nil {
 			return nil, &ops.Error{Class: ops.Failed, What: "the image of " + name + " cannot be assembled", Next: "mage build:images", Cause: err}
 		}

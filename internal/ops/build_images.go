@@ -54,6 +54,8 @@ type BuiltImage struct {
 	Image  string      `json:"image"`
 	Action ImageAction `json:"action"`
 	Size   int64       `json:"size"` // of its files, in bytes; 0: not known
+
+	old string // id of the image that it replaced, where that could not be removed
 }
 
 // BuildImagesResult tells what was made.
@@ -63,6 +65,8 @@ type BuildImagesResult struct {
 	Images   []BuiltImage `json:"images"`
 	Postgres string       `json:"postgres,omitempty"` // the image of Postgres that the stack is to use
 	Seconds  float64      `json:"seconds"`
+
+	inUse []string // ids of images that were replaced while a container ran them
 }
 
 // Run makes the images in order: the services', then Postgres.
@@ -93,6 +97,9 @@ func (u BuildImages) Run(ctx context.Context) (BuildImagesResult, error) {
 				return result, err
 			}
 			result.Images = append(result.Images, made)
+			if made.old != "" {
+				result.inUse = append(result.inUse, made.old)
+			}
 		}
 	}
 	if variable, ok := postgresVariable(m); ok {
@@ -153,7 +160,9 @@ func (u BuildImages) place(ctx context.Context, archive ImageArchive) (BuiltImag
 	}
 	u.Talk.Say("%s built, %s", archive.Ref, megabytes(archive.Size))
 	if found && old.Labels[LabelBuild] != "" && old.ID != "" {
-		_ = u.Store.RemoveImage(ctx, old.ID, false) // a container that runs it keeps it
+		if err := u.Store.RemoveImage(ctx, old.ID, false); err != nil {
+			made.old = old.ID // a container runs it
+		}
 	}
 	return made, nil
 }

@@ -22,6 +22,7 @@ type fakeStore struct {
 	loaded  []string
 	removed []string
 	fail    error // of LoadImage
+	inUse   bool  // the first removal of an image is refused
 }
 
 func newFakeStore(refs ...string) *fakeStore {
@@ -56,7 +57,14 @@ func (s *fakeStore) LoadImage(_ context.Context, archive io.Reader) ([]string, e
 	return []string{ref}, nil
 }
 
-func (s *fakeStore) RemoveImage(_ context.Context, ref string, _ bool) error {
+func (s *fakeStore) RemoveImage(_ context.Context, ref string, force bool) error {
+	if force {
+		return errors.New("an image is never removed by force")
+	}
+	if s.inUse {
+		s.inUse = false
+		return &ops.Error{Class: ops.Failed, What: "in use"}
+	}
 	s.removed = append(s.removed, ref)
 	return nil
 }

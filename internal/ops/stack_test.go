@@ -309,6 +309,21 @@ func TestUpStartsEverythingAndThenNothing(t *testing.T) {
 	}
 }
 
+func TestAnImageThatWasReplacedIsRemovedWhenNothingRunsIt(t *testing.T) {
+	w := newWorld(t)
+	w.put("docker-compose.yml", strings.Replace(stackFile, "shop/api", "keepmum/api:dev", 1))
+	store := newFakeStore("postgres:17", ops.ProbeImage)
+	store.images["keepmum/api:dev"] = ops.EngineImage{ID: "old", Labels: map[string]string{ops.LabelBuild: "other"}}
+	store.inUse = true
+	_, err := w.up(func(u *ops.StackUp) {
+		u.Build.Services = &fakeMaker{digest: "new"}
+		u.Connect = func(context.Context) (ops.StackPorts, error) { return ops.StackPorts{Engine: w, Images: store}, nil }
+	})
+	if err != nil || !slices.Equal(store.removed, []string{"old"}) {
+		t.Errorf("removed %v, %v", store.removed, err)
+	}
+}
+
 func TestUpProvesReadabilityBeforeItStarts(t *testing.T) {
 	for _, test := range []struct {
 		name    string

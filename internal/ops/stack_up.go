@@ -115,6 +115,11 @@ func (u StackUp) Run(ctx context.Context) (StackUpResult, error) {
 	}
 	services, err := u.start(ctx, ports.Engine, plan)
 	result.Services, result.Seconds = services, time.Since(begun).Seconds()
+	if err == nil {
+		for _, id := range result.Images.inUse {
+			_ = ports.Images.RemoveImage(ctx, id, false) // no container of this stack runs it any more
+		}
+	}
 	return result, err
 }
 
