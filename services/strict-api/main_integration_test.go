@@ -32,7 +32,7 @@ func serve(t *testing.T, settings store.Settings) served {
 	select {
 	case address := <-listening:
 		return served{running: &running{url: "http://" + address.String()}, process: process}
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it does not listen")
 		return served{}
 	}

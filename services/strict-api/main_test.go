@@ -57,7 +57,7 @@ func start(t *testing.T, values map[string]string, databasePort string) *running
 		Stdout:    io.Discard, Stderr: r.stderr,
 		Loader: secrets.Loader{Source: secrets.Dir(secretstest.Write(t, values, nil))},
 	}
-	p := program(service.Server{Address: "127.0.0.1:0", Linger: 500 * time.Millisecond, Listening: func(a net.Addr) { listening <- a }})
+	p := program(service.Server{Address: "127.0.0.1:0", Linger: 3 * time.Second, Listening: func(a net.Addr) { listening <- a }})
 	go func() { r.code <- p.Execute(ctx, process) }()
 	t.Cleanup(func() { stop(); r.wait(t) })
 	select {
@@ -65,7 +65,7 @@ func start(t *testing.T, values map[string]string, databasePort string) *running
 		r.url = "http://" + address.String()
 	case code := <-r.code:
 		r.code <- code
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the program neither listens nor ends")
 	}
 	return r
@@ -77,7 +77,7 @@ func (r *running) wait(t *testing.T) int {
 	case code := <-r.code:
 		r.code <- code
 		return code
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the program does not end")
 		return -1
 	}
@@ -106,7 +106,7 @@ func (r *running) get(t *testing.T, path string, headers ...string) (int, string
 // until polls until ok, with a deadline.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("never happened: %s", what)
