@@ -125,7 +125,7 @@ func (i *ingestion) save(ctx context.Context, at time.Time, listed []event,
 	for _, reason := range rejected.sorted() {
 		i.log.Warn("left out what cannot be right", "reason", reason, "count", rejected[reason])
 	}
-	if len(listed) > 0 && len(events) == 0 && len(rejected) > 0 {
+	if len(events) == 0 && len(rejected) > 0 {
 		return i.upstream.Fail(service.Malformed, "no event of it is valid")
 	}
 	fresh, err := to(ctx, at, events, quotes)

@@ -64,7 +64,7 @@
 //
 // Kit.Log writes JSON to standard error, every record masked for all values
 // that were loaded, raw and encoded. The standard library's log and slog.Default
-// go the same way. DB_APP_LOGIN is masked as a whole and also its password part.
+// go the same way. Of DB_APP_LOGIN the password alone is masked too, by package redact.
 //
 // # Upstreams
 //

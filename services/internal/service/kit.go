@@ -71,16 +71,22 @@ func (k *Kit) run(f func(context.Context) error) {
 	k.group.Go(func() { k.ended <- k.guard("run", f) })
 }
 
-// guard calls f and turns a panic into a record for wait.
+// guard calls f and turns a panic into a record for wait, and runtime.Goexit
+// into a failure.
 func (k *Kit) guard(name string, f func(context.Context) error) (err error) {
-	err = fmt.Errorf("goroutine %s ended itself", name) // stays after runtime.Goexit
+	returned := false
 	defer func() {
-		if value := recover(); value != nil {
+		switch value := recover(); {
+		case value != nil:
 			k.report(name, value, debug.Stack())
 			err = context.Canceled
+		case !returned:
+			k.cancel(fmt.Errorf("goroutine %s ended itself", name))
 		}
 	}()
-	return f(k.ctx)
+	err = f(k.ctx)
+	returned = true
+	return err
 }
 
 // report hands the first panic to wait.

@@ -103,8 +103,7 @@ func (p Program[C]) serve(ctx context.Context, process Process, adopt adopter) i
 	level, levelProblems := logLevel(process.LookupEnv)
 	address, addressProblems := healthAddress(process.LookupEnv)
 	problems = slices.Concat(problems, levelProblems, addressProblems)
-	known := knownValues(report)
-	matcher := redact.New(known)
+	matcher := redact.New(report.Known())
 	log := newLogger(process.Stderr, matcher, level).With("service", p.Name)
 	if len(problems) > 0 {
 		return refuse(log, problems)
@@ -145,21 +144,6 @@ func warnAbout(log *slog.Logger, report secrets.Report, matcher *redact.Matcher)
 	for _, one := range report.Loaded {
 		log.Info("secret loaded", "secret", one.Name, "source", string(one.Kind), "place", one.Place)
 	}
-}
-
-// knownValues is the report's values and, for a database login, its password
-// alone, because errors and logs may show it without the role.
-func knownValues(report secrets.Report) []secrets.Known {
-	known := report.Known()
-	for _, one := range report.Known() {
-		if one.Name != LoginName {
-			continue
-		}
-		if _, password, ok := strings.Cut(one.Value.RevealString(), ":"); ok && password != "" {
-			known = append(known, secrets.Known{Name: LoginName, Value: secrets.New([]byte(password))})
-		}
-	}
-	return known
 }
 
 // LoginName is the secret that holds role and password of the database in one

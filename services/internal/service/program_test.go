@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -128,6 +129,16 @@ func every(value string) string {
 	}, " ")
 }
 
+// failing cannot be marshalled, and says why with the value in it.
+type failing struct{ text string }
+
+func (f failing) MarshalJSON() ([]byte, error) { return nil, errors.New(f.text) }
+
+// speaking marshals itself as what it holds.
+type speaking struct{ text string }
+
+func (s speaking) MarshalJSON() ([]byte, error) { return json.Marshal(s.text) }
+
 func TestExitCodesAndMaskedLogs(t *testing.T) {
 	both := every(keyValue) + " " + every(passwordValue)
 	if len(leaks(both)) < 8 {
@@ -157,11 +168,16 @@ func TestExitCodesAndMaskedLogs(t *testing.T) {
 		"runtime panic": {func(context.Context, *service.Kit, *config) error {
 			return []error{}[len(both)]
 		}, 2, "index out of range"},
+		"ended by Goexit": {func(context.Context, *service.Kit, *config) error {
+			runtime.Goexit()
+			return nil
+		}, 1, "goroutine run ended itself"},
 		"configuration found bad late": {func(context.Context, *service.Kit, *config) error {
 			return fmt.Errorf("late: %w", &service.ConfigError{Name: "UPSTREAM_KEY", What: "is no key", Next: "secrets:set"})
 		}, 3, "is no key"},
 		"log of any kind": {func(_ context.Context, kit *service.Kit, c *config) error {
 			kit.Log.With("a", both).WithGroup("g").Info(both, "err", errors.New(both), "any", struct{ V string }{both}, "bytes", []byte(both), "secret", c.Key)
+			kit.Log.Info("marshallers", "fails", failing{both}, "speaks", speaking{both}, "url", &url.URL{RawQuery: both})
 			return nil
 		}, 0, "‹UPSTREAM_KEY›"},
 	} {

@@ -72,6 +72,14 @@ func breakOff(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, `[{"ID":`)
 }
 
+func endless(w http.ResponseWriter, _ *http.Request) {
+	for {
+		if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+			return
+		}
+	}
+}
+
 func slow(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 func TestUpstreamFailuresAreClassifiedAndTellNoKey(t *testing.T) {
@@ -112,6 +120,7 @@ func TestUpstreamFailuresAreClassifiedAndTellNoKey(t *testing.T) {
 		"two documents":        {body(`[] []`), nil, service.Malformed, "no JSON from byte 4 on"},
 		"empty":                {body(``), nil, service.Malformed, "no JSON"},
 		"large":                {body(`[{"ID":1}]`), small, service.Malformed, "larger than 4 bytes"},
+		"endless":              {endless, small, service.Malformed, "larger than 4 bytes"},
 		"address is none":      {nil, badBase, service.Refused, "the address is no address"},
 		"protocol not spoken":  {nil, badHeader, service.Down, "no connection"},
 		"proxy or TLS trouble": {nil, func(u *service.Upstream) { u.Base.Scheme = "https" }, service.Down, "no connection"},

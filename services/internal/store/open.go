@@ -81,7 +81,6 @@ func (t Target) poolConfig() (*pgxpool.Config, error) {
 	conn := config.ConnConfig
 	conn.Host, conn.Port, conn.Database = t.Host, t.Port, t.Database
 	conn.User, conn.Password = t.Role, t.Password.RevealString()
-	conn.Fallbacks = nil
 	conn.RuntimeParams = map[string]string{"application_name": t.Application, "timezone": "UTC"}
 	config.MaxConns = 4
 	config.MaxConnLifetime = 30 * time.Minute
