@@ -82,6 +82,6 @@ func (a *api) logAccess(r *http.Request, answered *recorder, took time.Duration)
 		slog.String("path", route),
 		slog.Int("status", answered.status),
 		slog.Int("bytes", answered.bytes),
-		slog.Duration("took", took),
+		slog.Float64("took_ms", float64(took.Microseconds())/1000),
 		slog.String("client", r.RemoteAddr))
 }
