@@ -1,10 +1,9 @@
-// Package storetest gives integration tests a real Postgres: a server of their
-// own, started from the binaries of this machine as an unprivileged user, on
-// loopback, in a temporary directory.
+// Package storetest gives integration tests a real Postgres: a server in
+// a container, one for each package, from the image that mage build:images makes
+// (or KEEPMUM_POSTGRES_IMAGE, or postgres:17 where the engine has it).
 //
-// Its functions exist with the build tag integration alone. Where there is no
-// initdb on PATH or under /usr/lib/postgresql, a test fails and says so: a
-// missing server is no reason to skip.
+// Its functions exist with the build tag integration alone. Without an engine
+// or an image a test fails and says so: a missing server is no reason to skip.
 //
 //	db := storetest.Open(t)            // a *store.Store with the schema, as app_a
 //

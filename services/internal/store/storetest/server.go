@@ -3,22 +3,23 @@
 package storetest
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
-	"syscall"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/go-connections/nat"
+	"github.com/jackc/pgx/v5"
+	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/keepmum/keepmum/pkg/secrets"
 	"github.com/keepmum/keepmum/services/internal/service"
@@ -26,184 +27,192 @@ import (
 )
 
 // patience bounds everything that the server does.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // Server is a running Postgres with the superuser postgres and the empty
-// database odds. It wants SCRAM over TCP, and logs every statement.
+// database odds, in a container of its own. It wants SCRAM, and logs every
+// statement.
 type Server struct {
 	Host  string
 	Port  uint16
 	Admin secrets.Secret // the superuser's password
 
-	bin, dir string
-	as       *syscall.Credential
-	run      *exec.Cmd
-	exited   chan struct{}
-
-	mu  sync.Mutex
-	log bytes.Buffer
+	container testcontainers.Container
+	ctx       context.Context // outlives each test, for the cleanup
+	logged    int             // bytes of the log that are of earlier tests
 }
 
-// Start makes and starts a server and stops it when the test ends.
+// shared is the server of a test binary.
+var shared *Server
+
+// Main runs the tests of a package and removes their server afterwards. Every
+// package that calls Start has it:
+//
+//	func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+func Main(m *testing.M) int {
+	code := m.Run()
+	if shared == nil {
+		return code
+	}
+	if err := testcontainers.TerminateContainer(shared.container); err != nil {
+		fmt.Fprintln(os.Stderr, "storetest: the server was not removed:", err)
+		return 1
+	}
+	return code
+}
+
+// Start returns the package's server, which the first call makes, as if it were
+// new: with an empty database, without roles. Tests that use it are not
+// parallel.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{Host: "127.0.0.1", Port: freePort(t), Admin: secrets.New([]byte(rand.Text())), bin: findBinaries(t)}
-	dir, err := os.MkdirTemp("", "storetest-")
-	check(t, err)
-	s.dir = dir
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if os.Getuid() == 0 {
-		s.as = nobody(t)
-		check(t, os.Chown(dir, int(s.as.Uid), int(s.as.Gid)))
+	// No registry answers here, so that Ryuk cannot be had; and where
+	// /.dockerenv stands, testcontainers would look for ports on another host.
+	t.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
+	t.Setenv("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1")
+	if shared == nil {
+		shared = launch(t)
+		return shared
 	}
-	s.initialise(t)
-	s.Up(t)
-	t.Cleanup(func() { s.Down(t) })
-	s.command(t, "createdb", "-h", s.dir, "-p", strconv.Itoa(int(s.Port)), "-U", "postgres", "odds")
+	shared.query(t, "DROP DATABASE IF EXISTS odds WITH (FORCE)")
+	shared.query(t, "DROP ROLE IF EXISTS "+strings.Join([]string{store.RoleA, store.RoleB, "app"}, ", "))
+	shared.query(t, "CREATE DATABASE odds")
+	shared.logged = 0
+	shared.logged = len(shared.Log())
+	return shared
+}
+
+// launch makes a server.
+func launch(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{Host: "127.0.0.1", Port: freePort(t), Admin: secrets.New([]byte(rand.Text())), ctx: context.WithoutCancel(t.Context())}
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	c, err := testcontainers.Run(ctx, image(ctx, t),
+		testcontainers.WithEnv(map[string]string{"POSTGRES_DB": "odds", "POSTGRES_PASSWORD_FILE": "/tmp/admin", "POSTGRES_INITDB_ARGS": "--no-sync"}),
+		testcontainers.WithFiles(testcontainers.ContainerFile{Reader: strings.NewReader(s.Admin.RevealString()), ContainerFilePath: "/tmp/admin", FileMode: 0o444}),
+		testcontainers.WithCmd("postgres", "-c", "fsync=off", "-c", "log_statement=all", "-c", "log_min_duration_statement=0",
+			"-c", "log_connections=on", "-c", "max_connections=30"),
+		testcontainers.WithExposedPorts("5432/tcp"),
+		testcontainers.WithHostConfigModifier(func(h *container.HostConfig) {
+			// One port of its own, so that it is the same after Down and Up.
+			h.PortBindings = nat.PortMap{"5432/tcp": {{HostIP: s.Host, HostPort: strconv.Itoa(int(s.Port))}}}
+		}),
+	)
+	if err != nil {
+		_ = testcontainers.TerminateContainer(c)
+	}
+	check(t, err)
+	s.container = c
+	s.await(t)
 	return s
+}
+
+// image is the Postgres to test with: KEEPMUM_POSTGRES_IMAGE, or the one that
+// build:images made of Debian's packages, or the official one.
+func image(ctx context.Context, t testing.TB) string {
+	t.Helper()
+	if named := os.Getenv("KEEPMUM_POSTGRES_IMAGE"); named != "" {
+		return named
+	}
+	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
+	check(t, err)
+	defer docker.Close()
+	candidates := []string{"postgres:17"}
+	for major := 15; major <= 25; major++ {
+		candidates = append(candidates, "keepmum/postgres:debian-"+strconv.Itoa(major))
+	}
+	found := slices.IndexFunc(candidates, func(ref string) bool { _, err := docker.ImageInspect(ctx, ref); return err == nil })
+	if found < 0 {
+		t.Fatal("the engine has no image of Postgres: mage build:images makes one")
+	}
+	return candidates[found]
 }
 
 // Empty throws the database away and returns a store of a new one, as app_a.
 // It takes a fraction of the time that another server takes.
 func (s *Server) Empty(t testing.TB) *store.Store {
 	t.Helper()
-	at := []string{"-h", s.dir, "-p", strconv.Itoa(int(s.Port)), "-U", "postgres"}
-	s.command(t, "dropdb", append(at, "--force", "odds")...)
-	s.command(t, "createdb", append(at, "odds")...)
+	s.query(t, "DROP DATABASE odds WITH (FORCE)")
+	s.query(t, "CREATE DATABASE odds")
 	settings := s.Settings(store.RoleA)
 	s.Setup(t, settings)
 	return Connect(t, settings)
 }
 
-// findBinaries returns the directory of the newest initdb.
-func findBinaries(t testing.TB) string {
-	t.Helper()
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // the pattern is right
-	if len(found) > 0 {
-		return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) }))
-	}
-	path, err := exec.LookPath("initdb")
-	if err != nil {
-		t.Fatal("no initdb on PATH or under /usr/lib/postgresql: install the package postgresql to run the integration tests")
-	}
-	path, err = filepath.EvalSymlinks(path)
-	check(t, err)
-	return filepath.Dir(path)
-}
-
-// version reads 15 of /usr/lib/postgresql/15/bin/initdb.
-func version(path string) int {
-	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) // no number: oldest
-	return n
-}
-
-// nobody is the user to run as instead of root, which Postgres refuses.
-func nobody(t testing.TB) *syscall.Credential {
-	t.Helper()
-	who, err := user.Lookup("nobody")
-	check(t, err)
-	uid, err := strconv.ParseUint(who.Uid, 10, 32)
-	check(t, err)
-	gid, err := strconv.ParseUint(who.Gid, 10, 32)
-	check(t, err)
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), NoSetGroups: false}
-}
-
-// initialise makes the data directory.
-func (s *Server) initialise(t testing.TB) {
-	t.Helper()
-	password := filepath.Join(s.dir, "password")
-	check(t, os.WriteFile(password, s.Admin.Reveal(), 0o600))
-	if s.as != nil {
-		check(t, os.Chown(password, int(s.as.Uid), int(s.as.Gid)))
-	}
-	s.command(t, "initdb", "-D", s.data(), "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync",
-		"--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile="+password)
-	check(t, os.Remove(password))
-}
-
-func (s *Server) data() string { return filepath.Join(s.dir, "data") }
-
-// command runs one of the server's programs to its end.
-func (s *Server) command(t testing.TB, name string, arguments ...string) {
+// query runs a statement as the superuser in the database postgres.
+func (s *Server) query(t testing.TB, statement string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	output, err := s.prepare(exec.CommandContext(ctx, filepath.Join(s.bin, name), arguments...)).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", name, err, output)
+	conn := s.connect(ctx, t)
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		t.Fatalf("%s failed", statement)
 	}
 }
 
-// prepare sets user and directory.
-func (s *Server) prepare(c *exec.Cmd) *exec.Cmd {
-	c.Dir = s.dir
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "LC_ALL=C", "TZ=UTC"}
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
-	return c
+// connect connects as the superuser to the database postgres, or returns nil
+// where the server does not answer.
+func (s *Server) connect(ctx context.Context, t testing.TB) *pgx.Conn {
+	t.Helper()
+	config, err := pgx.ParseConfig("")
+	check(t, err)
+	config.Host, config.Port, config.User, config.Password, config.Database = s.Host, s.Port, "postgres", s.Admin.RevealString(), "postgres"
+	config.TLSConfig, config.Fallbacks = nil, nil
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil
+	}
+	return conn
 }
 
-// Up starts the server and waits until it accepts connections.
-func (s *Server) Up(t testing.TB) {
+// await waits until the server accepts a login.
+func (s *Server) await(t testing.TB) {
 	t.Helper()
-	ctx := context.WithoutCancel(t.Context()) // the cleanup ends it
-	s.run = s.prepare(exec.CommandContext(ctx, filepath.Join(s.bin, "postgres"), "-D", s.data(),
-		"-c", "listen_addresses="+s.Host, "-c", fmt.Sprintf("port=%d", s.Port), "-c", "unix_socket_directories="+s.dir,
-		"-c", "fsync=off", "-c", "log_statement=all", "-c", "log_min_duration_statement=0", "-c", "log_connections=on",
-		"-c", "logging_collector=off", "-c", "max_connections=30"))
-	s.run.Stderr = (*lockedLog)(s)
-	check(t, s.run.Start())
-	s.exited = make(chan struct{})
-	go func(run *exec.Cmd, exited chan struct{}) { _ = run.Wait(); close(exited) }(s.run, s.exited)
-	deadline := time.Now().Add(patience)
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
 	for {
-		ready := s.prepare(exec.CommandContext(t.Context(), filepath.Join(s.bin, "pg_isready"), "-q", "-h", s.Host, "-p", strconv.Itoa(int(s.Port))))
-		if ready.Run() == nil {
+		if conn := s.connect(ctx, t); conn != nil {
+			_ = conn.Close(ctx)
 			return
 		}
 		select {
-		case <-s.exited:
-			t.Fatalf("postgres ended at once:\n%s", s.Log())
+		case <-ctx.Done():
+			t.Fatalf("postgres is not ready after %s:\n%s", patience, s.Log())
 		case <-time.After(50 * time.Millisecond):
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("postgres is not ready after %s:\n%s", patience, s.Log())
-		}
 	}
+}
+
+// Up starts the server again after Down and waits until it accepts connections.
+func (s *Server) Up(t testing.TB) {
+	t.Helper()
+	check(t, s.container.Start(s.ctx))
+	s.await(t)
 }
 
 // Down stops the server at once, as a crash would for its clients.
 func (s *Server) Down(t testing.TB) {
 	t.Helper()
-	select {
-	case <-s.exited:
-		return
-	default:
-	}
-	_ = s.run.Process.Signal(syscall.SIGQUIT) // ended by itself: fine
-	select {
-	case <-s.exited:
-	case <-time.After(patience):
-		_ = s.run.Process.Kill()
-		t.Errorf("postgres did not stop")
-	}
+	at := time.Duration(0)
+	check(t, s.container.Stop(s.ctx, &at))
 }
 
-// lockedLog is the server's log as a writer.
-type lockedLog Server
-
-// Write adds to the log.
-func (l *lockedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.log.Write(p)
-}
-
-// Log returns what the server has logged.
+// Log returns what the server has logged since Start.
 func (s *Server) Log() []byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return bytes.Clone(s.log.Bytes())
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	logs, err := s.container.Logs(ctx)
+	if err != nil {
+		return fmt.Appendf(nil, "the log cannot be read: %v", err)
+	}
+	defer logs.Close()
+	text, err := io.ReadAll(logs)
+	if err != nil {
+		return fmt.Appendf(text, "the log cannot be read: %v", err)
+	}
+	return text[min(s.logged, len(text)):]
 }
 
 // AdminTarget is the superuser's way into the database odds.

@@ -1,0 +1,12 @@
+//go:build integration && unix
+
+package store_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/keepmum/keepmum/services/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
