@@ -56,6 +56,7 @@ type FromEnvRow struct {
 	Change Change `json:"change"`
 	Line   int    `json:"line,omitempty"`   // where the .env has it
 	Reason string `json:"reason,omitempty"` // why it is ignored
+	Note   string `json:"note,omitempty"`   // what a person should know of a key that was taken
 }
 
 // Run reads, checks everything, and then writes all files or none. The order
@@ -169,7 +170,7 @@ func (u FromEnv) check(m *manifest.Manifest, entries map[string]envfile.Entry, f
 		case entry.Empty:
 			findings = append(findings, Finding{File: u.File, Line: entry.Line, Subject: d.Name, Problem: "the value is empty", Next: "fill it in, or remove the line"})
 		default:
-			row.Line = entry.Line
+			row.Line, row.Note = entry.Line, entry.Note
 			value, broken := checked(d, entry.Value, Finding{File: u.File, Line: entry.Line, Next: "mend the value there, then mage secrets:fromEnv"})
 			findings = append(findings, broken...)
 			wanted[d.Name] = value

@@ -451,6 +451,41 @@ func TestValidateFindsNothingInAGoodProject(t *testing.T) {
 	}
 }
 
+func TestValidateWarnsOfWhatMayStillBeRight(t *testing.T) {
+	b := newBench(t)
+	if _, err := (ops.Scaffold{Project: b.project, Values: b.values}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.values.Write(t.Context(), map[string]secrets.Secret{"LOGIN": secrets.New([]byte(loginValue)), "TOKEN": secrets.New([]byte(" " + tokenValue))}); err != nil {
+		t.Fatal(err)
+	}
+	result, err := ops.Validate{Project: b.project, Values: b.values, Modes: b.values, Now: time.Now().Add(91 * 24 * time.Hour)}.Run(t.Context())
+	b.silent(result, err)
+	if err != nil || len(result.Warnings) != 2 {
+		t.Fatalf("warnings %v, error %v; want one of LOGIN's age and one of TOKEN's blank", result.Warnings, err)
+	}
+	if w := result.Warnings[0]; w.Subject != "LOGIN" || !strings.Contains(w.Problem, "rotate_every") {
+		t.Errorf("first warning: %v", w)
+	}
+	if w := result.Warnings[1]; w.Subject != "TOKEN" || !strings.Contains(w.Problem, "blank") {
+		t.Errorf("second warning: %v", w)
+	}
+}
+
+func TestFromEnvTellsWhatGodotenvReadsOtherwise(t *testing.T) {
+	b := newBench(t)
+	b.put(".env", "LOGIN=\"C:\\dir\\"+loginValue+"\"\n")
+	result, err := b.fromEnv(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range result.Secrets {
+		if (row.Note != "") != (row.Name == "LOGIN") {
+			t.Errorf("%s: note %q", row.Name, row.Note)
+		}
+	}
+}
+
 func TestValidateReportsEverythingAtOnce(t *testing.T) {
 	b := newBench(t)
 	b.put("docker-compose.yml", strings.Replace(composeFile, "min_length: 8, rotate", "min_lenght: 8, rotate", 1))

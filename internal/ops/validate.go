@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/keepmum/keepmum/internal/envfile"
 	"github.com/keepmum/keepmum/internal/manifest"
@@ -36,8 +37,9 @@ type Validate struct {
 	Tracked Tracked // nil: no version control is asked
 
 	ComposeFile string
-	EnvFile     string // empty: .env
-	SkipMissing bool   // a missing value is no finding
+	EnvFile     string    // empty: .env
+	SkipMissing bool      // a missing value is no finding
+	Now         time.Time // for rotate_every; zero: ages are not looked at
 }
 
 // ValidateResult is all that was found, sorted by place.
@@ -45,12 +47,13 @@ type ValidateResult struct {
 	OK       bool      `json:"ok"`
 	Checked  []string  `json:"checked"` // the secrets whose values were checked
 	Findings []Finding `json:"findings"`
+	Warnings []Finding `json:"warnings"` // what may still be right: blanks at an end, a value that is overdue
 }
 
 // Run reports everything at once: the error is of class Invalid and carries
 // the same findings as the result.
 func (u Validate) Run(ctx context.Context) (ValidateResult, error) {
-	result := ValidateResult{Checked: []string{}, Findings: []Finding{}}
+	result := ValidateResult{Checked: []string{}, Findings: []Finding{}, Warnings: []Finding{}}
 	if u.EnvFile == "" {
 		u.EnvFile = ".env"
 	}
@@ -108,7 +111,7 @@ func (u Validate) secret(d manifest.Declaration, inEnv map[string]bool, result *
 		return nil
 	}
 	at := Finding{File: u.Modes.Path() + "/" + d.Name, Subject: d.Name}
-	value, _, ok, err := stored(u.Values, d.Name)
+	value, written, ok, err := stored(u.Values, d.Name)
 	switch {
 	case err != nil:
 		return []Finding{asFinding(at, err)}
@@ -125,6 +128,12 @@ func (u Validate) secret(d manifest.Declaration, inEnv map[string]bool, result *
 		return []Finding{at}
 	}
 	result.Checked = append(result.Checked, d.Name)
+	for _, problem := range d.Warnings(value) {
+		result.Warnings = append(result.Warnings, Finding{File: at.File, Subject: d.Name, Problem: problem.What, Next: "mage secrets:set " + d.Name})
+	}
+	if d.RotateEvery > 0 && !u.Now.IsZero() && u.Now.Sub(written) > d.RotateEvery {
+		result.Warnings = append(result.Warnings, Finding{File: at.File, Subject: d.Name, Problem: "is older than its rotate_every", Next: "mage secrets:set " + d.Name})
+	}
 	findings := breaks(d, value, at)
 	mode, err := u.Modes.ValueMode(d.Name)
 	if err == nil && mode&0o444 != 0o444 && posix {

@@ -40,6 +40,11 @@ func showFromEnv(c *console.Console, result ops.FromEnvResult) error {
 	if err := c.Table([]string{"SECRET", "CHANGE", "FROM"}, rows); err != nil {
 		return err
 	}
+	for _, row := range result.Secrets {
+		if row.Note != "" {
+			c.Say("%s:%d: %s: %s", result.File, row.Line, row.Name, row.Note)
+		}
+	}
 	if len(result.Undeclared) > 0 {
 		c.Say("not declared in the compose file, ignored: %s", strings.Join(result.Undeclared, ", "))
 	}
@@ -100,6 +105,9 @@ func age(seconds int64) string {
 
 // showValidate says that nothing was found: findings are the error's.
 func showValidate(c *console.Console, result ops.ValidateResult) error {
+	for _, warning := range result.Warnings {
+		c.Say("warning: %s", warning)
+	}
 	c.Say("%d secrets checked, nothing found", len(result.Checked))
 	return nil
 }

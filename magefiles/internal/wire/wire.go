@@ -68,7 +68,7 @@ func (t *Tools) Sources() []secrets.Source {
 
 // Validate is the use case that looks at everything and changes nothing.
 func (t *Tools) Validate() ops.Validate {
-	return ops.Validate{Project: t.Project, Values: t.Values, Modes: t.Values, Tracked: t.Git, ComposeFile: t.ComposeFile}
+	return ops.Validate{Project: t.Project, Values: t.Values, Modes: t.Values, Tracked: t.Git, ComposeFile: t.ComposeFile, Now: time.Now()}
 }
 
 // Target is the frame of a target over a project: it opens the tools, calls
