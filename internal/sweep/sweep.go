@@ -35,7 +35,10 @@ type Sweep struct {
 // New returns a Sweep for the known values. It fails if a value has the name
 // of the canary, or if the search is broken: if it does not find the canary in
 // each encoding.
-func New(known []secrets.Known) (*Sweep, error) {
+func New(known []secrets.Known) (*Sweep, error) { return newWith(known, redact.New) }
+
+// newWith is New over a search of choice.
+func newWith(known []secrets.Known, search func([]secrets.Known) *redact.Matcher) (*Sweep, error) {
 	for _, k := range known {
 		if k.Name == CanaryName {
 			return nil, &ops.Error{Class: ops.Invalid, What: "no secret can have the name " + CanaryName + ": it is the canary's"}
@@ -43,10 +46,9 @@ func New(known []secrets.Known) (*Sweep, error) {
 	}
 	s := &Sweep{canary: "canary" + rand.Text()}
 	canary := secrets.Known{Name: CanaryName, Value: secrets.New([]byte(s.canary))}
-	s.matcher = redact.New(append(slices.Clip(known), canary))
+	s.matcher = search(append(slices.Clip(known), canary))
 	tricky := s.canary + ` "/'<&+é$ ` + s.canary
-	search := redact.New([]secrets.Known{{Name: CanaryName, Value: secrets.New([]byte(tricky))}})
-	if err := prove(search, tricky); err != nil {
+	if err := prove(search([]secrets.Known{{Name: CanaryName, Value: secrets.New([]byte(tricky))}}), tricky); err != nil {
 		return nil, err
 	}
 	return s, nil

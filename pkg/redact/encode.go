@@ -338,7 +338,8 @@ func (s *formSet) shell(text []byte) {
 		strings.ReplaceAll(double.Replace(t), "!", `\!`),
 		backslashed(t, true),
 		backslashed(t, false),
-		backslashedAll(t),
+		backslashedExcept(t, "-.,:+/@\n"), // Ruby
+		backslashedExcept(t, ""),          // Perl
 		dollarQuoted(t, false),
 		dollarQuoted(t, true),
 	}
@@ -365,15 +366,17 @@ func backslashed(t string, word bool) string {
 	return b.String()
 }
 
-// backslashedAll is what shellwords and quotemeta do: all but letters, digits
-// and a few more.
-func backslashedAll(t string) string {
+// backslashedExcept puts a backslash before every character but letters,
+// digits, underscores and the given ones, as Ruby's Shellwords and Perl's
+// quotemeta do.
+func backslashedExcept(t, keep string) string {
 	var b strings.Builder
-	for i := range len(t) {
-		if c := t[i]; c < 0x80 && !isWord(c) && strings.IndexByte("-.,:+/@%", c) < 0 {
+	for i, r := range t {
+		_, size := utf8.DecodeRuneInString(t[i:])
+		if r >= utf8.RuneSelf || !isWord(byte(r)) && strings.IndexByte(keep, byte(r)) < 0 {
 			b.WriteByte('\\')
 		}
-		b.WriteByte(t[i])
+		b.WriteString(t[i : i+size])
 	}
 	return b.String()
 }

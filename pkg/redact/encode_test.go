@@ -252,6 +252,54 @@ func TestEveryEncodingInEveryContext(t *testing.T) {
 	}
 }
 
+// TestForeignEncoders holds what encoders of other languages make of one
+// value, as they printed it. Where a context needs quotes, they are around it.
+func TestForeignEncoders(t *testing.T) {
+	t.Parallel()
+	const value = "it's <a&b>/\"q\"\\ $x`!+=~#ü→🔑;(1)*,@:"
+	m := New(known("S", value))
+	for name, text := range map[string]string{
+		"Python json.dumps":             `it's <a&b>/\"q\"\\ $x` + "`" + `!+=~#\u00fc\u2192\ud83d\udd11;(1)*,@:`,
+		"JavaScript JSON.stringify":     `it's <a&b>/\"q\"\\ $x` + "`" + `!+=~#ü→🔑;(1)*,@:`,
+		"PHP json_encode":               `it's <a&b>\/\"q\"\\ $x` + "`" + `!+=~#\u00fc\u2192\ud83d\udd11;(1)*,@:`,
+		"PHP json_encode, unicode":      `it's <a&b>\/\"q\"\\ $x` + "`" + `!+=~#ü→🔑;(1)*,@:`,
+		"Java, upper digits":            `it's <a&b>/\"q\"\\ $x` + "`" + `!+=~#\u00FC\u2192\uD83D\uDD11;(1)*,@:`,
+		"Gson":                          `it\u0027s \u003ca\u0026b\u003e/\"q\"\\ $x` + "`" + `!+\u003d~#ü→🔑;(1)*,@:`,
+		".NET JsonSerializer":           `it\u0027s \u003Ca\u0026b\u003E/\u0022q\u0022\\ $x\u0060!\u002B=~#\u00FC\u2192\uD83D\uDD11;(1)*,@:`,
+		"Python html.escape":            "it&#x27;s &lt;a&amp;b&gt;/&quot;q&quot;\\ $x`!+=~#ü→🔑;(1)*,@:",
+		"PHP htmlspecialchars":          "it&#039;s &lt;a&amp;b&gt;/&quot;q&quot;\\ $x`!+=~#ü→🔑;(1)*,@:",
+		"PHP htmlspecialchars, compat":  "it's &lt;a&amp;b&gt;/&quot;q&quot;\\ $x`!+=~#ü→🔑;(1)*,@:",
+		"only the three":                "it's &lt;a&amp;b&gt;/\"q\"\\ $x`!+=~#ü→🔑;(1)*,@:",
+		"lodash escape, Ruby":           "it&#39;s &lt;a&amp;b&gt;/&quot;q&quot;\\ $x`!+=~#ü→🔑;(1)*,@:",
+		"XML":                           "it&apos;s &lt;a&amp;b&gt;/&quot;q&quot;\\ $x`!+=~#ü→🔑;(1)*,@:",
+		"OWASP":                         "it&#x27;s &lt;a&amp;b&gt;&#x2F;&quot;q&quot;\\ $x`!+=~#ü→🔑;(1)*,@:",
+		"Mustache":                      "it&#39;s &lt;a&amp;b&gt;&#x2F;&quot;q&quot;\\ $x&#x60;!+&#x3D;~#ü→🔑;(1)*,@:",
+		"validator.js":                  "it&#x27;s &lt;a&amp;b&gt;&#x2F;&quot;q&quot;&#x5C; $x&#96;!+=~#ü→🔑;(1)*,@:",
+		"encodeURIComponent":            "it's%20%3Ca%26b%3E%2F%22q%22%5C%20%24x%60!%2B%3D~%23%C3%BC%E2%86%92%F0%9F%94%91%3B(1)*%2C%40%3A",
+		"encodeURI":                     "it's%20%3Ca&b%3E/%22q%22%5C%20$x%60!+=~#%C3%BC%E2%86%92%F0%9F%94%91;(1)*,@:",
+		"Python quote":                  "it%27s%20%3Ca%26b%3E/%22q%22%5C%20%24x%60%21%2B%3D~%23%C3%BC%E2%86%92%F0%9F%94%91%3B%281%29%2A%2C%40%3A",
+		"Python quote_plus":             "it%27s+%3Ca%26b%3E%2F%22q%22%5C+%24x%60%21%2B%3D~%23%C3%BC%E2%86%92%F0%9F%94%91%3B%281%29%2A%2C%40%3A",
+		"curl --data-urlencode":         "it%27s%20%3Ca%26b%3E%2F%22q%22%5C%20%24x%60%21%2B%3D~%23%C3%BC%E2%86%92%F0%9F%94%91%3B%281%29%2A%2C%40%3A",
+		"all but letters and digits":    "it%27s%20%3Ca%26b%3E%2F%22q%22%5C%20%24x%60%21%2B%3D%7E%23%C3%BC%E2%86%92%F0%9F%94%91%3B%281%29%2A%2C%40%3A",
+		"Python shlex.quote":            `it'"'"'s <a&b>/"q"\ $x` + "`" + `!+=~#ü→🔑;(1)*,@:`,
+		"Python repr of bytes":          `it\'s <a&b>/"q"\\ $x` + "`" + `!+=~#\xc3\xbc\xe2\x86\x92\xf0\x9f\x94\x91;(1)*,@:`,
+		"SQL literal":                   `it''s <a&b>/"q"\ $x` + "`" + `!+=~#ü→🔑;(1)*,@:`,
+		"docker compose config":         `it's <a&b>/"q"\ $$x` + "`" + `!+=~#ü→🔑;(1)*,@:`,
+		"docker compose config, quoted": `it''s <a&b>/"q"\ $$x` + "`" + `!+=~#ü→🔑;(1)*,@:`,
+		"double quotes":                 `it's <a&b>/\"q\"\\ \$x` + "\\`" + `!+=~#ü→🔑;(1)*,@:`,
+		"double quotes, history":        `it's <a&b>/\"q\"\\ \$x` + "\\`" + `\!+=~#ü→🔑;(1)*,@:`,
+		"Ruby Shellwords":               `it\'s\ \<a\&b\>/\"q\"\\\ \$x` + "\\`" + `\!+\=\~\#\ü\→\🔑\;\(1\)\*,@:`,
+	} {
+		found := m.Find([]byte("<" + text + ">"))
+		if len(found) != 1 || found[0].Start != 1 || found[0].End != len(text)+1 {
+			t.Errorf("%s: found at %v of %d bytes", name, found, len(text))
+		}
+	}
+	if got := New(known("S", "a'b ~c.d-e_f")).String(`a\'b\ \~c\.d\-e_f`); got != "‹S›" {
+		t.Errorf("Perl quotemeta is masked as %q", got)
+	}
+}
+
 // TestMaskIsExact compares whole masked texts where nothing around the value
 // may change.
 func TestMaskIsExact(t *testing.T) {
