@@ -514,8 +514,8 @@ func TestUpEndsInEveryWay(t *testing.T) {
 			w.become = func(s string, c *ops.EngineContainer) { c.Health = "unhealthy" }
 		}, nil, ops.Failed, []string{"api, db failed; ", "unhealthy"}},
 		{"Compose fails", func(w *world) {
-			w.upErr = &ops.Error{Class: ops.Failed, What: "compose up failed: no space", Next: "x"}
-		}, nil, ops.Failed, []string{"compose up failed: no space; so far: api healthy"}},
+			w.upErr = &ops.Error{Class: ops.Failed, What: "compose up failed: no space for " + tokenValue, Next: "x"}
+		}, nil, ops.Failed, []string{"compose up failed: no space for ‹TOKEN›; so far: api healthy"}},
 		{"never healthy", func(w *world) { w.become = starting }, nil, ops.Incomplete, []string{"not healthy after 1s: api, db, setup"}},
 		{"the engine goes", func(w *world) { w.become, w.upHangs = starting, true }, func(w *world, _ context.CancelFunc) {
 			w.mu.Lock()

@@ -246,7 +246,7 @@ func (w *stackWatch) explain(parent context.Context, late bool, deadline time.Du
 	var e *Error
 	if errors.As(err, &e) {
 		with := *e
-		with.What += "; so far: " + state
+		with.What = w.matcher.String(with.What) + "; so far: " + state
 		return &with
 	}
 	return err
