@@ -91,12 +91,12 @@ func targetsPart(t *testing.T) string {
 		line, flags, _ := strings.Cut(strings.TrimSpace(usage), "\n")
 		line = strings.Replace(line, strings.ToLower(name), name, 1)
 		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n    %s\n", name, strings.ToUpper(text[:1])+strings.Join(sentences, "\n\n")[1:], line)
-		rows := regexp.MustCompile(`(?m)^\t(-[A-Za-z]+)=<(\w+)>\s+(.*)$`).FindAllStringSubmatch(flags, -1)
+		rows := regexp.MustCompile(`(?m)^\t(-[A-Za-z]+)=<([\w.]+)>\s+(.*)$`).FindAllStringSubmatch(flags, -1)
 		if len(rows) > 0 {
 			b.WriteString("\n| flag | type | |\n|---|---|---|\n")
 		}
 		for _, row := range rows {
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", row[1], row[2], row[3])
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", row[1], strings.ToLower(strings.TrimPrefix(row[2], "time.")), row[3])
 		}
 	}
 	return b.String() + "\n"

@@ -22,6 +22,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"strings"
 	"sync"
 	"syscall"
@@ -102,13 +103,48 @@ func (c *Console) Print(format string, args ...any) error {
 	return err
 }
 
-// JSON writes v to standard output as one indented document.
+// JSON writes v to standard output as one indented document. A list that is
+// nil is written as an empty one, so that a program may always go through it.
 func (c *Console) JSON(v any) error {
-	data, err := json.MarshalIndent(v, "", "  ")
+	data, err := json.MarshalIndent(withLists(v), "", "  ")
 	if err != nil {
 		return errors.New("the result cannot be written as JSON")
 	}
 	return c.Print("%s", data)
+}
+
+// withLists returns v with an empty list wherever it has none.
+func withLists(v any) any {
+	if v == nil {
+		return nil
+	}
+	whole := reflect.New(reflect.TypeOf(v)).Elem()
+	whole.Set(reflect.ValueOf(v))
+	fill(whole)
+	return whole.Interface()
+}
+
+// fill puts an empty list in the place of each nil one below v.
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if field := v.Field(i); field.CanSet() {
+				fill(field)
+			}
+		}
+	case reflect.Slice:
+		if v.IsNil() {
+			v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+		}
+		for i := range v.Len() {
+			fill(v.Index(i))
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			fill(v.Elem())
+		}
+	}
 }
 
 // ReadValue reads a value for name: from standard input to its end where that

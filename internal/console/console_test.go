@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -50,6 +51,40 @@ func TestEveryWayOutIsMasked(t *testing.T) {
 	}
 	if n := strings.Count(told, "‹LOGIN›"); n != 7 {
 		t.Errorf("%d masks, want 7:\n%s", n, told)
+	}
+}
+
+func TestADocumentHasItsLists(t *testing.T) {
+	type inner struct {
+		Names []string `json:"names"`
+		Maybe []string `json:"maybe,omitempty"`
+	}
+	type document struct {
+		At     time.Time `json:"at"`
+		Rows   []inner   `json:"rows"`
+		Inner  inner     `json:"inner"`
+		Far    *inner    `json:"far,omitempty"`
+		hidden []string
+	}
+	for name, test := range map[string]struct {
+		document document
+		want     string
+	}{
+		"nothing": {document{}, `{"at":"0001-01-01T00:00:00Z","rows":[],"inner":{"names":[]}}`},
+		"nested":  {document{Rows: []inner{{}}, Far: &inner{Names: []string{"a"}}, hidden: []string{"b"}}, `{"at":"0001-01-01T00:00:00Z","rows":[{"names":[]}],"inner":{"names":[]},"far":{"names":["a"]}}`},
+	} {
+		c, out, _ := piped("")
+		if err := c.JSON(test.document); err != nil {
+			t.Fatal(err)
+		}
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, out.Bytes()); err != nil || compact.String() != test.want {
+			t.Errorf("%s: %s (%v), want %s", name, compact.String(), err, test.want)
+		}
+	}
+	c, out, _ := piped("")
+	if err := c.JSON(nil); err != nil || out.String() != "null\n" {
+		t.Errorf("nothing at all: %q, %v", out.String(), err)
 	}
 }
 

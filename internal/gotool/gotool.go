@@ -67,6 +67,17 @@ func (t *tee) Write(p []byte) (int, error) {
 	return t.one.Write(p)
 }
 
+// Checkout refuses a directory that is not keepmum's own checkout, before the go
+// command does it in its own words or something is made there.
+func Checkout(dir string) error {
+	for _, file := range []string{"go.mod", "magefiles/magefile.go"} {
+		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(file))); err != nil {
+			return &ops.Error{Class: ops.Invalid, What: "this is not keepmum's own checkout: there is no " + file + " here", Next: "cd to the checkout, then run it again", Cause: err}
+		}
+	}
+	return nil
+}
+
 // Binary says which binary is made of the targets.
 type Binary struct {
 	Dir  string // the project, where magefiles/ is
@@ -77,6 +88,9 @@ type Binary struct {
 
 // Build compiles every target into one static binary and returns its path.
 func (b Binary) Build(ctx context.Context) (string, error) {
+	if err := Checkout(b.Dir); err != nil {
+		return "", err
+	}
 	path := b.Path
 	if path == "" {
 		path = "bin/keepmum"

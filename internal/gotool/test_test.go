@@ -69,3 +69,28 @@ func TestARunIsJudged(t *testing.T) {
 		})
 	}
 }
+
+func TestOnlyTheCheckoutIsWorkedOn(t *testing.T) {
+	if err := gotool.Checkout("../.."); err != nil {
+		t.Errorf("the checkout is refused: %v", err)
+	}
+	dir := t.TempDir()
+	refused := func(missing string) {
+		t.Helper()
+		err := gotool.Checkout(dir)
+		if ops.ClassOf(err) != ops.Invalid || !strings.Contains(err.Error(), "there is no "+missing+" here") {
+			t.Errorf("without %s: %v", missing, err)
+		}
+	}
+	refused("go.mod")
+	if _, err := (gotool.Binary{Dir: dir}).Build(t.Context()); ops.ClassOf(err) != ops.Invalid {
+		t.Errorf("a binary of no checkout: %v", err)
+	}
+	if made, err := os.ReadDir(dir); err != nil || len(made) > 0 {
+		t.Errorf("something was made: %v, %v", made, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module other\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	refused("magefiles/magefile.go")
+}

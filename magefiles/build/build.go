@@ -8,6 +8,7 @@ import (
 
 	"github.com/keepmum/keepmum/internal/console"
 	"github.com/keepmum/keepmum/internal/gotool"
+	"github.com/keepmum/keepmum/internal/ops"
 	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
 
@@ -42,16 +43,15 @@ func (Build) Images(ctx context.Context,
 	dryRun *bool, // make everything and load nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Target(ctx, wire.Long, func(ctx context.Context, t *wire.Tools) error {
+	return wire.Report(ctx, wire.Long, wire.Open, json, showImages, func(ctx context.Context, t *wire.Tools) (ops.BuildImagesResult, error) {
 		e, err := t.Engine(ctx)
 		if err != nil {
-			return err
+			return ops.BuildImagesResult{}, err
 		}
 		defer e.Close()
 		use := t.BuildImages(e, ".")
 		use.Refresh, use.DryRun = wire.Is(refresh), wire.Is(dryRun)
-		result, err := use.Run(ctx)
-		return wire.Show(t.Console, json, result, err, showImages)
+		return use.Run(ctx)
 	})
 }
 

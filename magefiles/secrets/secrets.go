@@ -28,9 +28,8 @@ func (Secrets) Init(ctx context.Context,
 	dryRun *bool, // say what would be made and make nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Target(ctx, wire.Short, func(ctx context.Context, t *wire.Tools) error {
-		result, err := ops.Scaffold{Project: t.Project, Values: t.Values, ComposeFile: t.ComposeFile, DryRun: wire.Is(dryRun)}.Run(ctx)
-		return wire.Show(t.Console, json, result, err, showScaffold)
+	return wire.Report(ctx, wire.Short, wire.Open, json, showScaffold, func(ctx context.Context, t *wire.Tools) (ops.ScaffoldResult, error) {
+		return ops.Scaffold{Project: t.Project, Values: t.Values, ComposeFile: t.ComposeFile, DryRun: wire.Is(dryRun)}.Run(ctx)
 	})
 }
 
@@ -47,11 +46,10 @@ func (Secrets) FromEnv(ctx context.Context,
 	dryRun *bool, // say what would be done and do nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Target(ctx, wire.Short, func(ctx context.Context, t *wire.Tools) error {
+	return wire.Report(ctx, wire.Short, wire.Open, json, showFromEnv, func(ctx context.Context, t *wire.Tools) (ops.FromEnvResult, error) {
 		use := ops.FromEnv{Project: t.Project, Values: t.Values, Holders: t.Holders(), Talk: t.Console, ComposeFile: t.ComposeFile,
 			File: wire.Text(file), Literal: wire.List(literal), AsCompose: wire.List(asCompose), DryRun: wire.Is(dryRun), Prune: wire.Is(prune)}
-		result, err := use.Run(ctx)
-		return wire.Show(t.Console, json, result, err, showFromEnv)
+		return use.Run(ctx)
 	})
 }
 
@@ -60,14 +58,13 @@ func (Secrets) Set(ctx context.Context, name string,
 	dryRun *bool, // check the value and store nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Target(ctx, 0, func(ctx context.Context, t *wire.Tools) error {
+	return wire.Report(ctx, 0, wire.Open, json, showEdit, func(ctx context.Context, t *wire.Tools) (ops.EditResult, error) {
 		if err := wire.Name(name); err != nil {
-			return err
+			return ops.EditResult{}, err
 		}
-		result, err := edit(t, dryRun).Set(ctx, name, func(ctx context.Context) (secrets.Secret, error) {
+		return edit(t, dryRun).Set(ctx, name, func(ctx context.Context) (secrets.Secret, error) {
 			return t.Console.ReadValue(ctx, name, secretdir.MaxSize+2)
 		})
-		return wire.Show(t.Console, json, result, err, showEdit)
 	})
 }
 
@@ -76,12 +73,11 @@ func (Secrets) Remove(ctx context.Context, name string,
 	dryRun *bool, // say what would be removed and remove nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Target(ctx, wire.Short, func(ctx context.Context, t *wire.Tools) error {
+	return wire.Report(ctx, wire.Short, wire.Open, json, showEdit, func(ctx context.Context, t *wire.Tools) (ops.EditResult, error) {
 		if err := wire.Name(name); err != nil {
-			return err
+			return ops.EditResult{}, err
 		}
-		result, err := edit(t, dryRun).Remove(ctx, name)
-		return wire.Show(t.Console, json, result, err, showEdit)
+		return edit(t, dryRun).Remove(ctx, name)
 	})
 }
 
@@ -91,12 +87,11 @@ func (Secrets) Generate(ctx context.Context, name string,
 	dryRun *bool, // make a value and store nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Target(ctx, wire.Short, func(ctx context.Context, t *wire.Tools) error {
+	return wire.Report(ctx, wire.Short, wire.Open, json, showEdit, func(ctx context.Context, t *wire.Tools) (ops.EditResult, error) {
 		if err := wire.Name(name); err != nil {
-			return err
+			return ops.EditResult{}, err
 		}
-		result, err := edit(t, dryRun).Generate(ctx, name, wire.Is(force))
-		return wire.Show(t.Console, json, result, err, showEdit)
+		return edit(t, dryRun).Generate(ctx, name, wire.Is(force))
 	})
 }
 
@@ -104,9 +99,8 @@ func (Secrets) Generate(ctx context.Context, name string,
 func (Secrets) List(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Target(ctx, wire.Short, func(ctx context.Context, t *wire.Tools) error {
-		result, err := ops.List{Project: t.Project, Values: t.Values, Sources: t.Sources(), Now: time.Now(), ComposeFile: t.ComposeFile}.Run(ctx)
-		return wire.Show(t.Console, json, result, err, showList)
+	return wire.Report(ctx, wire.Short, wire.Open, json, showList, func(ctx context.Context, t *wire.Tools) (ops.ListResult, error) {
+		return ops.List{Project: t.Project, Values: t.Values, Sources: t.Sources(), Now: time.Now(), ComposeFile: t.ComposeFile}.Run(ctx)
 	})
 }
 
@@ -116,9 +110,8 @@ func (Secrets) List(ctx context.Context,
 func (Secrets) Validate(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Inspect(ctx, wire.Short, func(ctx context.Context, t *wire.Tools) error {
-		result, err := t.Validate().Run(ctx)
-		return wire.Show(t.Console, json, result, err, showValidate)
+	return wire.Report(ctx, wire.Short, wire.Look, json, showValidate, func(ctx context.Context, t *wire.Tools) (ops.ValidateResult, error) {
+		return t.Validate().Run(ctx)
 	})
 }
 

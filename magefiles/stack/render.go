@@ -12,12 +12,13 @@ import (
 	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
 
-// target is the frame of a target over a project's stack.
-func target(ctx context.Context, limit time.Duration, fn func(context.Context, *wire.Tools, ops.Stack) error) error {
-	return wire.Target(ctx, limit, func(ctx context.Context, t *wire.Tools) error {
+// report is the frame of a target over a project's stack that has a document.
+func report[R any](ctx context.Context, limit time.Duration, json *bool, render func(*console.Console, R) error, fn func(context.Context, *wire.Tools, ops.Stack) (R, error)) error {
+	return wire.Report(ctx, limit, wire.Open, json, render, func(ctx context.Context, t *wire.Tools) (R, error) {
 		stack, err := t.Stack()
 		if err != nil {
-			return err
+			var none R
+			return none, err
 		}
 		return fn(ctx, t, stack)
 	})
@@ -90,4 +91,32 @@ func showDemo(c *console.Console, result ops.DemoResult) error {
 	}
 	c.Say("the stack runs on; go tool mage demo -clean removes it")
 	return nil
+}
+
+// openDemo makes sure of an engine and opens the demo's directory.
+func openDemo(ctx context.Context, c *console.Console, install bool) (*wire.DemoTools, error) {
+	if _, err := wire.EngineUp(c, install, false).Run(ctx); err != nil {
+		return nil, err
+	}
+	return wire.OpenDemo(c)
+}
+
+// runDemo runs the demo.
+func runDemo(ctx context.Context, c *console.Console, install bool) (ops.DemoResult, error) {
+	t, err := openDemo(ctx, c, install)
+	if err != nil {
+		return ops.DemoResult{}, err
+	}
+	defer t.Close()
+	return t.Demo().Run(ctx)
+}
+
+// cleanDemo removes the demo.
+func cleanDemo(ctx context.Context, c *console.Console, install bool) error {
+	t, err := openDemo(ctx, c, install)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	return t.Clean(ctx)
 }

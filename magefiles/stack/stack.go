@@ -7,6 +7,7 @@ package stack
 
 import (
 	"context"
+	"time"
 
 	"github.com/magefile/mage/mg"
 
@@ -24,14 +25,14 @@ type Stack mg.Namespace
 // service that fails is shown with its last log lines, masked.
 func (Stack) Up(ctx context.Context,
 	legacyEnv *bool, // the old way: values from .env in the environment, by docker-compose.env.yml
+	deadline *time.Duration, // for all to be healthy, like 90s (default 5m); exit code 6 when it passes
 	dryRun *bool, // check everything and say what would be done
 	json *bool, // print the result as JSON
 ) error {
-	return target(ctx, wire.Long, func(ctx context.Context, t *wire.Tools, stack ops.Stack) error {
+	return report(ctx, wire.Long, json, showUp, func(ctx context.Context, t *wire.Tools, stack ops.Stack) (ops.StackUpResult, error) {
 		use := t.StackUp(stack)
-		use.Legacy, use.DryRun = wire.Is(legacyEnv), wire.Is(dryRun)
-		result, err := use.Run(ctx)
-		return wire.Show(t.Console, json, result, err, showUp)
+		use.Legacy, use.DryRun, use.Deadline = wire.Is(legacyEnv), wire.Is(dryRun), wire.Duration(deadline)
+		return use.Run(ctx)
 	})
 }
 
@@ -39,14 +40,13 @@ func (Stack) Up(ctx context.Context,
 func (Stack) Status(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
-	return target(ctx, wire.Short, func(ctx context.Context, t *wire.Tools, stack ops.Stack) error {
+	return report(ctx, wire.Short, json, showStatus, func(ctx context.Context, t *wire.Tools, stack ops.Stack) (ops.StackStatusResult, error) {
 		e, err := t.Engine(ctx)
 		if err != nil {
-			return err
+			return ops.StackStatusResult{}, err
 		}
 		defer e.Close()
-		result, err := ops.StackStatus{Stack: stack, Engine: e}.Run(ctx)
-		return wire.Show(t.Console, json, result, err, showStatus)
+		return ops.StackStatus{Stack: stack, Engine: e}.Run(ctx)
 	})
 }
 
@@ -59,7 +59,11 @@ func (Stack) Logs(ctx context.Context,
 	tail *int, // the last lines of each only (default: all)
 	follow *bool, // go on until Ctrl-C (default: true; -follow=false ends with what is there)
 ) error {
-	return target(ctx, 0, func(ctx context.Context, t *wire.Tools, stack ops.Stack) error {
+	return wire.Target(ctx, 0, func(ctx context.Context, t *wire.Tools) error {
+		stack, err := t.Stack()
+		if err != nil {
+			return err
+		}
 		e, err := t.Engine(ctx)
 		if err != nil {
 			return err
@@ -80,14 +84,13 @@ func (Stack) Down(ctx context.Context,
 	dryRun *bool, // say what would be removed
 	json *bool, // print the result as JSON
 ) error {
-	return target(ctx, wire.Long, func(ctx context.Context, t *wire.Tools, stack ops.Stack) error {
+	return report(ctx, wire.Long, json, showDown, func(ctx context.Context, t *wire.Tools, stack ops.Stack) (ops.StackDownResult, error) {
 		e, err := t.Engine(ctx)
 		if err != nil {
-			return err
+			return ops.StackDownResult{}, err
 		}
 		defer e.Close()
-		result, err := ops.StackDown{Stack: stack, Engine: e, Compose: t.Composer, Volumes: wire.Is(volumes), DryRun: wire.Is(dryRun)}.Run(ctx)
-		return wire.Show(t.Console, json, result, err, showDown)
+		return ops.StackDown{Stack: stack, Engine: e, Compose: t.Composer, Volumes: wire.Is(volumes), DryRun: wire.Is(dryRun)}.Run(ctx)
 	})
 }
 
@@ -102,18 +105,10 @@ func Demo(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
 	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
-		if _, err := wire.EngineUp(c, wire.Is(install), false).Run(ctx); err != nil {
-			return err
-		}
-		t, err := wire.OpenDemo(c)
-		if err != nil {
-			return err
-		}
-		defer t.Close()
 		if wire.Is(clean) {
-			return t.Clean(ctx)
+			return cleanDemo(ctx, c, wire.Is(install))
 		}
-		result, err := t.Demo().Run(ctx)
+		result, err := runDemo(ctx, c, wire.Is(install))
 		return wire.Show(c, json, result, err, showDemo)
 	})
 }

@@ -8,7 +8,18 @@ import (
 	"github.com/keepmum/keepmum/internal/console"
 	"github.com/keepmum/keepmum/internal/gotool"
 	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
+
+// target is the frame of a target over keepmum's own checkout.
+func target(ctx context.Context, fn func(context.Context, *console.Console) error) error {
+	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
+		if err := gotool.Checkout("."); err != nil {
+			return err
+		}
+		return fn(ctx, c)
+	})
+}
 
 // unit is the run of the tests without a tag.
 func unit(c *console.Console) gotool.Tests { return gotool.Tests{Dir: ".", Talk: c} }

@@ -17,7 +17,7 @@ type Test mg.Namespace
 
 // Unit runs every test that needs no engine.
 func (Test) Unit(ctx context.Context) error {
-	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
+	return target(ctx, func(ctx context.Context, c *console.Console) error {
 		tally, err := unit(c).Run(ctx)
 		return show(c, tally, err)
 	})
@@ -29,7 +29,7 @@ func (Test) Unit(ctx context.Context) error {
 func (Test) Integration(ctx context.Context,
 	install *bool, // where no engine answers, do what engine:up -install does
 ) error {
-	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
+	return target(ctx, func(ctx context.Context, c *console.Console) error {
 		if _, err := wire.EngineUp(c, wire.Is(install), false).Run(ctx); err != nil {
 			return err
 		}
@@ -42,7 +42,7 @@ func (Test) Integration(ctx context.Context,
 func (Test) All(ctx context.Context,
 	install *bool, // where no engine answers, do what engine:up -install does
 ) error {
-	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
+	return target(ctx, func(ctx context.Context, c *console.Console) error {
 		if _, err := wire.EngineUp(c, wire.Is(install), false).Run(ctx); err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func (Test) All(ctx context.Context,
 
 // Lint checks the code: format, vet, staticcheck, modules, every platform.
 func Lint(ctx context.Context) error {
-	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
+	return target(ctx, func(ctx context.Context, c *console.Console) error {
 		return gotool.Lint{Dir: ".", Talk: c}.Run(ctx)
 	})
 }

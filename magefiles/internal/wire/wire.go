@@ -71,27 +71,35 @@ func (t *Tools) Validate() ops.Validate {
 	return ops.Validate{Project: t.Project, Values: t.Values, Modes: t.Values, Tracked: t.Git, ComposeFile: t.ComposeFile, Now: time.Now()}
 }
 
-// Target is the frame of a target over a project: it opens the tools, calls
-// fn, and closes them.
+// Target is the frame of a target over a project that has no document: it
+// opens the tools, calls fn, and closes them.
 func Target(ctx context.Context, limit time.Duration, fn func(context.Context, *Tools) error) error {
-	return frame(ctx, limit, Open, fn)
-}
-
-// Inspect is Target for what changes nothing, not even a mode.
-func Inspect(ctx context.Context, limit time.Duration, fn func(context.Context, *Tools) error) error {
-	return frame(ctx, limit, Look, fn)
-}
-
-// frame is Target with a way to open the tools.
-func frame(ctx context.Context, limit time.Duration, open func(*console.Console) (*Tools, error), fn func(context.Context, *Tools) error) error {
 	return console.Run(ctx, limit, func(ctx context.Context, c *console.Console) error {
-		tools, err := open(c)
-		if err != nil {
-			return err
-		}
-		defer tools.Close()
-		return fn(ctx, tools)
+		_, err := with(ctx, c, Open, func(ctx context.Context, t *Tools) (struct{}, error) { return struct{}{}, fn(ctx, t) })
+		return err
 	})
+}
+
+// Report is the frame of a target over a project that has a document: Open, or
+// Look for what changes nothing, opens the tools, fn makes the result, and Show
+// renders it. With -json the document is printed beside every error, also one
+// that came before fn: a program reads it without asking how far it went.
+func Report[R any](ctx context.Context, limit time.Duration, open func(*console.Console) (*Tools, error), asJSON *bool, render func(*console.Console, R) error, fn func(context.Context, *Tools) (R, error)) error {
+	return console.Run(ctx, limit, func(ctx context.Context, c *console.Console) error {
+		result, err := with(ctx, c, open, fn)
+		return Show(c, asJSON, result, err, render)
+	})
+}
+
+// with opens the tools, calls fn, and closes them.
+func with[R any](ctx context.Context, c *console.Console, open func(*console.Console) (*Tools, error), fn func(context.Context, *Tools) (R, error)) (R, error) {
+	tools, err := open(c)
+	if err != nil {
+		var none R
+		return none, err
+	}
+	defer tools.Close()
+	return fn(ctx, tools)
 }
 
 // Show renders a use case's result: as JSON, also beside an error, or by
@@ -131,6 +139,14 @@ func Text(flag *string) string {
 
 // Number returns a flag's value; a flag that was not given is 0.
 func Number(flag *int) int {
+	if flag == nil {
+		return 0
+	}
+	return *flag
+}
+
+// Duration returns a flag's value; a flag that was not given is 0.
+func Duration(flag *time.Duration) time.Duration {
 	if flag == nil {
 		return 0
 	}
