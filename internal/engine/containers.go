@@ -94,8 +94,9 @@ func containerOf(raw container.InspectResponse) ops.EngineContainer {
 		c.Image, c.Labels, c.TTY = config.Image, config.Labels, config.Tty
 		c.Service, c.Project = config.Labels[labelService], config.Labels[labelProject]
 		for _, line := range config.Env {
-			name, _, _ := strings.Cut(line, "=")
-			c.EnvNames = append(c.EnvNames, name)
+			if name, value, _ := strings.Cut(line, "="); value != "" {
+				c.EnvNames = append(c.EnvNames, name)
+			}
 		}
 		slices.Sort(c.EnvNames)
 	}

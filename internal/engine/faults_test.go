@@ -266,7 +266,7 @@ func TestRemovalInProgressIsWaitedFor(t *testing.T) {
 func TestContainerThatVanishesIsLeftOut(t *testing.T) {
 	e := connected(t, &fake{Answers: map[string]http.HandlerFunc{
 		"GET /containers/json":   say(200, `[{"Id":"x"},{"Id":"gone"}]`),
-		"GET /containers/x/json": say(200, `{"Id":"x","Name":"/web","State":{"Status":"running","Health":{"Status":"none"}},"Config":{"Env":["A=canary"]},"Mounts":[{"Type":"bind","Source":"/b","Destination":"/z","RW":true},{"Type":"volume","Name":"v","Destination":"/a"}]}`)}})
+		"GET /containers/x/json": say(200, `{"Id":"x","Name":"/web","State":{"Status":"running","Health":{"Status":"none"}},"Config":{"Env":["A=canary","EMPTY=","BARE"]},"Mounts":[{"Type":"bind","Source":"/b","Destination":"/z","RW":true},{"Type":"volume","Name":"v","Destination":"/a"}]}`)}})
 	all, err := e.Containers(t.Context(), map[string]string{"x": ""})
 	if err != nil || len(all) != 1 || all[0].Name != "web" || all[0].Health != "" || !all[0].Started.IsZero() {
 		t.Fatalf("%+v %v", all, err)

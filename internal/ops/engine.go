@@ -119,7 +119,7 @@ type EngineContainer struct {
 	Finished  time.Time
 	TTY       bool
 	Labels    map[string]string
-	EnvNames  []string // sorted
+	EnvNames  []string // of variables that are not empty, sorted
 	Mounts    []EngineMount
 	Problem   string // the engine's own word why it could not start
 }
