@@ -116,7 +116,7 @@ func (s *realStack) up(change func(*ops.StackUp)) (ops.StackUpResult, error) {
 		Stack: s.stack, Modes: s.values, Compose: s.session, Ports: compose.HostPorts{},
 		Build: ops.BuildImages{Services: s, Postgres: images.Maker{Dir: filepath.Join("..", ".."), Talk: s}},
 		Connect: func(context.Context) (ops.StackPorts, error) {
-			return ops.StackPorts{Engine: s.engine, Images: s.engine}, nil
+			return ops.StackPorts{Engine: s.engine, Images: s.engine, Puller: s.engine}, nil
 		},
 	}
 	if change != nil {
@@ -374,7 +374,7 @@ func TestAnInterruptEndsTheStartWithinASecond(t *testing.T) {
 			Stack: s.stack, Modes: s.values, Compose: s.session,
 			Build: ops.BuildImages{Services: maker, Postgres: maker},
 			Connect: func(context.Context) (ops.StackPorts, error) {
-				return ops.StackPorts{Engine: s.engine, Images: s.engine}, nil
+				return ops.StackPorts{Engine: s.engine, Images: s.engine, Puller: s.engine}, nil
 			},
 		}.Run(ctx)
 		done <- err
