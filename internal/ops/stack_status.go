@@ -62,6 +62,7 @@ func (u StackStatus) Run(ctx context.Context) (StackStatusResult, error) {
 	if err != nil {
 		return result, err
 	}
+	aliases := u.aliases(m)
 	key, keyErr := u.Project.Key()
 	holds := func(service manifest.Service, c EngineContainer) Holding {
 		if keyErr != nil {
@@ -78,19 +79,19 @@ func (u StackStatus) Run(ctx context.Context) (StackStatusResult, error) {
 		found := byService[service.Name]
 		delete(byService, service.Name)
 		if len(found) == 0 {
-			absent := statusOf(m, service, EngineContainer{State: "absent", Image: service.Image})
+			absent := statusOf(m, service, EngineContainer{State: "absent", Image: service.Image}, nil)
 			result.Services = append(result.Services, absent)
 			result.Ready = result.Ready && len(service.Profiles) > 0
 		}
 		for _, c := range found {
-			s := statusOf(m, service, c)
+			s := statusOf(m, service, c, aliases)
 			s.Values = holds(service, c)
 			result.Services, result.Ready = append(result.Services, s), result.Ready && s.Ready
 		}
 	}
 	for _, name := range sortedKeys(byService) {
 		for _, c := range byService[name] {
-			s := statusOf(m, manifest.Service{Name: name}, c)
+			s := statusOf(m, manifest.Service{Name: name}, c, nil)
 			s.Declared = false
 			result.Services = append(result.Services, s)
 		}
@@ -99,8 +100,28 @@ func (u StackStatus) Run(ctx context.Context) (StackStatusResult, error) {
 	return result, nil
 }
 
+// aliases returns the variables by which services of the old compose file get
+// declared secrets under another name, as "SERVICE VARIABLE". Without that
+// file, or with one that cannot be read, there are none.
+func (u StackStatus) aliases(m *manifest.Manifest) map[string]string {
+	names := map[string]string{}
+	old, _, err := FindManifest(u.Project, legacyFile)
+	if err != nil || old == nil {
+		return names
+	}
+	for _, v := range old.Variables {
+		prefix := "services." + v.Service + ".environment."
+		if variable, ok := strings.CutPrefix(v.Path, prefix); ok && v.Service != "" {
+			if _, declared := m.Secret(v.Name); declared {
+				names[v.Service+" "+variable] = v.Name
+			}
+		}
+	}
+	return names
+}
+
 // statusOf is what a container says of its service, without its values.
-func statusOf(m *manifest.Manifest, service manifest.Service, c EngineContainer) ServiceStatus {
+func statusOf(m *manifest.Manifest, service manifest.Service, c EngineContainer, aliases map[string]string) ServiceStatus {
 	s := ServiceStatus{
 		Service: service.Name, Container: c.Name, Image: c.Image, State: c.State, Health: c.Health, Status: stateOf(c), ExitCode: c.ExitCode, Restarts: c.Restarts,
 		Grants: []string{}, Visible: []string{}, Values: HoldsNothing, Declared: true, Ready: readyService(m, service, c),
@@ -110,10 +131,14 @@ func statusOf(m *manifest.Manifest, service manifest.Service, c EngineContainer)
 	}
 	sort.Strings(s.Grants)
 	for _, name := range c.EnvNames {
+		if alias, ok := aliases[service.Name+" "+name]; ok {
+			name = alias
+		}
 		if _, declared := m.Secret(name); declared {
 			s.Visible = append(s.Visible, name)
 		}
 	}
+	sort.Strings(s.Visible)
 	return s
 }
 

@@ -678,6 +678,9 @@ func TestStatusTellsWhoHoldsWhat(t *testing.T) {
 		t.Errorf("started: %s", got)
 	}
 	w.write("TOKEN", otherValue)
+	old := w.containers["db"]
+	old.EnvNames = []string{"PGDATA", "POSTGRES_PASSWORD"} // as in the old way
+	w.containers["db"] = old
 	stranger := w.containers["db"]
 	stranger.Service, stranger.EnvNames, stranger.Labels = "left", []string{"PATH", "TOKEN"}, nil
 	w.containers["left"] = stranger
@@ -692,6 +695,9 @@ func TestStatusTellsWhoHoldsWhat(t *testing.T) {
 	for _, s := range result.Services {
 		if s.Service == "left" && (s.Declared || !slices.Equal(s.Visible, []string{"TOKEN"})) {
 			t.Errorf("a service of no manifest: %+v", s)
+		}
+		if s.Service == "db" && !slices.Equal(s.Visible, []string{"ADMIN"}) {
+			t.Errorf("a secret under a variable of the image's own: %v", s.Visible)
 		}
 		if s.Service == "api" && !slices.Equal(s.Grants, []string{"LOGIN", "TOKEN"}) {
 			t.Errorf("grants: %v", s.Grants)
