@@ -88,6 +88,9 @@ type stackPlan struct {
 func (u StackUp) Run(ctx context.Context) (StackUpResult, error) {
 	begun := time.Now()
 	result := StackUpResult{DryRun: u.DryRun, Legacy: u.Legacy, Visible: []string{}, Services: []StackUpService{}}
+	if u.Deadline < 0 {
+		return result, &Error{Class: Usage, What: "a deadline in the past: nothing can be healthy by then", Next: "mage stack:up -deadline=90s"}
+	}
 	plan, err := u.check(ctx, &result)
 	if err != nil {
 		return result, err

@@ -56,6 +56,8 @@ const MaxSize = 511_999
 // Dir is a directory of values. Where it does not exist yet it is empty, and
 // the first write or lock makes it. Close it.
 type Dir struct {
+	Talk ops.Talk // hears that another command holds the lock; nil: nobody
+
 	path string // as the user wrote it, slash-separated, for messages
 	name string // as the system names it
 	root *os.Root
@@ -161,9 +163,15 @@ func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
 	}
 	file.Close()
 	lock := flock.New(filepath.Join(d.root.Name(), lockName))
-	waiting, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
-	got, err := lock.TryLockContext(waiting, lockPoll)
+	got, err := lock.TryLock()
+	if err == nil && !got {
+		if d.Talk != nil {
+			d.Talk.Say("another keepmum command holds %s/%s; waiting for it, %s at most", d.path, lockName, lockWait)
+		}
+		waiting, cancel := context.WithTimeout(ctx, lockWait)
+		defer cancel()
+		got, err = lock.TryLockContext(waiting, lockPoll)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()

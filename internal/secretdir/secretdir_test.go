@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -251,9 +252,14 @@ func TestTheLockIsExclusive(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
-	cancel()
+	var heard talk
+	d.Talk = &heard
+	heard.then = cancel
 	if _, err := d.Lock(ended); !errors.Is(err, context.Canceled) {
 		t.Errorf("a second lock: %v, want it to wait until its context ends", err)
+	}
+	if len(heard.lines) != 1 || !strings.Contains(heard.lines[0], "another keepmum command holds") {
+		t.Errorf("said while waiting: %q", heard.lines)
 	}
 	unlock()
 	again, err := d.Lock(t.Context())
@@ -261,6 +267,20 @@ func TestTheLockIsExclusive(t *testing.T) {
 		t.Fatalf("after unlock: %v", err)
 	}
 	again()
+	if len(heard.lines) != 1 {
+		t.Errorf("said of a lock that nobody held: %q", heard.lines[1:])
+	}
+}
+
+// talk keeps what was said, and calls then.
+type talk struct {
+	lines []string
+	then  func()
+}
+
+func (t *talk) Say(format string, args ...any) {
+	t.lines = append(t.lines, fmt.Sprintf(format, args...))
+	t.then()
 }
 
 func TestRemoveAndFixModes(t *testing.T) {

@@ -52,6 +52,7 @@ func open(c *console.Console, dir func(string) (*secretdir.Dir, error)) (*Tools,
 		project.Close()
 		return nil, err
 	}
+	values.Talk = c
 	return &Tools{Console: c, Project: project, Values: values, Git: worktree.Git{Dir: "."}, ComposeFile: os.Getenv("KEEPMUM_COMPOSE_FILE")}, nil
 }
 
