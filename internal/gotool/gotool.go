@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/keepmum/keepmum/internal/ops"
@@ -43,28 +44,47 @@ func (c Command) Output(ctx context.Context) (string, error) {
 	cmd.Dir = c.Dir
 	cmd.Env = append(cmd.Environ(), c.Env...)
 	cmd.WaitDelay = grace
-	var stdout, both bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &tee{&stdout, &both}, &both
+	var heard streams
+	cmd.Stdout, cmd.Stderr = toBoth{&heard}, toTalk{&heard}
 	err := cmd.Run()
 	switch {
 	case err == nil:
-		return stdout.String(), nil
+		return heard.data.String(), nil
 	case ctx.Err() != nil:
 		return "", ctx.Err()
 	case errors.Is(err, exec.ErrNotFound):
 		return "", &ops.Error{Class: ops.Failed, What: program + " is not on the PATH", Next: "install Go, then go version", Cause: err}
 	}
 	shown := strings.Join(append([]string{program}, c.Args...), " ")
-	return "", &ops.Error{Class: ops.Failed, What: shown + " failed\n" + strings.TrimSpace(both.String()), Next: shown, Cause: err}
+	return "", &ops.Error{Class: ops.Failed, What: shown + " failed\n" + strings.TrimSpace(heard.all.String()), Next: shown, Cause: err}
 }
 
-// tee writes to both buffers.
-type tee struct{ one, other *bytes.Buffer }
+// streams is what a command said: its standard output alone, and both streams
+// as they came. The two are written by a goroutine each.
+type streams struct {
+	mu        sync.Mutex
+	data, all bytes.Buffer
+}
 
-// Write writes to both.
-func (t *tee) Write(p []byte) (int, error) {
-	t.other.Write(p)
-	return t.one.Write(p)
+// toBoth takes standard output.
+type toBoth struct{ *streams }
+
+// Write never fails.
+func (s toBoth) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all.Write(p)
+	return s.data.Write(p)
+}
+
+// toTalk takes standard error.
+type toTalk struct{ *streams }
+
+// Write never fails.
+func (s toTalk) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all.Write(p)
 }
 
 // Checkout refuses a directory that is not keepmum's own checkout, before the go
