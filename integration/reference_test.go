@@ -129,11 +129,12 @@ var variableUses = map[string]string{
 	"KEEPMUM_POSTGRES_IMAGE":     "the image of Postgres; default: postgres:17, or where no registry answers one made from Debian packages",
 	"KEEPMUM_API_PORT":           "the port of strict-api on this machine; default 8090",
 	"KEEPMUM_ODDS_API_URL":       "where odds-ingestion asks; default: the simulator",
+	"KEEPMUM_ODDS_BACKFILL":      "how far back odds-ingestion asks for past odds at its first start; default 840h, which the real provider charges for: 0s is none",
 	"KEEPMUM_BASKETBALL_API_URL": "where schedule-poller asks; default: the simulator",
-	"KEEPMUM_POLL_INTERVAL":      "time between two rounds of each service; default 5s, in the demo 1s",
+	"KEEPMUM_POLL_INTERVAL":      "time between two rounds of each service; default 5s",
 	"KEEPMUM_LOG_LEVEL":          "debug, info, warn or error, for all services; default info",
 	"KEEPMUM_SIM_SEED":           "which season the simulator plays; default 1",
-	"KEEPMUM_SIM_SPEED":          "simulated seconds in one second; default 60, in the demo 1800",
+	"KEEPMUM_SIM_SPEED":          "simulated seconds in one second; default 60",
 }
 
 // variablesPart is a table of keepmum's own environment variables.

@@ -98,7 +98,7 @@ func (u Demo) Run(ctx context.Context) (DemoResult, error) {
 	if result.Health, err = u.health(ctx); err != nil {
 		return result, err
 	}
-	u.Talk.Say("waiting for a prediction, and for the first games to end")
+	u.Talk.Say("waiting for a prediction, and for the scores of the games that were played")
 	if err := u.predict(ctx, token, &result); err != nil {
 		return result, err
 	}

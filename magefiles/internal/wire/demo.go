@@ -71,19 +71,9 @@ func (t *DemoTools) Close() {
 	_ = t.source.Close()
 }
 
-// pace makes the demo's season run fast enough that games end while a person
-// looks on. What the environment sets goes first.
-func pace(name string) (string, bool) {
-	if value, ok := os.LookupEnv(name); ok {
-		return value, true
-	}
-	value, ok := map[string]string{"KEEPMUM_SIM_SPEED": "1800", "KEEPMUM_POLL_INTERVAL": "1s"}[name]
-	return value, ok
-}
-
 // stack is the demo's stack.
 func (t *DemoTools) stack() ops.Stack {
-	return ops.Stack{Project: t.project, Values: t.values, Talk: t.Console, Name: demoName, Dir: t.dir, LookupEnv: pace}
+	return ops.Stack{Project: t.project, Values: t.values, Talk: t.Console, Name: demoName, Dir: t.dir, LookupEnv: os.LookupEnv}
 }
 
 // Demo is the use case.
