@@ -3,7 +3,9 @@ package integration
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +29,9 @@ var binary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := os.Chmod(dir, 0o755); err != nil { // some commands run as another user
+		return "", err
+	}
 	return gotool.Binary{Dir: "..", Path: filepath.Join(dir, "keepmum")}.Build(backgroundOfTests())
 })
 
@@ -46,7 +51,15 @@ type transcript struct {
 	told   bytes.Buffer
 	known  []secrets.Known
 	silent bool // the command silent was run
+
+	last      said                                                // what the last run said
+	under     []string                                            // a command that the binary is run by
+	elsewhere func(*testscript.TestScript, []string) (said, error) // how the binary is run in place of testscript's own way
+	held      func()                                              // gives the lock back that the script holds
 }
+
+// said is what one run of the binary said.
+type said struct{ stdout, stderr string }
 
 type transcriptKey struct{}
 
@@ -55,13 +68,35 @@ func of(ts *testscript.TestScript) *transcript { return ts.Value(transcriptKey{}
 // run runs the binary and keeps what it says. A script judges success and
 // failure by `keepmum` and `! keepmum`, a code by `exits`.
 func run(ts *testscript.TestScript, args []string) error {
-	err := ts.Exec(ts.Getenv("KEEPMUM"), args...)
 	t := of(ts)
+	var err error
+	if t.elsewhere != nil {
+		t.last, err = t.elsewhere(ts, args)
+		_, _ = io.WriteString(ts.Stdout(), t.last.stdout)
+		_, _ = io.WriteString(ts.Stderr(), t.last.stderr)
+	} else {
+		line := append(append(slices.Clone(t.under), ts.Getenv("KEEPMUM")), args...)
+		err = ts.Exec(line[0], line[1:]...)
+		t.last = said{ts.ReadFile("stdout"), ts.ReadFile("stderr")}
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.told.WriteString(ts.ReadFile("stdout"))
-	t.told.WriteString(ts.ReadFile("stderr"))
+	t.told.WriteString(t.last.stdout)
+	t.told.WriteString(t.last.stderr)
 	return err
+}
+
+// runFor is run that returns the exit code.
+func runFor(ts *testscript.TestScript, args []string) int {
+	err := run(ts, args)
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case !errors.As(err, &exit):
+		ts.Fatalf("not run: %v", err)
+	}
+	return exit.ExitCode()
 }
 
 // commands are those that the scripts have beside testscript's own.
@@ -76,15 +111,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"exits": func(ts *testscript.TestScript, _ bool, args []string) {
 		want, err := strconv.Atoi(args[0])
 		ts.Check(err)
-		got := 0
-		if err := run(ts, args[1:]); err != nil {
-			var exit *exec.ExitError
-			if !errors.As(err, &exit) {
-				ts.Fatalf("not run: %v", err)
-			}
-			got = exit.ExitCode()
-		}
-		if got != want {
+		if got := runFor(ts, args[1:]); got != want {
 			ts.Fatalf("exit code %d, want %d", got, want)
 		}
 	},
@@ -169,17 +196,31 @@ func searchFiles(ts *testscript.TestScript, matcher *redact.Matcher, except []st
 	return hits
 }
 
+// allCommands are the commands of every script.
+func allCommands() map[string]func(*testscript.TestScript, bool, []string) {
+	all := maps.Clone(commands)
+	maps.Copy(all, faultCommands())
+	maps.Copy(all, unixCommands())
+	return all
+}
+
 // params are those of all scripts under dir.
 func params(t *testing.T, dir string, env ...string) testscript.Params {
 	t.Helper()
 	path := keepmumBinary(t)
 	return testscript.Params{
 		Dir:                 dir,
-		Cmds:                commands,
+		Cmds:                allCommands(),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			e.Values[transcriptKey{}] = &transcript{}
+			t := &transcript{}
+			e.Defer(func() {
+				if t.held != nil {
+					t.held()
+				}
+			})
+			e.Values[transcriptKey{}] = t
 			e.Setenv("KEEPMUM", path)
 			for _, pair := range env {
 				name, value, _ := strings.Cut(pair, "=")

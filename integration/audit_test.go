@@ -1,0 +1,264 @@
+//go:build integration
+
+package integration
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/sweep"
+	"github.com/keepmum/keepmum/pkg/redact"
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+// planted is the name of the canary: a value that is no secret, stands where a
+// secret must not, and has to be found there. What is searched for it is
+// searched for the secrets in the same run.
+const planted = "PLANTED_BY_THE_TEST"
+
+// audit searches surfaces for every value of the test, and counts.
+type audit struct {
+	canary string
+	plain  string // another one, of letters and digits alone, for where quoting would be a matter of its own
+	known  []secrets.Known
+	sweep  *sweep.Sweep
+
+	mu       sync.Mutex
+	waiting  []sweep.Surface // what was said before the project had its key
+	surfaces map[string]int  // by kind, which is the first word of the name
+	bytes    int64
+	planted  int // canaries that the test planted in the real thing
+	found    int // of them
+	inBand   int // canaries that sweep planted while reading, all found
+	values   int // values of secrets where they must not be
+}
+
+// newAudit makes the canary: two lines, with what encoders treat differently.
+func newAudit(t *testing.T) *audit {
+	letters := "abcdefghijklmnopqrstuvwxyz"
+	return &audit{
+		canary:   "canary-" + random(t, letters, 12) + "\"'<&>+%/$ é\x01\\`\n" + "second-line-" + random(t, letters, 12),
+		plain:    "canary" + random(t, letters, 20),
+		surfaces: map[string]int{},
+	}
+}
+
+// variable is an environment variable that holds the canary, for commands of
+// keepmum: it shows that their environment is really read.
+func (a *audit) variable() string { return "INTEGRATION_CANARY=" + a.plain }
+
+// know adds values that may show nowhere.
+func (a *audit) know(values map[string]string) {
+	for name, value := range values {
+		a.known = append(a.known, secrets.Known{Name: name, Value: secrets.New([]byte(value))})
+	}
+}
+
+// begin starts the search, with the project's key among the values.
+func (a *audit) begin(t *testing.T, key []byte) {
+	t.Helper()
+	a.known = append(a.known, secrets.Known{Name: "the project's key", Value: secrets.New(key)},
+		secrets.Known{Name: planted, Value: secrets.New([]byte(a.canary))},
+		secrets.Known{Name: planted, Value: secrets.New([]byte(a.plain))})
+	var err error
+	if a.sweep, err = sweep.New(a.known); err != nil {
+		t.Fatal(err)
+	}
+	if short := a.sweep.Unsearched(); len(short) > 0 {
+		t.Fatalf("too short to be searched: %v", short)
+	}
+	a.silent(t, a.waiting...)
+	a.waiting = nil
+}
+
+// masked is a text of a command for a test's own output.
+func (a *audit) masked(text string) string { return redact.New(a.known).String(text) }
+
+// hits are what was found, by surface.
+type hits map[string][]sweep.Hit
+
+// search reads surfaces to their end. Values other than the canary are
+// failures, unless allowed says that one has to be there; canary and allowed
+// values are returned.
+func (a *audit) search(t *testing.T, allowed func(sweep.Hit) bool, surfaces ...sweep.Surface) hits {
+	t.Helper()
+	found := hits{}
+	report := a.sweep.Run(t.Context(), surfaces...)
+	for _, unread := range report.Unread {
+		t.Errorf("%s was not read: %s", unread.Surface, unread.Why)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, result := range report.Results {
+		a.count(result)
+		for _, hit := range result.Hits {
+			if hit.Name == planted || allowed != nil && allowed(hit) {
+				found[hit.Surface] = append(found[hit.Surface], hit)
+				continue
+			}
+			a.values++
+			t.Errorf("%s tells %s: %s, in %q, line %d", hit.Surface, hit.Name, hit.Encoding, hit.Place, hit.Line)
+		}
+		if result.More > 0 {
+			t.Errorf("%s tells more than can be kept", result.Surface)
+		}
+	}
+	return found
+}
+
+// count adds a surface that was read. The caller holds the lock.
+func (a *audit) count(result sweep.Result) {
+	kind, _, _ := strings.Cut(result.Surface, " ")
+	a.surfaces[kind]++
+	a.bytes += result.Bytes
+	a.inBand += result.Canaries
+}
+
+// silent is search for surfaces in which nothing was planted.
+func (a *audit) silent(t *testing.T, surfaces ...sweep.Surface) {
+	t.Helper()
+	for surface := range a.search(t, nil, surfaces...) {
+		t.Errorf("%s tells the canary, which was not planted there", surface)
+	}
+}
+
+// plant is a canary in the real thing: a surface, and what has to be found in
+// it. Empty fields match everything.
+type plant struct{ surface, place, encoding string }
+
+// expect requires that each plant was found.
+func (a *audit) expect(t *testing.T, found hits, plants ...plant) {
+	t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, p := range plants {
+		a.planted++
+		if slices.ContainsFunc(found[p.surface], func(h sweep.Hit) bool {
+			return h.Name == planted && strings.Contains(h.Place, p.place) && (p.encoding == "" || h.Encoding == p.encoding)
+		}) {
+			a.found++
+			continue
+		}
+		t.Errorf("the canary planted in %s (%s %s) was not found: its search cannot fail", p.surface, p.place, p.encoding)
+	}
+}
+
+// said searches what a command said, at once or as soon as the search begins.
+func (a *audit) said(t *testing.T, name string, said output) {
+	t.Helper()
+	surfaces := []sweep.Surface{
+		sweep.Bytes("output of "+name, []byte(said.stdout)),
+		sweep.Bytes("errors of "+name, []byte(said.stderr)),
+	}
+	if a.sweep == nil {
+		a.waiting = append(a.waiting, surfaces...)
+		return
+	}
+	for surface, found := range a.search(t, nil, surfaces...) {
+		if !strings.Contains(name, "stack:logs") && !strings.Contains(name, planted) {
+			t.Errorf("%s tells the canary %d times", surface, len(found))
+		}
+	}
+}
+
+// watchProcesses reads environment and arguments of a running command and of
+// all that it starts, until the returned function is called, which searches
+// them. The command's own environment holds the canary.
+func (a *audit) watchProcesses(ctx context.Context, name string, pid int) func(*testing.T) {
+	if !onLinux {
+		return func(*testing.T) {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	begun, seen := time.Now(), map[string]bool{}
+	var text bytes.Buffer
+	read := func() {
+		for _, one := range family(pid) {
+			if shown := processText(one); shown != "" && !seen[shown] {
+				seen[shown] = true
+				text.WriteString(shown)
+			}
+		}
+	}
+	read()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				read()
+			}
+		}
+	}()
+	return func(t *testing.T) {
+		t.Helper()
+		cancel()
+		<-done
+		surface := sweep.Bytes("processes of "+name, text.Bytes())
+		switch {
+		case a.sweep == nil:
+			return // the first command: it has made the key, and knows no value
+		case text.Len() == 0 && time.Since(begun) < time.Second:
+			return // it had ended before anybody could look
+		}
+		a.expect(t, a.search(t, nil, surface), plant{surface: surface.Name})
+	}
+}
+
+// family returns a process and all that it started, as far as they run.
+func family(pid int) []int {
+	all := []int{pid}
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, file := range tasks {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		for field := range strings.FieldsSeq(string(data)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				all = append(all, family(child)...)
+			}
+		}
+	}
+	return all
+}
+
+// processText is what the system shows of a process; empty when it has ended.
+func processText(pid int) string {
+	arguments, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return ""
+	}
+	environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil || len(environment) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("process %d\n%s\n%s\n", pid, strings.ReplaceAll(string(arguments), "\x00", "\n"), strings.ReplaceAll(string(environment), "\x00", "\n"))
+}
+
+// summary is the one line that the test ends with.
+func (a *audit) summary() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	total, kinds := 0, make([]string, 0, len(a.surfaces))
+	for kind, n := range a.surfaces {
+		total += n
+		kinds = append(kinds, fmt.Sprintf("%s %d", kind, n))
+	}
+	slices.Sort(kinds)
+	return fmt.Sprintf("surfaces read %d (%s), bytes read %d, canaries planted in the real thing %d and found %d, planted while reading and found %d, values found %d",
+		total, strings.Join(kinds, ", "), a.bytes, a.planted, a.found, a.inBand, a.values)
+}

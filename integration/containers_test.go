@@ -1,0 +1,413 @@
+//go:build integration
+
+package integration
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+	"github.com/docker/docker/pkg/stdcopy"
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/sweep"
+	"github.com/keepmum/keepmum/pkg/redact"
+)
+
+// containers returns all containers of the project, those that have ended too.
+func (p *project) containers(t *testing.T) []ops.EngineContainer {
+	t.Helper()
+	all, err := p.engine.Containers(t.Context(), map[string]string{labelProject: p.name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// container returns the container of a service.
+func (p *project) container(t *testing.T, service string) ops.EngineContainer {
+	t.Helper()
+	for _, c := range p.containers(t) {
+		if c.Service == service {
+			return c
+		}
+	}
+	t.Fatalf("%s has no container", service)
+	return ops.EngineContainer{}
+}
+
+// ids returns the container of each service of the manifest.
+func (p *project) ids(t *testing.T) map[string]string {
+	t.Helper()
+	ids := map[string]string{}
+	for _, c := range p.containers(t) {
+		if _, ok := p.manifest.Service(c.Service); ok {
+			ids[c.Service] = c.ID
+		}
+	}
+	return ids
+}
+
+// log returns both streams of a container, from a time on.
+func (p *project) log(t *testing.T, id string, since time.Time) string {
+	t.Helper()
+	var text bytes.Buffer
+	if err := p.engine.ContainerLogs(t.Context(), id, ops.EngineLogOptions{Since: since}, &text, &text); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}
+
+// launch starts a container of the project under a service name of its own. It
+// stays until the project is removed.
+func (p *project) launch(t *testing.T, service, image string, change ...func(*testcontainers.ContainerRequest)) string {
+	t.Helper()
+	request := testcontainers.ContainerRequest{
+		Image:  image,
+		Name:   p.name + "-" + service,
+		Labels: map[string]string{labelProject: p.name, labelService: service},
+	}
+	for _, one := range change {
+		one(&request)
+	}
+	made, err := testcontainers.GenericContainer(t.Context(), testcontainers.GenericContainerRequest{
+		ContainerRequest: request, Started: true, Logger: quiet{},
+	})
+	if err != nil {
+		t.Fatalf("%s cannot be started: %s", service, p.audit.masked(err.Error()))
+	}
+	return made.GetContainerID()
+}
+
+// quiet is a logger for testcontainers that says nothing.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+
+// remove removes a container, also after the test's context has ended.
+func (p *project) remove(t *testing.T, id string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := p.docker.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil && !strings.Contains(err.Error(), "No such container") {
+		t.Error(err)
+	}
+}
+
+// like makes a container the twin of a service's: same mounts, networks, user
+// and limits, but no restart, no health check and no published port. It has
+// the further variables given.
+func (p *project) like(t *testing.T, service string, variables ...string) func(*testcontainers.ContainerRequest) {
+	t.Helper()
+	real, err := p.docker.ContainerInspect(t.Context(), p.container(t, service).ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(r *testcontainers.ContainerRequest) {
+		r.Networks = slices.Sorted(maps.Keys(real.NetworkSettings.Networks))
+		r.NetworkAliases = map[string][]string{}
+		for _, name := range r.Networks {
+			r.NetworkAliases[name] = []string{r.Labels[labelService]}
+		}
+		r.ConfigModifier = func(c *container.Config) {
+			c.Env, c.User = append(slices.Clone(real.Config.Env), variables...), real.Config.User
+			c.Healthcheck = &container.HealthConfig{Test: []string{"NONE"}}
+		}
+		r.HostConfigModifier = func(h *container.HostConfig) {
+			mode := h.NetworkMode
+			*h = *real.HostConfig
+			h.NetworkMode, h.PortBindings, h.RestartPolicy = mode, nil, container.RestartPolicy{}
+		}
+	}
+}
+
+// ended waits until a container has ended and returns its exit code.
+func (p *project) ended(t *testing.T, id string) int {
+	t.Helper()
+	var c ops.EngineContainer
+	poll(t, time.Minute, "the end of a container", func() bool {
+		var err error
+		if c, err = p.engine.Container(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		return c.State == "exited" || c.State == "dead"
+	})
+	return c.ExitCode
+}
+
+// exec runs a command in a container with an input, and returns what it said
+// and its exit code.
+func (p *project) exec(t *testing.T, id, input string, args ...string) output {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	made, err := p.docker.ContainerExecCreate(ctx, id, container.ExecOptions{
+		Cmd: args, AttachStdin: true, AttachStdout: true, AttachStderr: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	attached, err := p.docker.ContainerExecAttach(ctx, made.ID, container.ExecAttachOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer attached.Close()
+	if _, err := io.WriteString(attached.Conn, input); err != nil {
+		t.Fatal(err)
+	}
+	if err := attached.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	if _, err := stdcopy.StdCopy(&stdout, &stderr, attached.Reader); err != nil {
+		t.Fatal(err)
+	}
+	state, err := p.docker.ContainerExecInspect(ctx, made.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return output{stdout.String(), stderr.String(), state.ExitCode}
+}
+
+// witnessImage makes the image of the witness, with the canary in a layer, in
+// its environment, its labels and its history.
+func (p *project) witnessImage(t *testing.T) string {
+	t.Helper()
+	info, err := p.engine.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(p.home, "witness")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./witness")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+info.Arch)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("the witness does not compile: %v\n%s", err, out)
+	}
+	binary, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := imagePrefix + "witness:" + p.name
+	files := map[string][]byte{
+		"witness": binary, "canary.txt": []byte("# a file\npassword = " + p.audit.canary),
+		"Dockerfile": fmt.Appendf(nil, "FROM scratch\nCOPY canary.txt /etc/canary.txt\nCOPY witness /witness\nENV IMAGE_CANARY=%[1]s\nLABEL canary=%[1]s\nENTRYPOINT [\"/witness\"]\n", p.audit.plain),
+	}
+	if _, err := p.engine.BuildImage(t.Context(), archive(t, files), []string{ref}, nil, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+// archive makes a tar stream of programs.
+func archive(t *testing.T, files map[string][]byte) io.Reader {
+	t.Helper()
+	var stream bytes.Buffer
+	out := tar.NewWriter(&stream)
+	for name, data := range files {
+		if err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(data))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := out.Write(data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return &stream
+}
+
+// The services of the canaries.
+const (
+	lingering = "canary-lingers" // says the canary and goes on
+	gone      = "canary-gone"    // says the canary and has ended
+	asker     = "asker"          // asks for the test inside the stack's networks
+)
+
+// plantContainers starts two containers of the project that tell the canary in
+// their log, have it in their environment and in a label; one of them ends.
+func (p *project) plantContainers(t *testing.T, witness string) {
+	t.Helper()
+	for service, command := range map[string]string{lingering: "linger", gone: "tell"} {
+		id := p.launch(t, service, witness, func(r *testcontainers.ContainerRequest) {
+			r.Cmd, r.Env = []string{command}, map[string]string{"CANARY": p.audit.canary}
+			r.Labels["canary"] = p.audit.plain
+		})
+		if service == gone && p.ended(t, id) != 0 {
+			t.Fatalf("%s failed", service)
+		}
+	}
+	id := p.container(t, lingering).ID
+	poll(t, time.Minute, "the canary's last word", func() bool { return strings.Count(p.log(t, id, time.Time{}), "a canary, go:") == 2 })
+}
+
+// plantsOf is what a search of the canaries' containers has to find: in their
+// log each encoding that is searched, in both streams.
+func plantsOf(c ops.EngineContainer) []plant {
+	var plants []plant
+	for _, stream := range []string{"stdout", "stderr"} {
+		for _, encoding := range redact.Encodings() {
+			plants = append(plants, plant{"logs of " + c.Name, stream, encoding})
+		}
+	}
+	return append(plants, plant{"inspect of " + c.Name, "", "raw"}, plant{"inspect of " + c.Name, "", "json"})
+}
+
+// lookAt searches logs and inspect of all containers of the project, the
+// environment of their processes, and its networks and volumes. It requires
+// that the canaries' containers are there, and that it finds all that they
+// tell; unless allowed is given, for values that have to be found instead.
+// What was found is returned.
+func (p *project) lookAt(t *testing.T, witness string, allowed func(sweep.Hit) bool) hits {
+	t.Helper()
+	var surfaces []sweep.Surface
+	var plants []plant
+	all := p.containers(t)
+	if allowed == nil && (p.container(t, lingering).State != "running" || p.container(t, gone).State != "exited") {
+		t.Error("the canaries are not as they were planted")
+	}
+	for _, c := range all {
+		surfaces = append(surfaces, sweep.Logs(p.engine, c.Name), sweep.Inspect(p.engine, c.Name))
+		switch {
+		case c.Service == lingering:
+			plants = append(append(plants, plantsOf(c)...), plant{surface: "processes in " + c.Name})
+		case c.Service == asker: // by its image
+			plants = append(plants, plant{surface: "inspect of " + c.Name}, plant{surface: "processes in " + c.Name})
+		case c.Service == gone:
+			plants = append(plants, plantsOf(c)...)
+		case strings.HasPrefix(c.Service, "crash-") && !strings.HasSuffix(c.Service, "-quit"):
+			plants = append(plants, plant{"logs of " + c.Name, "", "raw"}, plant{"inspect of " + c.Name, "", "raw"})
+			if c.State == "running" {
+				plants = append(plants, plant{surface: "processes in " + c.Name})
+			}
+		case strings.HasPrefix(c.Service, "crash-"): // the real image does not tell its environment
+			plants = append(plants, plant{"inspect of " + c.Name, "", "raw"})
+		}
+	}
+	surfaces = append(surfaces, p.processes(t, witness, all)...)
+	surfaces = append(surfaces, p.networksAndVolumes(t)...)
+	found := p.audit.search(t, allowed, surfaces...)
+	p.audit.expect(t, found, plants...)
+	for surface, of := range found {
+		if slices.ContainsFunc(of, func(h sweep.Hit) bool { return h.Name == planted }) && !slices.ContainsFunc(plants, func(p plant) bool { return p.surface == surface }) {
+			t.Errorf("%s tells the canary, which was not planted there", surface)
+		}
+	}
+	return found
+}
+
+// processes returns a surface for each running container: what a process in
+// its process namespace can read of environment and arguments.
+func (p *project) processes(t *testing.T, witness string, all []ops.EngineContainer) []sweep.Surface {
+	t.Helper()
+	var surfaces []sweep.Surface
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	slots := make(chan struct{}, 3)
+	for _, c := range all {
+		if c.State != "running" {
+			continue
+		}
+		wait.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			text, err := p.readProcesses(t.Context(), witness, c.ID)
+			if err != nil {
+				t.Errorf("the processes of %s cannot be read: %v", c.Name, err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			surfaces = append(surfaces, sweep.Bytes("processes in "+c.Name, text))
+		})
+	}
+	wait.Wait()
+	return surfaces
+}
+
+// readProcesses runs the witness in the process namespace of a container. Root
+// with the right to trace reads what other users' processes hold.
+func (p *project) readProcesses(ctx context.Context, witness, id string) ([]byte, error) {
+	made, err := p.docker.ContainerCreate(ctx, &container.Config{
+		Image: witness, Cmd: []string{"processes"}, User: "0:0", Labels: map[string]string{labelProject: p.name, labelService: "witness"},
+	}, &container.HostConfig{PidMode: container.PidMode("container:" + id), NetworkMode: "none", CapAdd: []string{"SYS_PTRACE"}}, nil, nil, "")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		_ = p.docker.ContainerRemove(context.WithoutCancel(ctx), made.ID, container.RemoveOptions{Force: true}) // else the project's clean-up does
+	}()
+	ended, failed := p.docker.ContainerWait(ctx, made.ID, container.WaitConditionNextExit)
+	if err := p.docker.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
+		return nil, err
+	}
+	select {
+	case err := <-failed:
+		return nil, err
+	case end := <-ended:
+		var text, problem bytes.Buffer
+		if err := p.engine.ContainerLogs(ctx, made.ID, ops.EngineLogOptions{}, &text, &problem); err != nil {
+			return nil, err
+		}
+		if end.StatusCode != 0 || !strings.Contains(text.String(), "PATH=") {
+			return nil, fmt.Errorf("the witness ended with %d: %s", end.StatusCode, problem.String())
+		}
+		return text.Bytes(), nil
+	}
+}
+
+// networksAndVolumes returns surfaces of what the engine tells of both.
+func (p *project) networksAndVolumes(t *testing.T) []sweep.Surface {
+	t.Helper()
+	of := filters.NewArgs(filters.Arg("label", labelProject+"="+p.name))
+	networks, err := p.docker.NetworkList(t.Context(), network.ListOptions{Filters: of})
+	if err != nil {
+		t.Fatal(err)
+	}
+	volumes, err := p.docker.VolumeList(t.Context(), volume.ListOptions{Filters: of})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(networks) == 0 || len(volumes.Volumes) == 0 {
+		t.Fatal("the stack has no networks or no volumes")
+	}
+	var surfaces []sweep.Surface
+	for _, n := range networks {
+		raw, err := p.docker.NetworkInspect(t.Context(), n.ID, network.InspectOptions{Verbose: true})
+		surfaces = append(surfaces, asJSON(t, "network "+n.Name, raw, err))
+	}
+	for _, v := range volumes.Volumes {
+		raw, err := p.docker.VolumeInspect(t.Context(), v.Name)
+		surfaces = append(surfaces, asJSON(t, "volume "+v.Name, raw, err))
+	}
+	return surfaces
+}
+
+// asJSON is a surface of what the engine answered.
+func asJSON(t *testing.T, name string, answer any, err error) sweep.Surface {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sweep.Bytes(name, text)
+}

@@ -1,0 +1,234 @@
+//go:build integration
+
+package integration
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/keepmum/keepmum/internal/images"
+	"github.com/keepmum/keepmum/internal/ops"
+)
+
+// patch is a place in the sources at which crash variants call something more.
+type patch struct{ file, before, with string }
+
+// patches returns the places. Each text stands once in its file; a test that
+// says otherwise after a change of the services wants a new text here.
+func patches() []patch {
+	return []patch{
+		{"services/internal/service/program.go", "return p.Run(ctx, kit, config)", "CrashRun(kit, config); "},
+		// The key in the query, the key in a header.
+		{"services/internal/service/upstream.go", "response, err := client.Do(request)", `Crash("upstream", func() string { return request.URL.String() + fmt.Sprint(request.Header) }); `},
+		// The password as pgx holds it.
+		{"services/internal/store/open.go", "pool, err := pgxpool.NewWithConfig(ctx, config)", `service.Crash("database", func() string { return config.ConnConfig.User + ":" + config.ConnConfig.Password }); `},
+		// What clients send.
+		{"services/provider-sim/provider.go", "given := key(r)", `service.Crash("handler", func() string { return r.URL.String() + " " + key(r) }); `},
+		{"services/strict-api/api.go", "who := a.bearer.of(r)", `service.Crash("handler", func() string { return r.Header.Get("Authorization") }); `},
+		// Else the twin of a poller stands by, for the real one has the lock.
+		{"services/internal/store/lead.go", `"keepmum/" + name`, `"crash " + `},
+	}
+}
+
+// crashVariants is images of all services that crash on demand.
+type crashVariants struct {
+	done chan struct{}
+	err  error
+}
+
+// overlay writes the file that makes the go command see the sources with the
+// patches.
+func (p *project) overlay(t *testing.T) string {
+	t.Helper()
+	replace := map[string]string{}
+	enter := func(name, text string) {
+		path := filepath.Join(p.home, "overlay", strings.ReplaceAll(name, "/", "_"))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		replace[filepath.Join(p.dir, filepath.FromSlash(name))] = path
+	}
+	crash, err := os.ReadFile(filepath.Join("testdata", "crash", "crash.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	enter("services/internal/service/crash.go", string(crash))
+	for _, one := range patches() {
+		text := p.read(one.file)
+		if n := strings.Count(text, one.before); n != 1 {
+			t.Fatalf("%s has %d times the text %q, behind which crash variants are made", one.file, n, one.before)
+		}
+		text = strings.Replace(text, one.before, one.with+one.before, 1)
+		if strings.Contains(one.with, "service.") && !strings.Contains(text, "services/internal/service\"") {
+			text = strings.Replace(text, "import (", "import (\n\t\"github.com/keepmum/keepmum/services/internal/service\"", 1)
+		}
+		enter(one.file, text)
+	}
+	data, err := json.Marshal(map[string]any{"Replace": replace})
+	path := filepath.Join(p.home, "overlay.json")
+	if err := errors.Join(err, os.WriteFile(path, data, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// crashRef is the image of a service's crash variant.
+func (p *project) crashRef(service string) string { return imagePrefix + service + ":" + p.name }
+
+// makeCrashVariants begins to build the images, exactly as stack:up builds
+// those of the services.
+func (p *project) makeCrashVariants(t *testing.T) *crashVariants {
+	t.Helper()
+	overlay := p.overlay(t)
+	made := &crashVariants{done: make(chan struct{})}
+	info, err := p.engine.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	refs := map[string]string{}
+	for _, service := range p.ownServices() {
+		refs[service] = p.crashRef(service)
+	}
+	maker := images.Maker{Dir: p.dir, CacheDir: filepath.Join(p.home, "crash"), LookupEnv: func(name string) (string, bool) {
+		if name == "GOFLAGS" {
+			return strings.TrimSpace(os.Getenv("GOFLAGS") + " -overlay=" + overlay), true
+		}
+		return os.LookupEnv(name)
+	}}
+	ctx := p.t.Context() // it goes on while other stations are visited
+	go func() {
+		defer close(made.done)
+		archives, err := maker.Services(ctx, info.Arch, refs)
+		made.err = err
+		for _, one := range archives {
+			if one.Ref == ops.ProbeImage {
+				continue
+			}
+			stream, in := io.Pipe()
+			go func() { in.CloseWithError(one.Write(in)) }()
+			_, err := p.engine.LoadImage(ctx, stream)
+			made.err = errors.Join(made.err, err)
+		}
+	}()
+	p.t.Cleanup(func() { <-made.done })
+	return made
+}
+
+// ownServices are those whose images are made of services/.
+func (p *project) ownServices() []string {
+	var names []string
+	for _, service := range p.manifest.Services {
+		if strings.HasPrefix(service.Image, "keepmum/") {
+			names = append(names, service.Name)
+		}
+	}
+	return names
+}
+
+// crash is a container that is made to crash.
+type crash struct {
+	service string
+	at      string // the place; "quit": SIGQUIT to the real image
+	ask     []string
+	masks   []string // what its log has to say instead of values
+}
+
+// crashes returns every service at every place that it has.
+func (p *project) crashes(t *testing.T) []crash {
+	_, grants := p.grants()
+	var all []crash
+	for _, service := range p.ownServices() {
+		masks := []string{}
+		for _, name := range grants[service] {
+			masks = append(masks, "‹"+name+"›")
+		}
+		if len(masks) == 0 {
+			t.Errorf("%s is granted nothing", service)
+		}
+		all = append(all, crash{service: service, at: "run", masks: masks}, crash{service: service, at: "goroutine", masks: masks}, crash{service: service, at: "alone"})
+		if service != "db-setup" {
+			all = append(all, crash{service: service, at: "quit"})
+		}
+	}
+	for _, service := range []string{"odds-ingestion", "schedule-poller", "line-movement-analyzer", "prediction-service", "strict-api"} {
+		all = append(all, crash{service: service, at: "database", masks: []string{"‹DB_APP_LOGIN›"}})
+	}
+	return append(all,
+		crash{service: "odds-ingestion", at: "upstream", masks: []string{"‹THE_ODDS_API_KEY›"}},
+		crash{service: "schedule-poller", at: "upstream", masks: []string{"‹API_BASKETBALL_KEY›"}},
+		crash{service: "provider-sim", at: "handler", masks: []string{"‹THE_ODDS_API_KEY›"},
+			ask: []string{"GET", "http://crash-provider-sim-handler:8080/v4/sports/basketball_nba/odds?regions=us&apiKey={THE_ODDS_API_KEY}"}},
+		crash{service: "strict-api", at: "handler", masks: []string{"‹STRICT_API_TOKEN›"},
+			ask: []string{"GET", "http://crash-strict-api-handler:8090/games", "Authorization: Bearer {STRICT_API_TOKEN}"}},
+	)
+}
+
+// crashAll makes every crash happen, in twins of the real containers, and sees
+// that it did. What the twins said is searched with everything else.
+func (p *project) crashAll(t *testing.T, asker string) {
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, 4)
+	for _, one := range p.crashes(t) {
+		name := "crash-" + one.service + "-" + one.at
+		like := p.like(t, one.service, "CRASH_AT="+one.at, "CRASH_CANARY="+p.audit.plain)
+		wait.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			t.Run(one.service+" "+one.at, func(t *testing.T) { p.crashOne(t, one, name, asker, like) })
+		})
+	}
+	wait.Wait()
+}
+
+func (p *project) crashOne(t *testing.T, one crash, name, asker string, like func(*testcontainers.ContainerRequest)) {
+	image := p.crashRef(one.service)
+	if one.at == "quit" {
+		image = p.container(t, one.service).Image
+	}
+	id := p.launch(t, name, image, like)
+	switch {
+	case one.at == "quit":
+		p.waitLog(t, id, `"msg":"started"`)
+		if err := p.docker.ContainerKill(t.Context(), id, "QUIT"); err != nil {
+			t.Fatal(err)
+		}
+	case one.ask != nil:
+		p.waitLog(t, id, `"msg":"started"`)
+		poll(t, 20*time.Second, "an answer of the handler that crashes", func() bool {
+			return strings.HasPrefix(p.exec(t, asker, "", append([]string{"/witness", "ask"}, one.ask...)...).stdout, "500\n")
+		})
+	}
+	if one.ask == nil {
+		if code := p.ended(t, id); code != 2 {
+			t.Errorf("exit code %d, want 2", code)
+		}
+	}
+	log := p.log(t, id, time.Time{})
+	want := append([]string{`"msg":"panic"`, "crashed with "}, one.masks...)
+	switch one.at {
+	case "quit":
+		want = []string{`"msg":"quit: goroutines follow"`, "goroutine "}
+	case "alone":
+		want = []string{"panic: crashed with ", "fallAlone"}
+	}
+	for _, text := range want {
+		if !strings.Contains(log, text) {
+			t.Errorf("its log does not say %q", text)
+		}
+	}
+}
+
+// waitLog waits until a container has said something.
+func (p *project) waitLog(t *testing.T, id, text string) {
+	t.Helper()
+	poll(t, time.Minute, "a container says "+text, func() bool { return strings.Contains(p.log(t, id, time.Time{}), text) })
+}

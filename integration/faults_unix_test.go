@@ -1,0 +1,194 @@
+//go:build unix
+
+package integration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// nobody is the user that commands are run as when the tests run as root, whom
+// no file mode stops.
+const nobody = 65534
+
+// unixCommands are the commands of scripts that need users and signals.
+func unixCommands() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"asuser":     asUser,
+		"interrupts": interrupts,
+	}
+}
+
+// asuser [off]: run the binary from now on as a user whom file modes stop.
+func asUser(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) > 0 {
+		of(ts).elsewhere = nil
+		return
+	}
+	if os.Geteuid() == 0 { // testscript's directories are root's alone
+		for dir := ts.MkAbs("."); len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
+			ts.Check(os.Chmod(dir, 0o755))
+		}
+	}
+	of(ts).elsewhere = func(ts *testscript.TestScript, args []string) (said, error) {
+		cmd := command(ts, args)
+		if os.Geteuid() == 0 {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, NoSetGroups: false}}
+		}
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		err := cmd.Run()
+		return said{stdout.String(), stderr.String()}, err
+	}
+}
+
+// command is a run of the binary with the script's directory and those of its
+// variables that matter.
+func command(ts *testscript.TestScript, args []string) *exec.Cmd {
+	cmd := exec.Command(ts.Getenv("KEEPMUM"), args...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = []string{}
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "DOCKER_HOST", "GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS", "XDG_CACHE_HOME", "KEEPMUM_COMPOSE_FILE", "KEEPMUM_POSTGRES_IMAGE", "KEEPMUM_KEY_FILE"} {
+		if value := ts.Getenv(name); value != "" {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+	}
+	return cmd
+}
+
+// A second is what a waiting command has to return after a signal; one that
+// has a child to end as well has three (DESIGN section 8).
+const (
+	prompt  = time.Second
+	patient = 3 * time.Second
+	// reach is how long a command may take until it waits.
+	reach = 2 * time.Minute
+)
+
+// interrupts SIGNAL REGEXP ARGS...: run the binary with an open standard input,
+// wait until its standard error matches, send the signal, and require exit code
+// 130 within a second (with -children within three), an error that says so, and
+// no talk on standard output. The expression `reading` waits until the binary
+// reads its standard input.
+func interrupts(ts *testscript.TestScript, _ bool, args []string) {
+	limit := prompt
+	if args[0] == "-children" {
+		limit, args = patient, args[1:]
+	}
+	signal, ok := map[string]os.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM}[args[0]]
+	if !ok {
+		ts.Fatalf("no signal %s", args[0])
+	}
+	cmd := command(ts, args[2:])
+	stdin, err := cmd.StdinPipe()
+	ts.Check(err)
+	defer stdin.Close()
+	var stdout bytes.Buffer
+	stderr := &watched{}
+	cmd.Stdout, cmd.Stderr = &stdout, stderr
+	ts.Check(cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	defer cmd.Process.Kill()
+	if args[1] == "reading" {
+		stderr.reached = fed(stdin)
+	} else {
+		stderr.until(regexp.MustCompile(args[1]))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), reach)
+	defer cancel()
+	select {
+	case <-stderr.reached:
+	case err := <-ended:
+		ts.Fatalf("it ended before it waited: %v\n%s", err, stderr)
+	case <-ctx.Done():
+		ts.Fatalf("it never came to wait\n%s", stderr)
+	}
+	sent := time.Now()
+	ts.Check(cmd.Process.Signal(signal))
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		ts.Fatalf("it did not end after the signal\n%s", stderr)
+	}
+	took := time.Since(sent)
+	t := of(ts)
+	t.last = said{stdout.String(), stderr.String()}
+	t.told.WriteString(t.last.stdout + t.last.stderr)
+	_, _ = io.WriteString(ts.Stdout(), t.last.stdout)
+	_, _ = io.WriteString(ts.Stderr(), t.last.stderr)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 130 {
+		ts.Fatalf("ended with %v, want exit code 130", err)
+	}
+	if took > limit {
+		ts.Fatalf("it took %s to end, want %s at most", took, limit)
+	}
+	if len(args) > 0 && strings.HasSuffix(args[len(args)-1], "-json") {
+		requireDocument(ts, t.last.stdout)
+	} else if t.last.stdout != "" {
+		ts.Fatalf("standard output is not empty")
+	}
+}
+
+// fed writes more to a pipe than it can hold, and closes the channel when it is
+// taken: then somebody reads.
+func fed(pipe io.Writer) <-chan struct{} {
+	reached := make(chan struct{})
+	go func() {
+		if _, err := pipe.Write(bytes.Repeat([]byte("v"), 200_000)); err == nil {
+			close(reached)
+		}
+	}()
+	return reached
+}
+
+// watched keeps what is written and tells when it matches.
+type watched struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	sign    *regexp.Regexp
+	reached <-chan struct{}
+	tell    func()
+}
+
+// until makes reached the moment when the text matches.
+func (w *watched) until(sign *regexp.Regexp) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	reached := make(chan struct{})
+	w.sign, w.reached, w.tell = sign, reached, sync.OnceFunc(func() { close(reached) })
+	if sign.Match(w.text.Bytes()) {
+		w.tell()
+	}
+}
+
+// Write keeps the text.
+func (w *watched) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text.Write(p)
+	if w.sign != nil && w.sign.Match(w.text.Bytes()) {
+		w.tell()
+	}
+	return len(p), nil
+}
+
+// String returns what was written.
+func (w *watched) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}

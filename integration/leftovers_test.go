@@ -1,0 +1,173 @@
+//go:build integration
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+	"github.com/gofrs/flock"
+	"github.com/testcontainers/testcontainers-go"
+)
+
+const (
+	// namePrefix begins the name of every project of this test. Nothing else on
+	// the engine is touched.
+	namePrefix = "keepmum-it-"
+	// imagePrefix begins the name of every image that the test makes: those of
+	// crash variants and canaries. The tag is the project's name.
+	imagePrefix = "keepmum-integration/"
+	// abandoned is the age of a project without a lock here, from which on
+	// nobody can still be at work on it.
+	abandoned = 2 * time.Hour
+
+	labelProject = "com.docker.compose.project"
+	labelService = "com.docker.compose.service"
+)
+
+// takeHome takes a name and a directory for the project, under a lock that
+// ends with this process however it ends. Of projects whose lock nobody holds
+// everything is removed.
+func (p *project) takeHome() {
+	p.t.Helper()
+	base := filepath.Join(os.TempDir(), fmt.Sprintf("keepmum-integration-%d", os.Getuid()))
+	if err := os.MkdirAll(base, 0o700); err != nil {
+		p.t.Fatal(err)
+	}
+	sweepLeftovers(p.t, p.docker, base)
+	p.name = namePrefix + random(p.t, "abcdefghijklmnopqrstuvwxyz0123456789", 8)
+	p.home = filepath.Join(base, p.name)
+	if err := os.Mkdir(p.home, 0o700); err != nil {
+		p.t.Fatal(err)
+	}
+	lock := flock.New(p.home + ".lock")
+	if held, err := lock.TryLock(); err != nil || !held {
+		p.t.Fatalf("the project's lock cannot be taken: %v", err)
+	}
+	p.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		if err := removeProject(ctx, p.docker, p.name); err != nil {
+			p.t.Error(err)
+		}
+		if left, err := projectsOnEngine(ctx, p.docker); err != nil || !left[p.name].IsZero() {
+			p.t.Errorf("the engine still has parts of %s: %v", p.name, err)
+		}
+		if err := errors.Join(os.RemoveAll(p.home), lock.Unlock(), os.Remove(p.home+".lock")); err != nil {
+			p.t.Error(err)
+		}
+	})
+}
+
+// sweepLeftovers removes the projects of runs that were killed.
+func sweepLeftovers(t *testing.T, docker *testcontainers.DockerClient, base string) {
+	t.Helper()
+	dead := map[string]bool{}
+	locks, err := filepath.Glob(filepath.Join(base, namePrefix+"*.lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alive := map[string]bool{}
+	for _, path := range locks {
+		name := strings.TrimSuffix(filepath.Base(path), ".lock")
+		lock := flock.New(path)
+		held, err := lock.TryLock()
+		if err != nil || !held {
+			alive[name] = true
+			continue
+		}
+		defer lock.Unlock()
+		dead[name] = true
+	}
+	found, err := projectsOnEngine(t.Context(), docker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, made := range found {
+		if !alive[name] && time.Since(made) > abandoned {
+			dead[name] = true
+		}
+	}
+	for name := range dead {
+		t.Logf("removing what a killed run left: %s", name)
+		home := filepath.Join(base, name)
+		if err := errors.Join(removeProject(t.Context(), docker, name), os.RemoveAll(home), os.RemoveAll(home+".lock")); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// projectsOnEngine returns the projects of this test that the engine has parts
+// of, with the time of the latest part.
+func projectsOnEngine(ctx context.Context, docker *testcontainers.DockerClient) (map[string]time.Time, error) {
+	found := map[string]time.Time{}
+	seen := func(name string, at time.Time) {
+		if strings.HasPrefix(name, namePrefix) && !at.Before(found[name]) {
+			found[name] = at
+		}
+	}
+	containers, err := docker.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelProject))})
+	for _, c := range containers {
+		seen(c.Labels[labelProject], time.Unix(c.Created, 0))
+	}
+	networks, nErr := docker.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("label", labelProject))})
+	for _, n := range networks {
+		seen(n.Labels[labelProject], n.Created)
+	}
+	volumes, vErr := docker.VolumeList(ctx, volume.ListOptions{Filters: filters.NewArgs(filters.Arg("label", labelProject))})
+	for _, v := range volumes.Volumes {
+		made, _ := time.Parse(time.RFC3339, v.CreatedAt)
+		seen(v.Labels[labelProject], made)
+	}
+	images, iErr := docker.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", imagePrefix+"*"))})
+	for _, i := range images {
+		for _, tag := range i.RepoTags {
+			// The services' images are as old as time itself; that of the
+			// witness, which is made first, is not.
+			seen(tag[strings.LastIndex(tag, ":")+1:], time.Unix(i.Created, 0))
+		}
+	}
+	return found, errors.Join(err, nErr, vErr, iErr)
+}
+
+// removeProject removes containers, networks, volumes and images of a project.
+func removeProject(ctx context.Context, docker *testcontainers.DockerClient, name string) error {
+	of := filters.NewArgs(filters.Arg("label", labelProject+"="+name))
+	var failed []error
+	containers, err := docker.ContainerList(ctx, container.ListOptions{All: true, Filters: of})
+	failed = append(failed, err)
+	for _, c := range containers {
+		failed = append(failed, docker.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
+	}
+	networks, err := docker.NetworkList(ctx, network.ListOptions{Filters: of})
+	failed = append(failed, err)
+	for _, n := range networks {
+		failed = append(failed, docker.NetworkRemove(ctx, n.ID))
+	}
+	volumes, err := docker.VolumeList(ctx, volume.ListOptions{Filters: of})
+	failed = append(failed, err)
+	for _, v := range volumes.Volumes {
+		failed = append(failed, docker.VolumeRemove(ctx, v.Name, true))
+	}
+	images, err := docker.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", imagePrefix+"*:"+name))})
+	failed = append(failed, err)
+	for _, i := range images {
+		for _, tag := range i.RepoTags {
+			_, err := docker.ImageRemove(ctx, tag, image.RemoveOptions{Force: true, PruneChildren: true})
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(slices.DeleteFunc(failed, func(err error) bool { return err == nil })...)
+}

@@ -1,0 +1,123 @@
+//go:build integration
+
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/sweep"
+)
+
+// oldWay has values in the .env alone, then in files for some of them. Inspect
+// and the processes' environment show exactly what is announced: they are the
+// excepted surfaces, and at the same time canaries of their search.
+func (s *story) oldWay(t *testing.T) {
+	for _, name := range secretNames() {
+		if err := os.Remove(filepath.Join(s.dir, "secrets", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.writeEnv(s.values["env"])
+	said := s.keepmum(t, "", "stack:up")
+	if said.code != 3 || !strings.Contains(said.stderr, "secrets:fromEnv") {
+		t.Errorf("without files: exit code %d\n%s", said.code, s.audit.masked(said.stderr))
+	}
+	if all := s.containers(t); len(all) > 0 {
+		t.Errorf("it started %d containers", len(all))
+	}
+
+	s.legacyUp(t, secretNames())
+	s.requireAccepted(t, s.values["env"]["STRICT_API_TOKEN"], s.values["file"]["STRICT_API_TOKEN"], "env")
+	s.requireShown(t, secretNames())
+
+	inFiles := []string{"STRICT_API_TOKEN", "THE_ODDS_API_KEY"}
+	for _, name := range inFiles {
+		s.must(t, s.values["file"][name], "secrets:set", name)
+	}
+	left := slices.DeleteFunc(secretNames(), func(name string) bool { return slices.Contains(inFiles, name) })
+	s.legacyUp(t, left)
+	s.requireAccepted(t, s.values["file"]["STRICT_API_TOKEN"], s.values["env"]["STRICT_API_TOKEN"], "docker")
+	s.requireShown(t, left)
+	s.must(t, "", "stack:down", "-volumes")
+}
+
+// legacyUp starts the stack the old way and requires a warning that names
+// exactly these secrets.
+func (s *story) legacyUp(t *testing.T, visible []string) {
+	t.Helper()
+	said := s.must(t, "", "stack:up", "-legacyEnv", "-json")
+	result := decoded[ops.StackUpResult](t, said.stdout)
+	if !result.Legacy || !slices.Equal(result.Visible, visible) {
+		t.Errorf("it says that inspect shows %v, want %v", result.Visible, visible)
+	}
+	for _, name := range secretNames() {
+		if warned := strings.Contains(warning(said.stderr), name); warned != slices.Contains(visible, name) {
+			t.Errorf("warned of %s: %t", name, warned)
+		}
+	}
+	for _, service := range s.status(t).Services {
+		if _, grants := s.grants(); !slices.Equal(service.Visible, both(grants[service.Service], visible)) {
+			t.Errorf("stack:status says that inspect shows %v of %s", service.Visible, service.Service)
+		}
+	}
+}
+
+// warning returns the lines that warn of docker inspect.
+func warning(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "warning: docker inspect") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+// both returns the names that stand in two lists, sorted.
+func both(one, other []string) []string {
+	names := []string{}
+	for _, name := range one {
+		if slices.Contains(other, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// requireShown requires that inspect and the processes of each service show the
+// values of its visible secrets, and nothing else does.
+func (s *story) requireShown(t *testing.T, visible []string) {
+	t.Helper()
+	_, grants := s.grants()
+	found := s.lookAt(t, s.witness, func(h sweep.Hit) bool {
+		return slices.Contains(visible, h.Name) && (strings.HasPrefix(h.Surface, "inspect of ") || strings.HasPrefix(h.Surface, "processes in "))
+	})
+	for _, c := range s.containers(t) {
+		want := both(grants[c.Service], visible)
+		surfaces := []string{"inspect of " + c.Name}
+		if c.State == "running" && c.Service != "postgres" { // whose entrypoint takes it out of the environment
+			surfaces = append(surfaces, "processes in "+c.Name)
+		}
+		for _, surface := range surfaces {
+			if got := namesOf(found[surface]); !slices.Equal(got, want) {
+				t.Errorf("%s shows %v, want %v", surface, got, want)
+			}
+		}
+	}
+}
+
+// namesOf returns the names of hits, once each.
+func namesOf(found []sweep.Hit) []string {
+	names := []string{}
+	for _, hit := range found {
+		names = append(names, hit.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

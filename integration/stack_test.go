@@ -1,0 +1,630 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/sweep"
+)
+
+// TestStack takes a copy of this checkout with a real .env beside the compose
+// file through its life, by the compiled binary and on the real engine: set up,
+// used, failing, crashing, changed, and the old way. At each station every
+// surface is searched for every value, with a canary in the real thing first.
+//
+// The values of the .env, and those that replace them later, are known from
+// the beginning, so that one search is for all of them.
+func TestStack(t *testing.T) {
+	p := newProject(t)
+	s := &story{project: p, values: map[string]map[string]string{}}
+	s.makeValues(t)
+	for _, station := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"from .env to a running stack", s.setUp},
+		{"every value is used", s.used},
+		{"canaries", s.canaries},
+		{"the upstream fails", s.upstreamFails},
+		{"services crash", s.servicesCrash},
+		{"the upstream was slow", s.upstreamWasSlow},
+		{"images", s.images},
+		{"values change", s.change},
+		{"files", s.files},
+		{"down", s.down},
+		{"the old way", s.oldWay},
+	} {
+		if !t.Run(station.name, station.run) {
+			break // what follows rests on it
+		}
+	}
+	t.Log(p.audit.summary())
+}
+
+// story is what the stations share.
+type story struct {
+	*project
+	values map[string]map[string]string // by when, and name
+
+	witness string // image
+	asker   string // container in the stack's networks
+	crashes *crashVariants
+
+	slowSince time.Time // when slow answers began
+}
+
+// makeValues makes all values of the test.
+func (s *story) makeValues(t *testing.T) {
+	s.audit = newAudit(t)
+	for when, names := range map[string][]string{
+		"first":  append(secretNames(), unrelated),
+		"second": {"STRICT_API_TOKEN", "DB_APP_LOGIN", "THE_ODDS_API_KEY"},
+		"third":  {"DB_APP_LOGIN"},
+		"env":    append(secretNames(), unrelated),
+		"file":   {"STRICT_API_TOKEN", "THE_ODDS_API_KEY"},
+		"wrong":  {"STRICT_API_TOKEN", "DB_APP_LOGIN", "DB_ADMIN_PASSWORD"},
+	} {
+		s.values[when] = map[string]string{}
+		for _, name := range names {
+			s.values[when][name] = newValue(t, name)
+		}
+	}
+	s.values["third"]["DB_APP_LOGIN"] = "app_b:" + strings.TrimPrefix(s.values["third"]["DB_APP_LOGIN"], "app_a:")
+	for when, values := range s.values {
+		if when != "wrong" {
+			s.audit.know(values)
+		}
+	}
+}
+
+// setUp goes the user's way.
+func (s *story) setUp(t *testing.T) {
+	s.writeEnv(s.values["first"])
+	s.must(t, "", "secrets:init")
+	s.audit.begin(t, []byte(s.read(".keepmum/key")))
+	said := s.must(t, "", "secrets:fromEnv")
+	for _, name := range secretNames() {
+		if !strings.Contains(said.stdout, name) || s.read("secrets/"+name) != s.values["first"][name] {
+			t.Errorf("secrets/%s does not hold the value of the .env, byte for byte", name)
+		}
+	}
+	if !strings.Contains(said.stderr, unrelated) {
+		t.Errorf("it does not say that %s is not declared", unrelated)
+	}
+	s.must(t, "", "secrets:validate")
+	s.must(t, "", "stack:up")
+	s.requireReady(t)
+	for _, name := range secretNames() {
+		if !strings.Contains(s.read(".env"), name+"=") {
+			t.Fatalf("%s no longer stands in the .env: what follows would prove nothing", name)
+		}
+	}
+	s.crashes = s.makeCrashVariants(t)
+}
+
+// requireReady requires that all services are healthy and hold the newest
+// values, in no environment.
+func (s *story) requireReady(t *testing.T) {
+	t.Helper()
+	status, declared := s.status(t), 0
+	for _, service := range status.Services {
+		if !service.Declared {
+			continue // one of the test's own
+		}
+		declared++
+		if service.Values != "current" || len(service.Visible) > 0 {
+			t.Errorf("%s: values %s, in its environment %v", service.Service, service.Values, service.Visible)
+		}
+	}
+	if !status.Ready || declared != len(s.manifest.Services) {
+		t.Errorf("the stack is not ready: %+v", status)
+	}
+}
+
+// api asks strict-api, with a token unless it is empty.
+func (s *story) api(t *testing.T, path, token string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+s.port+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, ""
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+// ask asks a service from inside the stack's networks.
+func (s *story) ask(t *testing.T, input string, args ...string) (status, body string) {
+	t.Helper()
+	said := s.exec(t, s.asker, input, append([]string{"/witness", "ask"}, args...)...)
+	if said.code != 0 {
+		t.Fatalf("no answer to %v: %s", args, said.stderr)
+	}
+	status, body, _ = strings.Cut(said.stdout, "\n")
+	return status, body
+}
+
+// statistics is what provider-sim counts, by provider.
+type statistics struct {
+	Providers map[string]struct{ Authenticated, Refused, Faults int }
+}
+
+const simulator = "http://provider-sim:8080"
+
+func (s *story) counted(t *testing.T) statistics {
+	t.Helper()
+	_, body := s.ask(t, "", "GET", simulator+"/sim/stats")
+	return decoded[statistics](t, body)
+}
+
+// logsIn tells whether the database accepts a login over the network.
+func (s *story) logsIn(t *testing.T, role, password string) bool {
+	t.Helper()
+	// By its name in the network, not by loopback, which some images trust.
+	said := s.exec(t, s.container(t, "postgres").ID, password+"\n", "sh", "-c",
+		`IFS= read -r PGPASSWORD; export PGPASSWORD; exec psql --no-psqlrc -h postgres -U "$0" -d odds -Atc 'select current_user'`, role)
+	if said.code != 0 && !strings.Contains(said.stderr, "password authentication failed") {
+		t.Fatalf("psql ended with %d, not for the password: %s", said.code, s.audit.masked(said.stderr))
+	}
+	return said.code == 0 && strings.TrimSpace(said.stdout) == role
+}
+
+// login splits a value of DB_APP_LOGIN.
+func login(value string) (role, password string) {
+	role, password, _ = strings.Cut(value, ":")
+	return role, password
+}
+
+// roles returns the services that are connected to the database, by role.
+func (s *story) roles(t *testing.T) map[string][]string {
+	t.Helper()
+	said := s.exec(t, s.container(t, "postgres").ID, "", "psql", "--no-psqlrc", "-U", "postgres", "-d", "odds", "-AtF", " ", "-c",
+		`select distinct usename, application_name from pg_stat_activity where usename like 'app\_%' order by 1, 2`)
+	if said.code != 0 {
+		t.Fatalf("psql ended with %d: %s", said.code, s.audit.masked(said.stderr))
+	}
+	roles := map[string][]string{}
+	for line := range strings.Lines(said.stdout) {
+		role, service, _ := strings.Cut(strings.TrimSpace(line), " ")
+		roles[role] = append(roles[role], service)
+	}
+	return roles
+}
+
+// users are the services that keep a connection to the database.
+func users() []string {
+	return []string{"line-movement-analyzer", "odds-ingestion", "prediction-service", "schedule-poller", "strict-api"}
+}
+
+// used proves that each value is used: who has it is let in, who has another
+// one is not.
+func (s *story) used(t *testing.T) {
+	first, wrong := s.values["first"], s.values["wrong"]
+	s.witness = s.witnessImage(t)
+	s.asker = s.launch(t, asker, s.witness, func(r *testcontainers.ContainerRequest) {
+		r.Cmd = []string{"wait"}
+		r.Networks = []string{s.name + "_providers", s.name + "_database", s.name + "_edge"}
+		r.HostConfigModifier = func(h *container.HostConfig) {
+			for _, name := range []string{"THE_ODDS_API_KEY", "STRICT_API_TOKEN"} {
+				h.Mounts = append(h.Mounts, mount.Mount{Type: mount.TypeBind, Source: filepath.Join(s.dir, "secrets", name), Target: "/run/secrets/" + name, ReadOnly: true})
+			}
+		}
+	})
+	s.requireAccepted(t, first["STRICT_API_TOKEN"], wrong["STRICT_API_TOKEN"], "docker")
+	s.requireCounted(t)
+	if status, _ := s.ask(t, "", "GET", simulator+"/v4/sports/basketball_nba/odds?regions=us&apiKey=ffffffffffffffffffffffffffffffff"); status != "401" {
+		t.Errorf("the simulator answers %s to a wrong key", status)
+	}
+	role, password := login(first["DB_APP_LOGIN"])
+	if _, other := login(wrong["DB_APP_LOGIN"]); !s.logsIn(t, role, password) || s.logsIn(t, role, other) {
+		t.Errorf("role %s can log in with another password, or not with its own", role)
+	}
+	if !s.logsIn(t, "postgres", first["DB_ADMIN_PASSWORD"]) || s.logsIn(t, "postgres", wrong["DB_ADMIN_PASSWORD"]) {
+		t.Error("the superuser can log in with another password, or not with its own")
+	}
+	if roles := s.roles(t); !slices.Equal(roles[role], users()) || len(roles) != 1 {
+		t.Errorf("connected to the database: %v", roles)
+	}
+	s.requirePredictions(t)
+}
+
+// requireAccepted requires that strict-api takes one token and refuses another,
+// and that it has the one from this source.
+func (s *story) requireAccepted(t *testing.T, right, wrong, source string) {
+	t.Helper()
+	for _, path := range []string{"/games", "/odds", "/movements", "/predictions"} {
+		if code, _ := s.api(t, path, right); code != http.StatusOK {
+			t.Errorf("%s with the token: %d", path, code)
+		}
+		for token, why := range map[string]string{wrong: "another token", "": "no token"} {
+			if code, _ := s.api(t, path, token); code != http.StatusUnauthorized {
+				t.Errorf("%s with %s: %d", path, why, code)
+			}
+		}
+	}
+	_, body := s.api(t, "/health", right)
+	type origin struct{ Name, Source string }
+	loaded := decoded[struct{ Secrets []origin }](t, body).Secrets
+	if len(loaded) != 2 || !slices.Contains(loaded, origin{"STRICT_API_TOKEN", source}) {
+		t.Errorf("strict-api has loaded %+v, not its token from %s", loaded, source)
+	}
+}
+
+// requireCounted requires that calls of both pollers are authenticated, again
+// and again, and that none is refused.
+func (s *story) requireCounted(t *testing.T) {
+	t.Helper()
+	before := s.counted(t)
+	for _, provider := range []string{"the-odds-api", "api-basketball"} {
+		poll(t, time.Minute, "authenticated calls to "+provider, func() bool {
+			return s.counted(t).Providers[provider].Authenticated > before.Providers[provider].Authenticated
+		})
+		if refused := s.counted(t).Providers[provider].Refused; refused != 0 {
+			t.Errorf("%s refused %d calls", provider, refused)
+		}
+	}
+}
+
+// requirePredictions requires probabilities that rest on odds and on results.
+func (s *story) requirePredictions(t *testing.T) {
+	t.Helper()
+	type page struct {
+		Events []struct {
+			Home, Away string
+			Prediction struct {
+				Home   float64
+				Market *float64
+				Elo    *float64
+				Books  int
+				Games  int
+			}
+		}
+	}
+	poll(t, time.Minute, "a prediction from odds and results", func() bool {
+		code, body := s.api(t, "/predictions", s.read("secrets/STRICT_API_TOKEN"))
+		if code != http.StatusOK {
+			return false
+		}
+		for _, e := range decoded[page](t, body).Events {
+			if p := e.Prediction; p.Market != nil && p.Elo != nil && p.Home > 0 && p.Home < 1 && p.Books > 0 && p.Games > 0 {
+				t.Logf("%s against %s: %.3f, of %d books and %d games", e.Home, e.Away, p.Home, p.Books, p.Games)
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// canaries plants the canary in every surface of the running stack, and
+// requires that the search finds it in each encoding.
+func (s *story) canaries(t *testing.T) {
+	s.plantContainers(t, s.witness)
+	s.lookAt(t, s.witness, nil)
+	s.logsAreMasked(t)
+	// Our own output: mage quotes a target that it does not know.
+	said := s.keepmum(t, "", s.audit.plain)
+	found := s.audit.search(t, nil, sweep.Bytes("output of a wrong target", []byte(said.stdout+said.stderr)))
+	s.audit.expect(t, found, plant{surface: "output of a wrong target"})
+}
+
+// logsAreMasked requires that stack:logs shows the log of every service, and
+// that a canary in one of them is found in what it shows.
+func (s *story) logsAreMasked(t *testing.T) {
+	t.Helper()
+	said := s.must(t, "", "stack:logs", "-follow=false")
+	for _, service := range s.manifest.Services {
+		if !strings.Contains(said.stdout, service.Name+" | ") {
+			t.Errorf("stack:logs shows nothing of %s", service.Name)
+		}
+	}
+	found := s.audit.search(t, nil, sweep.Bytes("output of stack:logs", []byte(said.stdout)))
+	s.audit.expect(t, found, plant{"output of stack:logs", "", "line"}, plant{"output of stack:logs", "", "base64"}, plant{"output of stack:logs", "", "hex"})
+}
+
+// fault is a way for the upstream to fail, and how the pollers' errors call it.
+type fault struct{ mode, odds, games string }
+
+// upstreamFails lets the upstream fail in every way, and searches when each has
+// been seen in the logs of both pollers. It ends with slow answers under way:
+// upstreamWasSlow sees to those.
+func (s *story) upstreamFails(t *testing.T) {
+	for _, f := range []fault{
+		{"500", "fails (status 500)", "fails (status 500)"},
+		{"429", "limits the rate (status 429)", "limits the rate (status 429)"},
+		{"401", "refuses THE_ODDS_API_KEY (status 401)", "refuses API_BASKETBALL_KEY"},
+		{"hangup", "is down: the connection broke off", "is down: the connection broke off"},
+		{"malformed", "answers with something malformed", "answers with something malformed"},
+	} {
+		t.Run(f.mode, func(t *testing.T) {
+			begun := time.Now()
+			s.setFault(t, f.mode, 0)
+			s.seen(t, begun, f)
+			s.setFault(t, "none", 0)
+			s.recovered(t)
+		})
+	}
+	t.Run("down", s.upstreamDown)
+	poll(t, time.Minute, "all services are healthy again", func() bool { return s.status(t).Ready })
+	s.lookAt(t, s.witness, nil)
+	s.logsAreMasked(t)
+
+	s.slowSince = time.Now()
+	before := s.counted(t).Providers
+	s.setFault(t, "slow", 1)
+	poll(t, time.Minute, "a slow answer to both pollers", func() bool {
+		now := s.counted(t).Providers
+		return now["the-odds-api"].Faults > before["the-odds-api"].Faults && now["api-basketball"].Faults > before["api-basketball"].Faults
+	})
+}
+
+// upstreamWasSlow waits until both pollers have given up their slow calls.
+func (s *story) upstreamWasSlow(t *testing.T) {
+	s.seen(t, s.slowSince, fault{"slow", "is slow", "is slow"})
+	s.recovered(t)
+	s.lookAt(t, s.witness, nil)
+}
+
+// setFault makes the simulator fail, for so many calls of each provider; 0:
+// until it is told otherwise.
+func (s *story) setFault(t *testing.T, mode string, count int) {
+	t.Helper()
+	if status, body := s.ask(t, fmt.Sprintf(`{"mode": %q, "count": %d}`, mode, count), "POST", simulator+"/sim/faults"); status != "204" {
+		t.Fatalf("the fault %s is answered with %s %s", mode, status, body)
+	}
+}
+
+// upstreamDown stops the upstream, and starts it again.
+func (s *story) upstreamDown(t *testing.T) {
+	begun, id := time.Now(), s.container(t, "provider-sim").ID
+	if err := s.docker.ContainerStop(t.Context(), id, container.StopOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.seen(t, begun, fault{"down", "is down: ", "is down: "})
+	if err := s.docker.ContainerStart(t.Context(), id, container.StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.recovered(t)
+}
+
+// seen waits until both pollers have logged a failed call of that kind.
+func (s *story) seen(t *testing.T, since time.Time, f fault) {
+	t.Helper()
+	for service, kind := range map[string]string{"odds-ingestion": f.odds, "schedule-poller": f.games} {
+		id := s.container(t, service).ID
+		poll(t, time.Minute, service+" logs that the upstream "+kind, func() bool {
+			return slices.ContainsFunc(strings.Split(s.log(t, id, since), "\n"), func(line string) bool {
+				return strings.Contains(line, `"msg":"poll failed"`) && strings.Contains(line, kind)
+			})
+		})
+	}
+}
+
+// recovered waits until both pollers store again.
+func (s *story) recovered(t *testing.T) {
+	t.Helper()
+	since := time.Now()
+	for _, service := range []string{"odds-ingestion", "schedule-poller"} {
+		id := s.container(t, service).ID
+		poll(t, time.Minute, service+" stores again", func() bool { return strings.Contains(s.log(t, id, since), `"msg":"stored"`) })
+	}
+}
+
+// servicesCrash crashes every service with values on the stack and in the
+// panic's text, and searches what it said.
+func (s *story) servicesCrash(t *testing.T) {
+	<-s.crashes.done
+	if s.crashes.err != nil {
+		t.Fatalf("the crash variants were not made: %v", s.crashes.err)
+	}
+	s.crashAll(t, s.asker)
+	s.lookAt(t, s.witness, nil)
+	for _, c := range s.containers(t) {
+		if strings.HasPrefix(c.Service, "crash-") {
+			s.remove(t, c.ID)
+		}
+	}
+}
+
+// images searches configuration, history and layers of every image that a
+// container of the project runs, and of stack:up's probe.
+func (s *story) images(t *testing.T) {
+	refs := map[string]bool{ops.ProbeImage: true}
+	for _, c := range s.containers(t) {
+		refs[c.Image] = true
+	}
+	if len(refs) < len(s.manifest.Services)+2 {
+		t.Errorf("only these images: %v", refs)
+	}
+	var surfaces []sweep.Surface
+	for ref := range refs {
+		surfaces = append(surfaces, sweep.ImageConfig(s.engine, ref), sweep.ImageHistory(s.engine, ref), sweep.Image(s.engine, ref))
+	}
+	found := s.audit.search(t, nil, surfaces...)
+	s.audit.expect(t, found,
+		plant{"config of " + s.witness, "", "raw"}, plant{"history of " + s.witness, "", "raw"},
+		plant{"image " + s.witness, "etc/canary.txt", "raw"}, plant{"image " + s.witness, ".json", "raw"})
+	for surface := range found {
+		if !strings.HasSuffix(surface, s.witness) {
+			t.Errorf("%s tells the canary, which was not planted there", surface)
+		}
+	}
+}
+
+// change gives secrets other values: exactly the services that are granted one
+// are recreated, and they hold the new one.
+func (s *story) change(t *testing.T) {
+	bySecret, _ := s.grants()
+	first, second, third := s.values["first"], s.values["second"], s.values["third"]
+	t.Run("a token", func(t *testing.T) {
+		s.set(t, "STRICT_API_TOKEN", second)
+		if withheld := s.must(t, "", "stack:logs", "-follow=false"); strings.Contains(withheld.stdout, "strict-api | ") || !strings.Contains(withheld.stderr, "strict-api: log withheld") {
+			t.Error("the log of strict-api, whose value is no longer known, is not withheld")
+		}
+		s.requireAccepted(t, first["STRICT_API_TOKEN"], second["STRICT_API_TOKEN"], "docker")
+		s.up(t, bySecret["STRICT_API_TOKEN"])
+		s.requireAccepted(t, second["STRICT_API_TOKEN"], first["STRICT_API_TOKEN"], "docker")
+	})
+	t.Run("a password", func(t *testing.T) {
+		s.set(t, "DB_APP_LOGIN", second)
+		s.up(t, bySecret["DB_APP_LOGIN"])
+		s.requireLogin(t, second["DB_APP_LOGIN"], first["DB_APP_LOGIN"])
+	})
+	t.Run("the role", func(t *testing.T) {
+		s.set(t, "DB_APP_LOGIN", third)
+		s.up(t, bySecret["DB_APP_LOGIN"])
+		s.requireLogin(t, third["DB_APP_LOGIN"], "app_b:"+s.values["wrong"]["DB_ADMIN_PASSWORD"])
+	})
+	t.Run("nothing", func(t *testing.T) { s.up(t, nil) })
+	t.Run("the .env", func(t *testing.T) {
+		s.writeEnv(map[string]string{
+			"STRICT_API_TOKEN": second["STRICT_API_TOKEN"], "DB_APP_LOGIN": third["DB_APP_LOGIN"], "THE_ODDS_API_KEY": second["THE_ODDS_API_KEY"],
+			"DB_ADMIN_PASSWORD": first["DB_ADMIN_PASSWORD"], "API_BASKETBALL_KEY": first["API_BASKETBALL_KEY"], unrelated: first[unrelated],
+		})
+		requireStale(t, s.must(t, "", "secrets:fromEnv"), "THE_ODDS_API_KEY", bySecret["THE_ODDS_API_KEY"])
+		s.up(t, bySecret["THE_ODDS_API_KEY"])
+		s.requireCounted(t)
+	})
+	s.lookAt(t, s.witness, nil)
+}
+
+// set stores a new value, and requires that the services that hold the older
+// one are named.
+func (s *story) set(t *testing.T, name string, values map[string]string) {
+	t.Helper()
+	bySecret, _ := s.grants()
+	requireStale(t, s.must(t, values[name], "secrets:set", name), name, bySecret[name])
+	older := s.status(t).older()
+	want := slices.DeleteFunc(slices.Clone(bySecret[name]), func(service string) bool { return service == "db-setup" && !slices.Contains(older, service) })
+	if slices.Sort(want); !slices.Equal(older, want) {
+		t.Errorf("stack:status says that %v hold an older value, not %v", older, want)
+	}
+}
+
+// requireStale requires that exactly the services that run with an older value
+// are named. db-setup has ended, and runs with nothing.
+func requireStale(t *testing.T, said output, name string, services []string) {
+	t.Helper()
+	var named, want []string
+	for line := range strings.Lines(said.stderr) {
+		if service, rest, ok := strings.Cut(line, " runs with an older value of "); ok && strings.HasPrefix(rest, name+":") {
+			named = append(named, service)
+		} else if ok {
+			t.Errorf("it names another secret: %s", line)
+		}
+	}
+	for _, service := range services {
+		if service != "db-setup" {
+			want = append(want, service)
+		}
+	}
+	slices.Sort(want)
+	if slices.Sort(named); !slices.Equal(named, want) {
+		t.Errorf("running with an older value of %s: %v, want %v", name, named, want)
+	}
+}
+
+// up runs stack:up and requires that exactly these services are recreated, by
+// what it says and by the containers' ids, and that all is ready after.
+func (s *story) up(t *testing.T, services []string) {
+	t.Helper()
+	want := slices.Sorted(slices.Values(services))
+	before := s.ids(t)
+	result := decoded[ops.StackUpResult](t, s.must(t, "", "stack:up", "-json").stdout)
+	after := s.ids(t)
+	var said, seen []string
+	for _, service := range result.Services {
+		switch service.Action {
+		case ops.StackUnchanged:
+		case ops.StackRecreated:
+			said = append(said, service.Service)
+		case ops.StackStarted:
+			if service.Service != "db-setup" { // it had ended, and Compose starts it once more
+				t.Errorf("%s was started", service.Service)
+			}
+		default:
+			t.Errorf("%s was %s", service.Service, service.Action)
+		}
+		if before[service.Service] != after[service.Service] {
+			seen = append(seen, service.Service)
+		}
+	}
+	if !slices.Equal(said, want) || !slices.Equal(seen, want) || len(before) != len(after) {
+		t.Errorf("recreated %v, as it says itself %v; want %v", seen, said, want)
+	}
+	s.requireReady(t)
+}
+
+// requireLogin requires that the database takes the new login, that all
+// services use its role, and that it no longer takes the old one.
+func (s *story) requireLogin(t *testing.T, right, wrong string) {
+	t.Helper()
+	role, password := login(right)
+	if !s.logsIn(t, role, password) {
+		t.Errorf("role %s cannot log in with its new password", role)
+	}
+	if other, old := login(wrong); s.logsIn(t, other, old) {
+		t.Errorf("role %s can still log in with the former password", other)
+	}
+	if roles := s.roles(t); !slices.Equal(roles[role], users()) || len(roles) != 1 {
+		t.Errorf("connected to the database: %v", roles)
+	}
+}
+
+// files searches what keepmum has written, outside secrets/.
+func (s *story) files(t *testing.T) {
+	for name, path := range map[string]string{
+		"rendered": filepath.Join(s.dir, ".keepmum"), "worktree": s.dir, "temporary": s.tmp, "cache": filepath.Join(s.home, "cache"),
+	} {
+		file := filepath.Join(path, "canary.txt")
+		if err := os.WriteFile(file, []byte(s.audit.canary), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		exclude := map[string][]string{"rendered": {"key"}, "worktree": {"secrets/[A-Z]*[A-Z]", ".env", ".keepmum/key"}}[name]
+		found := s.audit.search(t, nil, sweep.Tree(name+" files", os.DirFS(path), exclude...))
+		s.audit.expect(t, found, plant{name + " files", "canary.txt", "raw"})
+		if name == "rendered" && !strings.Contains(s.read(".keepmum/stack.json"), ops.LabelGrants) {
+			t.Error(".keepmum/stack.json does not hold the labels")
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// down removes the stack, and leaves nothing of it on the engine.
+func (s *story) down(t *testing.T) {
+	for _, service := range []string{lingering, gone, asker} {
+		s.remove(t, s.container(t, service).ID)
+	}
+	s.must(t, "", "stack:down", "-volumes")
+	if left, err := projectsOnEngine(t.Context(), s.docker); err != nil {
+		t.Fatal(err)
+	} else if all := s.containers(t); len(all) > 0 {
+		t.Errorf("%d containers are left; latest part of %v", len(all), left[s.name])
+	}
+}
