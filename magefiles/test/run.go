@@ -13,7 +13,7 @@ import (
 
 // target is the frame of a target over keepmum's own checkout.
 func target(ctx context.Context, fn func(context.Context, *console.Console) error) error {
-	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
+	return console.Run(ctx, wire.Tests, func(ctx context.Context, c *console.Console) error {
 		if err := gotool.Checkout("."); err != nil {
 			return err
 		}
@@ -27,6 +27,9 @@ func unit(c *console.Console) gotool.Tests { return gotool.Tests{Dir: ".", Talk:
 // integration runs the packages that the tag gives further tests, one at a
 // time, for they share one engine.
 func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) {
+	if err := wire.Prepare(ctx, c); err != nil {
+		return gotool.Tally{}, err
+	}
 	packages, err := gotool.Tagged(ctx, ".", "integration")
 	if err != nil {
 		return gotool.Tally{}, err

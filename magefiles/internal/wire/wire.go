@@ -20,6 +20,7 @@ import (
 const (
 	Short = time.Minute      // on this machine's files
 	Long  = 30 * time.Minute // builds and starts things
+	Tests = 80 * time.Minute // compiles and runs everything, on a machine where nothing is cached
 )
 
 // SecretsDir is the directory of values, relative to the project.
