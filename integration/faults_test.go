@@ -60,7 +60,7 @@ func requireError(ts *testscript.TestScript, stderr string) {
 	if found == nil {
 		ts.Fatalf("there is no line `Error: `")
 	}
-	if first, _, _ := strings.Cut(found[1], " "); strings.ToLower(first) != first && !strings.ContainsAny(first, "_/.") && strings.ToUpper(first) != first {
+	if first, _, _ := strings.Cut(found[1], " "); strings.ToLower(first) != first && !strings.ContainsAny(first, "_/.-") && strings.ToUpper(first) != first {
 		ts.Fatalf("the error is not in lower case: %s", found[1])
 	}
 	if !regexp.MustCompile(`(?m)^\s*next: \S`).MatchString(stderr) {

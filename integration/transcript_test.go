@@ -52,10 +52,10 @@ type transcript struct {
 	known  []secrets.Known
 	silent bool // the command silent was run
 
-	last      said                                                // what the last run said
-	under     []string                                            // a command that the binary is run by
+	last      said                                                 // what the last run said
+	under     []string                                             // a command that the binary is run by
 	elsewhere func(*testscript.TestScript, []string) (said, error) // how the binary is run in place of testscript's own way
-	held      func()                                              // gives the lock back that the script holds
+	held      func()                                               // gives the lock back that the script holds
 }
 
 // said is what one run of the binary said.

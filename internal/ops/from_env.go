@@ -37,6 +37,10 @@ type FromEnv struct {
 	AsCompose   []string // keys to take as Compose reads them
 	DryRun      bool     // say what would be done and do nothing
 	Prune       bool     // comment the keys out in the .env afterwards
+
+	// Replaceable tells why a file could not be replaced, before anything is
+	// written that pruning is to follow; nil: nobody is asked.
+	Replaceable func(path string) error
 }
 
 // FromEnvResult tells what FromEnv did, or with DryRun would do.
@@ -82,6 +86,11 @@ func (u FromEnv) Run(ctx context.Context) (FromEnvResult, error) {
 	if findings = append(findings, broken...); len(findings) > 0 {
 		sort.SliceStable(findings, func(i, j int) bool { return findings[i].Line < findings[j].Line })
 		return result, &Error{Class: Invalid, What: fmt.Sprintf("%s has %s; no file was changed", u.File, count(len(findings), "finding")), Findings: findings, Next: "mend " + u.File + ", then mage secrets:fromEnv"}
+	}
+	if u.Prune && !u.DryRun && u.Replaceable != nil {
+		if err := u.Replaceable(u.File); err != nil {
+			return result, err
+		}
 	}
 	if !u.DryRun {
 		unlock, err := u.Values.Lock(ctx)
@@ -139,14 +148,25 @@ func (u FromEnv) read(m *manifest.Manifest, result *FromEnvResult) ([]byte, map[
 // known refuses a -literal or -asCompose key that the manifest does not
 // declare: a misspelt key must not pass silently.
 func (u FromEnv) known(m *manifest.Manifest) error {
-	for flag, keys := range map[string][]string{"literal": u.Literal, "asCompose": u.AsCompose} {
+	var findings []Finding
+	look := func(flag string, keys []string) {
 		for _, key := range keys {
-			if _, ok := m.Secret(key); !ok {
-				return &Error{Class: Usage, What: fmt.Sprintf("-%s names a key that %s does not declare", flag, m.File), Next: "mage secrets:list"}
+			if _, ok := m.Secret(key); ok {
+				continue
 			}
+			f := Finding{File: m.File, Problem: "-" + flag + " names a key that is not declared there", Next: "mage secrets:list"}
+			if secrets.ValidName(key) == nil { // anything else may be a value at the wrong place
+				f.Subject = key
+			}
+			findings = append(findings, f)
 		}
 	}
-	return nil
+	look("literal", u.Literal)
+	look("asCompose", u.AsCompose)
+	if len(findings) == 0 {
+		return nil
+	}
+	return &Error{Class: Usage, What: "flags name keys that are no secrets; no file was changed", Findings: findings, Next: "mage secrets:list"}
 }
 
 // check applies the manifest's rules and returns the values to write. A key

@@ -262,8 +262,33 @@ func TestFromEnvSettlesAReadingByFlag(t *testing.T) {
 	}
 	b := newBench(t)
 	b.put(".env", "LOGIN="+loginValue+"\n")
-	_, err := b.fromEnv(func(u *ops.FromEnv) { u.Literal = []string{"LOGON"} })
-	refused(t, err, ops.Usage)
+	_, err := b.fromEnv(func(u *ops.FromEnv) {
+		u.Literal, u.AsCompose = []string{"LOGON"}, []string{"LOGIN", "TOKNE", "a value?"}
+	})
+	refused(t, err, ops.Usage, "docker-compose.yml:0 LOGON", "docker-compose.yml:0 TOKNE", "docker-compose.yml:0 ")
+	if strings.Contains(err.Error(), "a value?") {
+		t.Error("what is no name may be a value, and is told")
+	}
+}
+
+func TestFromEnvWritesNothingThatItCouldNotPrune(t *testing.T) {
+	b := newBench(t)
+	b.put(".env", "LOGIN="+loginValue+"\n")
+	asked := ""
+	stop := &ops.Error{Class: ops.Invalid, What: "it cannot be replaced"}
+	prune := func(dryRun bool) error {
+		_, err := b.fromEnv(func(u *ops.FromEnv) {
+			u.Prune, u.DryRun = true, dryRun
+			u.Replaceable = func(path string) error { asked = path; return stop }
+		})
+		return err
+	}
+	if err := prune(false); err != stop || asked != ".env" || b.file("secrets/LOGIN") != "" {
+		t.Errorf("%v; asked for %q; a value was written: %v", err, asked, b.file("secrets/LOGIN") != "")
+	}
+	if err := prune(true); err != nil {
+		t.Errorf("a dry run: %v", err)
+	}
 }
 
 func TestFromEnvPrunesWhatItStored(t *testing.T) {

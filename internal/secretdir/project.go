@@ -109,26 +109,63 @@ func (p *Project) Replace(path string, data []byte) error {
 		return err
 	}
 	defer done()
-	shown := filepath.ToSlash(path)
-	mode := fs.FileMode(publicMode)
-	info, err := root.Lstat(name)
-	switch {
-	case err == nil && info.Mode()&fs.ModeSymlink != 0:
-		return &ops.Error{Class: ops.Invalid, What: shown + " is a symbolic link and is not replaced", Next: "name the file that it leads to: -file=PATH"}
-	case err == nil && !info.Mode().IsRegular():
-		return &ops.Error{Class: ops.Invalid, What: shown + " is not a regular file", Next: "name a file: -file=PATH"}
-	case err == nil:
-		mode = info.Mode().Perm()
-	case !errors.Is(err, fs.ErrNotExist):
-		return unreadable(path, err)
+	mode, err := replaced(root, name, path)
+	if err != nil {
+		return err
 	}
 	return replace(root, name, data, mode)
 }
 
+// Replaceable returns the error that Replace would return as far as that can be
+// known: that a link stands there, or that nothing can be written beside the
+// file. It leaves everything as it is.
+func (p *Project) Replaceable(path string) error {
+	root, name, done, err := p.locate(path)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if _, err := replaced(root, name, path); err != nil {
+		return err
+	}
+	temporary := temporaryOf(name)
+	file, err := root.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, tmpMode)
+	if err != nil {
+		return unwritable(name, err)
+	}
+	_ = file.Close()
+	if err := root.Remove(temporary); err != nil {
+		return unwritable(name, err)
+	}
+	return nil
+}
+
+// replaced returns the mode of what is to take the place of a file; the error
+// is of class Invalid where that is no regular file.
+func replaced(root *os.Root, name, path string) (fs.FileMode, error) {
+	shown := filepath.ToSlash(path)
+	info, err := root.Lstat(name)
+	switch {
+	case err == nil && info.Mode()&fs.ModeSymlink != 0:
+		return 0, &ops.Error{Class: ops.Invalid, What: shown + " is a symbolic link and is not replaced", Next: "name the file that it leads to: -file=PATH"}
+	case err == nil && !info.Mode().IsRegular():
+		return 0, &ops.Error{Class: ops.Invalid, What: shown + " is not a regular file", Next: "name a file: -file=PATH"}
+	case err == nil:
+		return info.Mode().Perm(), nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return 0, unreadable(path, err)
+	}
+	return publicMode, nil
+}
+
+// temporaryOf names the file beside another that is renamed over it.
+func temporaryOf(name string) string {
+	return filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+"."+rand.Text()[:12]+".tmp")
+}
+
 // replace writes, syncs and renames.
 func replace(root *os.Root, name string, data []byte, mode fs.FileMode) error {
-	dir := filepath.Dir(name)
-	temporary := filepath.Join(dir, "."+filepath.Base(name)+"."+rand.Text()[:12]+".tmp")
+	temporary := temporaryOf(name)
 	file, err := root.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, tmpMode)
 	if err != nil {
 		return unwritable(name, err)

@@ -87,6 +87,11 @@ func TestReplaceKeepsTheModeAndRefusesLinks(t *testing.T) {
 	if err := p.Replace("link", []byte("newer")); ops.ClassOf(err) != ops.Invalid {
 		t.Errorf("a link is replaced: %v", err)
 	}
+	for path, class := range map[string]ops.Class{".env": 0, "absent": 0, "link": ops.Invalid, ".": ops.Invalid, "nowhere/.env": ops.Failed} {
+		if err := p.Replaceable(path); ops.ClassOf(err) != class {
+			t.Errorf("may %s be replaced: %v, want class %d", path, err, class)
+		}
+	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
 		t.Errorf("%d entries, want 2: a temporary file is left", len(entries))
 	}

@@ -55,7 +55,7 @@ func (d *Dir) Write(ctx context.Context, values map[string]secrets.Secret) error
 				return err
 			}
 			defer d.stepped()
-			return d.place(temporary(name), values[name])
+			return d.place(temporary(name), name, values[name])
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -111,11 +111,13 @@ func (d *Dir) writable(names []string, values map[string]secrets.Secret) error {
 	return &ops.Error{Class: ops.Invalid, What: "nothing was written to " + d.path, Findings: findings, Next: findings[0].Next}
 }
 
-// place writes and syncs one file that must not exist yet, mode 0444.
-func (d *Dir) place(name string, value secrets.Secret) error {
-	file, err := d.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, tmpMode)
+// place writes and syncs the temporary file of name, mode 0444. It must not
+// exist yet. No file has been renamed by then, so that a fault changes nothing.
+func (d *Dir) place(temporary, name string, value secrets.Secret) error {
+	const fault = "cannot be written, and no value was changed"
+	file, err := d.root.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, tmpMode)
 	if err != nil {
-		return d.fault("cannot be written", "", err)
+		return d.fault(fault, name, err)
 	}
 	d.stepped()
 	_, err = file.Write(value.Reveal())
@@ -130,8 +132,8 @@ func (d *Dir) place(name string, value secrets.Secret) error {
 		err = failed
 	}
 	if err != nil {
-		_ = d.root.Remove(name)
-		return d.fault("cannot be written", "", err)
+		_ = d.root.Remove(temporary)
+		return d.fault(fault, name, err)
 	}
 	return nil
 }

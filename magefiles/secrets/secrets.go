@@ -48,7 +48,7 @@ func (Secrets) FromEnv(ctx context.Context,
 ) error {
 	return wire.Report(ctx, wire.Short, wire.Open, json, showFromEnv, func(ctx context.Context, t *wire.Tools) (ops.FromEnvResult, error) {
 		use := ops.FromEnv{Project: t.Project, Values: t.Values, Holders: t.Holders(), Talk: t.Console, ComposeFile: t.ComposeFile,
-			File: wire.Text(file), Literal: wire.List(literal), AsCompose: wire.List(asCompose), DryRun: wire.Is(dryRun), Prune: wire.Is(prune)}
+			File: wire.Text(file), Literal: wire.List(literal), AsCompose: wire.List(asCompose), DryRun: wire.Is(dryRun), Prune: wire.Is(prune), Replaceable: t.Project.Replaceable}
 		return use.Run(ctx)
 	})
 }
