@@ -110,12 +110,19 @@ func (p *project) remove(t *testing.T, id string) {
 	}
 }
 
-// like makes a container the twin of a service's: same mounts, networks, user
-// and limits, but no restart, no health check and no published port. It has
-// the further variables given.
-func (p *project) like(t *testing.T, service string, variables ...string) func(*testcontainers.ContainerRequest) {
+// twin says how a container differs from that of a service: it has the same
+// mounts, networks, user and limits, but no restart and no published port.
+type twin struct {
+	of        string            // the service
+	variables []string          // further ones
+	health    time.Duration     // interval of its health check; 0: none
+	mounts    map[string]string // sources in place of the service's, by secret
+}
+
+// like makes a container a twin.
+func (p *project) like(t *testing.T, w twin) func(*testcontainers.ContainerRequest) {
 	t.Helper()
-	real, err := p.docker.ContainerInspect(t.Context(), p.container(t, service).ID)
+	real, err := p.docker.ContainerInspect(t.Context(), p.container(t, w.of).ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,13 +133,23 @@ func (p *project) like(t *testing.T, service string, variables ...string) func(*
 			r.NetworkAliases[name] = []string{r.Labels[labelService]}
 		}
 		r.ConfigModifier = func(c *container.Config) {
-			c.Env, c.User = append(slices.Clone(real.Config.Env), variables...), real.Config.User
+			c.Env, c.User = append(slices.Clone(real.Config.Env), w.variables...), real.Config.User
 			c.Healthcheck = &container.HealthConfig{Test: []string{"NONE"}}
+			if w.health > 0 {
+				*c.Healthcheck = *real.Config.Healthcheck
+				c.Healthcheck.Interval = w.health
+			}
 		}
 		r.HostConfigModifier = func(h *container.HostConfig) {
 			mode := h.NetworkMode
 			*h = *real.HostConfig
 			h.NetworkMode, h.PortBindings, h.RestartPolicy = mode, nil, container.RestartPolicy{}
+			h.Mounts = slices.Clone(h.Mounts)
+			for i, m := range h.Mounts {
+				if source, ok := w.mounts[strings.TrimPrefix(m.Target, "/run/secrets/")]; ok {
+					h.Mounts[i].Source = source
+				}
+			}
 		}
 	}
 }
@@ -237,6 +254,7 @@ func archive(t *testing.T, files map[string][]byte) io.Reader {
 const (
 	lingering = "canary-lingers" // says the canary and goes on
 	gone      = "canary-gone"    // says the canary and has ended
+	telling   = "canary-secret"  // says the value of a secret
 	asker     = "asker"          // asks for the test inside the stack's networks
 )
 
@@ -291,7 +309,9 @@ func (p *project) lookAt(t *testing.T, witness string, allowed func(sweep.Hit) b
 			plants = append(plants, plant{surface: "inspect of " + c.Name}, plant{surface: "processes in " + c.Name})
 		case c.Service == gone:
 			plants = append(plants, plantsOf(c)...)
-		case strings.HasPrefix(c.Service, "crash-") && !strings.HasSuffix(c.Service, "-quit"):
+		case c.Service == telling:
+			plants = append(plants, plant{surface: "inspect of " + c.Name})
+		case strings.HasPrefix(c.Service, "crash-") && !realImage(c.Service):
 			plants = append(plants, plant{"logs of " + c.Name, "", "raw"}, plant{"inspect of " + c.Name, "", "raw"})
 			if c.State == "running" {
 				plants = append(plants, plant{surface: "processes in " + c.Name})
@@ -310,6 +330,11 @@ func (p *project) lookAt(t *testing.T, witness string, allowed func(sweep.Hit) b
 		}
 	}
 	return found
+}
+
+// realImage tells whether a twin runs the image of the service itself.
+func realImage(service string) bool {
+	return strings.HasSuffix(service, "-"+atQuit) || strings.HasSuffix(service, "-"+atPassword)
 }
 
 // processes returns a surface for each running container: what a process in

@@ -134,95 +134,115 @@ func (p *project) ownServices() []string {
 	return names
 }
 
+// The places of crashes that need nothing in the sources, and are tried on the
+// real image: SIGQUIT, and a password that the database refuses.
+const (
+	atQuit     = "quit"
+	atPassword = "password"
+)
+
 // crash is a container that is made to crash.
 type crash struct {
 	service string
-	at      string // the place; "quit": SIGQUIT to the real image
+	at      string // the place
 	ask     []string
-	masks   []string // what its log has to say instead of values
+	code    int      // how it ends; 0: it does not
+	says    []string // what its log has to say
 }
 
 // crashes returns every service at every place that it has.
 func (p *project) crashes(t *testing.T) []crash {
 	_, grants := p.grants()
+	panics := func(masks ...string) []string {
+		said := []string{`"msg":"panic"`, "crashed with "}
+		for _, name := range masks {
+			said = append(said, "‹"+name+"›")
+		}
+		return said
+	}
 	var all []crash
 	for _, service := range p.ownServices() {
-		masks := []string{}
-		for _, name := range grants[service] {
-			masks = append(masks, "‹"+name+"›")
-		}
-		if len(masks) == 0 {
+		if len(grants[service]) == 0 {
 			t.Errorf("%s is granted nothing", service)
 		}
-		all = append(all, crash{service: service, at: "run", masks: masks}, crash{service: service, at: "goroutine", masks: masks}, crash{service: service, at: "alone"})
-		if service != "db-setup" {
-			all = append(all, crash{service: service, at: "quit"})
+		all = append(all,
+			crash{service: service, at: "run", code: 2, says: panics(grants[service]...)},
+			crash{service: service, at: "goroutine", code: 2, says: panics(grants[service]...)},
+			crash{service: service, at: "alone", code: 2, says: []string{"panic: crashed with ", "fallAlone"}})
+		if service != "db-setup" { // which is soon done
+			all = append(all, crash{service: service, at: atQuit, code: 2, says: []string{`"msg":"quit: goroutines follow"`, "goroutine "}})
 		}
 	}
-	for _, service := range []string{"odds-ingestion", "schedule-poller", "line-movement-analyzer", "prediction-service", "strict-api"} {
-		all = append(all, crash{service: service, at: "database", masks: []string{"‹DB_APP_LOGIN›"}})
+	for _, service := range users() {
+		all = append(all,
+			crash{service: service, at: "database", code: 2, says: panics("DB_APP_LOGIN")},
+			crash{service: service, at: atPassword, says: []string{"wrong password for role app_a"}})
 	}
 	return append(all,
-		crash{service: "odds-ingestion", at: "upstream", masks: []string{"‹THE_ODDS_API_KEY›"}},
-		crash{service: "schedule-poller", at: "upstream", masks: []string{"‹API_BASKETBALL_KEY›"}},
-		crash{service: "provider-sim", at: "handler", masks: []string{"‹THE_ODDS_API_KEY›"},
+		crash{service: "db-setup", at: atPassword, code: 3, says: []string{"the database refuses it for role postgres"}},
+		crash{service: "odds-ingestion", at: "upstream", code: 2, says: panics("THE_ODDS_API_KEY")},
+		crash{service: "schedule-poller", at: "upstream", code: 2, says: panics("API_BASKETBALL_KEY")},
+		crash{service: "provider-sim", at: "handler", says: panics("THE_ODDS_API_KEY"),
 			ask: []string{"GET", "http://crash-provider-sim-handler:8080/v4/sports/basketball_nba/odds?regions=us&apiKey={THE_ODDS_API_KEY}"}},
-		crash{service: "strict-api", at: "handler", masks: []string{"‹STRICT_API_TOKEN›"},
+		crash{service: "strict-api", at: "handler", says: panics("STRICT_API_TOKEN"),
 			ask: []string{"GET", "http://crash-strict-api-handler:8090/games", "Authorization: Bearer {STRICT_API_TOKEN}"}},
 	)
 }
 
 // crashAll makes every crash happen, in twins of the real containers, and sees
-// that it did. What the twins said is searched with everything else.
-func (p *project) crashAll(t *testing.T, asker string) {
+// that it did. What the twins said is searched with everything else. wrong is
+// a directory of secrets that nobody accepts.
+func (p *project) crashAll(t *testing.T, askerID, wrong string) {
 	var wait sync.WaitGroup
 	slots := make(chan struct{}, 4)
 	for _, one := range p.crashes(t) {
-		name := "crash-" + one.service + "-" + one.at
-		like := p.like(t, one.service, "CRASH_AT="+one.at, "CRASH_CANARY="+p.audit.plain)
+		how := twin{of: one.service, variables: []string{"CRASH_AT=" + one.at, "CRASH_CANARY=" + p.audit.plain}}
+		switch {
+		case one.at == atPassword && one.service == "db-setup":
+			how.mounts = map[string]string{"DB_ADMIN_PASSWORD": filepath.Join(wrong, "DB_ADMIN_PASSWORD")}
+		case one.at == atPassword:
+			how.mounts = map[string]string{"DB_APP_LOGIN": filepath.Join(wrong, "DB_APP_LOGIN")}
+		}
+		like := p.like(t, how)
 		wait.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			t.Run(one.service+" "+one.at, func(t *testing.T) { p.crashOne(t, one, name, asker, like) })
+			t.Run(one.service+" "+one.at, func(t *testing.T) { p.crashOne(t, one, askerID, like) })
 		})
 	}
 	wait.Wait()
 }
 
-func (p *project) crashOne(t *testing.T, one crash, name, asker string, like func(*testcontainers.ContainerRequest)) {
-	image := p.crashRef(one.service)
-	if one.at == "quit" {
-		image = p.container(t, one.service).Image
+func (p *project) crashOne(t *testing.T, one crash, askerID string, like func(*testcontainers.ContainerRequest)) {
+	name, image := "crash-"+one.service+"-"+one.at, p.crashRef(one.service)
+	if realImage(name) {
+		image = p.container(t, one.service).ImageID
 	}
 	id := p.launch(t, name, image, like)
-	switch {
-	case one.at == "quit":
+	if one.at == atQuit || one.ask != nil {
 		p.waitLog(t, id, `"msg":"started"`)
+	}
+	if one.at == atQuit {
 		if err := p.docker.ContainerKill(t.Context(), id, "QUIT"); err != nil {
 			t.Fatal(err)
 		}
-	case one.ask != nil:
-		p.waitLog(t, id, `"msg":"started"`)
+	}
+	if one.ask != nil {
 		poll(t, 20*time.Second, "an answer of the handler that crashes", func() bool {
-			return strings.HasPrefix(p.exec(t, asker, "", append([]string{"/witness", "ask"}, one.ask...)...).stdout, "500\n")
+			return strings.HasPrefix(p.exec(t, askerID, "", append([]string{"/witness", "ask"}, one.ask...)...).stdout, "500\n")
 		})
 	}
-	if one.ask == nil {
-		if code := p.ended(t, id); code != 2 {
-			t.Errorf("exit code %d, want 2", code)
+	if one.code > 0 {
+		if code := p.ended(t, id); code != one.code {
+			t.Errorf("exit code %d, want %d", code, one.code)
 		}
 	}
-	log := p.log(t, id, time.Time{})
-	want := append([]string{`"msg":"panic"`, "crashed with "}, one.masks...)
-	switch one.at {
-	case "quit":
-		want = []string{`"msg":"quit: goroutines follow"`, "goroutine "}
-	case "alone":
-		want = []string{"panic: crashed with ", "fallAlone"}
+	for _, text := range one.says {
+		p.waitLog(t, id, text)
 	}
-	for _, text := range want {
-		if !strings.Contains(log, text) {
-			t.Errorf("its log does not say %q", text)
+	if one.code == 0 {
+		if err := p.docker.ContainerKill(t.Context(), id, "KILL"); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -230,5 +250,5 @@ func (p *project) crashOne(t *testing.T, one crash, name, asker string, like fun
 // waitLog waits until a container has said something.
 func (p *project) waitLog(t *testing.T, id, text string) {
 	t.Helper()
-	poll(t, time.Minute, "a container says "+text, func() bool { return strings.Contains(p.log(t, id, time.Time{}), text) })
+	poll(t, 20*time.Second, "a container says "+text, func() bool { return strings.Contains(p.log(t, id, time.Time{}), text) })
 }

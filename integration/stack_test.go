@@ -19,6 +19,7 @@ import (
 
 	"github.com/keepmum/keepmum/internal/ops"
 	"github.com/keepmum/keepmum/internal/sweep"
+	"github.com/keepmum/keepmum/pkg/redact"
 )
 
 // TestStack takes a copy of this checkout with a real .env beside the compose
@@ -84,10 +85,8 @@ func (s *story) makeValues(t *testing.T) {
 		}
 	}
 	s.values["third"]["DB_APP_LOGIN"] = "app_b:" + strings.TrimPrefix(s.values["third"]["DB_APP_LOGIN"], "app_a:")
-	for when, values := range s.values {
-		if when != "wrong" {
-			s.audit.know(values)
-		}
+	for _, values := range s.values {
+		s.audit.know(values)
 	}
 }
 
@@ -229,11 +228,7 @@ func (s *story) used(t *testing.T) {
 	s.asker = s.launch(t, asker, s.witness, func(r *testcontainers.ContainerRequest) {
 		r.Cmd = []string{"wait"}
 		r.Networks = []string{s.name + "_providers", s.name + "_database", s.name + "_edge"}
-		r.HostConfigModifier = func(h *container.HostConfig) {
-			for _, name := range []string{"THE_ODDS_API_KEY", "STRICT_API_TOKEN"} {
-				h.Mounts = append(h.Mounts, mount.Mount{Type: mount.TypeBind, Source: filepath.Join(s.dir, "secrets", name), Target: "/run/secrets/" + name, ReadOnly: true})
-			}
-		}
+		r.HostConfigModifier = s.mount("THE_ODDS_API_KEY", "STRICT_API_TOKEN")
 	})
 	s.requireAccepted(t, first["STRICT_API_TOKEN"], wrong["STRICT_API_TOKEN"], "docker")
 	s.requireCounted(t)
@@ -326,10 +321,52 @@ func (s *story) canaries(t *testing.T) {
 	s.plantContainers(t, s.witness)
 	s.lookAt(t, s.witness, nil)
 	s.logsAreMasked(t)
+	t.Run("a secret in a log", s.tellingContainer)
 	// Our own output: mage quotes a target that it does not know.
 	said := s.keepmum(t, "", s.audit.plain)
 	found := s.audit.search(t, nil, sweep.Bytes("output of a wrong target", []byte(said.stdout+said.stderr)))
 	s.audit.expect(t, found, plant{surface: "output of a wrong target"})
+}
+
+// tellingContainer starts a container whose log tells a value in every
+// encoding: docker logs shows it, and stack:logs masks it.
+func (s *story) tellingContainer(t *testing.T) {
+	const name = "STRICT_API_TOKEN"
+	id := s.launch(t, telling, s.witness, func(r *testcontainers.ContainerRequest) {
+		r.Cmd, r.Env = []string{"tell"}, map[string]string{"CANARY": "{" + name + "}"}
+		r.HostConfigModifier = s.mount(name)
+	})
+	if code := s.ended(t, id); code != 0 {
+		t.Fatalf("it ended with %d", code)
+	}
+	surface := sweep.Logs(s.engine, s.container(t, telling).Name)
+	found := s.audit.search(t, func(h sweep.Hit) bool { return h.Surface == surface.Name && h.Name == name }, surface)
+	lines := map[string]bool{}
+	for _, hit := range found[surface.Name] {
+		lines[fmt.Sprint(hit.Place, hit.Line)] = true
+	}
+	if want := 2 * len(redact.Encodings()); len(lines) != want { // one an encoding, on both streams
+		t.Errorf("the value is found in %d lines of its log, want %d", len(lines), want)
+	}
+	masked := 0
+	for line := range strings.Lines(s.must(t, "", "stack:logs", "-follow=false").stdout) {
+		if strings.HasPrefix(line, telling+" | a canary, ") && strings.Contains(line, redact.Mask(name)) {
+			masked++
+		}
+	}
+	if masked != 2*len(redact.Encodings()) {
+		t.Errorf("stack:logs shows %d masked lines of it, want %d", masked, 2*len(redact.Encodings()))
+	}
+	s.remove(t, id)
+}
+
+// mount gives a container the files of secrets.
+func (s *story) mount(names ...string) func(*container.HostConfig) {
+	return func(h *container.HostConfig) {
+		for _, name := range names {
+			h.Mounts = append(h.Mounts, mount.Mount{Type: mount.TypeBind, Source: filepath.Join(s.dir, "secrets", name), Target: "/run/secrets/" + name, ReadOnly: true})
+		}
+	}
 }
 
 // logsAreMasked requires that stack:logs shows the log of every service, and
@@ -350,9 +387,11 @@ func (s *story) logsAreMasked(t *testing.T) {
 type fault struct{ mode, odds, games string }
 
 // upstreamFails lets the upstream fail in every way, and searches when each has
-// been seen in the logs of both pollers. It ends with slow answers under way:
-// upstreamWasSlow sees to those.
+// been seen: in the logs of both pollers, and in the health of twins of them
+// that never had a good answer, which docker inspect shows. It ends with slow
+// answers under way: upstreamWasSlow sees to those.
 func (s *story) upstreamFails(t *testing.T) {
+	s.awaitCrashVariants(t)
 	for _, f := range []fault{
 		{"500", "fails (status 500)", "fails (status 500)"},
 		{"429", "limits the rate (status 429)", "limits the rate (status 429)"},
@@ -363,6 +402,7 @@ func (s *story) upstreamFails(t *testing.T) {
 		t.Run(f.mode, func(t *testing.T) {
 			begun := time.Now()
 			s.setFault(t, f.mode, 0)
+			s.unhealthy(t, f)
 			s.seen(t, begun, f)
 			s.setFault(t, "none", 0)
 			s.recovered(t)
@@ -370,21 +410,65 @@ func (s *story) upstreamFails(t *testing.T) {
 	}
 	t.Run("down", s.upstreamDown)
 	poll(t, time.Minute, "all services are healthy again", func() bool { return s.status(t).Ready })
+	t.Run("slow", func(t *testing.T) {
+		s.slowSince = time.Now()
+		before := s.counted(t).Providers
+		s.setFault(t, "slow", 1)
+		poll(t, time.Minute, "a slow answer to both pollers", func() bool {
+			now := s.counted(t).Providers
+			return now["the-odds-api"].Faults > before["the-odds-api"].Faults && now["api-basketball"].Faults > before["api-basketball"].Faults
+		})
+		s.setFault(t, "slow", 0)
+		s.unhealthy(t, slow())
+		s.setFault(t, "none", 0)
+	})
 	s.lookAt(t, s.witness, nil)
 	s.logsAreMasked(t)
+	s.removeAll(t, "failing-")
+}
 
-	s.slowSince = time.Now()
-	before := s.counted(t).Providers
-	s.setFault(t, "slow", 1)
-	poll(t, time.Minute, "a slow answer to both pollers", func() bool {
-		now := s.counted(t).Providers
-		return now["the-odds-api"].Faults > before["the-odds-api"].Faults && now["api-basketball"].Faults > before["api-basketball"].Faults
-	})
+// slow is what a slow upstream is called.
+func slow() fault { return fault{"slow", "is slow", "is slow"} }
+
+// unhealthy starts twins of the pollers while the upstream fails, waits until
+// docker inspect shows why they are not healthy, and stops them. Their images
+// are crash variants that do not crash: the others would stand by, without
+// calling anybody.
+func (s *story) unhealthy(t *testing.T, f fault) {
+	t.Helper()
+	reasons := map[string]string{"odds-ingestion": f.odds, "schedule-poller": f.games}
+	ids := map[string]string{}
+	for service := range reasons {
+		how := twin{of: service, health: 300 * time.Millisecond, variables: []string{"ODDS_TIMEOUT=1s", "BASKETBALL_TIMEOUT=1s"}}
+		ids[service] = s.launch(t, "failing-"+service+"-"+f.mode, s.crashRef(service), s.like(t, how))
+	}
+	for service, id := range ids {
+		poll(t, time.Minute, "the health of "+service+" says that the upstream "+reasons[service], func() bool {
+			raw, err := s.engine.InspectContainer(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.Contains(string(raw), reasons[service])
+		})
+		if err := s.docker.ContainerKill(t.Context(), id, "KILL"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// removeAll removes the containers of the test's own whose service begins so.
+func (s *story) removeAll(t *testing.T, prefix string) {
+	t.Helper()
+	for _, c := range s.containers(t) {
+		if strings.HasPrefix(c.Service, prefix) {
+			s.remove(t, c.ID)
+		}
+	}
 }
 
 // upstreamWasSlow waits until both pollers have given up their slow calls.
 func (s *story) upstreamWasSlow(t *testing.T) {
-	s.seen(t, s.slowSince, fault{"slow", "is slow", "is slow"})
+	s.seen(t, s.slowSince, slow())
 	s.recovered(t)
 	s.lookAt(t, s.witness, nil)
 }
@@ -404,7 +488,9 @@ func (s *story) upstreamDown(t *testing.T) {
 	if err := s.docker.ContainerStop(t.Context(), id, container.StopOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s.seen(t, begun, fault{"down", "is down: ", "is down: "})
+	f := fault{"down", "is down: ", "is down: "}
+	s.unhealthy(t, f)
+	s.seen(t, begun, f)
 	if err := s.docker.ContainerStart(t.Context(), id, container.StartOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -434,35 +520,47 @@ func (s *story) recovered(t *testing.T) {
 	}
 }
 
-// servicesCrash crashes every service with values on the stack and in the
-// panic's text, and searches what it said.
-func (s *story) servicesCrash(t *testing.T) {
+// awaitCrashVariants waits until the images of crash variants are made.
+func (s *story) awaitCrashVariants(t *testing.T) {
+	t.Helper()
 	<-s.crashes.done
 	if s.crashes.err != nil {
 		t.Fatalf("the crash variants were not made: %v", s.crashes.err)
 	}
-	s.crashAll(t, s.asker)
-	s.lookAt(t, s.witness, nil)
-	for _, c := range s.containers(t) {
-		if strings.HasPrefix(c.Service, "crash-") {
-			s.remove(t, c.ID)
+}
+
+// servicesCrash crashes every service with values on the stack and in the
+// panic's text, and searches what it said.
+func (s *story) servicesCrash(t *testing.T) {
+	wrong := filepath.Join(s.home, "wrong")
+	if err := os.Mkdir(wrong, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range s.values["wrong"] {
+		if err := os.WriteFile(filepath.Join(wrong, name), []byte(value), 0o444); err != nil {
+			t.Fatal(err)
 		}
 	}
+	s.crashAll(t, s.asker, wrong)
+	s.lookAt(t, s.witness, nil)
+	s.removeAll(t, "crash-")
 }
 
 // images searches configuration, history and layers of every image that a
 // container of the project runs, and of stack:up's probe.
 func (s *story) images(t *testing.T) {
-	refs := map[string]bool{ops.ProbeImage: true}
+	refs := map[string]string{ops.ProbeImage: ops.ProbeImage} // names by what the engine is asked for
 	for _, c := range s.containers(t) {
-		refs[c.Image] = true
+		refs[c.ImageID] = c.Image // the name may be another image's by now: of another checkout
 	}
 	if len(refs) < len(s.manifest.Services)+2 {
 		t.Errorf("only these images: %v", refs)
 	}
 	var surfaces []sweep.Surface
-	for ref := range refs {
-		surfaces = append(surfaces, sweep.ImageConfig(s.engine, ref), sweep.ImageHistory(s.engine, ref), sweep.Image(s.engine, ref))
+	for ref, name := range refs {
+		config, history, layers := sweep.ImageConfig(s.engine, ref), sweep.ImageHistory(s.engine, ref), sweep.Image(s.engine, ref)
+		config.Name, history.Name, layers.Name = "config of "+name, "history of "+name, "image "+name
+		surfaces = append(surfaces, config, history, layers)
 	}
 	found := s.audit.search(t, nil, surfaces...)
 	s.audit.expect(t, found,

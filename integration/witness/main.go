@@ -8,8 +8,8 @@
 //	witness ask METHOD URL [HEADER...]   one request; prints status and body
 //	witness processes               environment and arguments of the others that it sees
 //
-// In a URL, a header or standard input, {NAME} stands for the content of
-// /run/secrets/NAME, so that a value is in no argument. What `ask` reads from
+// In $CANARY, a URL, a header or standard input, {NAME} stands for the content of
+// /run/secrets/NAME, so that a value is in no argument and no variable. What `ask` reads from
 // standard input is the body.
 //
 // `processes` is started in the process namespace of another container. It
@@ -55,9 +55,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	switch args[0] {
 	case "tell":
-		return tell(os.Getenv("CANARY"), os.Stdout, os.Stderr)
+		return tell(filled(os.Getenv("CANARY")), os.Stdout, os.Stderr)
 	case "linger":
-		if err := tell(os.Getenv("CANARY"), os.Stdout, os.Stderr); err != nil {
+		if err := tell(filled(os.Getenv("CANARY")), os.Stdout, os.Stderr); err != nil {
 			return err
 		}
 		<-ctx.Done()
