@@ -351,8 +351,7 @@ func foreign(t *testing.T, name string, typ reflect.Type) {
 
 func TestRemovalOfAProbeThatIsStillBeingMade(t *testing.T) {
 	made, removed := make(chan string, 1), make(chan string, 1)
-	var f *fake
-	f = &fake{Answers: map[string]http.HandlerFunc{
+	f := &fake{Answers: map[string]http.HandlerFunc{
 		"POST /containers/create": func(w http.ResponseWriter, r *http.Request) {
 			<-time.After(300 * time.Millisecond) // the engine is slow, and does not mind that nobody waits
 			made <- r.URL.Query().Get("name")

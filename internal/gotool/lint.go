@@ -29,8 +29,7 @@ func (l Lint) Run(ctx context.Context) error {
 	checks := []check{
 		{"gofmt", l.format},
 		{"go mod tidy", l.plain("mod", "tidy", "-diff")},
-		{"go vet", l.plain("vet", "./...")},
-		{"go vet -tags integration", l.plain("vet", "-tags", "integration", "./...")},
+		{"go vet", l.plain("vet", "-tags", "integration", "./...")},
 		{"staticcheck", l.plain("tool", "-modfile=tools/lint.mod", "staticcheck", "-tags", "integration", "./...")},
 	}
 	for _, platform := range platforms {

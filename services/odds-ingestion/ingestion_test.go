@@ -259,7 +259,7 @@ func TestPastThatThePlanDoesNotInclude(t *testing.T) {
 	to := &saved{}
 	i, log := newIngestion(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "historical") {
-			http.Error(w, `{"error_code":"HISTORICAL_UNAVAILABLE_ON_FREE_USAGE_PLAN"}`, 401)
+			http.Error(w, `{"error_code":"HISTORICAL_UNAVAILABLE_ON_FREE_USAGE_PLAN"}`, http.StatusUnauthorized)
 			return
 		}
 		answering([]any{})(w, r)
@@ -282,7 +282,7 @@ func TestPollFailures(t *testing.T) {
 		"nothing valid":        {answering([]any{wire(bad)}), saved{}, "no event of it is valid", 0},
 		"another shape":        {answering(map[string]any{"message": keyValue}), saved{}, "another shape", 0},
 		"quota used up":        {answering(nil, "x-requests-remaining", "0"), saved{}, "", usedUpPause},
-		"401":                  {func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), 401) }, saved{}, "refuses THE_ODDS_API_KEY", 0},
+		"401":                  {func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), http.StatusUnauthorized) }, saved{}, "refuses THE_ODDS_API_KEY", 0},
 		"store does not store": {answering([]any{}), saved{err: errors.New("store")}, "store", 0},
 	} {
 		t.Run(name, func(t *testing.T) {

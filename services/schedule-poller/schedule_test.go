@@ -197,7 +197,7 @@ func TestPollFailures(t *testing.T) {
 		"other error with 200": {answering(map[string]any{keyValue: keyValue}), saved{}, service.Refused, "reports an error"},
 		"error list with 200":  {answering([]any{keyValue}), saved{}, service.Refused, "reports an error"},
 		"error text with 200":  {answering(keyValue), saved{}, service.Refused, "reports an error"},
-		"401":                  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, keyValue, 401) }, saved{}, service.Unauthorized, "(status 401)"},
+		"401":                  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, keyValue, http.StatusUnauthorized) }, saved{}, service.Unauthorized, "(status 401)"},
 		"nothing valid":        {answering([]any{}, bad), saved{}, service.Malformed, "no game of it is valid"},
 		"store does not store": {answering([]any{}, good(1)), saved{err: errors.New("store")}, "", "store"},
 		"another shape":        {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"response": %q}`, keyValue) }, saved{}, service.Malformed, "another shape"},

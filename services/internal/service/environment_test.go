@@ -23,7 +23,8 @@ type everyKind struct {
 	Interval time.Duration `env:"INTERVAL,default=30s"`
 	URL      *url.URL      `env:"URL,default=http://host:80/base"`
 	Ignored  string
-	ignored  string //nolint:unused // fields without a tag are left alone
+	//lint:ignore U1000 fields without a tag are left alone
+	ignored string
 }
 
 func load(environment map[string]string) (everyKind, []problem) {

@@ -48,7 +48,7 @@ func TestHealthSubcommandAgainstBadEndpoints(t *testing.T) {
 		"hangs up":     {hangUp, "the connection broke off"},
 		"other words":  {body("<html>ok</html>"), "is not a health answer"},
 		"redirect":     {status(302, "Location", elsewhere.URL), "is not a health answer"},
-		"ok with 503":  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"status":"ok"}`, 503) }, "failing"},
+		"ok with 503":  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"status":"ok"}`, http.StatusServiceUnavailable) }, "failing"},
 		"large answer": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) }, "is not a health answer"},
 	} {
 		t.Run(name, func(t *testing.T) {

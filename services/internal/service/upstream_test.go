@@ -107,7 +107,7 @@ func TestUpstreamFailuresAreClassifiedAndTellNoKey(t *testing.T) {
 		"401":            {status(401), nil, service.Unauthorized, "the upstream refuses UPSTREAM_KEY (status 401)"},
 		"403":            {status(403), nil, service.Unauthorized, "(status 403)"},
 		"401, no credits": {func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, `{"error_code":"OUT_OF_USAGE_CREDITS"}`, 401)
+			http.Error(w, `{"error_code":"OUT_OF_USAGE_CREDITS"}`, http.StatusUnauthorized)
 		}, nil, service.RateLimited, "the quota is used up"},
 		"429":                  {status(429, "Retry-After", "7"), nil, service.RateLimited, "limits the rate (status 429)"},
 		"500":                  {status(500), nil, service.ServerError, "the upstream fails (status 500)"},
