@@ -182,9 +182,9 @@ func jsonStyles() []jsonStyle {
 		{ascii: true},              // Python
 		{ascii: true, slash: true}, // PHP
 		{slash: true},
-		{upper: true, long: true}, // Java
+		{upper: true}, // Java
 		{upper: true, ascii: true},
-		{golang: true, more: "<>&='"},                // Gson
+		{golang: true, more: "<>&='"}, // Gson
 		{ascii: true, upper: true, more: "\"<>&'+`"}, // .NET
 	}
 }
@@ -331,6 +331,7 @@ func (s *formSet) shell(text []byte) {
 	forms := []string{
 		strings.ReplaceAll(t, "'", `'\''`),
 		strings.ReplaceAll(t, "'", `'"'"'`),
+		dashQuoted(t),
 		strings.ReplaceAll(t, "'", "''"),
 		strings.ReplaceAll(t, "$", "$$"),
 		strings.ReplaceAll(strings.ReplaceAll(t, "$", "$$"), "'", "''"),
@@ -346,6 +347,28 @@ func (s *formSet) shell(text []byte) {
 	for _, f := range forms {
 		s.add(shellEncoding, []byte(f))
 	}
+}
+
+// dashQuoted is what dash makes of a word, without the first and the last
+// quote: single quotes around all but single quotes, of which a run stands in
+// double quotes.
+func dashQuoted(t string) string {
+	var b strings.Builder
+	for rest := t; rest != ""; {
+		n := strings.IndexByte(rest, '\'')
+		quote := byte('\'')
+		if n == 0 {
+			n = len(rest) - len(strings.TrimLeft(rest, "'"))
+			quote = '"'
+		} else if n < 0 {
+			n = len(rest)
+		}
+		b.WriteByte(quote)
+		b.WriteString(rest[:n])
+		b.WriteByte(quote)
+		rest = rest[n:]
+	}
+	return b.String()[1 : b.Len()-1]
 }
 
 // backslashed is printf %q of bash for a word of printable characters. A # at

@@ -70,6 +70,9 @@ func encoders() []encoder {
 		{name: "percent of everything", encoding: percentEncoding, encode: func(s string) string {
 			return "%" + strings.ReplaceAll(fmt.Sprintf("% X", s), " ", "%")
 		}},
+		{name: "percent of everything, lower", encoding: percentEncoding, encode: func(s string) string {
+			return "%" + strings.ReplaceAll(fmt.Sprintf("% x", s), " ", "%")
+		}},
 		{name: "json", encoding: jsonEncoding, encode: func(s string) string { return marshalled(s) }, utf8Only: true},
 		{name: "json without html", encoding: jsonEncoding, encode: func(s string) string { return encoded(s) }, utf8Only: true},
 		{name: "json in json", encoding: jsonEncoding, encode: func(s string) string { return encoded(encoded(map[string]string{"k": s})) }, utf8Only: true},
@@ -178,6 +181,10 @@ func trickyValues() map[string]string {
 		"replacement":     "this is \ufffd no broken byte",
 		"json":            `{"user": "someone else", "pass": "a \"quoted\" <word>"}`,
 		"long":            strings.Repeat("0123456789+/abcdefghijklmnop", 12),
+		"plus and tab":    "a \"plus+sign\"\tand 'quotes'",
+		"quotes":          "'begins, has ''two'' and ends'",
+		"control in html": "ctl\x01<quoted \"word\">",
+		"unicode+control": "pässwörd\x01to the end",
 		"blanks around":   "  blanks around  ",
 		"trailing break":  "with a trailing break\n",
 		"looks like mask": "‹NAME› is not a value",
@@ -294,6 +301,27 @@ func TestForeignEncoders(t *testing.T) {
 		if len(found) != 1 || found[0].Start != 1 || found[0].End != len(text)+1 {
 			t.Errorf("%s: found at %v of %d bytes", name, found, len(text))
 		}
+	}
+	controls := New(known("S", "q\"<\b\x1b\u2028é/=\n"+"end"))
+	for name, text := range map[string]string{
+		"JavaScript":            "q\\\"<\\b\\u001b\u2028é/=\\nend",
+		"Java":                  "q\\\"<\\b\\u001B\u2028é/=\\nend",
+		"Go":                    "q\\\"\\u003c\\b\\u001b\\u2028é/=\\nend",
+		"Go without html":       "q\\\"<\\b\\u001b\\u2028é/=\\nend",
+		"Go 1.21":               "q\\\"\\u003c\\u0008\\u001b\\u2028é/=\\nend",
+		"Go 1.21 without html":  "q\\\"<\\u0008\\u001b\\u2028é/=\\nend",
+		"Go quoted":             "q\\\"<\\b\\x1b\\u2028é/=\\nend",
+		"in a pair of other ''": "q\"<\\b\\x1b\\u2028é/=\\nend",
+	} {
+		if got := controls.String("'" + text + "'"); got != "'‹S›'" {
+			t.Errorf("control characters by %s are masked as %q", name, got)
+		}
+	}
+	if got := New(known("S", "two''quotes")).String(`'two'"'"''"'"'quotes'`); got != "'‹S›'" {
+		t.Errorf("Python shlex.quote is masked as %q", got)
+	}
+	if got := New(known("S", "#hash ~x")).String(`\#hash\ ~x y\ #hash\ ~x`); got != `‹S› y\ ‹S›` {
+		t.Errorf("printf %%q is masked as %q", got)
 	}
 	if got := New(known("S", "a'b ~c.d-e_f")).String(`a\'b\ \~c\.d\-e_f`); got != "‹S›" {
 		t.Errorf("Perl quotemeta is masked as %q", got)
