@@ -44,11 +44,13 @@ func TestHealthSubcommandAgainstBadEndpoints(t *testing.T) {
 		handler http.HandlerFunc
 		says    string
 	}{
-		"slow":         {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "no answer in time"},
-		"hangs up":     {hangUp, "the connection broke off"},
-		"other words":  {body("<html>ok</html>"), "is not a health answer"},
-		"redirect":     {status(302, "Location", elsewhere.URL), "is not a health answer"},
-		"ok with 503":  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"status":"ok"}`, http.StatusServiceUnavailable) }, "failing"},
+		"slow":        {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "no answer in time"},
+		"hangs up":    {hangUp, "the connection broke off"},
+		"other words": {body("<html>ok</html>"), "is not a health answer"},
+		"redirect":    {status(302, "Location", elsewhere.URL), "is not a health answer"},
+		"ok with 503": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"status":"ok"}`, http.StatusServiceUnavailable)
+		}, "failing"},
 		"large answer": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) }, "is not a health answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
