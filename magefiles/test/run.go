@@ -25,7 +25,8 @@ func target(ctx context.Context, fn func(context.Context, *console.Console) erro
 func unit(c *console.Console) gotool.Tests { return gotool.Tests{Dir: ".", Talk: c} }
 
 // integration runs the packages that the tag gives further tests, one at a
-// time, for they share one engine.
+// time, for they share one engine. A result of an earlier run does not count: go
+// test keeps those, and does not know of the engine.
 func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) {
 	if err := wire.Prepare(ctx, c); err != nil {
 		return gotool.Tally{}, err
@@ -34,7 +35,7 @@ func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) 
 	if err != nil {
 		return gotool.Tally{}, err
 	}
-	return gotool.Tests{Dir: ".", Tags: []string{"integration"}, Packages: packages, Args: []string{"-p", "1", "-timeout", "25m"}, Talk: c}.Run(ctx)
+	return gotool.Tests{Dir: ".", Tags: []string{"integration"}, Packages: packages, Args: []string{"-p", "1", "-count", "1", "-timeout", "25m"}, Talk: c}.Run(ctx)
 }
 
 // show prints the closing line of a run.
