@@ -177,7 +177,7 @@ func (r Report) Err() error {
 	}
 	if r.Hits > 0 {
 		e.What = fmt.Sprintf("values of secrets were found, in %d places", r.Hits)
-		e.Next = "mage secrets:rotate NAME, for each name above; whoever could read the place may know the value"
+		e.Next = "replace each value above: mage secrets:set NAME; whoever could read the place may know it"
 		if !r.stopped {
 			e.Class = ops.Leak
 		}
