@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -80,8 +81,8 @@ const (
 // interrupts SIGNAL REGEXP ARGS...: run the binary with an open standard input,
 // wait until its standard error matches, send the signal, and require exit code
 // 130 within a second (with -children within three), an error that says so, and
-// no talk on standard output. The expression `reading` waits until the binary
-// reads its standard input.
+// no talk on standard output. In place of the expression, `reading` waits until
+// the binary reads its standard input, and `file=NAME` until there is that file.
 func interrupts(ts *testscript.TestScript, _ bool, args []string) {
 	limit := prompt
 	if args[0] == "-children" {
@@ -102,13 +103,15 @@ func interrupts(ts *testscript.TestScript, _ bool, args []string) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	defer cmd.Process.Kill()
-	if args[1] == "reading" {
+	ctx, cancel := context.WithTimeout(context.Background(), reach)
+	defer cancel()
+	if name, ok := strings.CutPrefix(args[1], "file="); ok {
+		stderr.reached = appeared(ctx, ts.MkAbs(name))
+	} else if args[1] == "reading" {
 		stderr.reached = fed(stdin)
 	} else {
 		stderr.until(regexp.MustCompile(args[1]))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), reach)
-	defer cancel()
 	select {
 	case <-stderr.reached:
 	case err := <-ended:
@@ -136,9 +139,11 @@ func interrupts(ts *testscript.TestScript, _ bool, args []string) {
 	if took > limit {
 		ts.Fatalf("it took %s to end, want %s at most", took, limit)
 	}
-	if len(args) > 0 && strings.HasSuffix(args[len(args)-1], "-json") {
+	requireError(ts, t.last.stderr)
+	switch {
+	case slices.Contains(args, "-json"):
 		requireDocument(ts, t.last.stdout)
-	} else if t.last.stdout != "" {
+	case t.last.stdout != "" && args[2] != "test:unit": // whose tally is data
 		ts.Fatalf("standard output is not empty")
 	}
 }
@@ -151,6 +156,24 @@ func fed(pipe io.Writer) <-chan struct{} {
 		if _, err := pipe.Write(bytes.Repeat([]byte("v"), 200_000)); err == nil {
 			close(reached)
 		}
+	}()
+	return reached
+}
+
+// appeared closes the channel when there is a file, and removes it.
+func appeared(ctx context.Context, path string) <-chan struct{} {
+	reached := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for os.Remove(path) != nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+		close(reached)
 	}()
 	return reached
 }

@@ -208,6 +208,12 @@ func allCommands() map[string]func(*testscript.TestScript, bool, []string) {
 func params(t *testing.T, dir string, env ...string) testscript.Params {
 	t.Helper()
 	path := keepmumBinary(t)
+	caches, err := exec.CommandContext(t.Context(), "go", "env", "GOCACHE", "GOMODCACHE").Output()
+	if err != nil {
+		t.Fatalf("go env: %v", err)
+	}
+	goCache, modCache, _ := strings.Cut(strings.TrimSpace(string(caches)), "\n")
+	env = append([]string{"GOCACHE=" + goCache, "GOMODCACHE=" + modCache}, env...)
 	return testscript.Params{
 		Dir:                 dir,
 		Cmds:                allCommands(),

@@ -177,7 +177,7 @@ func (c *Console) ReadValue(ctx context.Context, name string, limit int) (secret
 	select {
 	case <-ctx.Done():
 		restore()
-		return secrets.Secret{}, ctx.Err()
+		return secrets.Secret{}, &ops.Error{Class: ops.Interrupted, What: "interrupted before a value was read; nothing was changed", Next: "mage secrets:set " + name, Cause: ctx.Err()}
 	case a := <-got:
 		if a.err != nil {
 			return secrets.Secret{}, &ops.Error{Class: ops.Failed, What: "the value could not be read from standard input", Next: "mage secrets:set " + name + " < FILE"}
@@ -207,7 +207,7 @@ func (c *Console) run(ctx context.Context, limit time.Duration, fn func(context.
 	switch {
 	case err == nil:
 		return nil
-	case signalled.Err() != nil && ops.ClassOf(err) != ops.Interrupted:
+	case signalled.Err() != nil:
 		err = interrupted(err)
 	case limited.Err() != nil && errors.Is(err, context.DeadlineExceeded):
 		err = &ops.Error{Class: ops.Incomplete, What: fmt.Sprintf("not done after %s: %s", limit, text(err)), Next: nextOf(err), Cause: err}
@@ -226,13 +226,23 @@ func (c *Console) guard(ctx context.Context, fn func(context.Context, *Console) 
 	return fn(ctx, c)
 }
 
-// interrupted is what a signal makes of an error: the state stays in the text.
+// interrupted is what a signal makes of an error: the state stays in the text,
+// and there is a command that goes on.
 func interrupted(err error) error {
-	what := "interrupted"
-	if !errors.Is(err, context.Canceled) {
-		what += ": " + text(err)
+	var told *ops.Error
+	next := nextOf(err)
+	if next == "" {
+		next = "run the same command again"
 	}
-	return &ops.Error{Class: ops.Interrupted, What: what, Next: nextOf(err), Cause: err}
+	switch {
+	case errors.As(err, &told) && told.Class == ops.Interrupted:
+		with := *told
+		with.Next = next
+		return &with
+	case told == nil && errors.Is(err, context.Canceled):
+		return &ops.Error{Class: ops.Interrupted, What: "interrupted", Next: next, Cause: err}
+	}
+	return &ops.Error{Class: ops.Interrupted, What: "interrupted: " + text(err), Next: next, Cause: err}
 }
 
 // text is the error's text, or a plain word for a bare context error.

@@ -11,19 +11,15 @@ package gotool
 import (
 	"bytes"
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
+	"github.com/keepmum/keepmum/internal/child"
 	"github.com/keepmum/keepmum/internal/ops"
 )
-
-// grace is how long a command may take to end after its context has ended.
-const grace = 3 * time.Second
 
 // Command is one run of a program, the go command where Program is empty.
 type Command struct {
@@ -40,23 +36,31 @@ func (c Command) Output(ctx context.Context) (string, error) {
 	if program == "" {
 		program = "go"
 	}
-	cmd := exec.CommandContext(ctx, program, c.Args...)
-	cmd.Dir = c.Dir
-	cmd.Env = append(cmd.Environ(), c.Env...)
-	cmd.WaitDelay = grace
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return "", &ops.Error{Class: ops.Failed, What: program + " is not on the PATH", Next: "install Go, then go version", Cause: err}
+	}
 	var heard streams
-	cmd.Stdout, cmd.Stderr = toBoth{&heard}, toTalk{&heard}
-	err := cmd.Run()
+	err = child.Command{Path: path, Args: c.Args, Dir: c.Dir, Env: environment(c.Env), Out: toBoth{&heard}, ErrOut: toTalk{&heard}}.Run(ctx)
 	switch {
 	case err == nil:
 		return heard.data.String(), nil
 	case ctx.Err() != nil:
 		return "", ctx.Err()
-	case errors.Is(err, exec.ErrNotFound):
-		return "", &ops.Error{Class: ops.Failed, What: program + " is not on the PATH", Next: "install Go, then go version", Cause: err}
 	}
 	shown := strings.Join(append([]string{program}, c.Args...), " ")
 	return "", &ops.Error{Class: ops.Failed, What: shown + " failed\n" + strings.TrimSpace(heard.all.String()), Next: shown, Cause: err}
+}
+
+// environment is the process's own, with further variables: what runs here is
+// work on keepmum itself, by whoever set them.
+func environment(further []string) map[string]string {
+	env := map[string]string{}
+	for _, pair := range append(os.Environ(), further...) {
+		name, value, _ := strings.Cut(pair, "=")
+		env[name] = value
+	}
+	return env
 }
 
 // streams is what a command said: its standard output alone, and both streams

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keepmum/keepmum/internal/child"
 	"github.com/keepmum/keepmum/internal/ops"
 )
 
@@ -88,28 +89,27 @@ func (r Tests) Run(ctx context.Context) (Tally, error) {
 	if len(r.Tags) > 0 {
 		args = append(args, "-tags", strings.Join(r.Tags, ","))
 	}
-	cmd := exec.CommandContext(ctx, "go", append(append(args, r.Args...), packages...)...)
-	cmd.Dir = r.Dir
-	if len(r.Env) > 0 {
-		cmd.Env = append(cmd.Environ(), r.Env...)
-	}
-	cmd.WaitDelay = 3 * time.Second
-	pipe, err := cmd.StdoutPipe()
+	path, err := exec.LookPath("go")
 	if err != nil {
-		return Tally{}, &ops.Error{Class: ops.Failed, What: "go test could not be started", Next: "go version"}
-	}
-	var talk strings.Builder
-	cmd.Stderr = &talk
-	if err := cmd.Start(); err != nil {
 		return Tally{}, &ops.Error{Class: ops.Failed, What: "go could not be started: it is needed to run the tests", Next: "install Go, then go version", Cause: err}
 	}
-	tally := count(pipe, r.Talk)
-	ended := cmd.Wait()
+	args = append(append(args, r.Args...), packages...)
+	var talk strings.Builder
+	events, in := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		// A child with its group: the tests' own programs end with it.
+		err := child.Command{Path: path, Args: args, Dir: r.Dir, Env: environment(r.Env), Out: in, ErrOut: &talk}.Run(ctx)
+		in.Close()
+		ended <- err
+	}()
+	tally := count(events, r.Talk)
+	err = <-ended
 	tally.Took = time.Since(started)
 	if ctx.Err() != nil {
 		return tally, ctx.Err()
 	}
-	return tally, tally.verdict(ended, talk.String())
+	return tally, tally.verdict(err, talk.String())
 }
 
 // verdict makes the error of a run.

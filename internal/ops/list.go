@@ -53,13 +53,16 @@ type ListRow struct {
 	Shadows  []string `json:"shadows"` // lower sources that hold another value
 }
 
-// Run makes the list. Only a manifest that cannot be read is an error: what is
-// wrong with a secret stands in its state.
+// Run makes the list. Only a manifest of which no secret can be read is an
+// error: what is wrong with a secret stands in its state.
 func (u List) Run(context.Context) (ListResult, error) {
 	result := ListResult{Secrets: []ListRow{}}
-	m, _, err := FindManifest(u.Project, u.ComposeFile)
+	m, findings, err := FindManifest(u.Project, u.ComposeFile)
 	if err != nil {
 		return result, err
+	}
+	if len(m.Secrets) == 0 && len(findings) > 0 {
+		return result, notValid(m, findings)
 	}
 	for _, d := range m.Secrets {
 		result.Secrets = append(result.Secrets, u.row(m, d))

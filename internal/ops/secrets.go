@@ -83,9 +83,14 @@ func LoadManifest(project Project, file string) (*manifest.Manifest, error) {
 		return nil, err
 	}
 	if len(findings) > 0 {
-		return nil, &Error{Class: Invalid, What: fmt.Sprintf("%s has %s", m.File, count(len(findings), "finding")), Findings: findings, Next: "mend it, then mage secrets:validate"}
+		return nil, notValid(m, findings)
 	}
 	return m, nil
+}
+
+// notValid is the error of a manifest with findings.
+func notValid(m *manifest.Manifest, findings []Finding) error {
+	return &Error{Class: Invalid, What: fmt.Sprintf("%s has %s", m.File, count(len(findings), "finding")), Findings: findings, Next: "mend it, then mage secrets:validate"}
 }
 
 // declared returns the declaration of name, or the usage error that names the

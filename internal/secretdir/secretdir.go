@@ -174,13 +174,23 @@ func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return nil, d.stopped(ctx)
 	case err != nil && !errors.Is(err, context.DeadlineExceeded):
 		return nil, d.fault("cannot be locked", lockName, err)
 	case !got:
 		return nil, &ops.Error{Class: ops.Failed, What: "another keepmum command holds " + d.path + "/" + lockName, Next: "wait for it to end, then run this again"}
 	}
 	return func() { _ = lock.Unlock() }, nil
+}
+
+// stopped is the error of a context that ended before the first value was
+// changed.
+func (d *Dir) stopped(ctx context.Context) error {
+	class := ops.Interrupted
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		class = ops.Incomplete
+	}
+	return &ops.Error{Class: class, What: "interrupted before a value of " + d.path + " was changed", Next: "run the same command again", Cause: ctx.Err()}
 }
 
 // Names lists the names that stand in the directory, sorted: every entry that

@@ -58,11 +58,11 @@ func (d *Dir) Write(ctx context.Context, values map[string]secrets.Secret) error
 			return d.place(temporary(name), name, values[name])
 		})
 	}
-	if err := group.Wait(); err != nil {
+	if err := group.Wait(); err != nil && ctx.Err() == nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return d.stopped(ctx)
 	}
 	for _, name := range names {
 		if err := d.root.Rename(temporary(name), name); err != nil {
