@@ -3,6 +3,7 @@ package manifest
 import (
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keepmum/keepmum/pkg/secrets"
@@ -186,12 +187,11 @@ type Variable struct {
 
 // Secret returns the declaration of that name.
 func (m *Manifest) Secret(name string) (Declaration, bool) {
-	for _, d := range m.Secrets {
-		if d.Name == name {
-			return d, true
-		}
+	i, found := slices.BinarySearchFunc(m.Secrets, name, func(d Declaration, name string) int { return strings.Compare(d.Name, name) })
+	if !found {
+		return Declaration{}, false
 	}
-	return Declaration{}, false
+	return m.Secrets[i], true
 }
 
 // Service returns the service of that name.
