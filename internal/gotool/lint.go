@@ -72,12 +72,16 @@ func (l Lint) format(ctx context.Context) error {
 	return err
 }
 
-// compile type-checks and compiles every package of the targets for a platform, without
-// linking.
+// compile compiles every package of the targets for a platform, without
+// linking; for Linux those of the services too, which run there alone.
 func (l Lint) compile(platform string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		goos, goarch, _ := strings.Cut(platform, "/")
-		_, err := Command{Dir: l.Dir, Env: []string{"GOOS=" + goos, "GOARCH=" + goarch, "CGO_ENABLED=0"}, Args: []string{"build", "./magefiles/...", "./services/..."}}.Output(ctx)
+		args := []string{"build", "./magefiles/...", "./pkg/..."}
+		if goos == "linux" {
+			args = append(args, "./services/...")
+		}
+		_, err := Command{Dir: l.Dir, Env: []string{"GOOS=" + goos, "GOARCH=" + goarch, "CGO_ENABLED=0"}, Args: args}.Output(ctx)
 		return err
 	}
 }
