@@ -249,6 +249,23 @@ func processText(pid int) string {
 	return fmt.Sprintf("process %d\n%s\n%s\n", pid, strings.ReplaceAll(string(arguments), "\x00", "\n"), strings.ReplaceAll(string(environment), "\x00", "\n"))
 }
 
+// requireAll requires that every kind of surface was read, and that all that was
+// planted was found.
+func (a *audit) requireAll(t *testing.T) {
+	t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	kinds := []string{"cache", "config", "errors", "events", "history", "image", "inspect", "logs", "network", "output", "processes", "rendered", "temporary", "volume", "worktree"}
+	for _, kind := range kinds {
+		if a.surfaces[kind] == 0 {
+			t.Errorf("no surface of the kind %s was read", kind)
+		}
+	}
+	if a.planted == 0 || a.found != a.planted || a.values != 0 {
+		t.Errorf("of %d canaries %d were found, of values %d", a.planted, a.found, a.values)
+	}
+}
+
 // summary is the one line that the test ends with.
 func (a *audit) summary() string {
 	a.mu.Lock()

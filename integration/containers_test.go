@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
@@ -422,6 +424,51 @@ func (p *project) networksAndVolumes(t *testing.T) []sweep.Surface {
 		surfaces = append(surfaces, asJSON(t, "volume "+v.Name, raw, err))
 	}
 	return surfaces
+}
+
+// eventLog keeps what the engine tells of the project to whoever listens:
+// labels, commands that are executed, health checks.
+type eventLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	err  error
+}
+
+// listen begins to keep the engine's events, until the end of the test.
+func (p *project) listen() *eventLog {
+	log := &eventLog{}
+	all, failed := p.docker.Events(p.t.Context(), events.ListOptions{Filters: filters.NewArgs(filters.Arg("label", labelProject+"="+p.name))})
+	go func() {
+		for {
+			select {
+			case one := <-all:
+				line, err := json.Marshal(one)
+				log.add(append(line, '\n'), err)
+			case err := <-failed:
+				log.add(nil, err)
+				return
+			}
+		}
+	}()
+	return log
+}
+
+func (l *eventLog) add(line []byte, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Write(line)
+	l.err = errors.Join(l.err, err)
+}
+
+// surface is all that was told so far.
+func (l *eventLog) surface(t *testing.T) sweep.Surface {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		t.Fatalf("the engine's events were not all heard: %v", l.err)
+	}
+	return sweep.Bytes("events of the engine", bytes.Clone(l.text.Bytes()))
 }
 
 // asJSON is a surface of what the engine answered.

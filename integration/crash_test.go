@@ -228,21 +228,26 @@ func (p *project) crashOne(t *testing.T, one crash, askerID string, like func(*t
 		}
 	}
 	if one.ask != nil {
-		poll(t, 20*time.Second, "an answer of the handler that crashes", func() bool {
+		poll(t, time.Minute, "an answer of the handler that crashes", func() bool {
 			return strings.HasPrefix(p.exec(t, askerID, "", append([]string{"/witness", "ask"}, one.ask...)...).stdout, "500\n")
 		})
 	}
-	if one.code > 0 {
-		if code := p.ended(t, id); code != one.code {
-			t.Errorf("exit code %d, want %d", code, one.code)
+	if one.code == 0 { // it goes on
+		for _, text := range one.says {
+			p.waitLog(t, id, text)
 		}
-	}
-	for _, text := range one.says {
-		p.waitLog(t, id, text)
-	}
-	if one.code == 0 {
 		if err := p.docker.ContainerKill(t.Context(), id, "KILL"); err != nil {
 			t.Fatal(err)
+		}
+		return
+	}
+	if code := p.ended(t, id); code != one.code {
+		t.Errorf("exit code %d, want %d", code, one.code)
+	}
+	log := p.log(t, id, time.Time{})
+	for _, text := range one.says {
+		if !strings.Contains(log, text) {
+			t.Errorf("its log does not say %s", text)
 		}
 	}
 }
@@ -250,5 +255,5 @@ func (p *project) crashOne(t *testing.T, one crash, askerID string, like func(*t
 // waitLog waits until a container has said something.
 func (p *project) waitLog(t *testing.T, id, text string) {
 	t.Helper()
-	poll(t, 20*time.Second, "a container says "+text, func() bool { return strings.Contains(p.log(t, id, time.Time{}), text) })
+	poll(t, time.Minute, "a container says "+text, func() bool { return strings.Contains(p.log(t, id, time.Time{}), text) })
 }

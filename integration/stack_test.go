@@ -45,13 +45,16 @@ func TestStack(t *testing.T) {
 		{"the upstream was slow", s.upstreamWasSlow},
 		{"images", s.images},
 		{"values change", s.change},
-		{"files", s.files},
+		{"files and events", s.filesAndEvents},
 		{"down", s.down},
 		{"the old way", s.oldWay},
 	} {
 		if !t.Run(station.name, station.run) {
 			break // what follows rests on it
 		}
+	}
+	if !t.Failed() {
+		p.audit.requireAll(t)
 	}
 	t.Log(p.audit.summary())
 }
@@ -64,6 +67,7 @@ type story struct {
 	witness string // image
 	asker   string // container in the stack's networks
 	crashes *crashVariants
+	events  *eventLog
 
 	slowSince time.Time // when slow answers began
 }
@@ -95,6 +99,7 @@ func (s *story) setUp(t *testing.T) {
 	s.writeEnv(s.values["first"])
 	s.must(t, "", "secrets:init")
 	s.audit.begin(t, []byte(s.read(".keepmum/key")))
+	s.events = s.listen()
 	said := s.must(t, "", "secrets:fromEnv")
 	for _, name := range secretNames() {
 		if !strings.Contains(said.stdout, name) || s.read("secrets/"+name) != s.values["first"][name] {
@@ -516,7 +521,7 @@ func (s *story) recovered(t *testing.T) {
 	since := time.Now()
 	for _, service := range []string{"odds-ingestion", "schedule-poller"} {
 		id := s.container(t, service).ID
-		poll(t, time.Minute, service+" stores again", func() bool { return strings.Contains(s.log(t, id, since), `"msg":"stored"`) })
+		poll(t, 2*time.Minute, service+" stores again", func() bool { return strings.Contains(s.log(t, id, since), `"msg":"stored"`) })
 	}
 }
 
@@ -693,8 +698,11 @@ func (s *story) requireLogin(t *testing.T, right, wrong string) {
 	}
 }
 
-// files searches what keepmum has written, outside secrets/.
-func (s *story) files(t *testing.T) {
+// filesAndEvents searches what keepmum has written, outside secrets/, and what
+// the engine has told of its events.
+func (s *story) filesAndEvents(t *testing.T) {
+	told := s.events.surface(t)
+	s.audit.expect(t, s.audit.search(t, nil, told), plant{surface: told.Name})
 	for name, path := range map[string]string{
 		"rendered": filepath.Join(s.dir, ".keepmum"), "worktree": s.dir, "temporary": s.tmp, "cache": filepath.Join(s.home, "cache"),
 	} {
