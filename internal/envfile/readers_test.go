@@ -57,6 +57,7 @@ func wholeShell(t *testing.T, data []byte) (vars map[string]string, ok bool) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), "bash", "--norc", "--noprofile", "-c", shellScript, "bash", path)
 	cmd.Env = []string{"PATH=/nowhere", "LC_ALL=C", "HOME=/home/u", "USER=fromhost", "HOST_VAR=fromhost"}
+	cmd.Dir = "/" // bash alone prints it when a file says export and no name
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
