@@ -255,7 +255,7 @@ func (a *audit) requireAll(t *testing.T) {
 	t.Helper()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	kinds := []string{"cache", "config", "errors", "events", "history", "image", "inspect", "logs", "network", "output", "processes", "rendered", "temporary", "volume", "worktree"}
+	kinds := []string{"cache", "config", "database", "errors", "events", "history", "image", "inspect", "logs", "network", "output", "processes", "rendered", "temporary", "volume", "worktree"}
 	for _, kind := range kinds {
 		if a.surfaces[kind] == 0 {
 			t.Errorf("no surface of the kind %s was read", kind)

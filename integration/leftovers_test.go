@@ -42,7 +42,7 @@ const (
 // everything is removed.
 func (p *project) takeHome() {
 	p.t.Helper()
-	base := filepath.Join(os.TempDir(), fmt.Sprintf("keepmum-integration-%d", os.Getuid()))
+	base := filepath.Join(sharedTemporary, fmt.Sprintf("keepmum-integration-%d", os.Getuid()))
 	if err := os.MkdirAll(base, 0o700); err != nil {
 		p.t.Fatal(err)
 	}

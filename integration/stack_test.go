@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -44,6 +45,7 @@ func TestStack(t *testing.T) {
 		{"services crash", s.servicesCrash},
 		{"the upstream was slow", s.upstreamWasSlow},
 		{"images", s.images},
+		{"the database's files", s.databaseFiles},
 		{"values change", s.change},
 		{"files and events", s.filesAndEvents},
 		{"down", s.down},
@@ -576,6 +578,22 @@ func (s *story) images(t *testing.T) {
 			t.Errorf("%s tells the canary, which was not planted there", surface)
 		}
 	}
+}
+
+// databaseFiles searches what Postgres has written to its volume: of passwords
+// there are verifiers alone.
+func (s *story) databaseFiles(t *testing.T) {
+	id := s.container(t, "postgres").ID
+	said := s.exec(t, id, "create table planted as select '"+s.audit.plain+"' as canary; checkpoint;", "psql", "--no-psqlrc", "-U", "postgres", "-d", "odds", "-v", "ON_ERROR_STOP=1", "-q")
+	if said.code != 0 {
+		t.Fatalf("the canary cannot be planted: %s", s.audit.masked(said.stderr))
+	}
+	files := sweep.Stream("database files", func(ctx context.Context) (io.ReadCloser, error) {
+		stream, _, err := s.docker.CopyFromContainer(ctx, id, "/var/lib/postgresql/keepmum")
+		return stream, err
+	})
+	found := s.audit.search(t, nil, files)
+	s.audit.expect(t, found, plant{files.Name, "base/", "raw"}, plant{files.Name, "pg_wal/", "raw"})
 }
 
 // change gives secrets other values: exactly the services that are granted one
