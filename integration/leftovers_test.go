@@ -171,3 +171,60 @@ func removeProject(ctx context.Context, docker *testcontainers.DockerClient, nam
 	}
 	return errors.Join(slices.DeleteFunc(failed, func(err error) bool { return err == nil })...)
 }
+
+// TestWhatAKilledRunLeftIsRemoved: of a project whose lock nobody holds, and
+// not of one that somebody works on, here or on another machine.
+func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
+	docker, err := testcontainers.NewDockerClientWithOpts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { docker.Close() })
+	base := t.TempDir()
+	names := map[string]string{}
+	for _, state := range []string{"killed", "at work", "elsewhere"} {
+		name := namePrefix + random(t, "abcdefghijklmnopqrstuvwxyz", 8)
+		names[state] = name
+		t.Cleanup(func() {
+			if err := removeProject(context.Background(), docker, name); err != nil {
+				t.Error(err)
+			}
+		})
+		label := map[string]string{labelProject: name}
+		_, nErr := docker.NetworkCreate(t.Context(), name+"_edge", network.CreateOptions{Labels: label})
+		_, vErr := docker.VolumeCreate(t.Context(), volume.CreateOptions{Name: name + "_database", Labels: label})
+		if err := errors.Join(nErr, vErr); err != nil {
+			t.Fatal(err)
+		}
+		if state == "elsewhere" {
+			continue
+		}
+		lock := flock.New(filepath.Join(base, name+".lock"))
+		if held, err := lock.TryLock(); err != nil || !held {
+			t.Fatal(held, err)
+		}
+		if state == "killed" { // the system gives its lock back
+			if err := lock.Close(); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			defer lock.Close()
+		}
+		if err := os.Mkdir(filepath.Join(base, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweepLeftovers(t, docker, base)
+	found, err := projectsOnEngine(t.Context(), docker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for state, name := range names {
+		if _, left := found[name]; left != (state != "killed") {
+			t.Errorf("%s: still on the engine: %t", state, left)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(base, "*")); err != nil || len(left) != 2 || !strings.HasPrefix(filepath.Base(left[0]), names["at work"]) {
+		t.Errorf("left in the directory: %v, %v", left, err)
+	}
+}
