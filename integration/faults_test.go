@@ -14,6 +14,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 // faultCommands are the commands of the scripts that try what goes wrong.
@@ -23,6 +25,7 @@ func faultCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"document": func(ts *testscript.TestScript, _ bool, _ []string) { requireDocument(ts, of(ts).last.stdout) },
 		"fill":     fill,
 		"holdlock": holdLock,
+		"learn":    learn,
 		"under":    func(ts *testscript.TestScript, _ bool, args []string) { of(ts).under = args },
 	}
 }
@@ -82,6 +85,23 @@ func requireDocument(ts *testscript.TestScript, text string) {
 	}
 	if regexp.MustCompile(`(?m)": null,?$`).MatchString(text) {
 		ts.Fatalf("the document has a null: a list is [] when it is empty")
+	}
+}
+
+// learn: nothing may tell the values that stand in secrets/ now, from now on.
+func learn(ts *testscript.TestScript, _ bool, _ []string) {
+	files, err := filepath.Glob(ts.MkAbs("secrets/[A-Z]*"))
+	ts.Check(err)
+	t, before := of(ts), len(of(ts).known)
+	for _, file := range files {
+		if name := filepath.Base(file); secrets.ValidName(name) == nil {
+			value, err := os.ReadFile(file)
+			ts.Check(err)
+			t.known = append(t.known, secrets.Known{Name: name, Value: secrets.New(value)})
+		}
+	}
+	if len(t.known) == before {
+		ts.Fatalf("there is no value in secrets/")
 	}
 }
 

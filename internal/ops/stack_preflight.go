@@ -144,7 +144,7 @@ func (u StackUp) readable(ctx context.Context, engine StackEngine, m *manifest.M
 				findings = append(findings, Finding{Subject: strings.Join(sortedValues(group.paths), ", "), Problem: cause, Next: "keep the project where the engine can mount it from"})
 				continue
 			}
-			u.Talk.Say("whether user %s can read its secrets was not tried: %s", orDefault(group.user), text(err))
+			u.Talk.Say("whether %s of %s can read its secrets was not tried: %s", userOf(group.user), strings.Join(group.services(), ", "), text(err))
 			continue
 		}
 		findings = append(findings, u.unreadable(m, group, answers, info)...)
@@ -210,11 +210,12 @@ func (u StackUp) unreadable(m *manifest.Manifest, group probeGroup, answers map[
 		}
 		declaration, _ := m.Secret(name)
 		f := Finding{File: declaration.File, Subject: name}
-		who := "user " + orDefault(group.user) + " of " + strings.Join(group.used[name], ", ")
+		who := userOf(group.user) + " of " + strings.Join(group.used[name], ", ")
 		switch word {
 		case "denied":
-			f.Problem = who + " cannot read it: " + u.deniedCause(name, info)
-			f.Next = "mage secrets:validate"
+			var cause string
+			cause, f.Next = u.deniedCause(name, declaration.File, info)
+			f.Problem = who + " cannot read it: " + cause
 		case "directory":
 			f.Problem, f.Next = "the engine mounts a directory in its place: the file is not where the engine looks", "keep the project where the engine can mount it from"
 		case "missing":
@@ -229,18 +230,19 @@ func (u StackUp) unreadable(m *manifest.Manifest, group probeGroup, answers map[
 	return findings
 }
 
-// deniedCause names why a user is refused: the mode, or what comes after it.
-func (u StackUp) deniedCause(name string, info EngineInfo) string {
+// deniedCause names why a user is refused, the mode or what comes after it, and
+// what to do.
+func (u StackUp) deniedCause(name, file string, info EngineInfo) (cause, next string) {
 	mode, err := u.Modes.ValueMode(name)
 	switch {
 	case err == nil && mode&0o004 == 0 && runtime.GOOS != "windows":
-		return fmt.Sprintf("its mode is %#o and is to be 0444: chmod 0444 it", mode)
+		return fmt.Sprintf("its mode is %#o and is to be 0444", mode), "chmod 0444 " + file
 	case info.SELinux:
-		return "its mode is right and the engine uses SELinux: label the directory by chcon -Rt container_file_t secrets"
+		return "its mode is right and the engine uses SELinux, which wants a label", "chcon -Rt container_file_t " + path.Dir(file)
 	case info.UsernsRemap || info.Rootless:
-		return "its mode is right and the engine maps users: the directories above it must let others pass"
+		return "its mode is right and the engine maps users: the directories above it must let others pass", "namei -l " + file
 	}
-	return "its mode is right: the file system may be a network's, which maps users"
+	return "its mode is right: an access list refuses the user, or a network file system that maps users", "getfacl " + file + ", and mage secrets:set " + name + " to make the file anew"
 }
 
 // mountCause names what an engine's refusal of a mount means; "" where it is
@@ -255,12 +257,23 @@ func mountCause(err error) string {
 	return ""
 }
 
-// orDefault names a user for a message.
-func orDefault(user string) string {
+// userOf names a user for a message.
+func userOf(user string) string {
 	if user == "" {
-		return "root"
+		return "the image's user"
 	}
-	return user
+	return "user " + user
+}
+
+// services names the services of a group.
+func (g probeGroup) services() []string {
+	names := map[string]bool{}
+	for _, used := range g.used {
+		for _, name := range used {
+			names[name] = true
+		}
+	}
+	return sortedKeys(names)
 }
 
 // sortedValues returns the values of a map, sorted.

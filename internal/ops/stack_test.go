@@ -334,7 +334,7 @@ func TestUpProvesReadabilityBeforeItStarts(t *testing.T) {
 	}{
 		{"mode", "denied", 0o400, false, "user 65532:65532 of api cannot read it: its mode is 0400 and is to be 0444"},
 		{"SELinux", "denied", 0o444, true, "the engine uses SELinux"},
-		{"network file system", "denied", 0o444, false, "a network's"},
+		{"network file system", "denied", 0o444, false, "an access list refuses the user, or a network file system"},
 		{"not on the engine's machine", "missing", 0o444, false, "the path is not on the engine's machine"},
 		{"directory in its place", "directory", 0o444, false, "mounts a directory in its place"},
 		{"empty", "empty", 0o444, false, "mounts an empty file"},
@@ -411,7 +411,7 @@ func TestAProbeThatCannotBeTriedIsSaid(t *testing.T) {
 	if _, err := w.up(nil); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(w.said.String(), "whether user 65532:65532 can read its secrets was not tried: no such image") {
+	if !strings.Contains(w.said.String(), "whether user 65532:65532 of api, setup can read its secrets was not tried: no such image") {
 		t.Errorf("said %s", w.said.String())
 	}
 	w.probeErr = &ops.Error{Class: ops.Failed, What: "invalid mount config for type \"bind\": bind source path does not exist: /x"}

@@ -40,11 +40,9 @@ type DemoTools struct {
 	dir     string
 }
 
-// OpenDemo opens the demo's directory, and makes it.
+// OpenDemo opens the demo's directory, and makes it where there is a compose
+// file to make it for.
 func OpenDemo(c *console.Console) (*DemoTools, error) {
-	if err := os.MkdirAll(demoDir, 0o700); err != nil {
-		return nil, &ops.Error{Class: ops.Failed, What: demoDir + " cannot be made", Next: "check the owner and mode of this directory", Cause: err}
-	}
 	dir, err := filepath.Abs(demoDir)
 	if err != nil {
 		return nil, &ops.Error{Class: ops.Failed, What: "the current directory has no path", Next: "cd to the project"}
@@ -52,6 +50,13 @@ func OpenDemo(c *console.Console) (*DemoTools, error) {
 	source, err := secretdir.OpenProject(".", "")
 	if err != nil {
 		return nil, err
+	}
+	if _, _, err := ops.FindManifest(source, os.Getenv("KEEPMUM_COMPOSE_FILE")); err != nil {
+		return nil, errors.Join(err, source.Close())
+	}
+	if err := os.MkdirAll(demoDir, 0o700); err != nil {
+		_ = source.Close()
+		return nil, &ops.Error{Class: ops.Failed, What: demoDir + " cannot be made", Next: "check the owner and mode of this directory", Cause: err}
 	}
 	project, err := secretdir.OpenProject(dir, "")
 	if err != nil {
