@@ -19,8 +19,12 @@ import (
 // grants: Compose's own hash does not cover what is in a secret's file.
 const LabelGrants = "io.keepmum.grants"
 
-// labelProject is Compose's label on all that belongs to a project.
-const labelProject = "com.docker.compose.project"
+// Labels of Compose's own: on all that belongs to a project, and on containers
+// that docker compose run made beside a service's.
+const (
+	labelProject = "com.docker.compose.project"
+	labelOneOff  = "com.docker.compose.oneoff"
+)
 
 // StackEngine is what the stack's use cases need of an engine.
 type StackEngine interface {
@@ -205,12 +209,14 @@ func (s Stack) project(m *manifest.Manifest) string {
 	return "keepmum"
 }
 
-// containers returns the project's containers, sorted by service and name.
+// containers returns the containers of the project's services, sorted by
+// service and name. What docker compose run left is none of a service's.
 func containers(ctx context.Context, engine StackEngine, project string) ([]EngineContainer, error) {
 	all, err := engine.Containers(ctx, map[string]string{labelProject: project})
 	if err != nil {
 		return nil, err
 	}
+	all = slices.DeleteFunc(all, func(c EngineContainer) bool { return c.Labels[labelOneOff] == "True" })
 	sort.Slice(all, func(i, j int) bool {
 		if all[i].Service != all[j].Service {
 			return all[i].Service < all[j].Service

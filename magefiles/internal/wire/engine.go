@@ -34,7 +34,7 @@ func (holders) GrantDigests(ctx context.Context, project string) (map[string]str
 	}
 	digests := map[string]string{}
 	for _, c := range containers {
-		if c.State == "running" {
+		if c.State == "running" && c.Labels["com.docker.compose.oneoff"] != "True" { // of docker compose run
 			digests[c.Service] = c.Labels[ops.LabelGrants]
 		}
 	}
