@@ -38,10 +38,9 @@ func asUser(ts *testscript.TestScript, _ bool, args []string) {
 		of(ts).elsewhere = nil
 		return
 	}
-	if os.Geteuid() == 0 { // testscript's directories are root's alone
-		for dir := ts.MkAbs("."); len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
-			ts.Check(os.Chmod(dir, 0o755))
-		}
+	if os.Geteuid() == 0 { // the directories of tests are root's alone
+		passable(ts, ts.MkAbs("."))
+		passable(ts, filepath.Dir(ts.Getenv("KEEPMUM")))
 	}
 	of(ts).elsewhere = func(ts *testscript.TestScript, args []string) (said, error) {
 		cmd := command(ts, args)
@@ -52,6 +51,14 @@ func asUser(ts *testscript.TestScript, _ bool, args []string) {
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		err := cmd.Run()
 		return said{stdout.String(), stderr.String()}, err
+	}
+}
+
+// passable lets every user pass through a directory of these tests and those
+// above it that are theirs too.
+func passable(ts *testscript.TestScript, dir string) {
+	for ; strings.HasPrefix(dir, sharedTemporary+string(filepath.Separator)); dir = filepath.Dir(dir) {
+		ts.Check(os.Chmod(dir, 0o755))
 	}
 }
 

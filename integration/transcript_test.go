@@ -29,9 +29,6 @@ var binary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { // some commands run as another user
-		return "", err
-	}
 	return gotool.Binary{Dir: "..", Path: filepath.Join(dir, "keepmum")}.Build(backgroundOfTests())
 })
 
