@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +30,7 @@ func unixCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"asuser":     asUser,
 		"interrupts": interrupts,
+		"mute":       mute,
 	}
 }
 
@@ -158,6 +160,29 @@ func interrupts(ts *testscript.TestScript, _ bool, args []string) {
 	case t.last.stdout != "" && args[2] != "test:unit": // whose tally is data
 		ts.Fatalf("standard output is not empty")
 	}
+}
+
+// mute: an engine from now on that takes connections and never answers. The
+// file asked appears with each connection.
+func mute(ts *testscript.TestScript, _ bool, _ []string) {
+	dir, err := os.MkdirTemp("/tmp", "keepmum-mute-") // a socket's path is short
+	ts.Check(err)
+	ts.Defer(func() { os.RemoveAll(dir) })
+	path, asked := filepath.Join(dir, "mute.sock"), ts.MkAbs("asked")
+	listener, err := net.Listen("unix", path)
+	ts.Check(err)
+	ts.Defer(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			_ = os.WriteFile(asked, nil, 0o600)
+		}
+	}()
+	ts.Setenv("DOCKER_HOST", "unix://"+path)
 }
 
 // fed writes more to a pipe than it can hold, and closes the channel when it is
