@@ -11,7 +11,10 @@ import (
 var sharedTemporary = os.TempDir()
 
 // TestMain gives the tests a temporary directory of their own, so that the
-// binary that they share is gone when they have ended.
+// binary that they share is gone when they have ended. It also tells
+// testcontainers, which reads its settings once, to do without Ryuk, whose image
+// would have to be pulled, and to look for ports on this machine, also where
+// /.dockerenv makes it think that it is in a container.
 func TestMain(m *testing.M) {
 	own, err := os.MkdirTemp("", "keepmum-tests-")
 	if err != nil {
@@ -19,9 +22,11 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	defer os.RemoveAll(own)
-	if err := os.Setenv("TMPDIR", own); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	for name, value := range map[string]string{"TMPDIR": own, "TESTCONTAINERS_RYUK_DISABLED": "true", "TESTCONTAINERS_HOST_OVERRIDE": "127.0.0.1"} {
+		if err := os.Setenv(name, value); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 	m.Run()
 }

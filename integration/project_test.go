@@ -51,7 +51,6 @@ type project struct {
 // removed at the end of the test; what a killed run left is removed now.
 func newProject(t *testing.T) *project {
 	t.Helper()
-	t.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true") // its image would have to be pulled; clean-up is by lock and label
 	p := &project{t: t, port: freePort(t)}
 	p.connect()
 	p.takeHome()
