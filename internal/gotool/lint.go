@@ -33,7 +33,7 @@ func (l Lint) Run(ctx context.Context) error {
 		{"staticcheck", l.plain("tool", "-modfile=tools/lint.mod", "staticcheck", "-tags", "integration", "./...")},
 	}
 	for _, platform := range platforms {
-		checks = append(checks, check{"compile for " + platform, l.compile(platform)})
+		checks = append(checks, check{"types for " + platform, l.compile(platform)})
 	}
 	var failed []error
 	for _, c := range checks {
@@ -72,16 +72,15 @@ func (l Lint) format(ctx context.Context) error {
 	return err
 }
 
-// compile compiles every package of the targets for a platform, without
-// linking; for Linux those of the services too, which run there alone.
+// compile checks that every package of the targets compiles for a platform;
+// for Linux those of the services too, which run there alone.
 func (l Lint) compile(platform string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		goos, goarch, _ := strings.Cut(platform, "/")
-		args := []string{"build", "./magefiles/...", "./pkg/..."}
+		patterns := []string{"./magefiles/...", "./pkg/..."}
 		if goos == "linux" {
-			args = append(args, "./services/...")
+			patterns = append(patterns, "./services/...")
 		}
-		_, err := Command{Dir: l.Dir, Env: []string{"GOOS=" + goos, "GOARCH=" + goarch, "CGO_ENABLED=0"}, Args: args}.Output(ctx)
-		return err
+		return l.typeCheck(ctx, goos, goarch, patterns...)
 	}
 }

@@ -31,12 +31,13 @@ type Tally struct {
 	Skipped  []string      `json:"skipped"` // package and name
 	Packages int           `json:"packages"`
 	Took     time.Duration `json:"took"` // nanoseconds
+	Proof    Proof         `json:"proof"`
 }
 
 // Plus adds two tallies.
 func (t Tally) Plus(other Tally) Tally {
 	return Tally{Passed: t.Passed + other.Passed, Failed: t.Failed + other.Failed, Packages: t.Packages + other.Packages,
-		Skipped: append(append([]string{}, t.Skipped...), other.Skipped...), Took: t.Took + other.Took}
+		Skipped: append(append([]string{}, t.Skipped...), other.Skipped...), Took: t.Took + other.Took, Proof: t.Proof.plus(other.Proof)}
 }
 
 // Tagged returns the packages that a build tag gives further test files: those
@@ -134,7 +135,7 @@ func (t Tally) String() string {
 
 // count reads events to the end and passes on what a person should hear.
 func count(events io.Reader, talk ops.Talk) Tally {
-	tally := Tally{Skipped: []string{}}
+	tally := Tally{Skipped: []string{}, Proof: Proof{}}
 	output := map[string][]string{}
 	lines := bufio.NewScanner(events)
 	lines.Buffer(nil, 4<<20)
@@ -156,6 +157,7 @@ func (t *Tally) add(e event, output map[string][]string, talk ops.Talk) {
 	switch e.Action {
 	case "output":
 		output[key] = append(output[key], strings.TrimRight(e.Output, "\n"))
+		t.Proof = t.Proof.plus(proofIn(e.Output))
 	case "build-output":
 		talk.Say("%s", strings.TrimRight(e.Output, "\n"))
 	case "pass", "fail", "skip":

@@ -3,6 +3,7 @@ package test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/keepmum/keepmum/internal/console"
@@ -38,9 +39,15 @@ func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) 
 	return gotool.Tests{Dir: ".", Tags: []string{"integration"}, Packages: packages, Args: []string{"-p", "1", "-count", "1", "-timeout", "25m"}, Talk: c}.Run(ctx)
 }
 
-// show prints the closing line of a run.
+// show prints the closing lines of a run: what was proven, where something was,
+// and last what passed.
 func show(c *console.Console, tally gotool.Tally, err error) error {
-	if shown := c.Print("%s", tally); shown != nil {
+	lines := tally.String()
+	if p := tally.Proof; len(p) > 0 {
+		lines = fmt.Sprintf("proven: %d combinations of service, secret and source, %d refused starts\nread: %d surfaces, %d bytes; canaries planted in them %d, found %d; values of secrets found %d\n%s",
+			p[gotool.ProofCombinations], p[gotool.ProofRefusals], p[gotool.ProofSurfaces], p[gotool.ProofBytes], p[gotool.ProofPlanted], p[gotool.ProofFound], p[gotool.ProofValues], lines)
+	}
+	if shown := c.Print("%s", lines); shown != nil {
 		return shown
 	}
 	return err
@@ -65,11 +72,8 @@ func all(ctx context.Context, c *console.Console) error {
 		part("unit tests", func() (gotool.Tally, error) { return unit(c).Run(ctx) }),
 		part("integration tests", func() (gotool.Tally, error) { return integration(ctx, c) }),
 	)
-	if err := c.Print("%s", total); err != nil {
-		return err
-	}
 	if failed != nil {
-		return &ops.Error{Class: ops.ClassOf(failed), What: "not everything passed", Next: "read what each part says above", Cause: failed}
+		failed = &ops.Error{Class: ops.ClassOf(failed), What: "not everything passed", Next: "read what each part says above", Cause: failed}
 	}
-	return nil
+	return show(c, total, failed)
 }

@@ -1,0 +1,75 @@
+package gotool
+
+import (
+	"maps"
+	"strconv"
+	"strings"
+
+	"github.com/keepmum/keepmum/internal/ops"
+)
+
+// Proof is what tests say that they have seen, summed over a run: numbers by
+// key. A test says it by a line of its log:
+//
+//	proof: surfaces=491 bytes=361549829 planted=341 found=341 values=0
+type Proof map[string]int64
+
+// The keys of a Proof.
+const (
+	ProofCombinations = "combinations" // of service, secret and source, that a service was seen to use
+	ProofRefusals     = "refusals"     // starts that were refused for a bad secret
+	ProofSurfaces     = "surfaces"     // read to their end
+	ProofBytes        = "bytes"        // of them
+	ProofPlanted      = "planted"      // canaries in the real thing
+	ProofFound        = "found"        // of them
+	ProofValues       = "values"       // of secrets, where they must not be
+)
+
+// proofIn reads one line of output. What is no pair of a key and a number is
+// left out: requiring what has to be there is the reader's part.
+func proofIn(line string) Proof {
+	_, pairs, ok := strings.Cut(line, " proof: ")
+	if !ok {
+		return nil
+	}
+	found := Proof{}
+	for pair := range strings.FieldsSeq(pairs) {
+		key, number, _ := strings.Cut(pair, "=")
+		if n, err := strconv.ParseInt(number, 10, 64); err == nil && key != "" {
+			found[key] += n
+		}
+	}
+	return found
+}
+
+// plus returns the sums of both.
+func (p Proof) plus(other Proof) Proof {
+	if len(other) == 0 {
+		return p
+	}
+	sum := maps.Clone(p)
+	if sum == nil {
+		sum = Proof{}
+	}
+	for key, n := range other {
+		sum[key] += n
+	}
+	return sum
+}
+
+// Err returns an error unless something of each kind was seen, each canary that
+// was planted was found, and no value was.
+func (p Proof) Err() error {
+	for _, key := range []string{ProofCombinations, ProofRefusals, ProofSurfaces, ProofBytes, ProofPlanted} {
+		if p[key] <= 0 {
+			return &ops.Error{Class: ops.Failed, What: "the tests did not say how many " + key + " they saw: nothing is proven", Next: "mage test:integration"}
+		}
+	}
+	if p[ProofFound] != p[ProofPlanted] {
+		return &ops.Error{Class: ops.Failed, What: "not every canary was found: the search cannot be believed", Next: "read what failed above"}
+	}
+	if p[ProofValues] != 0 {
+		return &ops.Error{Class: ops.Leak, What: "values of secrets were found where they must not be", Next: "read where, above"}
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package gotool_test
+
+import (
+	"maps"
+	"testing"
+
+	"github.com/keepmum/keepmum/internal/gotool"
+	"github.com/keepmum/keepmum/internal/ops"
+)
+
+func TestARunSumsWhatTheTestsProve(t *testing.T) {
+	tally, _, err := run(t, `func TestA(t *testing.T) { t.Log("proof: surfaces=2 bytes=70000000000 planted=3") }
+func TestB(t *testing.T) { t.Log("proof: surfaces=5 found=x =7 values"); t.Run("c", func(t *testing.T) { t.Log("no proof: surfaces=1") }) }`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := gotool.Proof{"surfaces": 8, "bytes": 70000000000, "planted": 3}
+	if !maps.Equal(tally.Proof, want) {
+		t.Errorf("%v, want %v", tally.Proof, want)
+	}
+	if sum := tally.Plus(tally); sum.Proof["surfaces"] != 16 || tally.Proof["surfaces"] != 8 {
+		t.Errorf("twice: %v, once: %v", sum.Proof, tally.Proof)
+	}
+}
+
+func TestAProofIsJudged(t *testing.T) {
+	whole := gotool.Proof{"combinations": 1, "refusals": 1, "surfaces": 1, "bytes": 1, "planted": 2, "found": 2, "values": 0}
+	if err := whole.Err(); err != nil {
+		t.Errorf("a whole one: %v", err)
+	}
+	for name, change := range map[string]struct {
+		key   string
+		n     int64
+		class ops.Class
+	}{
+		"no combination":    {gotool.ProofCombinations, 0, ops.Failed},
+		"no refusal":        {gotool.ProofRefusals, 0, ops.Failed},
+		"no surface":        {gotool.ProofSurfaces, 0, ops.Failed},
+		"no byte":           {gotool.ProofBytes, 0, ops.Failed},
+		"no canary":         {gotool.ProofPlanted, 0, ops.Failed},
+		"a canary not seen": {gotool.ProofFound, 1, ops.Failed},
+		"a canary too many": {gotool.ProofFound, 3, ops.Failed},
+		"a value":           {gotool.ProofValues, 1, ops.Leak},
+	} {
+		changed := maps.Clone(whole)
+		changed[change.key] = change.n
+		if got := ops.ClassOf(changed.Err()); changed.Err() == nil || got != change.class {
+			t.Errorf("%s: %v", name, changed.Err())
+		}
+	}
+	if (gotool.Proof)(nil).Err() == nil {
+		t.Error("nothing seen is believed")
+	}
+}
