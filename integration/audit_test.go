@@ -1,13 +1,16 @@
-//go:build integration
-
 package integration
 
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
+	"maps"
+	"math/big"
 	"os"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +28,11 @@ import (
 // searched for the secrets in the same run.
 const planted = "PLANTED_BY_THE_TEST"
 
-// audit searches surfaces for every value of the test, and counts.
+// audit searches surfaces for every value of the test, and counts. What it
+// searched and what it found its canary in is kept in a ledger, which is
+// compared with a file: a search that nobody asks for any more is missed.
+//
+// Its methods take a testing.TB, so that its own tests can see it fail.
 type audit struct {
 	canary string
 	plain  string // another one, of letters and digits alone, for where quoting would be a matter of its own
@@ -40,15 +47,20 @@ type audit struct {
 	found    int // of them
 	inBand   int // canaries that sweep planted while reading, all found
 	values   int // values of secrets where they must not be
+
+	hide   *strings.Replacer // random names in the ledger
+	ledger map[string]bool
 }
 
 // newAudit makes the canary: two lines, with what encoders treat differently.
-func newAudit(t *testing.T) *audit {
+func newAudit(t testing.TB) *audit {
 	letters := "abcdefghijklmnopqrstuvwxyz"
 	return &audit{
 		canary:   "canary-" + random(t, letters, 12) + "\"'<&>+%/$ é\x01\\`\n" + "second-line-" + random(t, letters, 12),
 		plain:    "canary" + random(t, letters, 20),
 		surfaces: map[string]int{},
+		hide:     strings.NewReplacer(),
+		ledger:   map[string]bool{},
 	}
 }
 
@@ -64,7 +76,7 @@ func (a *audit) know(values map[string]string) {
 }
 
 // begin starts the search, with the project's key among the values.
-func (a *audit) begin(t *testing.T, key []byte) {
+func (a *audit) begin(t testing.TB, key []byte) {
 	t.Helper()
 	a.known = append(a.known, secrets.Known{Name: "the project's key", Value: secrets.New(key)},
 		secrets.Known{Name: planted, Value: secrets.New([]byte(a.canary))},
@@ -89,7 +101,7 @@ type hits map[string][]sweep.Hit
 // search reads surfaces to their end. Values other than the canary are
 // failures, unless allowed says that one has to be there; canary and allowed
 // values are returned.
-func (a *audit) search(t *testing.T, allowed func(sweep.Hit) bool, surfaces ...sweep.Surface) hits {
+func (a *audit) search(t testing.TB, allowed func(sweep.Hit) bool, surfaces ...sweep.Surface) hits {
 	t.Helper()
 	found := hits{}
 	report := a.sweep.Run(t.Context(), surfaces...)
@@ -100,6 +112,7 @@ func (a *audit) search(t *testing.T, allowed func(sweep.Hit) bool, surfaces ...s
 	defer a.mu.Unlock()
 	for _, result := range report.Results {
 		a.count(result)
+		a.enter(t, "read "+result.Surface)
 		for _, hit := range result.Hits {
 			if hit.Name == planted || allowed != nil && allowed(hit) {
 				found[hit.Surface] = append(found[hit.Surface], hit)
@@ -117,18 +130,34 @@ func (a *audit) search(t *testing.T, allowed func(sweep.Hit) bool, surfaces ...s
 
 // count adds a surface that was read. The caller holds the lock.
 func (a *audit) count(result sweep.Result) {
-	kind, _, _ := strings.Cut(result.Surface, " ")
+	words := strings.SplitN(result.Surface, " ", 3)
+	kind := words[0]
+	if kind == "processes" && len(words) > 1 {
+		kind += " " + words[1] // "of" our own commands, or "in" a container
+	}
 	a.surfaces[kind]++
 	a.bytes += result.Bytes
 	a.inBand += result.Canaries
 }
 
-// silent is search for surfaces in which nothing was planted.
-func (a *audit) silent(t *testing.T, surfaces ...sweep.Surface) {
+// require is search for surfaces in which the canary was planted at some
+// places: it has to be found in each, and in no other surface.
+func (a *audit) require(t testing.TB, plants []plant, allowed func(sweep.Hit) bool, surfaces ...sweep.Surface) hits {
 	t.Helper()
-	for surface := range a.search(t, nil, surfaces...) {
-		t.Errorf("%s tells the canary, which was not planted there", surface)
+	found := a.search(t, allowed, surfaces...)
+	a.expect(t, found, plants...)
+	for surface, of := range found {
+		if slices.ContainsFunc(of, func(h sweep.Hit) bool { return h.Name == planted }) && !slices.ContainsFunc(plants, func(p plant) bool { return p.surface == surface }) {
+			t.Errorf("%s tells the canary, which was not planted there", surface)
+		}
 	}
+	return found
+}
+
+// silent is require for surfaces in which nothing was planted.
+func (a *audit) silent(t testing.TB, surfaces ...sweep.Surface) {
+	t.Helper()
+	a.require(t, nil, nil, surfaces...)
 }
 
 // plant is a canary in the real thing: a surface, and what has to be found in
@@ -136,12 +165,13 @@ func (a *audit) silent(t *testing.T, surfaces ...sweep.Surface) {
 type plant struct{ surface, place, encoding string }
 
 // expect requires that each plant was found.
-func (a *audit) expect(t *testing.T, found hits, plants ...plant) {
+func (a *audit) expect(t testing.TB, found hits, plants ...plant) {
 	t.Helper()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, p := range plants {
 		a.planted++
+		a.enter(t, strings.TrimSpace(fmt.Sprintf("canary in %s, %s %s", p.surface, p.place, p.encoding)))
 		if slices.ContainsFunc(found[p.surface], func(h sweep.Hit) bool {
 			return h.Name == planted && strings.Contains(h.Place, p.place) && (p.encoding == "" || h.Encoding == p.encoding)
 		}) {
@@ -153,7 +183,7 @@ func (a *audit) expect(t *testing.T, found hits, plants ...plant) {
 }
 
 // said searches what a command said, at once or as soon as the search begins.
-func (a *audit) said(t *testing.T, name string, said output) {
+func (a *audit) said(t testing.TB, name string, said output) {
 	t.Helper()
 	surfaces := []sweep.Surface{
 		sweep.Bytes("output of "+name, []byte(said.stdout)),
@@ -173,9 +203,9 @@ func (a *audit) said(t *testing.T, name string, said output) {
 // watchProcesses reads environment and arguments of a running command and of
 // all that it starts, until the returned function is called, which searches
 // them. The command's own environment holds the canary.
-func (a *audit) watchProcesses(ctx context.Context, name string, pid int) func(*testing.T) {
+func (a *audit) watchProcesses(ctx context.Context, name string, pid int) func(testing.TB) {
 	if !onLinux {
-		return func(*testing.T) {}
+		return func(testing.TB) {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	begun, seen := time.Now(), map[string]bool{}
@@ -203,7 +233,7 @@ func (a *audit) watchProcesses(ctx context.Context, name string, pid int) func(*
 			}
 		}
 	}()
-	return func(t *testing.T) {
+	return func(t testing.TB) {
 		t.Helper()
 		cancel()
 		<-done
@@ -251,11 +281,11 @@ func processText(pid int) string {
 
 // requireAll requires that every kind of surface was read, and that all that was
 // planted was found.
-func (a *audit) requireAll(t *testing.T) {
+func (a *audit) requireAll(t testing.TB) {
 	t.Helper()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	kinds := []string{"cache", "config", "database", "errors", "events", "history", "image", "inspect", "logs", "network", "output", "processes", "rendered", "temporary", "volume", "worktree"}
+	kinds := []string{"cache", "config", "database", "errors", "events", "history", "image", "inspect", "logs", "network", "output", "processes in", "processes of", "rendered", "temporary", "volume", "worktree"}
 	for _, kind := range kinds {
 		if a.surfaces[kind] == 0 {
 			t.Errorf("no surface of the kind %s was read", kind)
@@ -266,7 +296,76 @@ func (a *audit) requireAll(t *testing.T) {
 	}
 }
 
-// summary is the one line that the test ends with.
+// enter puts a line into the ledger, with the part of the test that it stands
+// for. The caller holds the lock. What commands are seen to do depends on how
+// long they run: of those there is one line.
+func (a *audit) enter(t testing.TB, line string) {
+	_, station, _ := strings.Cut(t.Name(), "/")
+	if _, name, ok := strings.Cut(line, "processes of "); ok {
+		station, line = "", strings.TrimSuffix(line, name)+"commands"
+	}
+	line = databaseImage.ReplaceAllString(a.hide.Replace(line), "POSTGRES")
+	a.ledger[strings.TrimSuffix(station+": "+line, ",")] = true
+}
+
+// databaseImage is the name of the image of Postgres, which depends on the
+// machine.
+var databaseImage = regexp.MustCompile(`\b(keepmum/)?postgres:[\w.-]+`)
+
+// requireLedger requires that exactly that was searched, and that the canary
+// was found exactly there, which a file of testdata/ledger says. With -update
+// it writes the file.
+func (a *audit) requireLedger(t testing.TB, name string) {
+	t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	path := filepath.Join("testdata", "ledger", name+".txt")
+	if *update {
+		if err := os.WriteFile(path, []byte(strings.Join(slices.Sorted(maps.Keys(a.ledger)), "\n")+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, difference := range ledgerDifferences(string(data), a.ledger) {
+		t.Errorf("%s %s; if that is meant, rewrite it by -update", path, difference)
+	}
+}
+
+// ledgerDifferences says what a ledger has less and more than a file.
+func ledgerDifferences(file string, ledger map[string]bool) []string {
+	var all []string
+	listed := map[string]bool{}
+	for line := range strings.Lines(file) {
+		line = strings.TrimSuffix(line, "\n")
+		if listed[line] = true; !ledger[line] {
+			all = append(all, "has what was not done: "+line)
+		}
+	}
+	for line := range ledger {
+		if !listed[line] {
+			all = append(all, "has nothing of: "+line)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// proof is what the test has seen, in the form that test:integration sums.
+func (a *audit) proof() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	total := 0
+	for _, n := range a.surfaces {
+		total += n
+	}
+	return fmt.Sprintf("proof: surfaces=%d bytes=%d planted=%d found=%d values=%d", total, a.bytes, a.planted, a.found, a.values)
+}
+
+// summary says what was read, by kind.
 func (a *audit) summary() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -279,3 +378,46 @@ func (a *audit) summary() string {
 	return fmt.Sprintf("surfaces read %d (%s), bytes read %d, canaries planted in the real thing %d and found %d, planted while reading and found %d, values found %d",
 		total, strings.Join(kinds, ", "), a.bytes, a.planted, a.found, a.inBand, a.values)
 }
+
+// random returns n random characters of an alphabet.
+func random(t testing.TB, alphabet string, n int) string {
+	t.Helper()
+	text := make([]byte, n)
+	for i := range text {
+		at, err := rand.Int(rand.Reader, big.NewInt(int64(len(alphabet))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text[i] = alphabet[at.Int64()]
+	}
+	return string(text)
+}
+
+// output is what a command said.
+type output struct {
+	stdout, stderr string
+	code           int
+}
+
+// onLinux tells whether this machine shows the processes of its programs.
+const onLinux = runtime.GOOS == "linux"
+
+// poll asks again and again until ok, and fails when that takes too long.
+func poll(t testing.TB, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(150 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(limit)
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("not within %s: %s", limit, what)
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// pollTime is how long a state of this machine alone may take.
+const pollTime = 20 * time.Second

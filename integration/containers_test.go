@@ -324,14 +324,7 @@ func (p *project) lookAt(t *testing.T, witness string, allowed func(sweep.Hit) b
 	}
 	surfaces = append(surfaces, p.processes(t, witness, all)...)
 	surfaces = append(surfaces, p.networksAndVolumes(t)...)
-	found := p.audit.search(t, allowed, surfaces...)
-	p.audit.expect(t, found, plants...)
-	for surface, of := range found {
-		if slices.ContainsFunc(of, func(h sweep.Hit) bool { return h.Name == planted }) && !slices.ContainsFunc(plants, func(p plant) bool { return p.surface == surface }) {
-			t.Errorf("%s tells the canary, which was not planted there", surface)
-		}
-	}
-	return found
+	return p.audit.require(t, plants, allowed, surfaces...)
 }
 
 // realImage tells whether a twin runs the image of the service itself.

@@ -5,16 +5,13 @@ package integration
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -246,20 +243,6 @@ func newValue(t *testing.T, name string) string {
 	return value + random(t, plain, 8)
 }
 
-// random returns n random characters of an alphabet.
-func random(t *testing.T, alphabet string, n int) string {
-	t.Helper()
-	text := make([]byte, n)
-	for i := range text {
-		at, err := rand.Int(rand.Reader, big.NewInt(int64(len(alphabet))))
-		if err != nil {
-			t.Fatal(err)
-		}
-		text[i] = alphabet[at.Int64()]
-	}
-	return string(text)
-}
-
 // freePort returns a port of this machine that nobody listens on.
 func freePort(t *testing.T) string {
 	t.Helper()
@@ -270,12 +253,6 @@ func freePort(t *testing.T) string {
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	return port
-}
-
-// output is what a command said.
-type output struct {
-	stdout, stderr string
-	code           int
 }
 
 // keepmum runs the binary in the project, with an input that may be empty, and
@@ -357,23 +334,3 @@ func decoded[T any](t *testing.T, text string) T {
 	}
 	return value
 }
-
-// poll asks again and again until ok, and fails when that takes too long.
-func poll(t *testing.T, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(150 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(limit)
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("not within %s: %s", limit, what)
-		case <-t.Context().Done():
-			t.Fatal(t.Context().Err())
-		case <-tick.C:
-		}
-	}
-}
-
-// onLinux tells whether this machine shows the processes of its programs.
-const onLinux = runtime.GOOS == "linux"

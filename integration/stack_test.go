@@ -57,8 +57,10 @@ func TestStack(t *testing.T) {
 	}
 	if !t.Failed() {
 		p.audit.requireAll(t)
+		p.audit.requireLedger(t, "stack")
 	}
 	t.Log(p.audit.summary())
+	t.Log(p.audit.proof())
 }
 
 // story is what the stations share.
@@ -77,6 +79,7 @@ type story struct {
 // makeValues makes all values of the test.
 func (s *story) makeValues(t *testing.T) {
 	s.audit = newAudit(t)
+	s.audit.hide = strings.NewReplacer(s.name, "PROJECT")
 	for when, names := range map[string][]string{
 		"first":  append(secretNames(), unrelated),
 		"second": {"STRICT_API_TOKEN", "DB_APP_LOGIN", "THE_ODDS_API_KEY"},
@@ -331,8 +334,7 @@ func (s *story) canaries(t *testing.T) {
 	t.Run("a secret in a log", s.tellingContainer)
 	// Our own output: mage quotes a target that it does not know.
 	said := s.keepmum(t, "", s.audit.plain)
-	found := s.audit.search(t, nil, sweep.Bytes("output of a wrong target", []byte(said.stdout+said.stderr)))
-	s.audit.expect(t, found, plant{surface: "output of a wrong target"})
+	s.audit.require(t, []plant{{surface: "output of a wrong target"}}, nil, sweep.Bytes("output of a wrong target", []byte(said.stdout+said.stderr)))
 }
 
 // tellingContainer starts a container whose log tells a value in every
@@ -386,8 +388,8 @@ func (s *story) logsAreMasked(t *testing.T) {
 			t.Errorf("stack:logs shows nothing of %s", service.Name)
 		}
 	}
-	found := s.audit.search(t, nil, sweep.Bytes("output of stack:logs", []byte(said.stdout)))
-	s.audit.expect(t, found, plant{"output of stack:logs", "", "line"}, plant{"output of stack:logs", "", "base64"}, plant{"output of stack:logs", "", "hex"})
+	const shown = "output of stack:logs"
+	s.audit.require(t, []plant{{shown, "", "line"}, {shown, "", "base64"}, {shown, "", "hex"}}, nil, sweep.Bytes(shown, []byte(said.stdout)))
 }
 
 // fault is a way for the upstream to fail, and how the pollers' errors call it.
@@ -569,15 +571,10 @@ func (s *story) images(t *testing.T) {
 		config.Name, history.Name, layers.Name = "config of "+name, "history of "+name, "image "+name
 		surfaces = append(surfaces, config, history, layers)
 	}
-	found := s.audit.search(t, nil, surfaces...)
-	s.audit.expect(t, found,
-		plant{"config of " + s.witness, "", "raw"}, plant{"history of " + s.witness, "", "raw"},
-		plant{"image " + s.witness, "etc/canary.txt", "raw"}, plant{"image " + s.witness, ".json", "raw"})
-	for surface := range found {
-		if !strings.HasSuffix(surface, s.witness) {
-			t.Errorf("%s tells the canary, which was not planted there", surface)
-		}
-	}
+	s.audit.require(t, []plant{
+		{"config of " + s.witness, "", "raw"}, {"history of " + s.witness, "", "raw"},
+		{"image " + s.witness, "etc/canary.txt", "raw"}, {"image " + s.witness, ".json", "raw"},
+	}, nil, surfaces...)
 }
 
 // databaseFiles searches what Postgres has written to its volume: of passwords
@@ -592,8 +589,7 @@ func (s *story) databaseFiles(t *testing.T) {
 		stream, _, err := s.docker.CopyFromContainer(ctx, id, "/var/lib/postgresql/keepmum")
 		return stream, err
 	})
-	found := s.audit.search(t, nil, files)
-	s.audit.expect(t, found, plant{files.Name, "base/", "raw"}, plant{files.Name, "pg_wal/", "raw"})
+	s.audit.require(t, []plant{{files.Name, "base/", "raw"}, {files.Name, "pg_wal/", "raw"}}, nil, files)
 }
 
 // change gives secrets other values: exactly the services that are granted one
@@ -720,7 +716,7 @@ func (s *story) requireLogin(t *testing.T, right, wrong string) {
 // the engine has told of its events.
 func (s *story) filesAndEvents(t *testing.T) {
 	told := s.events.surface(t)
-	s.audit.expect(t, s.audit.search(t, nil, told), plant{surface: told.Name})
+	s.audit.require(t, []plant{{surface: told.Name}}, nil, told)
 	for name, path := range map[string]string{
 		"rendered": filepath.Join(s.dir, ".keepmum"), "worktree": s.dir, "temporary": s.tmp, "cache": filepath.Join(s.home, "cache"),
 	} {
@@ -729,8 +725,7 @@ func (s *story) filesAndEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 		exclude := map[string][]string{"rendered": {"key"}, "worktree": {"secrets/[A-Z]*[A-Z]", ".env", ".keepmum/key"}}[name]
-		found := s.audit.search(t, nil, sweep.Tree(name+" files", os.DirFS(path), exclude...))
-		s.audit.expect(t, found, plant{name + " files", "canary.txt", "raw"})
+		s.audit.require(t, []plant{{name + " files", "canary.txt", "raw"}}, nil, sweep.Tree(name+" files", os.DirFS(path), exclude...))
 		if name == "rendered" && !strings.Contains(s.read(".keepmum/stack.json"), ops.LabelGrants) {
 			t.Error(".keepmum/stack.json does not hold the labels")
 		}
