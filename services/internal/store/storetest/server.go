@@ -5,6 +5,7 @@ package storetest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -38,6 +39,7 @@ type Server struct {
 	Admin secrets.Secret // the superuser's password
 
 	container testcontainers.Container
+	owner     *owner
 	ctx       context.Context // outlives each test, for the cleanup
 	logged    int             // bytes of the log that are of earlier tests
 }
@@ -54,7 +56,7 @@ func Main(m *testing.M) int {
 	if shared == nil {
 		return code
 	}
-	if err := testcontainers.TerminateContainer(shared.container); err != nil {
+	if err := errors.Join(testcontainers.TerminateContainer(shared.container), shared.owner.release()); err != nil {
 		fmt.Fprintln(os.Stderr, "storetest: the server was not removed:", err)
 		return 1
 	}
@@ -88,7 +90,13 @@ func launch(t testing.TB) *Server {
 	s := &Server{Host: "127.0.0.1", Port: freePort(t), Admin: secrets.New([]byte(rand.Text())), ctx: context.WithoutCancel(t.Context())}
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
+	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
+	check(t, err)
+	defer docker.Close()
+	s.owner, err = own(ctx, docker, locks())
+	check(t, err)
 	c, err := testcontainers.Run(ctx, image(ctx, t),
+		testcontainers.WithLabels(map[string]string{labelOwner: s.owner.name}),
 		testcontainers.WithEnv(map[string]string{"POSTGRES_DB": "odds", "POSTGRES_PASSWORD_FILE": "/tmp/admin", "POSTGRES_INITDB_ARGS": "--no-sync"}),
 		testcontainers.WithFiles(testcontainers.ContainerFile{Reader: strings.NewReader(s.Admin.RevealString()), ContainerFilePath: "/tmp/admin", FileMode: 0o444}),
 		testcontainers.WithCmd("postgres", "-c", "fsync=off", "-c", "log_statement=all", "-c", "log_min_duration_statement=0",
