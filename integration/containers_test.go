@@ -119,6 +119,7 @@ type twin struct {
 	variables []string          // further ones
 	health    time.Duration     // interval of its health check; 0: none
 	mounts    map[string]string // sources in place of the service's, by secret
+	memory    int64             // bytes that it may have; 0: as the service
 }
 
 // like makes a container a twin.
@@ -146,6 +147,9 @@ func (p *project) like(t *testing.T, w twin) func(*testcontainers.ContainerReque
 			mode := h.NetworkMode
 			*h = *real.HostConfig
 			h.NetworkMode, h.PortBindings, h.RestartPolicy = mode, nil, container.RestartPolicy{}
+			if w.memory > 0 {
+				h.Memory, h.MemorySwap = w.memory, w.memory
+			}
 			h.Mounts = slices.Clone(h.Mounts)
 			for i, m := range h.Mounts {
 				if source, ok := w.mounts[strings.TrimPrefix(m.Target, "/run/secrets/")]; ok {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/keepmum/keepmum/internal/images"
 	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/pkg/redact"
 )
 
 // patch is a place in the sources at which crash variants call something more.
@@ -135,10 +136,14 @@ func (p *project) ownServices() []string {
 }
 
 // The places of crashes that need nothing in the sources, and are tried on the
-// real image: SIGQUIT, and a password that the database refuses.
+// real image: SIGQUIT, and a password that the database refuses. Killed for
+// memory and killed in a line are crash variants, for the sake of what they say
+// until then.
 const (
 	atQuit     = "quit"
 	atPassword = "password"
+	atMemory   = "memory"
+	atMidline  = "midline"
 )
 
 // crash is a container that is made to crash.
@@ -148,18 +153,20 @@ type crash struct {
 	ask     []string
 	code    int      // how it ends; 0: it does not
 	says    []string // what its log has to say
+	memory  int64    // bytes that it may have; 0: as the service
 }
 
 // crashes returns every service at every place that it has.
 func (p *project) crashes(t *testing.T) []crash {
 	_, grants := p.grants()
-	panics := func(masks ...string) []string {
-		said := []string{`"msg":"panic"`, "crashed with "}
-		for _, name := range masks {
-			said = append(said, "‹"+name+"›")
+	masked := func(names []string) []string {
+		var said []string
+		for _, name := range names {
+			said = append(said, redact.Mask(name))
 		}
 		return said
 	}
+	panics := func(names ...string) []string { return append(masked(names), `"msg":"panic"`, "crashed with ") }
 	var all []crash
 	for _, service := range p.ownServices() {
 		if len(grants[service]) == 0 {
@@ -168,7 +175,10 @@ func (p *project) crashes(t *testing.T) []crash {
 		all = append(all,
 			crash{service: service, at: "run", code: 2, says: panics(grants[service]...)},
 			crash{service: service, at: "goroutine", code: 2, says: panics(grants[service]...)},
-			crash{service: service, at: "alone", code: 2, says: []string{"panic: crashed with ", "fallAlone"}})
+			crash{service: service, at: "alone", code: 2, says: []string{"panic: crashed with ", "fallAlone"}},
+			crash{service: service, at: atMidline, says: append(masked(grants[service]), `"msg":"a line to be killed in"`)},
+			crash{service: service, at: atMemory, code: 137, memory: 48 << 20, says: append(masked(grants[service]), `"msg":"more and more memory"`)},
+			crash{service: service, at: "debug", says: append(masked(grants[service]), `"msg":"configuration"`, `"msg":"configuration in a group"`, "configuration for the standard library")})
 		if service != "db-setup" { // which is soon done
 			all = append(all, crash{service: service, at: atQuit, code: 2, says: []string{`"msg":"quit: goroutines follow"`, "goroutine "}})
 		}
@@ -196,7 +206,7 @@ func (p *project) crashAll(t *testing.T, askerID, wrong string) {
 	var wait sync.WaitGroup
 	slots := make(chan struct{}, 4)
 	for _, one := range p.crashes(t) {
-		how := twin{of: one.service, variables: []string{"CRASH_AT=" + one.at, "CRASH_CANARY=" + p.audit.plain}}
+		how := twin{of: one.service, variables: []string{"CRASH_AT=" + one.at, "CRASH_CANARY=" + p.audit.plain, "LOG_LEVEL=debug"}, memory: one.memory}
 		switch {
 		case one.at == atPassword && one.service == "db-setup":
 			how.mounts = map[string]string{"DB_ADMIN_PASSWORD": filepath.Join(wrong, "DB_ADMIN_PASSWORD")}
@@ -211,6 +221,12 @@ func (p *project) crashAll(t *testing.T, askerID, wrong string) {
 		})
 	}
 	wait.Wait()
+	if p.torn.Load() == 0 {
+		t.Error("no service was killed in the middle of a line")
+	}
+	if p.starved.Load() == 0 {
+		t.Error("no service was killed for memory")
+	}
 }
 
 func (p *project) crashOne(t *testing.T, one crash, askerID string, like func(*testcontainers.ContainerRequest)) {
@@ -236,13 +252,19 @@ func (p *project) crashOne(t *testing.T, one crash, askerID string, like func(*t
 		for _, text := range one.says {
 			p.waitLog(t, id, text)
 		}
-		if err := p.docker.ContainerKill(t.Context(), id, "KILL"); err != nil {
+		if err := p.docker.ContainerKill(t.Context(), id, "KILL"); err != nil && one.service != "db-setup" { // which may have ended
 			t.Fatal(err)
+		}
+		if one.at == atMidline && p.ended(t, id) == 137 && !strings.HasSuffix(p.log(t, id, time.Time{}), "}\n") {
+			p.torn.Add(1)
 		}
 		return
 	}
 	if code := p.ended(t, id); code != one.code {
 		t.Errorf("exit code %d, want %d", code, one.code)
+	}
+	if one.at == atMemory && p.outOfMemory(t, id) {
+		p.starved.Add(1)
 	}
 	log := p.log(t, id, time.Time{})
 	for _, text := range one.says {
@@ -250,6 +272,17 @@ func (p *project) crashOne(t *testing.T, one crash, askerID string, like func(*t
 			t.Errorf("its log does not say %s", text)
 		}
 	}
+}
+
+// outOfMemory tells whether the engine says that the kernel killed a container
+// for memory. It does not always: the end can overtake the reason.
+func (p *project) outOfMemory(t *testing.T, id string) bool {
+	t.Helper()
+	ended, err := p.docker.ContainerInspect(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ended.State.OOMKilled
 }
 
 // waitLog waits until a container has said something.

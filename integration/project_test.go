@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +43,8 @@ type project struct {
 	engine   *engine.Engine
 	docker   *testcontainers.DockerClient
 	audit    *audit
+	torn     atomic.Int32 // logs that end in the middle of a line
+	starved  atomic.Int32 // containers that were killed for memory
 }
 
 // newProject copies the checkout and connects to the engine. Everything is

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log"
 	"net/url"
 	"os"
 	"strings"
@@ -39,9 +40,38 @@ func CrashRun(kit *Kit, config any) {
 	if os.Getenv("CRASH_AT") == "goroutine" {
 		kit.Go("crash", func(context.Context) error { Crash("goroutine", told); return nil })
 	}
-	if os.Getenv("CRASH_AT") == "alone" {
+	switch os.Getenv("CRASH_AT") {
+	case "alone":
 		go fallAlone(told(), os.Getenv("CRASH_CANARY"))
+	case "debug":
+		tellConfig(kit, config, told())
+	case "midline":
+		for { // until it is killed, which is hardly ever between two lines
+			kit.Log.Error("a line to be killed in", "canary", os.Getenv("CRASH_CANARY"), "line", strings.Repeat(told()+" ", 1+(1<<20)/len(told())))
+		}
+	case "memory":
+		kit.Log.Error("more and more memory", "canary", os.Getenv("CRASH_CANARY"), "of", told())
+		for text := told(); ; text += text { // until the kernel kills it
+		}
 	}
+}
+
+// tellConfig logs the configuration in every way that somebody in search of a
+// fault has been seen to: the struct itself, printed, as JSON, by the standard
+// library's logger, and copied to a struct that does not protect its values.
+func tellConfig(kit *Kit, config any, plain string) {
+	inJSON, err := json.Marshal(config)
+	unprotected := struct {
+		Password string
+		Headers  map[string][]string
+		Raw      []byte
+	}{plain, map[string][]string{"Authorization": {"Bearer " + plain}}, []byte(plain)}
+	plainJSON, _ := json.Marshal(unprotected)
+	kit.Log.Debug("configuration", "canary", os.Getenv("CRASH_CANARY"), "config", config, "json", string(inJSON), "error", err,
+		"printed", fmt.Sprintf("%v %+v %#v %q %s", config, config, config, config, config),
+		"unprotected", unprotected, "copied", fmt.Sprintf("%+v %#v", unprotected, unprotected), "plain", string(plainJSON))
+	log.Printf("configuration for the standard library: %+v %#v", config, unprotected)
+	kit.Log.With("config", unprotected).WithGroup("all").Debug("configuration in a group", "of", unprotected)
 }
 
 // everyForm is a value as logs have been seen to hold it.
