@@ -1,0 +1,393 @@
+//go:build integration
+
+package integration
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/go-connections/nat"
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/keepmum/keepmum/internal/ops"
+)
+
+// startup is what the start-up tests share: the images of the services, one
+// database, one simulator, and what was seen so far.
+type startup struct {
+	*project
+	services []string            // those whose images are made of services/
+	granted  map[string][]string // secrets by service
+	images   map[string]string   // ids by service, and of postgres, witness and probe
+
+	database     string      // container of postgres
+	databaseSays *startupLog // its log
+	simulatorAt  string      // address of provider-sim
+
+	right map[string]string // what the fixtures accept, by secret
+
+	mu       sync.Mutex
+	visible  map[string][]string // secrets in the environment, by container
+	started  int
+	refused  int
+	seen     map[startupCell]string
+	says     map[startupFaultKey]map[string][]string // who says so, by fault and text
+	lastRole string                                  // the password that app_b has
+}
+
+// newStartup makes images and fixtures.
+func newStartup(t *testing.T) *startup {
+	t.Helper()
+	s := &startup{
+		project: &project{t: t, dir: "..", env: os.Environ()}, right: map[string]string{}, visible: map[string][]string{},
+		images: map[string]string{}, seen: map[startupCell]string{}, says: map[startupFaultKey]map[string][]string{},
+	}
+	s.connect()
+	s.takeHome()
+	s.audit = newAudit(t)
+	s.readManifest()
+	_, s.granted = s.grants()
+	s.services = s.ownServices()
+	for _, name := range append(secretNames(), "PROBE_TOKEN") {
+		s.right[name] = s.value(t, name)
+	}
+	s.makeImages(t)
+	s.makeFixtures(t)
+	return s
+}
+
+// value makes a value of a secret that nobody has had yet. It may show nowhere.
+func (s *startup) value(t *testing.T, name string) string {
+	t.Helper()
+	value := newValue(t, name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.audit.know(map[string]string{name: value})
+	return value
+}
+
+// makeImages makes the images of the services as their users make them, and
+// those of the witness and the probe.
+func (s *startup) makeImages(t *testing.T) {
+	t.Helper()
+	made := decoded[struct{ Images []struct{ Image string } }](t, s.must(t, "", "build:images", "-json").stdout)
+	refs := map[string]string{"witness": s.witnessImage(t), "probe": s.programImage(t, "probe")}
+	for _, one := range made.Images {
+		name, _, _ := strings.Cut(strings.TrimPrefix(one.Image, "keepmum/"), ":")
+		if name == "postgres" || slices.Contains(s.services, name) {
+			refs[name] = one.Image
+		}
+	}
+	if len(refs) != len(s.services)+3 {
+		t.Fatalf("there are the images %v, not one for each of %v, postgres, witness and probe", refs, s.services)
+	}
+	for name, ref := range refs {
+		image, err := s.docker.ImageInspect(t.Context(), ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != "postgres" && name != "witness" && image.Config.User != startupUser+":"+startupUser {
+			t.Errorf("the image of %s is for user %s", name, image.Config.User)
+		}
+		s.images[name] = image.ID
+	}
+}
+
+// startupUser is whom the services run as.
+const startupUser = "65532"
+
+// makeFixtures starts the database and the simulator that accept the right
+// values, with the schema and role app_a.
+func (s *startup) makeFixtures(t *testing.T) {
+	t.Helper()
+	if _, err := s.docker.NetworkCreate(t.Context(), s.name+"_stack", network.CreateOptions{Labels: map[string]string{labelProject: s.name}}); err != nil {
+		t.Fatal(err)
+	}
+	s.database = s.startPostgres(t, "postgres", startupGift{secret: "DB_ADMIN_PASSWORD", source: "docker", value: s.right["DB_ADMIN_PASSWORD"]})
+	s.databaseSays = s.follow(t, s.database)
+	sim := s.start(t, "provider-sim", "provider-sim", startupWay{}, s.gifts("provider-sim", "docker")...)
+	s.simulatorAt = sim.address
+	s.awaitPostgres(t, s.database)
+	setup := s.start(t, "db-setup", "db-setup", startupWay{}, s.gifts("db-setup", "docker")...)
+	if code := s.ended(t, setup.id); code != 0 {
+		t.Fatalf("db-setup ended with %d", code)
+	}
+	poll(t, time.Minute, "an answer of the simulator", func() bool { code, _ := startupAsk(t, s.simulatorAt+"/health"); return code == 200 })
+}
+
+// startPostgres starts a database that takes its first password from a gift.
+func (s *startup) startPostgres(t *testing.T, name string, gift startupGift) string {
+	t.Helper()
+	laid := s.lay(t, name, []startupGift{gift})
+	variable := "POSTGRES_PASSWORD_FILE=/run/secrets/DB_ADMIN_PASSWORD"
+	if gift.source == "env" {
+		variable = "POSTGRES_PASSWORD=" + gift.value
+		s.mu.Lock()
+		s.visible[s.name+"-"+name] = []string{gift.secret}
+		s.mu.Unlock()
+	}
+	return s.launch(t, name, s.images["postgres"], func(r *testcontainers.ContainerRequest) {
+		r.Cmd = []string{"postgres", "-c", "log_connections=on", "-c", "log_timezone=UTC", "-c", "log_line_prefix=%m %h ", "-c", "fsync=off"}
+		s.join(r, name)
+		r.ExposedPorts = []string{"5432/tcp"} // else it is published to everybody
+		r.ConfigModifier = func(c *container.Config) {
+			c.User = "postgres"
+			c.Env = append(c.Env, "POSTGRES_DB=odds", "PGDATA=/memory/keepmum", variable)
+		}
+		r.HostConfigModifier = func(h *container.HostConfig) {
+			startupHarden(h, "json-file")
+			h.Mounts, h.PortBindings = laid.mounts, startupPublished(r)
+			h.Tmpfs = map[string]string{"/tmp": "mode=1777", "/var/run/postgresql": "mode=1777", "/memory": "mode=1777"}
+		}
+	})
+}
+
+// awaitPostgres waits until a database answers over the network.
+func (s *startup) awaitPostgres(t *testing.T, id string) {
+	t.Helper()
+	poll(t, 2*time.Minute, "an answer of the database", func() bool {
+		return s.exec(t, id, "", "pg_isready", "-q", "-h", "127.0.0.1", "-U", "postgres", "-d", "odds").code == 0
+	})
+}
+
+// join puts a container into the network of the test.
+func (s *startup) join(r *testcontainers.ContainerRequest, alias string) {
+	r.Networks = []string{s.name + "_stack"}
+	r.NetworkAliases = map[string][]string{r.Networks[0]: {alias}}
+}
+
+// startupHarden gives a container the limits of docker-compose.yml.
+func startupHarden(h *container.HostConfig, driver string) {
+	limit := int64(256)
+	h.ReadonlyRootfs, h.CapDrop, h.SecurityOpt, h.PidsLimit = true, []string{"ALL"}, []string{"no-new-privileges:true"}, &limit
+	h.LogConfig = container.LogConfig{Type: driver, Config: map[string]string{"max-size": "10m", "max-file": "3"}}
+}
+
+// startupWay is how a container is started.
+type startupWay struct {
+	driver     string // of its log; empty: json-file
+	production bool
+	ends       bool // it is refused: nobody asks it
+}
+
+// startupContainer is a started container of a service.
+type startupContainer struct {
+	*startup
+	service  string
+	id, name string
+	files    map[string]string // on this machine, by source and secret
+	values   map[string]string // the one to be used, by secret
+	said     int               // bytes of its log before the last start
+	heard    int               // bytes of the database's log before the last start
+	host     string            // its address in the network; empty: it has ended already
+	address  string            // where the test asks it; empty: it publishes nothing
+	before   statistics        // of the simulator, before the start
+	driver   string
+}
+
+// start starts a service with gifts, under a name that tells what for.
+func (s *startup) start(t *testing.T, service, name string, way startupWay, gifts ...startupGift) *startupContainer {
+	t.Helper()
+	laid := s.lay(t, name, gifts)
+	if way.driver == "" {
+		way.driver = "json-file"
+	}
+	if way.production {
+		laid.variables = append(laid.variables, "KEEPMUM_ENV=production")
+	}
+	c := &startupContainer{startup: s, service: service, name: s.name + "-" + name, files: laid.files, values: laid.values, driver: way.driver}
+	s.mu.Lock()
+	s.started++
+	s.visible[c.name] = laid.visible
+	s.mu.Unlock()
+	c.mark(t)
+	c.id = s.launch(t, name, s.images[service], func(r *testcontainers.ContainerRequest) {
+		s.join(r, name)
+		if port, ok := startupPorts[service]; ok && !way.ends {
+			r.ExposedPorts = []string{port}
+		}
+		r.ConfigModifier = func(config *container.Config) {
+			config.Env = append(append(config.Env, startupSettings()...), laid.variables...)
+		}
+		r.HostConfigModifier = func(h *container.HostConfig) {
+			startupHarden(h, way.driver)
+			h.Mounts, h.PortBindings = laid.mounts, startupPublished(r)
+		}
+	})
+	c.look(t)
+	return c
+}
+
+// startupSettings are the settings of a service, as in docker-compose.yml, with
+// everything as fast as it goes.
+func startupSettings() []string {
+	return []string{
+		"DB_HOST=postgres", "DB_PORT=5432", "DB_NAME=odds", "POLL_INTERVAL=1s", "LOG_LEVEL=debug", "SIM_SPEED=60",
+		"ODDS_API_URL=" + simulator, "BASKETBALL_API_URL=" + simulator,
+	}
+}
+
+// startupPorts are the ports that the test asks services on.
+var startupPorts = map[string]string{"strict-api": "8090/tcp", "provider-sim": "8080/tcp", "probe": "8080/tcp"}
+
+// startupPublished publishes the exposed ports of a container to this machine
+// alone.
+func startupPublished(r *testcontainers.ContainerRequest) nat.PortMap {
+	ports := nat.PortMap{}
+	for _, port := range r.ExposedPorts {
+		ports[nat.Port(port)] = []nat.PortBinding{{HostIP: "127.0.0.1"}}
+	}
+	return ports
+}
+
+// look reads what the engine knows of the container since its last start, and
+// requires that it runs as it has to.
+func (c *startupContainer) look(t *testing.T) {
+	t.Helper()
+	real, err := c.docker.ContainerInspect(t.Context(), c.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.host = real.NetworkSettings.Networks[c.startup.name+"_stack"].IPAddress
+	for _, bound := range real.NetworkSettings.Ports {
+		for _, one := range bound {
+			c.address = "http://" + one.HostIP + ":" + one.HostPort
+		}
+	}
+	if real.Config.User != startupUser+":"+startupUser || !real.HostConfig.ReadonlyRootfs || !slices.Equal(real.HostConfig.CapDrop, []string{"ALL"}) ||
+		!slices.Equal(real.HostConfig.SecurityOpt, []string{"no-new-privileges:true"}) || real.HostConfig.LogConfig.Type != c.driver {
+		t.Errorf("%s runs as user %s, root read-only %t, log driver %s", c.name, real.Config.User, real.HostConfig.ReadonlyRootfs, real.HostConfig.LogConfig.Type)
+	}
+}
+
+// again starts the container once more, as a restart does.
+func (c *startupContainer) again(t *testing.T) {
+	t.Helper()
+	c.mark(t)
+	now := 0
+	if err := c.docker.ContainerRestart(t.Context(), c.id, container.StopOptions{Timeout: &now, Signal: "SIGKILL"}); err != nil {
+		t.Fatal(err)
+	}
+	c.look(t)
+}
+
+// mark notes what was said before a start. The times of logs would not do: the
+// engine notes that a container has started when it has already said something.
+func (c *startupContainer) mark(t *testing.T) {
+	t.Helper()
+	c.before = c.count(t)
+	if c.databaseSays != nil {
+		c.heard = len(c.databaseSays.String())
+	}
+	if c.id != "" {
+		c.said = len(c.log(t, c.id, time.Time{}))
+	}
+}
+
+// kill ends the container. It is kept until everything is searched.
+func (c *startupContainer) kill(t *testing.T) {
+	t.Helper()
+	if err := c.docker.ContainerKill(t.Context(), c.id, "KILL"); err != nil && !strings.Contains(err.Error(), "is not running") {
+		t.Error(err)
+	}
+}
+
+// count asks the simulator what it has counted; nothing while there is none.
+func (s *startup) count(t *testing.T) statistics {
+	t.Helper()
+	if s.simulatorAt == "" {
+		return statistics{}
+	}
+	code, body := startupAsk(t, s.simulatorAt+"/sim/stats")
+	if code != 200 {
+		t.Fatalf("the simulator answers %d", code)
+	}
+	return decoded[statistics](t, body)
+}
+
+// startupLog is what a container has said so far.
+type startupLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write adds to the log.
+func (l *startupLog) Write(data []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(data)
+}
+
+func (l *startupLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// follow begins to read the log of a container, until the end of the test.
+func (s *startup) follow(t *testing.T, id string) *startupLog {
+	log := &startupLog{}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.engine.ContainerLogs(ctx, id, ops.EngineLogOptions{Follow: true}, log, log); err != nil && ctx.Err() == nil {
+			t.Errorf("the log of the database was not read to its end: %v", err)
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return log
+}
+
+// mountsOf makes the mounts of a container, sorted by target.
+func mountsOf(targets map[string]string) []mount.Mount {
+	var all []mount.Mount
+	for _, target := range slices.Sorted(maps.Keys(targets)) {
+		all = append(all, mount.Mount{Type: mount.TypeBind, Source: targets[target], Target: target, ReadOnly: true})
+	}
+	return all
+}
+
+// givenTo is the directory of a container's files.
+func (s *startup) givenTo(name string) string { return filepath.Join(s.home, "given", name) }
+
+// programImage makes an image from scratch of a program of this directory.
+func (s *startup) programImage(t *testing.T, name string) string {
+	t.Helper()
+	info, err := s.engine.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(s.home, name)
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./"+name)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+info.Arch)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%s does not compile: %v\n%s", name, err, out)
+	}
+	binary, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := imagePrefix + name + ":" + s.name
+	files := map[string][]byte{
+		name:         binary,
+		"Dockerfile": fmt.Appendf(nil, "FROM scratch\nCOPY %[1]s /%[1]s\nUSER 65532:65532\nENTRYPOINT [\"/%[1]s\"]\n", name),
+	}
+	if _, err := s.engine.BuildImage(t.Context(), archive(t, files), []string{ref}, nil, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}

@@ -1,0 +1,179 @@
+//go:build integration
+
+package integration
+
+import (
+	"errors"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types/mount"
+)
+
+// startupGift is a secret that a container finds in a source.
+type startupGift struct {
+	secret string
+	source string // docker, file, env or _FILE
+	value  string
+	state  startupState
+}
+
+// startupState is what is wrong with a gift; empty: nothing.
+type startupState string
+
+const (
+	closedFile    startupState = "mode 0000"
+	foreignFile   startupState = "mode 0400 of another user"
+	emptyFile     startupState = "empty"
+	oversizeFile  startupState = "512,000 bytes"
+	directoryGift startupState = "a directory"
+	symlinkOut    startupState = "a symlink out of the directory"
+	danglingLink  startupState = "a dangling symlink"
+	nowhere       startupState = "missing"
+)
+
+// startupRoots are where each source's files are seen by a service, whose
+// working directory is the root.
+var startupRoots = map[string]string{"docker": "/run/secrets", "file": "/secrets", "_FILE": "/given"}
+
+// startupKind and startupPlace are how a service reports a source.
+func startupKind(source string) string {
+	if source == "_FILE" {
+		return "env"
+	}
+	return source
+}
+
+func startupPlace(source, secret string) string {
+	switch source {
+	case "docker":
+		return "/run/secrets/" + secret
+	case "file":
+		return "./secrets/" + secret
+	case "_FILE":
+		return "$" + secret + "_FILE=/given/" + secret
+	case "env":
+		return "$" + secret
+	}
+	return source
+}
+
+// gifts are all secrets of a service from one source, with the right values.
+func (s *startup) gifts(service, source string) []startupGift {
+	var all []startupGift
+	for _, secret := range s.granted[service] {
+		all = append(all, startupGift{secret: secret, source: source, value: s.right[secret]})
+	}
+	return all
+}
+
+// startupLaid is what gifts are for the engine.
+type startupLaid struct {
+	mounts    []mount.Mount
+	variables []string
+	visible   []string          // secrets in the environment
+	files     map[string]string // by source and secret
+	values    map[string]string // of the first source that has the secret
+}
+
+// lay writes the gifts of a container. Each file is a mount of its own, as
+// Compose makes them, unless there is a symlink among them, which would be
+// followed on this machine: then the directory is.
+func (s *startup) lay(t *testing.T, name string, gifts []startupGift) startupLaid {
+	t.Helper()
+	laid := startupLaid{files: map[string]string{}, values: map[string]string{}}
+	targets := map[string]string{}
+	for _, gift := range gifts {
+		if _, ok := laid.values[gift.secret]; !ok {
+			laid.values[gift.secret] = gift.value
+		}
+		switch gift.source {
+		case "env":
+			laid.variables = append(laid.variables, gift.secret+"="+gift.value)
+			if gift.value != "" {
+				laid.visible = append(laid.visible, gift.secret)
+			}
+			continue
+		case "_FILE":
+			laid.variables = append(laid.variables, gift.secret+"_FILE=/given/"+gift.secret)
+		}
+		if gift.state == nowhere {
+			continue
+		}
+		dir := filepath.Join(s.givenTo(name), gift.source)
+		file := s.writeGift(t, dir, gift)
+		laid.files[gift.source+" "+gift.secret] = file
+		targets[startupRoots[gift.source]+"/"+gift.secret] = file
+		if gift.state == symlinkOut {
+			targets[path.Dir(startupRoots[gift.source])+"/elsewhere"] = filepath.Join(s.givenTo(name), "elsewhere")
+		}
+	}
+	for _, gift := range gifts {
+		if gift.state != symlinkOut && gift.state != danglingLink {
+			continue
+		}
+		root := startupRoots[gift.source]
+		for target := range targets {
+			if strings.HasPrefix(target, root+"/") {
+				delete(targets, target)
+			}
+		}
+		targets[root] = filepath.Join(s.givenTo(name), gift.source)
+	}
+	laid.mounts = mountsOf(targets)
+	slices.Sort(laid.visible)
+	return laid
+}
+
+// writeGift writes one gift into a directory of this machine. Whatever is wrong
+// with it, the right value is in it, so that a log that tells of what was read
+// is found.
+func (s *startup) writeGift(t *testing.T, dir string, gift startupGift) string {
+	t.Helper()
+	file, outside := filepath.Join(dir, gift.secret), filepath.Join(filepath.Dir(dir), "elsewhere")
+	err := errors.Join(os.MkdirAll(dir, 0o755), os.MkdirAll(outside, 0o755), os.Chmod(dir, 0o755), os.Chmod(outside, 0o755))
+	write := func(file, text string, mode os.FileMode) {
+		err = errors.Join(err, os.WriteFile(file, []byte(text), 0o600), os.Chmod(file, mode))
+	}
+	switch gift.state {
+	case "":
+		write(file, gift.value, 0o444)
+	case emptyFile:
+		write(file, "", 0o444)
+	case closedFile:
+		write(file, gift.value, 0)
+	case foreignFile:
+		write(file, gift.value, 0o400)
+	case oversizeFile:
+		write(file, gift.value+"\n"+strings.Repeat("x", 512_000-1-len(gift.value)), 0o444)
+	case directoryGift:
+		err = errors.Join(err, os.Mkdir(file, 0o755), os.Chmod(file, 0o755))
+		write(filepath.Join(file, "value"), gift.value, 0o444)
+	case symlinkOut:
+		write(filepath.Join(outside, gift.secret), gift.value, 0o444)
+		err = errors.Join(err, os.Symlink("../elsewhere/"+gift.secret, file))
+	case danglingLink:
+		err = errors.Join(err, os.Symlink("nothing", file))
+	default:
+		t.Fatalf("a gift cannot be %s", gift.state)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// change writes another value into the file of a gift, in place: a bind mount
+// keeps the inode.
+func (c *startupContainer) change(t *testing.T, source, secret, value string) {
+	t.Helper()
+	file := c.files[source+" "+secret]
+	if err := errors.Join(os.Chmod(file, 0o644), os.WriteFile(file, []byte(value), 0o644), os.Chmod(file, 0o444)); err != nil {
+		t.Fatal(err)
+	}
+	c.values[secret] = value
+}

@@ -1,0 +1,66 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// startupCell is a cell of the table of uses.
+type startupCell struct{ service, secret, column string }
+
+// startupColumns are the columns of the table of uses; the first ones are
+// sources.
+var startupColumns = []string{"docker", "file", "env", "_FILE", "default"}
+
+// startupSources is how many of the columns are sources.
+const startupSources = 5
+
+// note records what was seen.
+func (s *startup) note(t *testing.T, service, secret, column, word string) {
+	t.Helper()
+	if t.Failed() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen[startupCell{service, secret, column}] = word
+}
+
+// combinations is how many services were seen to use a secret from a source.
+func (s *startup) combinations() int {
+	n := 0
+	for cell := range s.seen {
+		if slices.Contains(startupColumns[:startupSources], cell.column) {
+			n++
+		}
+	}
+	return n
+}
+
+// table is what was seen.
+func (s *startup) table() string {
+	var b strings.Builder
+	row := func(cells ...string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
+	row(append([]string{"service", "secret"}, startupColumns...)...)
+	row(slices.Repeat([]string{"---"}, len(startupColumns)+2)...)
+	var rows []startupCell
+	for cell := range s.seen {
+		cell.column = ""
+		if !slices.Contains(rows, cell) {
+			rows = append(rows, cell)
+		}
+	}
+	slices.SortFunc(rows, func(a, b startupCell) int { return strings.Compare(a.service+" "+a.secret, b.service+" "+b.secret) })
+	for _, at := range rows {
+		cells := []string{at.service, at.secret}
+		for _, column := range startupColumns {
+			cells = append(cells, s.seen[startupCell{at.service, at.secret, column}])
+		}
+		row(cells...)
+	}
+	return b.String()
+}

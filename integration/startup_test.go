@@ -1,0 +1,125 @@
+//go:build integration
+
+package integration
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/keepmum/keepmum/internal/sweep"
+)
+
+// TestStartup starts every service with each of its secrets from each source,
+// in its real image, and requires that the value is used, that the source is
+// reported, that the order of the sources holds, and that a secret that cannot
+// be used stops the start before anything happens. Logs and inspect of every
+// container are searched for every value.
+func TestStartup(t *testing.T) {
+	s := newStartup(t)
+	t.Run("refused", s.refusals)
+	t.Run("used", s.uses)
+	t.Run("silent", s.silent)
+	if !t.Failed() {
+		requireProof(t, "startup", s.table())
+	}
+	t.Log(s.audit.summary())
+	t.Logf("proof: combinations=%d refusals=%d containers=%d", s.combinations(), s.refused, s.started)
+}
+
+// parallel runs tests, four at a time.
+func parallel(t *testing.T, names []string, run func(*testing.T, string)) {
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, 4)
+	for _, name := range names {
+		wait.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			t.Run(name, func(t *testing.T) { run(t, name) })
+		})
+	}
+	wait.Wait()
+}
+
+// uses takes each service through its sources, one container after the other:
+// of two pollers one would stand by.
+func (s *startup) uses(t *testing.T) {
+	parallel(t, s.services, func(t *testing.T, service string) {
+		for _, source := range []string{"docker", "file", "env", "_FILE"} {
+			t.Run(source, func(t *testing.T) { s.oneSource(t, service, source) })
+		}
+	})
+}
+
+// oneSource starts a service with all of its secrets in one source.
+func (s *startup) oneSource(t *testing.T, service, source string) {
+	way := startupWay{driver: map[string]string{"file": "local", "_FILE": "local"}[source], production: source == "docker" || source == "_FILE"}
+	gifts := s.gifts(service, source)
+	for i := range gifts {
+		if gifts[i].secret == "DB_APP_LOGIN" && service == "db-setup" {
+			gifts[i].value = s.newRole(t)
+		}
+	}
+	c := s.start(t, service, service+"-"+strings.Trim(source, "_"), way, gifts...)
+	c.loaded(t, gifts)
+	for _, gift := range gifts {
+		s.note(t, service, gift.secret, source, c.accepts(t, gift.secret))
+	}
+	c.kill(t)
+}
+
+// newRole makes a value of DB_APP_LOGIN for the role that no service uses.
+func (s *startup) newRole(t *testing.T) string {
+	t.Helper()
+	_, password := login(s.value(t, "DB_APP_LOGIN"))
+	value := "app_b:" + password
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.audit.know(map[string]string{"DB_APP_LOGIN": value})
+	return value
+}
+
+// silent searches logs and inspect of every container. A container for each
+// log driver tells the canary; inspect shows exactly what was given by the
+// environment.
+func (s *startup) silent(t *testing.T) {
+	for _, driver := range []string{"json-file", "local"} {
+		id := s.launch(t, "canary-"+driver, s.images["witness"], func(r *testcontainers.ContainerRequest) {
+			r.Cmd, r.Env = []string{"tell"}, map[string]string{"CANARY": s.audit.canary}
+			r.HostConfigModifier = func(h *container.HostConfig) { startupHarden(h, driver) }
+		})
+		if code := s.ended(t, id); code != 0 {
+			t.Fatalf("the witness ended with %d", code)
+		}
+	}
+	s.audit.begin(t, []byte(random(t, "0123456789abcdef", 64)))
+	var surfaces []sweep.Surface
+	var plants []plant
+	all := s.containers(t)
+	for _, c := range all {
+		surfaces = append(surfaces, sweep.Logs(s.engine, c.Name), sweep.Inspect(s.engine, c.Name))
+		if strings.HasPrefix(c.Service, "canary-") {
+			plants = append(plants, plantsOf(c)...)
+		}
+	}
+	found := s.audit.search(t, func(h sweep.Hit) bool {
+		name, ok := strings.CutPrefix(h.Surface, "inspect of ")
+		return ok && slices.Contains(s.visible[name], h.Name)
+	}, surfaces...)
+	s.audit.expect(t, found, plants...)
+	for _, c := range all {
+		if strings.HasPrefix(c.Service, "canary-") {
+			continue
+		}
+		if got, want := namesOf(found["inspect of "+c.Name]), s.visible[c.Name]; !slices.Equal(got, append([]string{}, want...)) {
+			t.Errorf("inspect of %s shows %v, want %v", c.Name, got, want)
+		}
+		if len(found["logs of "+c.Name]) > 0 {
+			t.Errorf("the log of %s tells the canary", c.Name)
+		}
+	}
+}
