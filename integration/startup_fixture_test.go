@@ -39,13 +39,13 @@ type startup struct {
 
 	right map[string]string // what the fixtures accept, by secret
 
-	mu       sync.Mutex
-	visible  map[string][]string // secrets in the environment, by container
-	started  int
-	refused  int
-	seen     map[startupCell]string
-	says     map[startupFaultKey]map[string][]string // who says so, by fault and text
-	lastRole string                                  // the password that app_b has
+	mu            sync.Mutex
+	visible       map[string][]string // secrets in the environment, by container
+	started       int
+	refusedStarts int
+	seen          map[startupCell]string
+	says          map[startupFaultKey]map[string][]string // who says so, by fault and text
+	lastRole      string                                  // the value with the password that app_b has
 }
 
 // newStartup makes images and fixtures.

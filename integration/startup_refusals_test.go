@@ -2,8 +2,190 @@
 
 package integration
 
-import "testing"
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// startupFault is a way for all secrets of a service to be of no use.
+type startupFault struct {
+	what       string
+	source     string // where the table says it is
+	state      startupState
+	production bool
+}
+
+// key is what the table knows a fault by.
+func (f startupFault) key() startupFaultKey { return startupFaultKey{f.what, f.source} }
 
 type startupFaultKey struct{ what, source string }
 
-func (s *startup) refusals(t *testing.T) {}
+// startupFaults are all that stop a start, in the order of the table.
+func startupFaults() []startupFault {
+	all := []startupFault{{what: "missing everywhere", source: "none"}}
+	for _, state := range []startupState{nowhere, emptyFile, closedFile, foreignFile, oversizeFile, directoryGift, symlinkOut, danglingLink} {
+		for _, source := range []string{"docker", "file", "_FILE"} {
+			switch {
+			case state == nowhere && source != "_FILE":
+				continue // then the next source is asked
+			case state == symlinkOut && source == "_FILE":
+				continue // whoever sets the variable has chosen where it leads
+			}
+			all = append(all, startupFault{what: string(state), source: source, state: state})
+		}
+	}
+	return append(all,
+		startupFault{what: "empty", source: "env", state: emptyFile},
+		startupFault{what: "both set", source: "env and _FILE"},
+		startupFault{what: "KEEPMUM_ENV=production", source: "env", production: true},
+		startupFault{what: "KEEPMUM_ENV=production", source: "file", production: true},
+	)
+}
+
+// gifts are the secrets of a service with a fault.
+func (f startupFault) gifts(s *startup, service string) []startupGift {
+	switch f.source {
+	case "none":
+		return nil
+	case "env and _FILE":
+		return append(s.gifts(service, "env"), s.gifts(service, "_FILE")...)
+	}
+	all := s.gifts(service, f.source)
+	for i := range all {
+		if all[i].state = f.state; f.source == "env" && f.state == emptyFile {
+			all[i].value = ""
+		}
+	}
+	return all
+}
+
+// refusals starts every service with every fault, and requires that nothing
+// happens but a record for each secret. Then the database and the simulator
+// have heard of nobody.
+func (s *startup) refusals(t *testing.T) {
+	heard, counted := len(s.databaseSays.String()), s.count(t)
+	ways := map[string]func(*testing.T){}
+	for _, service := range s.services {
+		for _, fault := range startupFaults() {
+			name := strings.Map(startupNameRune, service+"-"+fault.source+"-"+fault.what)
+			ways[name] = func(t *testing.T) { s.oneRefusal(t, service, name, fault) }
+		}
+	}
+	parallel(t, startupSorted(ways), func(t *testing.T, name string) { ways[name](t) })
+	ways = map[string]func(*testing.T){}
+	for i, service := range s.services {
+		if len(s.granted[service]) > 1 {
+			ways["mixed-"+service] = func(t *testing.T) { s.mixedRefusal(t, service, i) }
+		}
+	}
+	parallel(t, startupSorted(ways), func(t *testing.T, name string) { ways[name](t) })
+	s.requireUndisturbed(t, heard, counted)
+}
+
+// oneRefusal starts a service whose secrets all have the same fault.
+func (s *startup) oneRefusal(t *testing.T, service, name string, fault startupFault) {
+	c := s.start(t, service, name, startupWay{ends: true, production: fault.production}, fault.gifts(s, service)...)
+	for secret, text := range c.refusal(t) {
+		s.hear(fault.key(), strings.ReplaceAll(text, secret, "NAME"), service+" "+secret)
+	}
+}
+
+// mixedRefusal starts a service each of whose secrets has another fault, and
+// requires that each is told as it is when all have it.
+func (s *startup) mixedRefusal(t *testing.T, service string, turn int) {
+	var faults []startupFault
+	for _, fault := range startupFaults() {
+		if fault.source == "docker" {
+			faults = append(faults, fault)
+		}
+	}
+	gifts, of := s.gifts(service, "docker"), map[string]startupFault{}
+	for i := range gifts {
+		of[gifts[i].secret] = faults[(turn+3*i)%len(faults)]
+		gifts[i].state = of[gifts[i].secret].state
+	}
+	c := s.start(t, service, "mixed-"+service, startupWay{ends: true}, gifts...)
+	for secret, text := range c.refusal(t) {
+		key := of[secret].key()
+		if whose := s.says[key][strings.ReplaceAll(text, secret, "NAME")]; !slices.Contains(whose, service+" "+secret) {
+			t.Errorf("%s that is %s beside another fault: %s", secret, key.what, text)
+		}
+	}
+	s.hear(startupFaultKey{"each secret another fault", "docker"}, "for each its own text, as above", service)
+}
+
+// hear records what was said of a fault, and by whom.
+func (s *startup) hear(key startupFaultKey, text, whose string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.says[key] == nil {
+		s.says[key] = map[string][]string{}
+	}
+	s.says[key][text] = append(s.says[key][text], whose)
+}
+
+// refusal waits for the end of a container that is refused. It requires exit
+// code 3 and a log of nothing but one record for each secret, with the next
+// step, and their number. It returns what was said, by secret.
+func (c *startupContainer) refusal(t *testing.T) map[string]string {
+	t.Helper()
+	if code := c.ended(t, c.id); code != 3 {
+		t.Fatalf("%s: exit code %d, want 3\n%s", c.name, code, c.audit.masked(c.log(t, c.id, time.Time{})))
+	}
+	records := c.records(t)
+	secrets := c.granted[c.service]
+	said := map[string]string{}
+	for _, one := range records[:max(0, len(records)-1)] {
+		text := one.Msg
+		if len(one.Places) > 0 {
+			text += "; looked in " + strings.Join(one.Places, ", ")
+		}
+		if one.Level != "ERROR" || one.Next == "" || said[one.Name] != "" || !slices.Contains(secrets, one.Name) {
+			t.Errorf("%s: a record that does not belong there, or has no next step: %+v", c.name, one)
+		}
+		said[one.Name] = text + ". Next: " + one.Next
+	}
+	if len(records) == 0 {
+		t.Fatalf("%s has said nothing", c.name)
+	}
+	if last := records[len(records)-1]; last.Msg != "not started" || last.Problems != len(secrets) || len(said) != len(secrets) {
+		t.Errorf("%s: of %v it names %d, and ends with %+v", c.name, secrets, len(said), last)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.startup.refusedStarts++
+	return said
+}
+
+// requireUndisturbed requires that nobody has connected to the database and
+// that no call was counted. A connection of the test's own shows that the
+// database's log was read to here.
+func (s *startup) requireUndisturbed(t *testing.T, heard int, counted statistics) {
+	t.Helper()
+	if role, password := login(s.right["DB_APP_LOGIN"]); !s.startupLogin(t, s.database, "postgres", role, password) {
+		t.Fatal("the test cannot log in")
+	}
+	said := ""
+	poll(t, time.Minute, "the database tells of the test's own login", func() bool {
+		said = s.databaseSays.String()[heard:]
+		return strings.Contains(said, "application_name=psql")
+	})
+	if n := strings.Count(said, "connection received"); n != 1 {
+		t.Errorf("%d connections to the database while nothing was started, besides the test's own", n-1)
+	}
+	if now := s.count(t); fmt.Sprint(now) != fmt.Sprint(counted) {
+		t.Errorf("the simulator has counted calls while nothing was started: %v, then %v", counted, now)
+	}
+}
+
+// startupNameRune keeps what the name of a container may have.
+func startupNameRune(r rune) rune {
+	switch {
+	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-':
+		return r
+	}
+	return '_'
+}

@@ -4,6 +4,7 @@ package integration
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -62,5 +63,29 @@ func (s *startup) table() string {
 		}
 		row(cells...)
 	}
+	b.WriteString("\nWhat stops a start, always with exit code 3, before anything else happens:\n\n")
+	row("what", "in", "each secret's record", "said of")
+	row("---", "---", "---", "---")
+	for _, key := range s.faultKeys() {
+		for _, text := range startupSorted(s.says[key]) {
+			row(key.what, key.source, strings.ReplaceAll(text, "|", "\\|"), fmt.Sprint(len(s.says[key][text])))
+		}
+	}
 	return b.String()
+}
+
+// faultKeys are the faults in the order of the table, then what else was heard.
+func (s *startup) faultKeys() []startupFaultKey {
+	var keys []startupFaultKey
+	for _, fault := range startupFaults() {
+		keys = append(keys, fault.key())
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(s.says), func(a, b startupFaultKey) int {
+		return strings.Compare(a.what+a.source, b.what+b.source)
+	}) {
+		if !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }

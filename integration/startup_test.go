@@ -3,14 +3,15 @@
 package integration
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/docker/docker/api/types/container"
 	"github.com/testcontainers/testcontainers-go"
 
-	"github.com/docker/docker/api/types/container"
 	"github.com/keepmum/keepmum/internal/sweep"
 )
 
@@ -28,8 +29,11 @@ func TestStartup(t *testing.T) {
 		requireProof(t, "startup", s.table())
 	}
 	t.Log(s.audit.summary())
-	t.Logf("proof: combinations=%d refusals=%d containers=%d", s.combinations(), s.refused, s.started)
+	t.Logf("proof: combinations=%d refusals=%d containers=%d", s.combinations(), s.refusedStarts, s.started)
 }
+
+// startupSorted returns the names of a map.
+func startupSorted[V any](of map[string]V) []string { return slices.Sorted(maps.Keys(of)) }
 
 // parallel runs tests, four at a time.
 func parallel(t *testing.T, names []string, run func(*testing.T, string)) {

@@ -178,8 +178,11 @@ func TestAllProblemsAtOnce(t *testing.T) {
   MISSING: not found; looked in DOCKER/MISSING, DIR/MISSING, $MISSING, $MISSING_FILE
     store it with: mage secrets:set MISSING, and grant it to the service in docker-compose.yml
   EMPTY: DOCKER/EMPTY: is empty
+    store it again with: mage secrets:set EMPTY
   BAD_JSON: DOCKER/BAD_JSON: the value is valid json that does not fit map[string]int
+    store it again with: mage secrets:set BAD_JSON
   BAD_PEM: DIR/BAD_PEM: the value is not pem
+    store it again with: mage secrets:set BAD_PEM
   FROM_ENV: $FROM_ENV: is refused in production: an environment shows in inspect and in crash reports; looked in DOCKER/FROM_ENV, DIR/FROM_ENV
     grant FROM_ENV to the service, or name its file in $FROM_ENV_FILE`
 	if diff := cmp.Diff(filepath.FromSlash(want), at.short(err.Error())); diff != "" {

@@ -64,5 +64,8 @@ func problemOf(name string, err error, places []string) Problem {
 	if errors.As(err, &f) {
 		p.Hint, p.Err = f.hint, f.class
 	}
+	if p.Hint == "" {
+		p.Hint = "store it again with: mage secrets:set " + name
+	}
 	return p
 }
