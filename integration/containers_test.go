@@ -208,9 +208,8 @@ func (p *project) exec(t *testing.T, id, input string, args ...string) output {
 	return output{stdout.String(), stderr.String(), state.ExitCode}
 }
 
-// witnessImage makes the image of the witness, with the canary in a layer, in
-// its environment, its labels and its history.
-func (p *project) witnessImage(t *testing.T) string {
+// witnessProgram compiles the witness for the engine's machine.
+func (p *project) witnessProgram(t *testing.T) string {
 	t.Helper()
 	info, err := p.engine.Info(t.Context())
 	if err != nil {
@@ -222,7 +221,14 @@ func (p *project) witnessImage(t *testing.T) string {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("the witness does not compile: %v\n%s", err, out)
 	}
-	binary, err := os.ReadFile(program)
+	return program
+}
+
+// witnessImage makes the image of the witness, with the canary in a layer, in
+// its environment, its labels and its history.
+func (p *project) witnessImage(t *testing.T) string {
+	t.Helper()
+	binary, err := os.ReadFile(p.witnessProgram(t))
 	if err != nil {
 		t.Fatal(err)
 	}

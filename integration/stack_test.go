@@ -31,6 +31,7 @@ import (
 // The values of the .env, and those that replace them later, are known from
 // the beginning, so that one search is for all of them.
 func TestStack(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	p := newProject(t)
 	s := &story{project: p, values: map[string]map[string]string{}}
 	s.makeValues(t)

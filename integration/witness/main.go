@@ -7,6 +7,9 @@
 //	witness wait                    nothing until it is stopped: exec the others in it
 //	witness ask METHOD URL [HEADER...]   one request; prints status and body
 //	witness processes               environment and arguments of the others that it sees
+//	witness mounts                  what stands in /run/secrets, as JSON; goes on until it is stopped
+//	witness relay SOCKET            standard input and output to a socket: the way into a room
+//	witness resolver                answers "no such name" on 127.0.0.1, port 53
 //
 // In $CANARY, a URL, a header or standard input, {NAME} stands for the content of
 // /run/secrets/NAME, so that a value is in no argument and no variable. What `ask` reads from
@@ -51,7 +54,7 @@ func main() {
 // run does what the first argument says.
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("tell, linger, wait, ask or processes?")
+		return errors.New("tell, linger, wait, ask, processes, mounts, relay or resolver?")
 	}
 	switch args[0] {
 	case "tell":
@@ -69,6 +72,16 @@ func run(ctx context.Context, args []string) error {
 		return ask(ctx, args[1:], os.Stdin, os.Stdout)
 	case "processes":
 		return processes("/proc", os.Stdout)
+	case "mounts":
+		if err := mounts("/run/secrets", os.Stdout); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return nil
+	case "relay":
+		return relay(args[len(args)-1], os.Stdin, os.Stdout)
+	case "resolver":
+		return resolver(ctx, "127.0.0.1:53")
 	}
 	return fmt.Errorf("%q is nothing that it does", args[0])
 }

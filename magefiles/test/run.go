@@ -25,9 +25,10 @@ func target(ctx context.Context, fn func(context.Context, *console.Console) erro
 // unit is the run of the tests without a tag.
 func unit(c *console.Console) gotool.Tests { return gotool.Tests{Dir: ".", Talk: c} }
 
-// integration runs the packages that the tag gives further tests, one at a
-// time, for they share one engine. A result of an earlier run does not count: go
-// test keeps those, and does not know of the engine.
+// integration runs the packages that the tag gives further tests, several at a
+// time, for most of what they do is waiting for an engine. A result of an
+// earlier run does not count: go test keeps those, and does not know of the
+// engine.
 func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) {
 	if err := wire.Prepare(ctx, c); err != nil {
 		return gotool.Tally{}, err
@@ -36,7 +37,7 @@ func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) 
 	if err != nil {
 		return gotool.Tally{}, err
 	}
-	return gotool.Tests{Dir: ".", Tags: []string{"integration"}, Packages: packages, Args: []string{"-p", "1", "-count", "1", "-timeout", "25m"}, Talk: c}.Run(ctx)
+	return gotool.Tests{Dir: ".", Tags: []string{"integration"}, Packages: packages, Args: []string{"-p", "3", "-parallel", "4", "-count", "1", "-timeout", "25m"}, Talk: c}.Run(ctx)
 }
 
 // show prints the closing lines of a run: what was proven, where something was,
@@ -76,4 +77,17 @@ func all(ctx context.Context, c *console.Console) error {
 		failed = &ops.Error{Class: ops.ClassOf(failed), What: "not everything passed", Next: "read what each part says above", Cause: failed}
 	}
 	return show(c, total, failed)
+}
+
+// mutants tries the mutants and prints the table of all of them.
+func mutants(ctx context.Context, c *console.Console, limit *time.Duration, again bool) error {
+	run := gotool.Mutation{Dir: ".", Talk: c, Again: again}
+	if limit != nil {
+		run.Limit = *limit
+	}
+	results, err := run.Run(ctx)
+	if len(results) > 0 {
+		err = errors.Join(c.Print("%s", gotool.MutantTable(results)), err)
+	}
+	return err
 }

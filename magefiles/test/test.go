@@ -4,6 +4,7 @@ package test
 
 import (
 	"context"
+	"time"
 
 	"github.com/magefile/mage/mg"
 
@@ -47,6 +48,21 @@ func (Test) All(ctx context.Context,
 			return err
 		}
 		return all(ctx, c)
+	})
+}
+
+// Mutants breaks places that a promise rests on, one at a time, and requires
+// that a test fails for each.
+//
+// The breakages stand in mutants/. The tree is not changed: the go command sees
+// each in an overlay. What was tried before and has not changed is not tried
+// again. The results and the table in docs/PROOF.md are to be committed.
+func (Test) Mutants(ctx context.Context,
+	limit *time.Duration, // begin none after this time, such as 20m (default: try all)
+	again *bool, // try also what was tried before
+) error {
+	return target(ctx, func(ctx context.Context, c *console.Console) error {
+		return mutants(ctx, c, limit, wire.Is(again))
 	})
 }
 

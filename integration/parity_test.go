@@ -1,0 +1,309 @@
+//go:build integration
+
+package integration
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/docker/docker/client"
+	"github.com/docker/docker/pkg/stdcopy"
+
+	"github.com/keepmum/keepmum/internal/compose"
+	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/sweep"
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+// mounted is what the witness says of a file: see integration/witness.
+type mounted struct {
+	Path, Mode, Owner, Digest string
+	Size                      int64
+}
+
+// parityValues are values that some way of handing over could change, by what
+// they are. Each holds random bytes; one byte is too short to be searched for.
+func parityValues(t *testing.T) map[string][]byte {
+	t.Helper()
+	noise := func(n int) []byte {
+		data := make([]byte, n)
+		rand.Read(data) // never fails
+		return data
+	}
+	text := func() string { return hex.EncodeToString(noise(20)) }
+	return map[string][]byte{
+		"TEXT":             []byte(text()),
+		"PEM":              pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: noise(300)}),
+		"JSON":             []byte(`{"user": "a", "password": "` + text() + `", "hosts": ["` + text() + `"]}`),
+		"BINARY":           append([]byte{0, 0xff, 0xfe, '\r', '\n', 0}, noise(200)...),
+		"CRLF":             []byte(text() + "\r\n" + text() + "\r\n"),
+		"BOM":              []byte("\xef\xbb\xbf" + text()),
+		"TRAILING_NEWLINE": []byte(text() + "\n"),
+		"DOLLAR":           []byte("$" + text() + "$$${HOME}$(id)"),
+		"ONE_BYTE":         []byte("x"),
+		"LARGEST":          noise(secrets.MaxSize),
+	}
+}
+
+// TestParity hands the same secrets to the same image under Compose and under
+// Swarm, and compares what a program in the container sees.
+func TestParity(t *testing.T) {
+	t.Parallel() // most of it is waiting
+	p := &project{t: t}
+	p.connect()
+	p.takeHome()
+	p.audit = newAudit(t)
+	p.audit.hide = strings.NewReplacer(p.name, "PROJECT")
+	values := parityValues(t)
+	for name, value := range values {
+		if name != "ONE_BYTE" {
+			p.audit.know(map[string]string{name: string(value[:min(len(value), 256)])}) // of the largest its beginning: all of it takes half a minute
+		}
+	}
+	keys := map[string]string{"THE_ODDS_API_KEY": random(t, "0123456789abcdef", 32), "API_BASKETBALL_KEY": random(t, "0123456789abcdef", 32)}
+	p.audit.know(keys)
+	p.audit.begin(t, []byte(random(t, "abcdefghijklmnopqrstuvwxyz", 32)))
+	witness := p.witnessImage(t)
+	for name, key := range keys {
+		values[name] = []byte(key)
+	}
+	p.writeSecrets(t, values)
+
+	composed := p.underCompose(t, witness, slices.Sorted(maps.Keys(values)), slices.Sorted(maps.Keys(keys)))
+	r := newRoom(t, p)
+	r.swarmInit(t)
+	plain, narrow := r.underSwarm(t, witness, values, slices.Sorted(maps.Keys(keys)))
+
+	t.Run("too large", func(t *testing.T) {
+		_, err := r.SecretCreate(t.Context(), swarm.SecretSpec{Annotations: swarm.Annotations{Name: "TOO_LARGE"}, Data: make([]byte, secrets.MaxSize+1)})
+		if err == nil || !strings.Contains(err.Error(), "less than 512000 bytes") {
+			t.Errorf("512,000 bytes: %v", err)
+		}
+	})
+	for name := range keys {
+		delete(values, name)
+	}
+	if table := parityTable(t, values, composed, plain, narrow); !t.Failed() {
+		requireProof(t, "parity", table)
+	}
+	t.Log(p.audit.summary())
+	t.Log(p.audit.proof())
+}
+
+// writeSecrets writes values as keepmum lays them out: 0444 in a directory of
+// 0700.
+func (p *project) writeSecrets(t *testing.T, values map[string][]byte) {
+	t.Helper()
+	dir := filepath.Join(p.home, "secrets")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range values {
+		if err := os.WriteFile(filepath.Join(dir, name), value, 0o444); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// underCompose starts the witness with all secrets, and the simulator with its
+// keys, by the Compose that keepmum itself uses, and returns what the witness
+// sees.
+func (p *project) underCompose(t *testing.T, witness string, names, keys []string) map[string]mounted {
+	t.Helper()
+	var file strings.Builder
+	fmt.Fprintf(&file, "name: %s\nservices:\n  witness:\n    image: %s\n    command: [mounts]\n    network_mode: none\n    secrets: [%s]\n", p.name, witness, strings.Join(names, ", "))
+	fmt.Fprintf(&file, "  told:\n    image: %s\n    command: [linger]\n    network_mode: none\n    environment: {CANARY: %q}\n", witness, p.audit.plain)
+	fmt.Fprintf(&file, "  provider-sim:\n    image: keepmum/provider-sim:dev\n    network_mode: none\n    secrets: [%s]\n", strings.Join(keys, ", "))
+	file.WriteString("secrets:\n")
+	for _, name := range names {
+		fmt.Fprintf(&file, "  %s: {file: ./secrets/%[1]s}\n", name)
+	}
+	path := filepath.Join(p.home, "docker-compose.yml")
+	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tool, err := compose.Finder{}.Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tool.Up(t.Context(), ops.Composition{Project: p.name, Dir: p.home, Files: []string{path}}); err != nil {
+		t.Fatal(err)
+	}
+	id := p.container(t, "witness").ID
+	p.waitLog(t, id, "\n")
+	seen := bySecret(t, p.log(t, id, time.Time{}))
+	p.requireLoaded(t, func() string { return p.log(t, p.container(t, "provider-sim").ID, time.Time{}) }, keys)
+	p.waitLog(t, p.container(t, "told").ID, "a canary, go")
+	var surfaces []sweep.Surface
+	for _, service := range []string{"witness", "provider-sim", "told"} {
+		name := p.container(t, service).Name
+		surfaces = append(surfaces, sweep.Logs(p.engine, name), sweep.Inspect(p.engine, name))
+	}
+	toldName := p.container(t, "told").Name
+	p.audit.require(t, []plant{{"logs of " + toldName, "stdout", "hex"}, {"logs of " + toldName, "stderr", "raw"}, {surface: "inspect of " + toldName},
+		{surface: "inspect of " + p.container(t, "witness").Name}}, nil, surfaces...) // the witness has one in its image
+	return seen
+}
+
+// requireLoaded waits until the simulator has loaded its keys from Docker's
+// secrets, and serves.
+func (p *project) requireLoaded(t *testing.T, log func() string, keys []string) {
+	t.Helper()
+	for _, key := range keys {
+		poll(t, time.Minute, "provider-sim loads "+key+" from docker", func() bool {
+			return slices.ContainsFunc(strings.Split(log(), "\n"), func(line string) bool {
+				return strings.Contains(line, `"msg":"secret loaded"`) && strings.Contains(line, `"secret":"`+key+`","source":"docker","place":"/run/secrets/`+key+`"`)
+			})
+		})
+	}
+	poll(t, time.Minute, "provider-sim serves", func() bool { return strings.Contains(log(), `"msg":"started"`) })
+}
+
+// bySecret reads what the witness says.
+func bySecret(t *testing.T, said string) map[string]mounted {
+	t.Helper()
+	all := map[string]mounted{}
+	for _, one := range decoded[[]mounted](t, said) {
+		all[filepath.Base(one.Path)] = one
+	}
+	return all
+}
+
+// underSwarm makes a Swarm secret of each value, and runs the witness with
+// them twice: as docker stack deploy grants them by itself, and each for one
+// user alone. It runs the simulator too, and searches what the Swarm tells.
+func (r *room) underSwarm(t *testing.T, witness string, values map[string][]byte, keys []string) (plain, narrow map[string]mounted) {
+	t.Helper()
+	r.load(t, witness)
+	r.load(t, "keepmum/provider-sim:dev")
+	grants := map[string]func(mode os.FileMode, owner string) *swarm.SecretReference{}
+	for name, value := range values {
+		made, err := r.SecretCreate(t.Context(), swarm.SecretSpec{Annotations: swarm.Annotations{Name: "parity_" + name + ".v1"}, Data: value})
+		if err != nil {
+			t.Fatalf("%s cannot be a Swarm secret: %s", name, r.project.audit.masked(err.Error()))
+		}
+		grants[name] = func(mode os.FileMode, owner string) *swarm.SecretReference {
+			return &swarm.SecretReference{SecretID: made.ID, SecretName: "parity_" + name + ".v1", File: &swarm.SecretReferenceFileTarget{Name: name, UID: owner, GID: owner, Mode: mode}}
+		}
+	}
+	all := slices.Sorted(maps.Keys(values))
+	run := func(name, image string, spec swarm.ContainerSpec, mode os.FileMode, owner string, names []string) func() string {
+		spec.Image = image
+		for _, secret := range names {
+			spec.Secrets = append(spec.Secrets, grants[secret](mode, owner))
+		}
+		_, err := r.ServiceCreate(t.Context(), swarm.ServiceSpec{
+			Annotations: swarm.Annotations{Name: name}, TaskTemplate: swarm.TaskSpec{ContainerSpec: &spec},
+			EndpointSpec: &swarm.EndpointSpec{Mode: swarm.ResolutionModeDNSRR},
+		}, swarm.ServiceCreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func() string { return r.taskLog(t, name) }
+	}
+	first := run("witness", witness, swarm.ContainerSpec{Args: []string{"mounts"}}, 0o444, "0", all)
+	second := run("narrow", witness, swarm.ContainerSpec{Args: []string{"mounts"}, User: "65532:65532"}, 0o400, "65532", all)
+	sim := run("provider-sim", "keepmum/provider-sim:dev", swarm.ContainerSpec{ReadOnly: true}, 0o444, "0", keys)
+	told := run("told", witness, swarm.ContainerSpec{Args: []string{"linger"}, Env: []string{"CANARY=" + r.project.audit.plain}}, 0o444, "0", nil)
+	for _, log := range []func() string{first, second} {
+		poll(t, roomTime, "the witness sees its files in the Swarm", func() bool { return strings.Contains(log(), "\n") })
+	}
+	r.project.requireLoaded(t, sim, keys)
+	poll(t, time.Minute, "the canary's last word", func() bool { return strings.Contains(told(), "a canary, go") })
+	r.search(t, map[string]func() string{"witness": first, "narrow": second, "provider-sim": sim, "told": told})
+	return bySecret(t, first()), bySecret(t, second())
+}
+
+// taskLog is what the container of a service's task has said; empty until there
+// is one.
+func (r *room) taskLog(t *testing.T, service string) string {
+	t.Helper()
+	found, err := r.ContainerList(t.Context(), container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", "com.docker.swarm.service.name="+service))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	stream, err := r.ContainerLogs(t.Context(), found[0].ID, container.LogsOptions{ShowStdout: true, ShowStderr: true})
+	if client.IsErrNotFound(err) {
+		return ""
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	var text bytes.Buffer
+	if _, err := stdcopy.StdCopy(&text, &text, stream); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}
+
+// search searches the logs of all tasks, and what the Swarm tells of services,
+// tasks, secrets and containers. The canary stands in the log, and in what is
+// told of the service and the container that have it in their environment.
+func (r *room) search(t *testing.T, logs map[string]func() string) {
+	t.Helper()
+	var surfaces []sweep.Surface
+	var plants []plant
+	for _, name := range slices.Sorted(maps.Keys(logs)) {
+		surfaces = append(surfaces, sweep.Bytes("logs of task "+name, []byte(logs[name]())))
+		_, raw, err := r.ServiceInspectWithRaw(t.Context(), name, swarm.ServiceInspectOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		surfaces = append(surfaces, sweep.Bytes("inspect of service "+name, raw))
+		found, err := r.ContainerList(t.Context(), container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", "com.docker.swarm.service.name="+name))})
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s has no container: %v", name, err)
+		}
+		_, raw, err = r.ContainerInspectWithRaw(t.Context(), found[0].ID, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		surfaces = append(surfaces, sweep.Bytes("inspect of task "+name, raw))
+		if name != "provider-sim" {
+			plants = append(plants, plant{surface: "inspect of task " + name}) // the witness has one in its image
+		}
+	}
+	tasks, err := r.TaskList(t.Context(), swarm.TaskListOptions{})
+	surfaces = append(surfaces, asJSON(t, "inspect of all tasks", tasks, err))
+	all, err := r.SecretList(t.Context(), swarm.SecretListOptions{})
+	surfaces = append(surfaces, asJSON(t, "inspect of all secrets", all, err))
+	plants = append(plants, plant{"logs of task told", "", "base64"}, plant{surface: "inspect of service told"}, plant{surface: "inspect of all tasks"})
+	r.project.audit.require(t, plants, nil, surfaces...)
+}
+
+// parityTable compares what was seen with the values, and lists it.
+func parityTable(t *testing.T, values map[string][]byte, composed, plain, narrow map[string]mounted) string {
+	t.Helper()
+	self := fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid())
+	table := "| secret | bytes | path | Compose | Swarm | Swarm, for one user |\n| --- | --- | --- | --- | --- | --- |\n"
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		sum := sha256.Sum256(values[name])
+		cell := func(way string, seen mounted, mode, owner, shown string) string {
+			if seen.Digest != hex.EncodeToString(sum[:]) || seen.Size != int64(len(values[name])) || seen.Path != "/run/secrets/"+name || seen.Mode != mode || seen.Owner != owner {
+				t.Errorf("%s under %s: %s %s of %s, %d bytes; the same bytes: %t", name, way, seen.Path, seen.Mode, seen.Owner, seen.Size, seen.Digest == hex.EncodeToString(sum[:]))
+			}
+			return seen.Mode + ", " + shown + ", the same bytes"
+		}
+		table += fmt.Sprintf("| %[1]s | %[2]d | /run/secrets/%[1]s | %[3]s | %[4]s | %[5]s |\n", name, len(values[name]),
+			cell("Compose", composed[name], "0444", self, "the file's owner"), cell("Swarm", plain[name], "0444", "0:0", "0:0"), cell("Swarm, narrow", narrow[name], "0400", "65532:65532", "65532:65532"))
+	}
+	return table + "\n512,000 bytes: refused by Swarm, and by keepmum on the way in.\n"
+}

@@ -1,0 +1,95 @@
+//go:build integration
+
+package integration
+
+import (
+	"archive/tar"
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/pkg/stdcopy"
+)
+
+// TestUserNamespaces runs a service on an engine whose containers have user
+// namespaces, with a read-only root and no rights, and files laid out as keepmum
+// does: it reads its secrets, and root in the container is nobody outside.
+func TestUserNamespaces(t *testing.T) {
+	t.Parallel() // most of it is waiting
+	limit, err := os.ReadFile("/proc/sys/user/max_user_namespaces")
+	if n, parsed := strconv.Atoi(strings.TrimSpace(string(limit))); err != nil || parsed != nil || n == 0 {
+		t.Logf("this kernel has no user namespaces for this machine: %v", err)
+		return
+	}
+	p := &project{t: t}
+	p.connect()
+	p.takeHome()
+	p.audit = newAudit(t)
+	keys := map[string]string{"THE_ODDS_API_KEY": random(t, "0123456789abcdef", 32), "API_BASKETBALL_KEY": random(t, "0123456789abcdef", 32)}
+	p.audit.know(keys)
+	p.audit.begin(t, []byte(random(t, "abcdefghijklmnopqrstuvwxyz", 32)))
+	r := newRoom(t, p, "--userns-remap=dockremap")
+	r.load(t, "keepmum/provider-sim:dev")
+	if err := p.docker.CopyToContainer(t.Context(), r.id, "/", layout(t, keys), container.CopyToContainerOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	host := &container.HostConfig{ReadonlyRootfs: true, CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges"}, NetworkMode: "none"}
+	for name := range keys {
+		host.Mounts = append(host.Mounts, mount.Mount{Type: mount.TypeBind, Source: "/secrets/" + name, Target: "/run/secrets/" + name, ReadOnly: true})
+	}
+	made, err := r.ContainerCreate(t.Context(), &container.Config{Image: "keepmum/provider-sim:dev", User: "65532:65532"}, host, nil, nil, "sim")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.ContainerStart(t.Context(), made.ID, container.StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	log := func() string {
+		stream, err := r.ContainerLogs(t.Context(), made.ID, container.LogsOptions{ShowStdout: true, ShowStderr: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Close()
+		var text bytes.Buffer
+		if _, err := stdcopy.StdCopy(&text, &text, stream); err != nil {
+			t.Fatal(err)
+		}
+		return text.String()
+	}
+	p.requireLoaded(t, log, []string{"THE_ODDS_API_KEY", "API_BASKETBALL_KEY"})
+	running, err := r.ContainerInspect(t.Context(), made.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mapped := p.exec(t, r.id, "", "cat", "/proc/"+strconv.Itoa(running.State.Pid)+"/uid_map")
+	if fields := strings.Fields(mapped.stdout); len(fields) < 2 || fields[0] != "0" || fields[1] != "100000" {
+		t.Errorf("the process is not in a user namespace of its own: %q", mapped.stdout)
+	}
+}
+
+// layout is an archive of /secrets as keepmum writes it: 0444 in 0700.
+func layout(t *testing.T, values map[string]string) *bytes.Buffer {
+	t.Helper()
+	var stream bytes.Buffer
+	out := tar.NewWriter(&stream)
+	err := out.WriteHeader(&tar.Header{Name: "secrets/", Typeflag: tar.TypeDir, Mode: 0o700})
+	for name, value := range values {
+		if err == nil {
+			err = out.WriteHeader(&tar.Header{Name: "secrets/" + name, Mode: 0o444, Size: int64(len(value))})
+		}
+		if err == nil {
+			_, err = out.Write([]byte(value))
+		}
+	}
+	if err == nil {
+		err = out.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &stream
+}
