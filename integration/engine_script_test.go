@@ -59,7 +59,7 @@ func TestEngineTranscripts(t *testing.T) {
 // scriptImages are the images that scripts use, by the name that stands for
 // them: one of a project of this test, which keepmum takes as it is. Those that
 // are named keepmum/NAME:dev it would make of their sources.
-var scriptImages = map[string]string{"SIM": "keepmum/provider-sim:dev", "SETUP": "keepmum/db-setup:dev"}
+var scriptImages = map[string]string{"SIM": "keepmum/provider-sim:dev", "SETUP": "keepmum/db-setup:dev", "ANALYZER": "keepmum/line-movement-analyzer:dev"}
 
 // tagImages gives the images their further names.
 func (p *project) tagImages(t *testing.T) {

@@ -74,7 +74,7 @@ func TestGrantsDigestDiffersWithEveryPart(t *testing.T) {
 		"service":               key(1).GrantsDigest("shop", "worker", base),
 		"value":                 key(1).GrantsDigest("shop", "api", []ops.Grant{grant("A", "A", "onf"), base[1]}),
 		"target":                key(1).GrantsDigest("shop", "api", []ops.Grant{grant("A", "C", "one"), base[1]}),
-		"name":                  key(1).GrantsDigest("shop", "api", []ops.Grant{grant("C", "A", "one"), base[1]}),
+		"name":                  key(1).GrantsDigest("shop", "api", []ops.Grant{grant("AB", "A", "one"), base[1]}),
 		"one grant less":        key(1).GrantsDigest("shop", "api", base[:1]),
 		"a border that moved":   key(1).GrantsDigest("shop", "api", []ops.Grant{grant("A", "Ao", "ne"), base[1]}),
 		"stack against service": key(1).GrantsDigest("shopa", "pi", base),

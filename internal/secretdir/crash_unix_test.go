@@ -17,6 +17,7 @@ import (
 
 	"github.com/keepmum/keepmum/internal/ops"
 	"github.com/keepmum/keepmum/internal/secretdir"
+	"io/fs"
 )
 
 // childKey names the variable that makes this test binary the writer that is
@@ -203,5 +204,30 @@ func TestTwoWritersLeaveOneOfTheirBatches(t *testing.T) {
 		if got, _, err := d.Read(name); err != nil || !got.Equal(first) {
 			t.Errorf("%s is of another batch than NAME_0: %v", name, err)
 		}
+	}
+}
+
+// TestATemporaryFileIsOnesOwn: until its mode is set, nobody else can read it,
+// also where the directory lets them in.
+func TestATemporaryFileIsOnesOwn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secrets")
+	d := open(t, path)
+	var mu sync.Mutex
+	modes := map[fs.FileMode]int{}
+	secretdir.SetStep(d, func() {
+		files, err := filepath.Glob(filepath.Join(path, ".*.tmp"))
+		mu.Lock()
+		defer mu.Unlock()
+		for _, file := range files {
+			if info, statErr := os.Lstat(file); statErr == nil && err == nil {
+				modes[info.Mode().Perm()]++
+			}
+		}
+	})
+	if err := d.Write(t.Context(), values("A", "first", "B", "second")); err != nil {
+		t.Fatal(err)
+	}
+	if modes[0o600] == 0 || modes[0o444] == 0 || len(modes) != 2 {
+		t.Errorf("modes that were seen: %v, want 0600 and 0444", modes)
 	}
 }

@@ -415,6 +415,7 @@ func databaseRestarts(t *testing.T, s *stack, odds, schedule *running) {
 }
 
 func namesSources(t *testing.T, odds *running) {
+	odds.s.until("it is healthy again", odds.healthy, odds) // the upstream was away a moment ago
 	code, says := odds.ask("-v")
 	want := "ok\nsecret DB_APP_LOGIN from file, ./secrets/DB_APP_LOGIN\nsecret THE_ODDS_API_KEY from file, ./secrets/THE_ODDS_API_KEY\n"
 	if code != 0 || says != want {
