@@ -15,6 +15,7 @@ import (
 
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
@@ -49,7 +50,8 @@ func (p *project) roomImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if had, err := p.docker.ImageInspect(t.Context(), images.RoomImage); err == nil && had.Config.Labels[ops.LabelBuild] == offer.Digest {
+	had, err := p.docker.ImageInspect(t.Context(), images.RoomImage)
+	if err == nil && had.Config.Labels[ops.LabelBuild] == offer.Digest {
 		return
 	}
 	begun := time.Now()
@@ -61,6 +63,9 @@ func (p *project) roomImage(t *testing.T) {
 	go func() { in.CloseWithError(archive.Write(in)) }()
 	if _, err := p.engine.LoadImage(t.Context(), stream); err != nil {
 		t.Fatal(err)
+	}
+	if had.ID != "" { // it has no name any more
+		_, _ = p.docker.ImageRemove(t.Context(), had.ID, image.RemoveOptions{}) // another room may stand on it
 	}
 	t.Logf("%s made in %.1f s, %d MB", images.RoomImage, time.Since(begun).Seconds(), archive.Size>>20)
 }

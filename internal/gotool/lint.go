@@ -3,6 +3,8 @@ package gotool
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/keepmum/keepmum/internal/ops"
@@ -13,8 +15,9 @@ var platforms = [...]string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwi
 
 // Lint says what is checked.
 type Lint struct {
-	Dir  string
-	Talk ops.Talk
+	Dir     string
+	Modules []string // further modules, by directory in Dir; those that are not there are passed over
+	Talk    ops.Talk
 }
 
 // check is one step of lint.
@@ -31,6 +34,16 @@ func (l Lint) Run(ctx context.Context) error {
 		{"go mod tidy", l.plain("mod", "tidy", "-diff")},
 		{"go vet", l.plain("vet", "-tags", "integration", "./...")},
 		{"staticcheck", l.plain("tool", "-modfile=tools/lint.mod", "staticcheck", "-tags", "integration", "./...")},
+	}
+	for _, dir := range l.Modules {
+		further := Lint{Dir: filepath.Join(l.Dir, dir)}
+		if _, err := os.Stat(filepath.Join(further.Dir, "go.mod")); err != nil {
+			continue
+		}
+		checks = append(checks,
+			check{"go mod tidy in " + dir, further.plain("mod", "tidy", "-diff")},
+			check{"go vet in " + dir, further.plain("vet", "-tags", "integration", "./...")},
+			check{"staticcheck in " + dir, l.staticcheckIn(further.Dir)})
 	}
 	for _, platform := range platforms {
 		checks = append(checks, check{"types for " + platform, l.compile(platform)})
@@ -59,6 +72,18 @@ func (l Lint) Run(ctx context.Context) error {
 func (l Lint) plain(args ...string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		_, err := Command{Dir: l.Dir, Args: args}.Output(ctx)
+		return err
+	}
+}
+
+// staticcheckIn is staticcheck over another module, which has no line for it.
+func (l Lint) staticcheckIn(dir string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		out, err := Command{Dir: l.Dir, Args: []string{"tool", "-modfile=tools/lint.mod", "-n", "staticcheck"}}.Output(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = Command{Program: strings.TrimSpace(out), Dir: dir, Args: []string{"-tags", "integration", "./..."}}.Output(ctx)
 		return err
 	}
 }

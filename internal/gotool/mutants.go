@@ -28,7 +28,8 @@ const MutantsDir = "mutants"
 //
 // The lines behind - must stand in the file exactly once, one below the other;
 // those behind +, of which there may be none, take their place. What follows
-// test: is arguments of go test. Empty lines and lines that begin with # are
+// test: is arguments of go test, which begin with `-C DIR` where the tests are
+// of another module. Empty lines and lines that begin with # are
 // left out.
 type Mutant struct {
 	Area   string   `json:"area"`
@@ -57,6 +58,15 @@ func (m Mutant) Apply(source string) (string, error) {
 		after = "\n"
 	}
 	return strings.Replace("\n"+source, "\n"+m.Before+"\n", after, 1)[1:], nil
+}
+
+// module returns the directory of the module that the tests are of, and the
+// arguments without it: `-C DIR` names another module than the checkout's own.
+func (m Mutant) module() (dir string, args []string) {
+	if len(m.Test) > 2 && m.Test[0] == "-C" {
+		return m.Test[1], m.Test[2:]
+	}
+	return ".", m.Test
 }
 
 // Mutants reads the mutants of a checkout and requires that each applies. The

@@ -256,7 +256,8 @@ func (r *Mutation) test(ctx context.Context, m Mutant, overlay string) (saidTest
 		args = append(args, "-overlay="+overlay)
 	}
 	var said saidTests
-	out, err := Command{Dir: r.Dir, Args: append(args, m.Test...)}.Output(ctx)
+	dir, rest := m.module()
+	out, err := Command{Dir: filepath.Join(r.Dir, dir), Args: append(args, rest...)}.Output(ctx)
 	if err != nil {
 		out = err.Error()
 	}
@@ -285,9 +286,10 @@ func (r *Mutation) test(ctx context.Context, m Mutant, overlay string) (saidTest
 // the directories of the broken file and of its tests.
 func (r *Mutation) tree(m Mutant) (string, error) {
 	dirs := map[string]bool{filepath.Dir(filepath.FromSlash(m.File)): true}
-	for _, arg := range m.Test {
-		if path, ok := strings.CutPrefix(arg, "./"); ok {
-			dirs[filepath.FromSlash(strings.TrimSuffix(path, "/..."))] = true
+	module, args := m.module()
+	for _, arg := range args {
+		if path, ok := strings.CutPrefix(arg, "."); ok {
+			dirs[filepath.Join(module, filepath.FromSlash(strings.TrimSuffix(path, "/...")))] = true
 		}
 	}
 	sum := sha256.New()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/keepmum/keepmum/internal/console"
@@ -22,8 +24,27 @@ func target(ctx context.Context, fn func(context.Context, *console.Console) erro
 	})
 }
 
-// unit is the run of the tests without a tag.
-func unit(c *console.Console) gotool.Tests { return gotool.Tests{Dir: ".", Talk: c} }
+// modules are the directories of keepmum's modules.
+func modules() []string { return []string{".", "leaktest"} }
+
+// unit runs the tests without a tag, of all modules.
+func unit(ctx context.Context, c *console.Console) (gotool.Tally, error) {
+	return inModules(func(dir string) (gotool.Tally, error) { return gotool.Tests{Dir: dir, Talk: c}.Run(ctx) })
+}
+
+// inModules sums what was done in each module that is there.
+func inModules(do func(dir string) (gotool.Tally, error)) (gotool.Tally, error) {
+	var total gotool.Tally
+	var failed []error
+	for _, dir := range modules() {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
+			continue // a checkout of one test
+		}
+		tally, err := do(dir)
+		total, failed = total.Plus(tally), append(failed, err)
+	}
+	return total, errors.Join(failed...)
+}
 
 // integration runs the packages that the tag gives further tests, several at a
 // time, for most of what they do is waiting for an engine. A result of an
@@ -33,11 +54,25 @@ func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) 
 	if err := wire.Prepare(ctx, c); err != nil {
 		return gotool.Tally{}, err
 	}
-	packages, err := gotool.Tagged(ctx, ".", "integration")
+	tally, err := inModules(func(dir string) (gotool.Tally, error) { return tagged(ctx, c, dir) })
+	if err == nil {
+		err = tally.Proof.Err()
+	}
+	return tally, err
+}
+
+// tagged runs the tests of a module that need an engine.
+func tagged(ctx context.Context, c *console.Console, dir string) (gotool.Tally, error) {
+	packages, err := gotool.Tagged(ctx, dir, "integration")
 	if err != nil {
 		return gotool.Tally{}, err
 	}
-	return gotool.Tests{Dir: ".", Tags: []string{"integration"}, Packages: packages, Args: []string{"-p", "3", "-parallel", "4", "-count", "1", "-timeout", "25m"}, Talk: c}.Run(ctx)
+	return gotool.Tests{Dir: dir, Tags: []string{"integration"}, Packages: packages, Args: []string{"-p", "3", "-parallel", "4", "-count", "1", "-timeout", "25m"}, Talk: c}.Run(ctx)
+}
+
+// lint is what is checked, in all modules.
+func lint(c *console.Console) gotool.Lint {
+	return gotool.Lint{Dir: ".", Modules: modules()[1:], Talk: c}
 }
 
 // show prints the closing lines of a run: what was proven, where something was,
@@ -69,8 +104,8 @@ func all(ctx context.Context, c *console.Console) error {
 		return err
 	}
 	failed := errors.Join(
-		part("lint", func() (gotool.Tally, error) { return gotool.Tally{}, gotool.Lint{Dir: ".", Talk: c}.Run(ctx) }),
-		part("unit tests", func() (gotool.Tally, error) { return unit(c).Run(ctx) }),
+		part("lint", func() (gotool.Tally, error) { return gotool.Tally{}, lint(c).Run(ctx) }),
+		part("unit tests", func() (gotool.Tally, error) { return unit(ctx, c) }),
 		part("integration tests", func() (gotool.Tally, error) { return integration(ctx, c) }),
 	)
 	if failed != nil {

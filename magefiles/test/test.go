@@ -9,7 +9,6 @@ import (
 	"github.com/magefile/mage/mg"
 
 	"github.com/keepmum/keepmum/internal/console"
-	"github.com/keepmum/keepmum/internal/gotool"
 	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
 
@@ -19,7 +18,7 @@ type Test mg.Namespace
 // Unit runs every test that needs no engine.
 func (Test) Unit(ctx context.Context) error {
 	return target(ctx, func(ctx context.Context, c *console.Console) error {
-		tally, err := unit(c).Run(ctx)
+		tally, err := unit(ctx, c)
 		return show(c, tally, err)
 	})
 }
@@ -69,6 +68,6 @@ func (Test) Mutants(ctx context.Context,
 // Lint checks the code: format, vet, staticcheck, modules, every platform.
 func Lint(ctx context.Context) error {
 	return target(ctx, func(ctx context.Context, c *console.Console) error {
-		return gotool.Lint{Dir: ".", Talk: c}.Run(ctx)
+		return lint(c).Run(ctx)
 	})
 }

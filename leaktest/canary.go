@@ -1,0 +1,219 @@
+package leaktest
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+
+	"github.com/keepmum/keepmum/internal/sweep"
+	"github.com/keepmum/keepmum/pkg/redact"
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+// canaryName is the name that the canary is searched by.
+const canaryName = "LEAKTEST_CANARY"
+
+// canaryFile is where its program stands in the container that tells it.
+const canaryFile = "keepmum-leaktest-canary"
+
+// canary is a random value that is no secret, stands where a secret must not,
+// and has to be found there.
+type canary struct{ value, plain string }
+
+// newCanary makes a value of two lines with what encoders treat differently,
+// and a plain one for where a value of several lines cannot stand.
+func newCanary() canary {
+	return canary{value: "canary-" + rand.Text() + "\"'<&>+%/$ é\x01\\`\n" + "second-line-" + rand.Text(), plain: "canary" + rand.Text()}
+}
+
+// known is what the search takes.
+func (c canary) known() []secrets.Known {
+	return []secrets.Known{{Name: canaryName, Value: secrets.New([]byte(c.value))}, {Name: canaryName, Value: secrets.New([]byte(c.plain))}}
+}
+
+// forms returns a value in every encoding that is searched.
+func forms(value string) map[string]string {
+	inJSON, _ := json.Marshal(value) // a string can always be written
+	lines := strings.Split(value, "\n")
+	return map[string]string{
+		"raw": value, "line": lines[len(lines)-1],
+		"base64": base64.StdEncoding.EncodeToString([]byte(value)), "hex": hex.EncodeToString([]byte(value)),
+		"percent": url.QueryEscape(value), "json": string(inJSON), "html": html.EscapeString(value),
+		"shell": "'" + strings.ReplaceAll(value, "'", `'\''`) + "'", "go": strconv.QuoteToASCII(value),
+	}
+}
+
+// text is the canary in every encoding, one after the other.
+func (c canary) text() string {
+	var b strings.Builder
+	told := forms(c.value)
+	for _, encoding := range redact.Encodings() {
+		fmt.Fprintf(&b, "a canary, %s: %s\n", encoding, told[encoding])
+	}
+	return b.String()
+}
+
+// plants picks a container for each pair of image and log driver: what holds for
+// one of them holds for the others.
+func plants(targets []target) []target {
+	var all []target
+	for _, one := range targets {
+		if !slices.ContainsFunc(all, func(other target) bool { return other.image == one.image && sameLog(other.log, one.log) }) {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// sameLog tells whether two containers log the same way.
+func sameLog(a, b container.LogConfig) bool {
+	return a.Type == b.Type && fmt.Sprint(a.Config) == fmt.Sprint(b.Config) // fmt sorts the keys
+}
+
+// prove plants the canary beside a target and requires that it is found in
+// each place: for each encoding on both streams, in what inspect shows, in the
+// file and in the configuration of an image. It returns how many there were.
+func (e *engine) prove(ctx context.Context, search *sweep.Sweep, c canary, of target) (planted int, err error) {
+	id, err := e.tell(ctx, c, of)
+	if id != "" {
+		defer func() { err = firstOf(err, e.removeContainer(ctx, id)) }()
+	}
+	if err != nil {
+		return 0, err
+	}
+	made, err := e.docker.ContainerCommit(ctx, id, container.CommitOptions{})
+	if err != nil {
+		return 0, fmt.Errorf("leaktest: no image can be made of the canary's container: %w", err)
+	}
+	defer func() { err = firstOf(err, e.removeImage(ctx, made.ID)) }()
+	logs, inspect, layers := sweep.Logs(e, id), sweep.Inspect(e, id), sweep.Image(e, made.ID)
+	seen := search.Run(ctx, logs, inspect, layers)
+	if len(seen.Unread) > 0 {
+		return 0, &Error{[]string{fmt.Sprintf("the canary beside %s: %s was not read: %s", of.name, strings.Fields(seen.Unread[0].Surface)[0], seen.Unread[0].Why)}}
+	}
+	wanted := []place{{inspect.Name, "", "raw"}, {layers.Name, canaryFile, "raw"}, {layers.Name, ".json", "raw"}}
+	for _, stream := range []string{"stdout", "stderr"} {
+		for _, encoding := range redact.Encodings() {
+			wanted = append(wanted, place{logs.Name, stream, encoding})
+		}
+	}
+	var problems []string
+	for _, one := range wanted {
+		if !one.among(seen) {
+			kind, _, _ := strings.Cut(one.surface, " ")
+			problems = append(problems, strings.TrimSpace(fmt.Sprintf("the canary planted beside %s was not found: %s %s %s", of.name, kind, one.part, one.encoding)))
+		}
+	}
+	if len(problems) > 0 {
+		return 0, fmt.Errorf("%w\n%w", errNotFound, &Error{problems})
+	}
+	return len(wanted), nil
+}
+
+// place is where the canary was planted.
+type place struct{ surface, part, encoding string }
+
+// among tells whether the canary was found in the place.
+func (p place) among(seen sweep.Report) bool {
+	for _, result := range seen.Results {
+		if slices.ContainsFunc(result.Hits, func(h sweep.Hit) bool {
+			return h.Name == canaryName && h.Surface == p.surface && strings.Contains(h.Place, p.part) && h.Encoding == p.encoding
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// tell starts a container of the target's image, with its log driver, that tells
+// the canary and ends. The id is set as soon as there is something to remove.
+func (e *engine) tell(ctx context.Context, c canary, of target) (id string, err error) {
+	binary, err := program(of.architecture, output{1, c.text()}, output{2, c.text()})
+	if err != nil {
+		return "", err
+	}
+	now := strconv.FormatInt(time.Now().Unix(), 10)
+	made, err := e.docker.ContainerCreate(ctx, &container.Config{
+		Image: of.image, Entrypoint: []string{"/" + canaryFile}, User: "0:0", WorkingDir: "/",
+		Env:         []string{canaryName + "=" + c.plain},
+		Labels:      map[string]string{labelMade: now, "io.keepmum.leaktest.canary": c.plain},
+		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
+	}, &container.HostConfig{LogConfig: of.log, NetworkMode: "none"}, nil, nil, "")
+	if err != nil {
+		return "", fmt.Errorf("leaktest: no container can be made of the image of %s: %w", of.name, err)
+	}
+	var stream bytes.Buffer
+	out := tar.NewWriter(&stream)
+	err = out.WriteHeader(&tar.Header{Name: canaryFile, Mode: 0o755, Size: int64(len(binary))})
+	if err == nil {
+		_, err = out.Write(binary)
+	}
+	if err == nil {
+		err = out.Close()
+	}
+	if err == nil {
+		err = e.docker.CopyToContainer(ctx, made.ID, "/", &stream, container.CopyToContainerOptions{})
+	}
+	if err == nil {
+		err = e.runToEnd(ctx, made.ID)
+	}
+	if err != nil {
+		err = fmt.Errorf("leaktest: the canary beside %s cannot be planted: %w", of.name, err)
+	}
+	return made.ID, err
+}
+
+// runToEnd starts a container and waits for its end, which must be a good one.
+func (e *engine) runToEnd(ctx context.Context, id string) error {
+	ended, failed := e.docker.ContainerWait(ctx, id, container.WaitConditionNextExit)
+	if err := e.docker.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
+		return err
+	}
+	select {
+	case err := <-failed:
+		return err
+	case end := <-ended:
+		if end.StatusCode != 0 {
+			return fmt.Errorf("its program ended with %d", end.StatusCode)
+		}
+		return nil
+	}
+}
+
+// removeContainer removes what this package made, also when the check's time is
+// up.
+func (e *engine) removeContainer(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	return e.docker.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
+}
+
+// removeImage removes an image that this package made.
+func (e *engine) removeImage(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	_, err := e.docker.ImageRemove(ctx, id, image.RemoveOptions{Force: true, PruneChildren: true})
+	return err
+}
+
+// firstOf returns the error that came first.
+func firstOf(first, second error) error {
+	if first != nil {
+		return first
+	}
+	return second
+}

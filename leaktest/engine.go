@@ -1,0 +1,152 @@
+package leaktest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/pkg/stdcopy"
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/keepmum/keepmum/internal/ops"
+)
+
+const (
+	// labelMade holds the time, in seconds of Unix, at which this package made a
+	// container or an image.
+	labelMade = "io.keepmum.leaktest.made"
+	// left is the age from which on what this package made was left by a run
+	// that was killed: none takes so long.
+	left = 2 * patience
+)
+
+// engine is the engine that testcontainers uses, as package sweep reads one.
+type engine struct{ docker *testcontainers.DockerClient }
+
+// target is a container of the check.
+type target struct {
+	id, name     string
+	image, ref   string // id and name of the image
+	log          container.LogConfig
+	architecture string
+}
+
+// targets looks at the containers.
+func (e *engine) targets(ctx context.Context, containers []testcontainers.Container) ([]target, error) {
+	info, err := e.docker.Info(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("leaktest: the engine does not tell its architecture: %w", err)
+	}
+	architecture := map[string]string{"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}[info.Architecture]
+	if architecture == "" {
+		architecture = info.Architecture + " (this program's: " + runtime.GOARCH + ")"
+	}
+	var all []target
+	for _, one := range containers {
+		seen, err := e.docker.ContainerInspect(ctx, one.GetContainerID())
+		if err != nil {
+			return nil, fmt.Errorf("leaktest: a container cannot be inspected; it must not be terminated before the check: %w", err)
+		}
+		all = append(all, target{
+			id: seen.ID, name: strings.TrimPrefix(seen.Name, "/"), image: seen.Image, ref: seen.Config.Image,
+			log: seen.HostConfig.LogConfig, architecture: architecture,
+		})
+	}
+	return all, nil
+}
+
+// ContainerLogs writes the log of a container, from its beginning.
+func (e *engine) ContainerLogs(ctx context.Context, id string, _ ops.EngineLogOptions, stdout, stderr io.Writer) error {
+	seen, err := e.docker.ContainerInspect(ctx, id)
+	if err != nil {
+		return err
+	}
+	if seen.HostConfig.LogConfig.Type == "none" {
+		return errors.New("its log driver is none, which keeps no log")
+	}
+	stream, err := e.docker.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true})
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	if seen.Config.Tty {
+		_, err = io.Copy(stdout, stream)
+		return err
+	}
+	_, err = stdcopy.StdCopy(stdout, stderr, stream)
+	return err
+}
+
+// InspectContainer returns what the engine answers.
+func (e *engine) InspectContainer(ctx context.Context, id string) ([]byte, error) {
+	_, raw, err := e.docker.ContainerInspectWithRaw(ctx, id, false)
+	return raw, err
+}
+
+// InspectImage returns what the engine answers.
+func (e *engine) InspectImage(ctx context.Context, ref string) ([]byte, error) {
+	seen, err := e.docker.ImageInspect(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(seen)
+}
+
+// ImageHistory returns what the engine answers.
+func (e *engine) ImageHistory(ctx context.Context, ref string) ([]byte, error) {
+	seen, err := e.docker.ImageHistory(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(seen)
+}
+
+// SaveImage writes images in the form of docker save.
+func (e *engine) SaveImage(ctx context.Context, w io.Writer, refs ...string) error {
+	stream, err := e.docker.ImageSave(ctx, refs)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	_, err = io.Copy(w, stream)
+	return err
+}
+
+// removeLeft removes what runs that were killed have left.
+func (e *engine) removeLeft(ctx context.Context) error {
+	of := filters.NewArgs(filters.Arg("label", labelMade))
+	containers, err := e.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: of})
+	if err != nil {
+		return fmt.Errorf("leaktest: the engine does not list its containers: %w", err)
+	}
+	for _, one := range containers {
+		if wasLeft(one.Labels) {
+			_ = e.removeContainer(ctx, one.ID) // another run may be quicker
+		}
+	}
+	images, err := e.docker.ImageList(ctx, image.ListOptions{All: true, Filters: of})
+	if err != nil {
+		return fmt.Errorf("leaktest: the engine does not list its images: %w", err)
+	}
+	for _, one := range images {
+		if wasLeft(one.Labels) {
+			_ = e.removeImage(ctx, one.ID) // another run may be quicker
+		}
+	}
+	return nil
+}
+
+// wasLeft tells whether something was made too long ago to be still in use.
+func wasLeft(labels map[string]string) bool {
+	made, err := strconv.ParseInt(labels[labelMade], 10, 64)
+	return err == nil && time.Since(time.Unix(made, 0)) > left
+}
