@@ -17,10 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/swarm"
-	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/keepmum/keepmum/internal/compose"
@@ -99,6 +99,7 @@ func TestParity(t *testing.T) {
 	}
 	if table := parityTable(t, values, composed, plain, narrow); !t.Failed() {
 		requireProof(t, "parity", table)
+		p.audit.requireLedger(t, "parity")
 	}
 	t.Log(p.audit.summary())
 	t.Log(p.audit.proof())
@@ -240,7 +241,7 @@ func (r *room) taskLog(t *testing.T, service string) string {
 		return ""
 	}
 	stream, err := r.ContainerLogs(t.Context(), found[0].ID, container.LogsOptions{ShowStdout: true, ShowStderr: true})
-	if client.IsErrNotFound(err) {
+	if errdefs.IsNotFound(err) {
 		return ""
 	}
 	if err != nil {

@@ -58,6 +58,7 @@ func newStartup(t *testing.T) *startup {
 	s.connect()
 	s.takeHome()
 	s.audit = newAudit(t)
+	s.audit.hide = strings.NewReplacer(s.name, "PROJECT")
 	s.readManifest()
 	_, s.granted = s.grants()
 	s.services = s.ownServices()

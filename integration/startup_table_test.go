@@ -15,7 +15,7 @@ type startupCell struct{ service, secret, column string }
 
 // startupColumns are the columns of the table of uses; the first ones are
 // sources.
-var startupColumns = []string{"docker", "file", "env", "_FILE", "default"}
+var startupColumns = []string{"docker", "file", "env", "_FILE", "default", "docker wins", "file wins", "turned round", "restarted", "changed"}
 
 // startupSources is how many of the columns are sources.
 const startupSources = 5

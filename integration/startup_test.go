@@ -21,14 +21,21 @@ import (
 // be used stops the start before anything happens. Logs and inspect of every
 // container are searched for every value.
 func TestStartup(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	s := newStartup(t)
 	t.Run("refused", s.refusals)
 	t.Run("used", s.uses)
+	t.Run("order", s.order)
+	t.Run("restarts", s.restarts)
+	t.Run("defaults", s.defaults)
+	t.Run("databases", s.databases)
 	t.Run("silent", s.silent)
 	if !t.Failed() {
 		requireProof(t, "startup", s.table())
+		s.audit.requireLedger(t, "startup")
 	}
 	t.Log(s.audit.summary())
+	t.Log(s.audit.proof())
 	t.Logf("proof: combinations=%d refusals=%d containers=%d", s.combinations(), s.refusedStarts, s.started)
 }
 

@@ -1,0 +1,182 @@
+//go:build integration
+
+package integration
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+)
+
+// order takes each service through sources that differ: the first one wins, in
+// either direction, and what the others hold is reported by name and not used.
+func (s *startup) order(t *testing.T) {
+	parallel(t, s.services, func(t *testing.T, service string) {
+		t.Run("docker over file and env", func(t *testing.T) { s.over(t, service, "docker", "file", "env") })
+		t.Run("file over env", func(t *testing.T) { s.over(t, service, "file", "env") })
+		for _, secret := range s.granted[service] {
+			t.Run("turned round "+secret, func(t *testing.T) { s.turnedRound(t, service, secret) })
+		}
+	})
+}
+
+// other is a value that a service can have and that nobody accepts yet.
+func (s *startup) other(t *testing.T, service, secret string) string {
+	t.Helper()
+	if service == "db-setup" && secret == "DB_APP_LOGIN" {
+		return s.newRole(t)
+	}
+	return s.value(t, secret)
+}
+
+// over starts a service whose first source holds the right values, and whose
+// further ones hold others.
+func (s *startup) over(t *testing.T, service, first string, further ...string) {
+	t.Helper()
+	gifts, others := s.gifts(service, first), map[string][]string{}
+	for i, gift := range gifts {
+		if service == "db-setup" && gift.secret == "DB_APP_LOGIN" {
+			gifts[i].value = s.newRole(t)
+		}
+	}
+	right := slices.Clone(gifts)
+	for _, source := range further {
+		for _, gift := range right {
+			other := s.other(t, service, gift.secret)
+			others[gift.secret] = append(others[gift.secret], other)
+			gifts = append(gifts, startupGift{secret: gift.secret, source: source, value: other})
+		}
+	}
+	c := s.start(t, service, service+"-over-"+first, startupWay{}, gifts...)
+	c.loaded(t, gifts)
+	for _, gift := range right {
+		s.note(t, service, gift.secret, first+" wins", c.accepts(t, gift.secret, others[gift.secret]...))
+	}
+	c.kill(t)
+}
+
+// turnedRound starts a service that finds another value of one secret in the
+// first source, and the right one behind it: it uses the other one.
+func (s *startup) turnedRound(t *testing.T, service, secret string) {
+	t.Helper()
+	gifts := s.gifts(service, "docker")
+	for i := range gifts {
+		if gifts[i].secret == secret {
+			gifts[i].value = s.other(t, service, secret)
+		}
+	}
+	for _, source := range []string{"file", "env"} {
+		gifts = append(gifts, startupGift{secret: secret, source: source, value: s.right[secret]})
+	}
+	c := s.start(t, service, service+"-turned-"+secret, startupWay{}, gifts...)
+	c.loaded(t, gifts)
+	s.note(t, service, secret, "turned round", c.uses(t, service, secret, s.right[secret]))
+	c.kill(t)
+}
+
+// uses requires that the container uses its value, which the fixtures do not
+// accept: it is refused, or where the service itself says what is right, the
+// former value is.
+func (c *startupContainer) uses(t *testing.T, service, secret, former string) string {
+	t.Helper()
+	if !judges(service, secret) {
+		return c.refused(t, secret)
+	}
+	if service == "db-setup" {
+		return c.accepts(t, secret) // the former one is of the role that all others use
+	}
+	return c.accepts(t, secret, former)
+}
+
+// restarts restarts each service, and then once for each of its secrets with
+// another value in the file, which it has to use.
+func (s *startup) restarts(t *testing.T) {
+	parallel(t, s.services, func(t *testing.T, service string) {
+		gifts := s.gifts(service, "docker")
+		for i := range gifts {
+			if service == "db-setup" && gifts[i].secret == "DB_APP_LOGIN" {
+				gifts[i].value = s.newRole(t)
+			}
+		}
+		c := s.start(t, service, service+"-restarts", startupWay{}, gifts...)
+		c.loaded(t, gifts)
+		for _, gift := range gifts {
+			c.accepts(t, gift.secret)
+		}
+		c.again(t)
+		c.loaded(t, gifts)
+		for _, gift := range gifts {
+			s.note(t, service, gift.secret, "restarted", c.accepts(t, gift.secret))
+		}
+		for _, gift := range gifts {
+			c.change(t, "docker", gift.secret, s.other(t, service, gift.secret))
+			c.again(t)
+			s.note(t, service, gift.secret, "changed", c.uses(t, service, gift.secret, gift.value))
+			c.change(t, "docker", gift.secret, gift.value)
+		}
+		c.kill(t)
+	})
+}
+
+// guestDefault is what stands in the program: see integration/probe.
+const guestDefault = "everybody-is-a-guest-here"
+
+// defaults takes a service of a user's own through all sources: one of its
+// secrets is optional and has a default. Production refuses it.
+func (s *startup) defaults(t *testing.T) {
+	token := startupGift{secret: "PROBE_TOKEN", source: "docker", value: s.right["PROBE_TOKEN"]}
+	for _, source := range []string{"docker", "file", "env", "_FILE", "default"} {
+		t.Run(source, func(t *testing.T) {
+			given := []startupGift{token}
+			guest := startupGift{secret: "PROBE_GUEST", source: source, value: guestDefault}
+			if source != "default" {
+				guest.value, given[0].source = s.value(t, "PROBE_GUEST"), source
+				given = append(given, guest)
+			}
+			c := s.start(t, "probe", "probe-"+startupKind(source)+source, startupWay{}, given...)
+			c.loaded(t, append([]startupGift{given[0]}, guest))
+			for path, gift := range map[string]startupGift{"/required": given[0], "/optional": guest} {
+				poll(t, time.Minute, c.name+" takes its token", func() bool {
+					code, _ := startupAsk(t, c.address+path, "Authorization: Bearer "+gift.value)
+					return code == http.StatusNoContent
+				})
+				if code, _ := startupAsk(t, c.address+path, "Authorization: Bearer "+s.value(t, gift.secret)); code != http.StatusUnauthorized {
+					t.Errorf("%s answers %d to another token", path, code)
+				}
+				if path == "/required" && source == "default" {
+					continue
+				}
+				s.note(t, "probe", gift.secret, source, "token accepted")
+			}
+			if code, _ := startupAsk(t, c.address+"/written"); code != http.StatusNoContent {
+				t.Error("it can write into its root directory")
+			}
+			c.kill(t)
+		})
+	}
+	t.Run("production", func(t *testing.T) {
+		c := s.start(t, "probe", "probe-production", startupWay{production: true, ends: true}, token)
+		if code := c.ended(t, c.id); code != 3 {
+			t.Errorf("with a default in production it ends with %d, want 3", code)
+		}
+		c.says(t, "PROBE_GUEST: default: is refused in production")
+	})
+}
+
+// databases starts Postgres with its first password from a file and from the
+// environment, as its image takes it.
+func (s *startup) databases(t *testing.T) {
+	wrong := s.value(t, "DB_ADMIN_PASSWORD")
+	ids := map[string]string{"docker": s.database}
+	values := map[string]string{"docker": s.right["DB_ADMIN_PASSWORD"], "env": s.value(t, "DB_ADMIN_PASSWORD")}
+	hosts := map[string]string{"docker": "postgres", "env": "postgres-env"}
+	ids["env"] = s.startPostgres(t, hosts["env"], startupGift{secret: "DB_ADMIN_PASSWORD", source: "env", value: values["env"]})
+	s.awaitPostgres(t, ids["env"])
+	for source, id := range ids {
+		if !s.startupLogin(t, id, hosts[source], "postgres", values[source]) || s.startupLogin(t, id, hosts[source], "postgres", wrong) {
+			t.Errorf("from %s: the superuser can log in with another password, or not with its own", source)
+		}
+		s.note(t, "postgres", "DB_ADMIN_PASSWORD", source, "login accepted")
+	}
+}
