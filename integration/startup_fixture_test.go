@@ -274,15 +274,30 @@ func (c *startupContainer) look(t *testing.T) {
 	}
 }
 
-// again starts the container once more, as a restart does.
+// again starts the container once more, as a restart does. What the former
+// process did has been heard before the new one begins.
 func (c *startupContainer) again(t *testing.T) {
 	t.Helper()
+	c.kill(t)
+	c.ended(t, c.id)
+	c.hearDatabase(t)
 	c.mark(t)
-	now := 0
-	if err := c.docker.ContainerRestart(t.Context(), c.id, container.StopOptions{Timeout: &now, Signal: "SIGKILL"}); err != nil {
+	if err := c.docker.ContainerStart(t.Context(), c.id, container.StartOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	c.look(t)
+}
+
+// hearDatabase waits until the log of the database has been read up to now: up
+// to a connection with a name of its own.
+func (s *startup) hearDatabase(t *testing.T) {
+	t.Helper()
+	name := "heard-" + random(t, "abcdefghijklmnopqrstuvwxyz", 12)
+	said := s.exec(t, s.database, "", "sh", "-c", `PGAPPNAME="$0" exec psql --no-psqlrc -U postgres -d odds -Atc 'select 1'`, name)
+	if said.code != 0 {
+		t.Fatalf("psql ended with %d: %s", said.code, s.audit.masked(said.stderr))
+	}
+	poll(t, time.Minute, "the database's log up to now", func() bool { return strings.Contains(s.databaseSays.String(), name) })
 }
 
 // mark notes what was said before a start. The times of logs would not do: the
