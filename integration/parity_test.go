@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,11 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/swarm"
-	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/keepmum/keepmum/internal/compose"
 	"github.com/keepmum/keepmum/internal/ops"
@@ -240,19 +237,7 @@ func (r *room) taskLog(t *testing.T, service string) string {
 	if len(found) == 0 {
 		return ""
 	}
-	stream, err := r.ContainerLogs(t.Context(), found[0].ID, container.LogsOptions{ShowStdout: true, ShowStderr: true})
-	if errdefs.IsNotFound(err) {
-		return ""
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stream.Close()
-	var text bytes.Buffer
-	if _, err := stdcopy.StdCopy(&text, &text, stream); err != nil {
-		t.Fatal(err)
-	}
-	return text.String()
+	return r.log(t, found[0].ID)
 }
 
 // search searches the logs of all tasks, and what the Swarm tells of services,

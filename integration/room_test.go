@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
@@ -193,6 +194,24 @@ func (r *room) load(t *testing.T, ref string) {
 	if _, err := io.Copy(io.Discard, loaded.Body); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// log is what a container of the room has said so far; nothing where it is gone.
+func (r *room) log(t *testing.T, id string) string {
+	t.Helper()
+	stream, err := r.ContainerLogs(t.Context(), id, container.LogsOptions{ShowStdout: true, ShowStderr: true})
+	if errdefs.IsNotFound(err) {
+		return ""
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	var text bytes.Buffer
+	if _, err := stdcopy.StdCopy(&text, &text, stream); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
 }
 
 // swarmInit makes the room a Swarm of one node.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
-	"github.com/docker/docker/pkg/stdcopy"
 )
 
 // TestUserNamespaces runs a service on an engine whose containers have user
@@ -48,19 +47,7 @@ func TestUserNamespaces(t *testing.T) {
 	if err := r.ContainerStart(t.Context(), made.ID, container.StartOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	log := func() string {
-		stream, err := r.ContainerLogs(t.Context(), made.ID, container.LogsOptions{ShowStdout: true, ShowStderr: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer stream.Close()
-		var text bytes.Buffer
-		if _, err := stdcopy.StdCopy(&text, &text, stream); err != nil {
-			t.Fatal(err)
-		}
-		return text.String()
-	}
-	p.requireLoaded(t, log, []string{"THE_ODDS_API_KEY", "API_BASKETBALL_KEY"})
+	p.requireLoaded(t, func() string { return r.log(t, made.ID) }, []string{"THE_ODDS_API_KEY", "API_BASKETBALL_KEY"})
 	running, err := r.ContainerInspect(t.Context(), made.ID)
 	if err != nil {
 		t.Fatal(err)
