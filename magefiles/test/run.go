@@ -67,7 +67,7 @@ func tagged(ctx context.Context, c *console.Console, dir string) (gotool.Tally, 
 	if err != nil {
 		return gotool.Tally{}, err
 	}
-	return gotool.Tests{Dir: dir, Tags: []string{"integration"}, Packages: packages, Args: []string{"-p", "3", "-parallel", "4", "-count", "1", "-timeout", "25m"}, Talk: c}.Run(ctx)
+	return gotool.Tests{Dir: dir, Tags: []string{"integration"}, Packages: packages, Args: []string{"-p", "2", "-parallel", "4", "-count", "1", "-timeout", "25m"}, Talk: c}.Run(ctx)
 }
 
 // lint is what is checked, in all modules.
