@@ -110,7 +110,7 @@ func (s *startup) mixedRefusal(t *testing.T, service string, turn int) {
 	c := s.start(t, service, "mixed-"+service, startupWay{ends: true}, gifts...)
 	for secret, text := range c.refusal(t) {
 		key := of[secret].key()
-		if whose := s.says[key][strings.ReplaceAll(text, secret, "NAME")]; !slices.Contains(whose, service+" "+secret) {
+		if !s.heard(key, strings.ReplaceAll(text, secret, "NAME"), service+" "+secret) {
 			t.Errorf("%s that is %s beside another fault: %s", secret, key.what, text)
 		}
 	}
@@ -125,6 +125,13 @@ func (s *startup) hear(key startupFaultKey, text, whose string) {
 		s.says[key] = map[string][]string{}
 	}
 	s.says[key][text] = append(s.says[key][text], whose)
+}
+
+// heard tells whether somebody has said a text of a fault.
+func (s *startup) heard(key startupFaultKey, text, whose string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.says[key][text], whose)
 }
 
 // refusal waits for the end of a container that is refused. It requires exit
