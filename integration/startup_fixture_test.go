@@ -228,6 +228,8 @@ func (s *startup) start(t *testing.T, service, name string, way startupWay, gift
 			h.Mounts, h.PortBindings = laid.mounts, startupPublished(r)
 		}
 	})
+	// Also when the test fails: what goes on running has a lock, and is counted.
+	t.Cleanup(func() { c.kill(context.WithoutCancel(t.Context()), t) })
 	c.look(t)
 	return c
 }
@@ -278,7 +280,7 @@ func (c *startupContainer) look(t *testing.T) {
 // process did has been heard before the new one begins.
 func (c *startupContainer) again(t *testing.T) {
 	t.Helper()
-	c.kill(t)
+	c.kill(t.Context(), t)
 	c.ended(t, c.id)
 	c.hearDatabase(t)
 	c.mark(t)
@@ -314,9 +316,11 @@ func (c *startupContainer) mark(t *testing.T) {
 }
 
 // kill ends the container. It is kept until everything is searched.
-func (c *startupContainer) kill(t *testing.T) {
+func (c *startupContainer) kill(ctx context.Context, t *testing.T) {
 	t.Helper()
-	if err := c.docker.ContainerKill(t.Context(), c.id, "KILL"); err != nil && !strings.Contains(err.Error(), "is not running") {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := c.docker.ContainerKill(ctx, c.id, "KILL"); err != nil && !strings.Contains(err.Error(), "is not running") {
 		t.Error(err)
 	}
 }

@@ -5,18 +5,32 @@ package integration
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
+
+// startupOrders are the sources that differ in a start, in their order. The two
+// of the environment cannot be together.
+var startupOrders = [][]string{{"docker", "file", "env"}, {"docker", "file", "_FILE"}, {"file", "env"}, {"file", "_FILE"}}
+
+// startupOver is how the table names an order.
+func startupOver(sources []string) string { return strings.Join(sources, " over ") }
+
+// startupTurned is how the table names an order whose first source is wrong.
+func startupTurned(sources []string) string { return sources[0] + " wrong" }
 
 // order takes each service through sources that differ: the first one wins, in
 // either direction, and what the others hold is reported by name and not used.
 func (s *startup) order(t *testing.T) {
 	parallel(t, s.services, func(t *testing.T, service string) {
-		t.Run("docker over file and env", func(t *testing.T) { s.over(t, service, "docker", "file", "env") })
-		t.Run("file over env", func(t *testing.T) { s.over(t, service, "file", "env") })
-		for _, secret := range s.granted[service] {
-			t.Run("turned round "+secret, func(t *testing.T) { s.turnedRound(t, service, secret) })
+		for _, sources := range startupOrders {
+			t.Run(startupOver(sources), func(t *testing.T) { s.over(t, service, sources) })
+			for _, secret := range s.granted[service] {
+				if sources[len(sources)-1] == "env" {
+					t.Run("turned round "+startupOver(sources)+" "+secret, func(t *testing.T) { s.turnedRound(t, service, secret, sources) })
+				}
+			}
 		}
 	})
 }
@@ -32,47 +46,45 @@ func (s *startup) other(t *testing.T, service, secret string) string {
 
 // over starts a service whose first source holds the right values, and whose
 // further ones hold others.
-func (s *startup) over(t *testing.T, service, first string, further ...string) {
+func (s *startup) over(t *testing.T, service string, sources []string) {
 	t.Helper()
-	gifts, others := s.gifts(service, first), map[string][]string{}
+	gifts, others := s.gifts(service, sources[0]), map[string][]string{}
 	for i, gift := range gifts {
 		if service == "db-setup" && gift.secret == "DB_APP_LOGIN" {
 			gifts[i].value = s.newRole(t)
 		}
 	}
 	right := slices.Clone(gifts)
-	for _, source := range further {
+	for _, source := range sources[1:] {
 		for _, gift := range right {
 			other := s.other(t, service, gift.secret)
 			others[gift.secret] = append(others[gift.secret], other)
 			gifts = append(gifts, startupGift{secret: gift.secret, source: source, value: other})
 		}
 	}
-	c := s.start(t, service, service+"-over-"+first, startupWay{}, gifts...)
+	c := s.start(t, service, service+"-"+strings.Join(sources, "-over-"), startupWay{}, gifts...)
 	c.loaded(t, gifts)
 	for _, gift := range right {
-		s.note(t, service, gift.secret, first+" wins", c.accepts(t, gift.secret, others[gift.secret]...))
+		s.note(t, service, gift.secret, startupOver(sources), c.accepts(t, gift.secret, others[gift.secret]...))
 	}
-	c.kill(t)
 }
 
 // turnedRound starts a service that finds another value of one secret in the
 // first source, and the right one behind it: it uses the other one.
-func (s *startup) turnedRound(t *testing.T, service, secret string) {
+func (s *startup) turnedRound(t *testing.T, service, secret string, sources []string) {
 	t.Helper()
-	gifts := s.gifts(service, "docker")
+	gifts := s.gifts(service, sources[0])
 	for i := range gifts {
 		if gifts[i].secret == secret {
 			gifts[i].value = s.other(t, service, secret)
 		}
 	}
-	for _, source := range []string{"file", "env"} {
+	for _, source := range sources[1:] {
 		gifts = append(gifts, startupGift{secret: secret, source: source, value: s.right[secret]})
 	}
-	c := s.start(t, service, service+"-turned-"+secret, startupWay{}, gifts...)
+	c := s.start(t, service, service+"-turned-"+sources[0]+"-"+secret, startupWay{}, gifts...)
 	c.loaded(t, gifts)
-	s.note(t, service, secret, "turned round", c.uses(t, service, secret, s.right[secret]))
-	c.kill(t)
+	s.note(t, service, secret, startupTurned(sources), c.uses(t, service, secret, s.right[secret]))
 }
 
 // uses requires that the container uses its value, which the fixtures do not
@@ -90,7 +102,7 @@ func (c *startupContainer) uses(t *testing.T, service, secret, former string) st
 }
 
 // restarts restarts each service, and then once for each of its secrets with
-// another value in the file, which it has to use.
+// another value in the file, which it has to use, and with the right one again.
 func (s *startup) restarts(t *testing.T) {
 	parallel(t, s.services, func(t *testing.T, service string) {
 		gifts := s.gifts(service, "docker")
@@ -114,8 +126,9 @@ func (s *startup) restarts(t *testing.T) {
 			c.again(t)
 			s.note(t, service, gift.secret, "changed", c.uses(t, service, gift.secret, gift.value))
 			c.change(t, "docker", gift.secret, gift.value)
+			c.again(t)
+			s.note(t, service, gift.secret, "changed back", c.accepts(t, gift.secret))
 		}
-		c.kill(t)
 	})
 }
 
@@ -152,7 +165,6 @@ func (s *startup) defaults(t *testing.T) {
 			if code, _ := startupAsk(t, c.address+"/written"); code != http.StatusNoContent {
 				t.Error("it can write into its root directory")
 			}
-			c.kill(t)
 		})
 	}
 	t.Run("production", func(t *testing.T) {

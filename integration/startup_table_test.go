@@ -15,7 +15,13 @@ type startupCell struct{ service, secret, column string }
 
 // startupColumns are the columns of the table of uses; the first ones are
 // sources.
-var startupColumns = []string{"docker", "file", "env", "_FILE", "default", "docker wins", "file wins", "turned round", "restarted", "changed"}
+var startupColumns = func() []string {
+	columns := []string{"docker", "file", "env", "_FILE", "default"}
+	for _, sources := range startupOrders {
+		columns = append(columns, startupOver(sources))
+	}
+	return append(columns, startupTurned(startupOrders[0]), startupTurned(startupOrders[2]), "restarted", "changed", "changed back")
+}()
 
 // startupSources is how many of the columns are sources.
 const startupSources = 5

@@ -80,7 +80,7 @@ func (s *startup) oneSource(t *testing.T, service, source string) {
 	for _, gift := range gifts {
 		s.note(t, service, gift.secret, source, c.accepts(t, gift.secret))
 	}
-	c.kill(t)
+	c.tellsSources(t, gifts)
 }
 
 // newRole makes a value of DB_APP_LOGIN for the role that no service uses.

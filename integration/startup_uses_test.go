@@ -73,6 +73,28 @@ func (c *startupContainer) loaded(t *testing.T, gifts []startupGift) {
 	}
 }
 
+// tellsSources asks the container itself, as a person would, where its secrets
+// come from. Nothing else is said, so no value is.
+func (c *startupContainer) tellsSources(t *testing.T, gifts []startupGift) {
+	t.Helper()
+	if c.service == "db-setup" {
+		return // it has ended
+	}
+	var want []string
+	for _, gift := range gifts {
+		want = append(want, fmt.Sprintf("secret %s from %s, %s\n", gift.secret, startupKind(gift.source), startupPlace(gift.source, gift.secret)))
+	}
+	slices.Sort(want)
+	var said output
+	poll(t, time.Minute, c.name+" is healthy", func() bool {
+		said = c.exec(t, c.id, "", "/"+c.service, "health", "-v")
+		return said.code == 0
+	})
+	if said.stdout != "ok\n"+strings.Join(want, "") || said.stderr != "" {
+		t.Errorf("%s says of itself\n%s%s", c.name, c.audit.masked(said.stdout), c.audit.masked(said.stderr))
+	}
+}
+
 // accepts waits until it shows from outside that the container uses its value
 // of a secret, and that none of the others is in use. It returns how it showed.
 func (c *startupContainer) accepts(t *testing.T, secret string, others ...string) string {
