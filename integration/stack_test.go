@@ -574,7 +574,7 @@ func (s *story) images(t *testing.T) {
 	}
 	s.audit.require(t, []plant{
 		{"config of " + s.witness, "", "raw"}, {"history of " + s.witness, "", "raw"},
-		{"image " + s.witness, "etc/canary.txt", "raw"}, {"image " + s.witness, ".json", "raw"},
+		{"image " + s.witness, "etc/canary.txt", "raw"}, {"image " + s.witness, "configuration", "raw"},
 	}, nil, surfaces...)
 }
 

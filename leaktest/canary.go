@@ -105,7 +105,7 @@ func (e *engine) prove(ctx context.Context, search *sweep.Sweep, c canary, of ta
 	if len(seen.Unread) > 0 {
 		return 0, &Error{[]string{fmt.Sprintf("the canary beside %s: %s was not read: %s", of.name, strings.Fields(seen.Unread[0].Surface)[0], seen.Unread[0].Why)}}
 	}
-	wanted := []place{{inspect.Name, "", "raw"}, {layers.Name, canaryFile, "raw"}, {layers.Name, ".json", "raw"}}
+	wanted := []place{{inspect.Name, "", "raw"}, {layers.Name, canaryFile, "raw"}, {layers.Name, "configuration", "raw"}}
 	for _, stream := range []string{"stdout", "stderr"} {
 		for _, encoding := range redact.Encodings() {
 			wanted = append(wanted, place{logs.Name, stream, encoding})

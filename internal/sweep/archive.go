@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strings"
 )
 
 // deepest is how many archives in each other are opened.
@@ -195,7 +196,46 @@ func (r *reading) image(in io.Reader) error {
 	if err := w.finish(); err != nil {
 		return err
 	}
-	return complete(manifests, kinds, links)
+	if err := complete(manifests, kinds, links); err != nil {
+		return err
+	}
+	r.rename(manifests, links)
+	return nil
+}
+
+// rename names places by what the manifests say that a file is: the engine's
+// names of the files are digests, and differ from release to release. It must
+// be called once, when everything is found: the manifest comes last.
+func (r *reading) rename(manifests []manifest, links map[string]string) {
+	words := map[string]string{}
+	for _, m := range manifests {
+		for i, layer := range m.Layers {
+			layer = path.Clean(layer)
+			if to, linked := links[layer]; linked {
+				layer = to
+			}
+			if words[layer] == "" { // one file can be several layers
+				words[layer] = fmt.Sprintf("layer %d of %d", i+1, len(m.Layers))
+			}
+		}
+		words[path.Clean(m.Config)] = "configuration"
+	}
+	named := func(place string) string {
+		file, rest := place, ""
+		if at := strings.IndexAny(place, ": "); at >= 0 {
+			file, rest = place[:at], strings.TrimPrefix(place[at:], " (gzip)")
+		}
+		if words[file] == "" {
+			return place
+		}
+		return words[file] + rest
+	}
+	for i := range r.result.Hits {
+		r.result.Hits[i].Place = named(r.result.Hits[i].Place)
+	}
+	for i := range r.result.Opaque {
+		r.result.Opaque[i] = named(r.result.Opaque[i])
+	}
 }
 
 // complete asserts that all that the manifests name was read.

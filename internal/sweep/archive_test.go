@@ -92,21 +92,24 @@ func TestImage(t *testing.T) {
 		t.Errorf("%d bytes of an image of %d were read", result.Bytes, len(clean))
 	}
 	for place, saved := range map[string][]byte{
-		"abc.json":                               savedImage(t, "p@ss/w0rd+\\\"1", "c", "d"),
-		"one/layer.tar: etc/app.conf":            savedImage(t, "b", value, "d"),
-		"blobs/sha256/two (gzip): root/.netrc":   savedImage(t, "b", "c", value),
-		"one/layer.tar: etc/app.conf (gzip)":     savedImage(t, "b", "", ""),
-		"one/layer.tar: headers":                 nil,
-		"blobs/sha256/two (gzip): root/n.tar: x": nil,
+		"configuration":                     savedImage(t, "p@ss/w0rd+\\\"1", "c", "d"),
+		"layer 1 of 4: etc/app.conf":        savedImage(t, "b", value, "d"),
+		"layer 2 of 4: root/.netrc":         savedImage(t, "b", "c", value),
+		"layer 1 of 1: etc/app.conf (gzip)": nil,
+		"layer 1 of 1: headers":             nil,
+		"layer 1 of 1: root/n.tar: x":       nil,
+		"index.json":                        nil,
 	} {
 		switch place {
-		case "one/layer.tar: etc/app.conf (gzip)":
+		case "index.json": // which no manifest names
+			saved = tarBytes(t, file{name: "c", content: "{}"}, manifestOf(t, "c"), file{name: "index.json", content: value})
+		case "layer 1 of 1: etc/app.conf (gzip)":
 			saved = tarBytes(t, file{name: "c", content: "{}"}, manifestOf(t, "c", "one/layer.tar"),
 				file{name: "one/layer.tar", content: string(tarBytes(t, file{name: "etc/app.conf", content: string(gzipped(t, []byte(value)))}))})
-		case "one/layer.tar: headers":
+		case "layer 1 of 1: headers":
 			saved = tarBytes(t, file{name: "c", content: "{}"}, manifestOf(t, "c", "one/layer.tar"),
 				file{name: "one/layer.tar", content: string(tarBytes(t, file{name: "x"}, file{name: "tmp/" + value}))})
-		case "blobs/sha256/two (gzip): root/n.tar: x":
+		case "layer 1 of 1: root/n.tar: x":
 			saved = tarBytes(t, file{name: "c", content: "{}"}, manifestOf(t, "c", "blobs/sha256/two"),
 				file{name: "blobs/sha256/two", content: string(gzipped(t, tarBytes(t, file{name: "root/n.tar", content: string(tarBytes(t, file{name: "x", content: value}))})))})
 		}
@@ -228,7 +231,7 @@ func TestLargeLayer(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	found := read(t, s, surface)
 	runtime.ReadMemStats(&after)
-	if len(found.Hits) != 1 || found.Hits[0].Place != "l: usr/lib/large" || found.Bytes < size {
+	if len(found.Hits) != 1 || found.Hits[0].Place != "layer 1 of 1: usr/lib/large" || found.Bytes < size {
 		t.Errorf("%d hits, %d bytes", len(found.Hits), found.Bytes)
 	}
 	if got := after.TotalAlloc - before.TotalAlloc; got > 2<<20 {
