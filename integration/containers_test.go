@@ -136,7 +136,7 @@ func (p *project) like(t *testing.T, w twin) func(*testcontainers.ContainerReque
 			r.NetworkAliases[name] = []string{r.Labels[labelService]}
 		}
 		r.ConfigModifier = func(c *container.Config) {
-			c.Env, c.User = append(slices.Clone(real.Config.Env), w.variables...), real.Config.User
+			c.Env, c.User = w.environment(real.Config.Env), real.Config.User
 			c.Healthcheck = &container.HealthConfig{Test: []string{"NONE"}}
 			if w.health > 0 {
 				*c.Healthcheck = *real.Config.Healthcheck
@@ -158,6 +158,15 @@ func (p *project) like(t *testing.T, w twin) func(*testcontainers.ContainerReque
 			}
 		}
 	}
+}
+
+// environment is that of the service with the twin's own variables, each once:
+// of two, programs take one or the other.
+func (w twin) environment(of []string) []string {
+	return append(slices.DeleteFunc(slices.Clone(of), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.ContainsFunc(w.variables, func(own string) bool { return strings.HasPrefix(own, name+"=") })
+	}), w.variables...)
 }
 
 // ended waits until a container has ended and returns its exit code.
@@ -339,7 +348,7 @@ func (p *project) lookAt(t *testing.T, witness string, allowed func(sweep.Hit) b
 
 // realImage tells whether a twin runs the image of the service itself.
 func realImage(service string) bool {
-	return strings.HasSuffix(service, "-"+atQuit) || strings.HasSuffix(service, "-"+atPassword)
+	return strings.HasSuffix(service, "-"+atQuit) || strings.HasSuffix(service, "-"+atPassword) || strings.HasPrefix(service, "crash-statement-")
 }
 
 // processes returns a surface for each running container: what a process in

@@ -552,6 +552,7 @@ func (s *story) servicesCrash(t *testing.T) {
 		}
 	}
 	s.crashAll(t, s.asker, wrong)
+	t.Run("postgres", s.crashPostgres)
 	s.lookAt(t, s.witness, nil)
 	s.removeAll(t, "crash-")
 }

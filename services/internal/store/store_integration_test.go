@@ -271,6 +271,7 @@ func TestSetup(t *testing.T) {
 	}
 	t.Run("both roles have the rights of the group", func(t *testing.T) { equalRights(t, server, a, b) })
 	t.Run("the server's log holds no password and no verifier", func(t *testing.T) { quietLog(t, server, a, b, again) })
+	t.Run("the statement that sets a password holds a verifier", func(t *testing.T) { statementInFlight(t, server) })
 	t.Run("wrong passwords are told by role", func(t *testing.T) { wrongPasswords(t, server, a, again) })
 }
 
@@ -353,6 +354,48 @@ func waitForLog(t *testing.T, server *storetest.Server, what []byte) []byte {
 			return log
 		}
 		<-time.After(10 * time.Millisecond)
+	}
+}
+
+// statementInFlight looks at the statement while the server runs it: a superuser
+// sees it in pg_stat_activity, and the log has it if the server crashes then,
+// whatever the settings say.
+func statementInFlight(t *testing.T, server *storetest.Server) {
+	login, err := store.ParseLogin(server.Settings(store.RoleB).Login)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	conn := adminConn(t, server)
+	if _, err := conn.Exec(ctx, "BEGIN; ALTER ROLE app_b CONNECTION LIMIT -1"); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := store.Setup(ctx, server.AdminTarget(), login)
+		done <- err
+	}()
+	statement, watcher := "", adminConn(t, server)
+	for statement == "" {
+		select {
+		case err := <-done:
+			t.Fatalf("it was not held up: %v", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+		err := watcher.QueryRow(ctx, "SELECT coalesce(max(query), '') FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'ALTER ROLE%'").Scan(&statement)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !strings.Contains(statement, "SCRAM-SHA-256$") || strings.Contains(statement, login.Password.RevealString()) {
+		t.Error("the statement does not hold a verifier, or holds the password")
+	}
+	if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
