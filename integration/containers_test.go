@@ -113,13 +113,14 @@ func (p *project) remove(t *testing.T, id string) {
 }
 
 // twin says how a container differs from that of a service: it has the same
-// mounts, networks, user and limits, but no restart and no published port.
+// mounts, networks, user and limits, but no published port.
 type twin struct {
 	of        string            // the service
 	variables []string          // further ones
 	health    time.Duration     // interval of its health check; 0: none
 	mounts    map[string]string // sources in place of the service's, by secret
 	memory    int64             // bytes that it may have; 0: as the service
+	restarts  int               // how often the engine starts it again when it fails
 }
 
 // like makes a container a twin.
@@ -149,6 +150,9 @@ func (p *project) like(t *testing.T, w twin) func(*testcontainers.ContainerReque
 			h.NetworkMode, h.PortBindings, h.RestartPolicy = mode, nil, container.RestartPolicy{}
 			if w.memory > 0 {
 				h.Memory, h.MemorySwap = w.memory, w.memory
+			}
+			if w.restarts > 0 {
+				h.RestartPolicy = container.RestartPolicy{Name: container.RestartPolicyOnFailure, MaximumRetryCount: w.restarts}
 			}
 			h.Mounts = slices.Clone(h.Mounts)
 			for i, m := range h.Mounts {

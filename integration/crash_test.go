@@ -155,6 +155,7 @@ type crash struct {
 	code    int      // how it ends; 0: it does not
 	says    []string // what its log has to say
 	memory  int64    // bytes that it may have; 0: as the service
+	again   int      // how often the engine starts it once more
 }
 
 // crashes returns every service at every place that it has.
@@ -174,7 +175,7 @@ func (p *project) crashes(t *testing.T) []crash {
 			t.Errorf("%s is granted nothing", service)
 		}
 		all = append(all,
-			crash{service: service, at: "run", code: 2, says: panics(grants[service]...)},
+			crash{service: service, at: "run", code: 2, says: panics(grants[service]...), again: 2},
 			crash{service: service, at: "goroutine", code: 2, says: panics(grants[service]...)},
 			crash{service: service, at: "alone", code: 2, says: []string{"panic: crashed with ", "fallAlone"}},
 			crash{service: service, at: atMidline, says: append(masked(grants[service]), `"msg":"a line to be killed in"`)},
@@ -207,7 +208,7 @@ func (p *project) crashAll(t *testing.T, askerID, wrong string) {
 	var wait sync.WaitGroup
 	slots := make(chan struct{}, 4)
 	for _, one := range p.crashes(t) {
-		how := twin{of: one.service, variables: []string{"CRASH_AT=" + one.at, "CRASH_CANARY=" + p.audit.plain, "LOG_LEVEL=debug"}, memory: one.memory}
+		how := twin{of: one.service, variables: []string{"CRASH_AT=" + one.at, "CRASH_CANARY=" + p.audit.plain, "LOG_LEVEL=debug"}, memory: one.memory, restarts: one.again}
 		switch {
 		case one.at == atPassword && one.service == "db-setup":
 			how.mounts = map[string]string{"DB_ADMIN_PASSWORD": filepath.Join(wrong, "DB_ADMIN_PASSWORD")}
@@ -266,7 +267,7 @@ func (p *project) crashOne(t *testing.T, one crash, askerID string, like func(*t
 	}
 	log := p.log(t, id, time.Time{})
 	for _, text := range one.says {
-		p.audit.assert(t, strings.Contains(log, text), "it says "+text, "its log does not say %s", text)
+		p.audit.assert(t, strings.Count(log, text) > one.again, fmt.Sprintf("it says %s, each of %d times", text, 1+one.again), "its log does not say %s each of %d times", text, 1+one.again)
 	}
 }
 
