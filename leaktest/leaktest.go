@@ -19,10 +19,6 @@ import (
 // patience is how long a check may take where its context says nothing.
 const patience = 5 * time.Minute
 
-// Secrets are values that may show nowhere, by the name that stands for them in
-// a failure.
-type Secrets map[string][]byte
-
 // RequireSilence fails the test unless Check finds silence.
 func RequireSilence(t testing.TB, values Secrets, containers ...testcontainers.Container) {
 	t.Helper()
