@@ -436,7 +436,7 @@ func TestACheckThatIsCutShort(t *testing.T) {
 	b := newBench(t)
 	c := b.run(b.image("", output{1, "x\n"}))
 	cut := 0
-	for after := 20 * time.Millisecond; after < time.Minute; after *= 2 {
+	for after := 10 * time.Millisecond; after < time.Minute; after += after / 4 {
 		ctx, cancel := context.WithTimeout(t.Context(), after)
 		_, err := Check{Secrets: Secrets{"KEY": []byte(rand.Text())}, Containers: []testcontainers.Container{c}}.Run(ctx)
 		cancel()
