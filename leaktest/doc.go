@@ -13,22 +13,22 @@
 //
 // Of each container the log, both streams over all restarts, and what inspect
 // shows: environment, arguments, labels, health log. A container may run, be
-// paused, be started again and again, or have ended; of one with a terminal the
-// one stream is searched as its program wrote it. Of each image its
-// configuration, its history, and every file of every layer, deleted ones too.
-// Values are searched as they are and in every encoding that logs have been
-// seen to hold them in: base64, hex, percent, JSON, HTML, shell and Go quoting,
-// and each line of a value of several lines. See package redact.
+// paused, be started again and again, or have ended, and have a terminal. Of
+// each image its configuration, its history, and every file of every layer,
+// deleted ones too. Values are searched as they are and in every encoding that
+// logs have been seen to hold them in: base64, hex, percent, JSON, HTML, shell
+// and Go quoting, and each line of a value of several lines. See package redact.
 //
 // # Why silence can be believed
 //
 // A search that finds nothing may be one that cannot find anything. So first a
 // canary is planted in the real thing: a container of the same image, with the
 // same log driver and its options, and a terminal where there is one, tells a
-// random value in every encoding on both streams, and holds it in its environment, a label, and a file of an image
-// that is made of it. Only when every one of these was found by the search that
-// is used for the secrets, silence counts. Where a log cannot be read, an image
-// cannot be saved, or a value is too short to be searched, the test fails.
+// random value in every encoding on both streams, and holds it in its
+// environment, a label, and a file of an image that is made of it. Only when
+// every one of these was found by the search that is used for the secrets,
+// silence counts. Where a log cannot be read, an image cannot be saved, or a
+// value is too short to be searched, the test fails.
 //
 // Nothing is needed in the images: no shell, no user, no writable root. Nothing
 // is pulled. The canary's program is some two hundred bytes, written by this

@@ -69,8 +69,7 @@ func (e *engine) targets(ctx context.Context, containers []testcontainers.Contai
 	return all, nil
 }
 
-// ContainerLogs writes the log of a container, from its beginning. Of a
-// terminal's it writes what the program wrote.
+// ContainerLogs writes the log of a container, from its beginning.
 func (e *engine) ContainerLogs(ctx context.Context, id string, _ ops.EngineLogOptions, stdout, stderr io.Writer) error {
 	seen, err := e.docker.ContainerInspect(ctx, id)
 	if err != nil {
@@ -85,44 +84,10 @@ func (e *engine) ContainerLogs(ctx context.Context, id string, _ ops.EngineLogOp
 	}
 	defer stream.Close()
 	if seen.Config.Tty {
-		restored := &written{to: stdout}
-		_, err = io.Copy(restored, stream)
-		return errors.Join(err, restored.Close())
+		_, err = io.Copy(stdout, stream)
+		return err
 	}
 	_, err = stdcopy.StdCopy(stdout, stderr, stream)
-	return err
-}
-
-// written undoes what a terminal does to a text: it puts a carriage return in
-// front of each line break, and a value of several lines would not be found.
-type written struct {
-	to   io.Writer
-	held bool // a carriage return, whose next byte is not known
-}
-
-// Write passes p on without the carriage returns in front of line breaks.
-func (w *written) Write(p []byte) (int, error) {
-	text := make([]byte, 0, len(p)+1)
-	for _, b := range p {
-		if w.held && b != '\n' {
-			text = append(text, '\r')
-		}
-		if w.held = b == '\r'; !w.held {
-			text = append(text, b)
-		}
-	}
-	if _, err := w.to.Write(text); err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
-// Close passes on what is held.
-func (w *written) Close() error {
-	if !w.held {
-		return nil
-	}
-	_, err := w.to.Write([]byte{'\r'})
 	return err
 }
 

@@ -22,8 +22,8 @@ import (
 const patience = 5 * time.Minute
 
 // RequireSilence fails the test unless Check finds silence. It may stand in a
-// t.Cleanup too, where the test's context has ended: after what starts the
-// containers and hands them to testcontainers' cleanup, so that it runs before.
+// t.Cleanup too, where the test's context has ended. Cleanups run last first:
+// that one is set behind testcontainers.CleanupContainer.
 func RequireSilence(t testing.TB, values Secrets, containers ...testcontainers.Container) {
 	t.Helper()
 	ctx := t.Context()

@@ -124,26 +124,6 @@ func TestAContextThatHasEnded(t *testing.T) {
 	}
 }
 
-// TestWhatATerminalChangesIsUndone however the text is cut.
-func TestWhatATerminalChangesIsUndone(t *testing.T) {
-	for told, want := range map[string]string{
-		"": "", "a": "a", "a\r\nb\r\n": "a\nb\n", "a\r": "a\r", "\r\r\n": "\r\n", "50 %\r60 %\r\n": "50 %\r60 %\n", "\n": "\n",
-	} {
-		for size := 1; size <= len(told)+1; size++ {
-			var got bytes.Buffer
-			w := &written{to: &got}
-			for part := range slices.Chunk([]byte(told), size) {
-				if n, err := w.Write(part); n != len(part) || err != nil {
-					t.Errorf("%d, %v", n, err)
-				}
-			}
-			if err := w.Close(); err != nil || got.String() != want {
-				t.Errorf("%q in parts of %d: %q, %v", told, size, got.String(), err)
-			}
-		}
-	}
-}
-
 // TestInspectIsParted in the environment and all else, as it stands.
 func TestInspectIsParted(t *testing.T) {
 	environment, rest, err := parted([]byte(`{"Id":"1","Config":{"Env":["A=<x>&"],"Labels":{"l":"<y>&"}},"Args":["z"]}`))
