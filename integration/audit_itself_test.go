@@ -29,6 +29,7 @@ type witnessed struct {
 	testing.TB
 	name   string
 	errors []string
+	logs   []string
 }
 
 func (w *witnessed) Helper()      {}
@@ -38,6 +39,8 @@ func (w *witnessed) Errorf(format string, args ...any) {
 }
 func (w *witnessed) Error(args ...any) { w.errors = append(w.errors, fmt.Sprint(args...)) }
 func (w *witnessed) Fatal(args ...any) { w.Error(args...) }
+func (w *witnessed) Failed() bool      { return len(w.errors) > 0 }
+func (w *witnessed) Log(args ...any)   { w.logs = append(w.logs, fmt.Sprint(args...)) }
 func (w *witnessed) Fatalf(format string, args ...any) {
 	w.Errorf(format, args...)
 }
@@ -244,34 +247,91 @@ func TestTheAuditFailsOnTheProcessesOfACommand(t *testing.T) {
 	}
 }
 
-func TestTheAuditRequiresEveryKindOfSurface(t *testing.T) {
+// An assertion fails where what it says is not so, and stands in the ledger.
+func TestTheAuditAsserts(t *testing.T) {
 	a, w, _ := tried(t)
-	kinds := []string{"cache", "config", "database", "errors", "events", "history", "image", "inspect", "logs", "network", "output", "processes in", "processes of", "rendered", "temporary", "volume", "worktree"}
-	for _, kind := range kinds {
-		a.search(w, nil, sweep.Bytes(kind+" x", nil))
+	a.assert(w, true, "it is so", "it is %s", "not so")
+	w.requireErrors(t, 0, "")
+	a.assert(w, false, "it is so", "it is %s", "not so")
+	w.requireErrors(t, 1, "it is not so")
+	a.note(w, "it crashed")
+	if got := ledgerDifferences("station: it crashed\nstation: it is so\n", slices.Collect(maps.Keys(a.ledger))); len(got) > 0 {
+		t.Errorf("%q", got)
 	}
-	a.requireAll(w)
+}
+
+// A surface has to show exactly the secrets that are named: no other one, and
+// not less.
+func TestTheAuditRequiresWhatIsShown(t *testing.T) {
+	a, w, _ := tried(t)
+	hit := func(name string) sweep.Hit { return sweep.Hit{Surface: "inspect of x", Name: name} }
+	found := hits{"inspect of x": {hit("B"), hit("A"), hit(planted), hit("A")}}
+	a.shows(w, found, "inspect of x", []string{"A", "B"})
+	a.shows(w, found, "inspect of y", nil)
+	w.requireErrors(t, 0, "")
+	a.shows(w, found, "inspect of x", []string{"A"})
+	w.requireErrors(t, 1, "inspect of x shows [A B], want [A]")
+	a.shows(w, found, "inspect of x", []string{"A", "B", "C"})
+	w.requireErrors(t, 1, "inspect of x shows [A B], want [A B C]")
+	a.shows(w, found, "inspect of x", nil)
+	w.requireErrors(t, 1, "inspect of x shows [A B], want []")
+	if _, entered := a.ledger["station: inspect of x shows exactly A B"]; !entered {
+		t.Errorf("the ledger is %v", slices.Collect(maps.Keys(a.ledger)))
+	}
+}
+
+// The end of a test fails where something was planted and not found, where
+// nothing was planted, and where a value was found; and it says what was read.
+func TestTheAuditFinishes(t *testing.T) {
+	a, w, _ := tried(t)
+	a.finish(w, "no such ledger")
 	w.requireErrors(t, 1, "of 0 canaries 0 were found")
 	a.require(w, []plant{{surface: "logs x"}}, nil, sweep.Bytes("logs x", []byte(a.plain)))
-	a.requireAll(w)
-	w.requireErrors(t, 0, "")
-	for _, kind := range kinds {
-		n := a.surfaces[kind]
-		delete(a.surfaces, kind)
-		a.requireAll(w)
-		w.requireErrors(t, 1, "no surface of the kind "+kind+" was read")
-		a.surfaces[kind] = n
+	a.finish(w, "no such ledger")
+	w.requireErrors(t, 1, "no such file")
+	want := fmt.Sprintf("proof: surfaces=1 bytes=%d planted=1 found=1 values=0", a.bytes)
+	if n := len(w.logs); w.logs[n-1] != want || !strings.HasPrefix(w.logs[n-2], "surfaces read 1 (logs 1), ") {
+		t.Errorf("%q, want %q", w.logs, want)
 	}
 	for what, change := range map[string]*int{"a canary that was not found": &a.planted, "a value": &a.values} {
 		*change++
-		if a.requireAll(w); len(w.errors) != 1 {
+		if a.finish(w, "no such ledger"); len(w.errors) != 1 || !strings.HasPrefix(w.errors[0], "of ") {
 			t.Errorf("%s: %q", what, w.errors)
 		}
 		w.errors = nil
 		*change--
 	}
-	if want := fmt.Sprintf("proof: surfaces=%d bytes=%d planted=1 found=1 values=0", len(kinds)+1, a.bytes); a.proof() != want {
-		t.Errorf("%q, want %q", a.proof(), want)
+}
+
+// A call of the audit that adds nothing of its own is named: nobody would miss
+// it. One that is called twice for different things is missed.
+func TestTheLedgerNamesWhatNobodyWouldMiss(t *testing.T) {
+	for what, one := range map[string]struct {
+		ledger map[string][][]string
+		want   []string
+	}{
+		"each its own line":        {map[string][][]string{"x": {{"a:1"}}, "y": {{"a:2"}}}, nil},
+		"two for the same line":    {map[string][][]string{"x": {{"a:1"}, {"a:2"}}}, []string{"a:1", "a:2"}},
+		"one of them has another":  {map[string][][]string{"x": {{"a:1"}, {"a:2"}}, "y": {{"a:2"}}}, []string{"a:1"}},
+		"twice from one place":     {map[string][][]string{"x": {{"a:1"}, {"a:1"}}}, nil},
+		"a helper, from two":       {map[string][][]string{"x": {{"h:1", "a:1"}, {"h:1", "a:2"}}}, []string{"a:1", "a:2"}},
+		"a helper, for two things": {map[string][][]string{"x": {{"h:1", "a:1"}}, "y": {{"h:1", "a:2"}}}, nil},
+	} {
+		if got := unmissed(one.ledger); !slices.Equal(got, one.want) {
+			t.Errorf("%s: %v, want %v", what, got, one.want)
+		}
+	}
+	a, w, _ := tried(t)
+	helper := func(name string) { a.silent(w, sweep.Bytes("output of "+name, []byte("x"))) }
+	helper("one")
+	a.require(w, []plant{{surface: "logs x"}}, nil, sweep.Bytes("logs x", []byte(a.plain)))
+	a.finish(w, "no such ledger")
+	w.requireErrors(t, 1, "no such file")
+	helper("two")
+	helper("two")
+	a.finish(w, "no such ledger")
+	if len(w.errors) != 3 || !strings.HasPrefix(w.errors[0], "audit_itself_test.go:") || !strings.HasSuffix(w.errors[1], "nobody would miss it") {
+		t.Errorf("two calls for one search: %q", w.errors)
 	}
 }
 
@@ -283,19 +343,21 @@ func TestTheLedgerMissesASearch(t *testing.T) {
 	a.require(w, []plant{{"logs of keepmum-it-1234-api", "stderr", "hex"}}, nil, sweep.Bytes("logs of keepmum-it-1234-api", nil), sweep.Bytes("image keepmum/postgres:debian-15", nil))
 	w.errors = nil
 	file := "station: canary in logs of PROJECT-api, stderr hex\nstation: read image POSTGRES\nstation: read logs of PROJECT-api\n"
-	if got := ledgerDifferences(file, a.ledger); len(got) > 0 {
+	differences := func(file string) []string { return ledgerDifferences(file, slices.Collect(maps.Keys(a.ledger))) }
+	if got := differences(file); len(got) > 0 {
 		t.Errorf("the same: %q", got)
 	}
 	for line := range strings.Lines(file) {
 		line = strings.TrimSpace(line)
-		if got := ledgerDifferences(strings.Replace(file, line+"\n", "", 1), a.ledger); !slices.Equal(got, []string{"has nothing of: " + line}) {
+		if got := differences(strings.Replace(file, line+"\n", "", 1)); !slices.Equal(got, []string{"has nothing of: " + line}) {
 			t.Errorf("not in the file: %q", got)
 		}
+		was := a.ledger[line]
 		delete(a.ledger, line)
-		if got := ledgerDifferences(file, a.ledger); !slices.Equal(got, []string{"has what was not done: " + line}) {
+		if got := differences(file); !slices.Equal(got, []string{"has what was not done: " + line}) {
 			t.Errorf("not done: %q", got)
 		}
-		a.ledger[line] = true
+		a.ledger[line] = was
 	}
 	a.requireLedger(w, "no such ledger")
 	if len(w.errors) == 0 || !strings.Contains(w.errors[0], "no such file") {

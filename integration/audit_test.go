@@ -48,8 +48,8 @@ type audit struct {
 	inBand   int // canaries that sweep planted while reading, all found
 	values   int // values of secrets where they must not be
 
-	hide   *strings.Replacer // random names in the ledger
-	ledger map[string]bool
+	hide   *strings.Replacer     // random names in the ledger
+	ledger map[string][][]string // by line, the calls that led to it: see calls
 }
 
 // newAudit makes the canary: two lines, with what encoders treat differently.
@@ -60,7 +60,7 @@ func newAudit(t testing.TB) *audit {
 		plain:    "canary" + random(t, letters, 20),
 		surfaces: map[string]int{},
 		hide:     strings.NewReplacer(),
-		ledger:   map[string]bool{},
+		ledger:   map[string][][]string{},
 	}
 }
 
@@ -279,21 +279,59 @@ func processText(pid int) string {
 	return fmt.Sprintf("process %d\n%s\n%s\n", pid, strings.ReplaceAll(string(arguments), "\x00", "\n"), strings.ReplaceAll(string(environment), "\x00", "\n"))
 }
 
-// requireAll requires that every kind of surface was read, and that all that was
-// planted was found.
-func (a *audit) requireAll(t testing.TB) {
+// note enters into the ledger that something has happened without which a search
+// would prove nothing: a crash, a failure of the upstream.
+func (a *audit) note(t testing.TB, what string) {
 	t.Helper()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	kinds := []string{"cache", "config", "database", "errors", "events", "history", "image", "inspect", "logs", "network", "output", "processes in", "processes of", "rendered", "temporary", "volume", "worktree"}
-	for _, kind := range kinds {
-		if a.surfaces[kind] == 0 {
-			t.Errorf("no surface of the kind %s was read", kind)
+	a.enter(t, what)
+}
+
+// assert fails the test unless ok, and enters into the ledger that this was
+// asserted: an assertion that is gone is missed.
+func (a *audit) assert(t testing.TB, ok bool, what, format string, args ...any) {
+	t.Helper()
+	a.note(t, what)
+	if !ok {
+		t.Errorf(format, args...)
+	}
+}
+
+// shows requires that a surface tells exactly these secrets, which a search has
+// allowed.
+func (a *audit) shows(t testing.TB, found hits, surface string, want []string) {
+	t.Helper()
+	got := namesOf(found[surface])
+	a.assert(t, slices.Equal(got, append([]string{}, want...)), surface+" shows "+strings.Join(append([]string{"exactly"}, want...), " "), "%s shows %v, want %v", surface, got, want)
+}
+
+// namesOf returns the names of hits, once each, without the canary's.
+func namesOf(found []sweep.Hit) []string {
+	names := []string{}
+	for _, hit := range found {
+		if hit.Name != planted {
+			names = append(names, hit.Name)
 		}
 	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// finish ends a test: all that was planted was found, no value was, and the
+// ledger is the one that was kept. Then it says what was read.
+func (a *audit) finish(t testing.TB, ledger string) {
+	t.Helper()
+	a.mu.Lock()
 	if a.planted == 0 || a.found != a.planted || a.values != 0 {
 		t.Errorf("of %d canaries %d were found, of values %d", a.planted, a.found, a.values)
 	}
+	a.mu.Unlock()
+	if !t.Failed() {
+		a.requireLedger(t, ledger)
+	}
+	t.Log(a.summary())
+	t.Log(a.proof())
 }
 
 // enter puts a line into the ledger, with the part of the test that it stands
@@ -305,20 +343,63 @@ func (a *audit) enter(t testing.TB, line string) {
 		station, line = "", strings.TrimSuffix(line, name)+"commands"
 	}
 	line = databaseImage.ReplaceAllString(a.hide.Replace(line), "POSTGRES")
-	a.ledger[strings.TrimSuffix(station+": "+line, ",")] = true
+	line = strings.TrimSuffix(station+": "+line, ",")
+	a.ledger[line] = append(a.ledger[line], calls())
+}
+
+// calls are the places of this package's tests from which the audit was called,
+// up to the beginning of the goroutine, or to where a command is run: whoever
+// takes out a command does not take out its search.
+func calls() []string {
+	var all []string
+	counters := make([]uintptr, 64)
+	frames := runtime.CallersFrames(counters[:runtime.Callers(2, counters)])
+	for {
+		frame, more := frames.Next()
+		file := filepath.Base(frame.File)
+		if strings.HasSuffix(file, "_test.go") && file != "audit_test.go" {
+			all = append(all, fmt.Sprintf("%s:%d", file, frame.Line))
+		}
+		if !more || strings.HasSuffix(frame.Function, ".(*project).keepmum") {
+			return all
+		}
+	}
+}
+
+// unmissed returns the calls that add nothing to the ledger that another call
+// does not add too: nobody would miss them.
+func unmissed(ledger map[string][][]string) []string {
+	needed := map[string]bool{}
+	for _, ways := range ledger {
+		for _, call := range slices.Concat(ways...) {
+			elsewhere := slices.ContainsFunc(ways, func(way []string) bool { return !slices.Contains(way, call) })
+			needed[call] = needed[call] || !elsewhere
+		}
+	}
+	var all []string
+	for call, is := range needed {
+		if !is {
+			all = append(all, call)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // databaseImage is the name of the image of Postgres, which depends on the
 // machine.
 var databaseImage = regexp.MustCompile(`\b(keepmum/)?postgres:[\w.-]+`)
 
-// requireLedger requires that exactly that was searched, and that the canary
-// was found exactly there, which a file of testdata/ledger says. With -update
-// it writes the file.
+// requireLedger requires that exactly that was searched and asserted, and that
+// the canary was found exactly there, which a file of testdata/ledger says; and
+// that each call of the audit would be missed. With -update it writes the file.
 func (a *audit) requireLedger(t testing.TB, name string) {
 	t.Helper()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	for _, call := range unmissed(a.ledger) {
+		t.Errorf("%s searches or asserts nothing that is not searched or asserted elsewhere in the same part of the test: nobody would miss it", call)
+	}
 	path := filepath.Join("testdata", "ledger", name+".txt")
 	if *update {
 		if err := os.WriteFile(path, []byte(strings.Join(slices.Sorted(maps.Keys(a.ledger)), "\n")+"\n"), 0o644); err != nil {
@@ -328,24 +409,25 @@ func (a *audit) requireLedger(t testing.TB, name string) {
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return
 	}
-	for _, difference := range ledgerDifferences(string(data), a.ledger) {
+	for _, difference := range ledgerDifferences(string(data), slices.Collect(maps.Keys(a.ledger))) {
 		t.Errorf("%s %s; if that is meant, rewrite it by -update", path, difference)
 	}
 }
 
 // ledgerDifferences says what a ledger has less and more than a file.
-func ledgerDifferences(file string, ledger map[string]bool) []string {
+func ledgerDifferences(file string, ledger []string) []string {
 	var all []string
 	listed := map[string]bool{}
 	for line := range strings.Lines(file) {
 		line = strings.TrimSuffix(line, "\n")
-		if listed[line] = true; !ledger[line] {
+		if listed[line] = true; !slices.Contains(ledger, line) {
 			all = append(all, "has what was not done: "+line)
 		}
 	}
-	for line := range ledger {
+	for _, line := range ledger {
 		if !listed[line] {
 			all = append(all, "has nothing of: "+line)
 		}

@@ -5,6 +5,7 @@ package integration
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -221,12 +222,8 @@ func (p *project) crashAll(t *testing.T, askerID, wrong string) {
 		})
 	}
 	wait.Wait()
-	if p.torn.Load() == 0 {
-		t.Error("no service was killed in the middle of a line")
-	}
-	if p.starved.Load() == 0 {
-		t.Error("no service was killed for memory")
-	}
+	p.audit.assert(t, p.torn.Load() > 0, "killed in a line", "no service was killed in the middle of a line")
+	p.audit.assert(t, p.starved.Load() > 0, "killed for memory", "no service was killed for memory")
 }
 
 func (p *project) crashOne(t *testing.T, one crash, askerID string, like func(*testcontainers.ContainerRequest)) {
@@ -247,10 +244,12 @@ func (p *project) crashOne(t *testing.T, one crash, askerID string, like func(*t
 		poll(t, time.Minute, "an answer of the handler that crashes", func() bool {
 			return strings.HasPrefix(p.exec(t, askerID, "", append([]string{"/witness", "ask"}, one.ask...)...).stdout, "500\n")
 		})
+		p.audit.note(t, "its handler crashes")
 	}
 	if one.code == 0 { // it goes on
 		for _, text := range one.says {
 			p.waitLog(t, id, text)
+			p.audit.note(t, "it goes on, and says "+text)
 		}
 		if err := p.docker.ContainerKill(t.Context(), id, "KILL"); err != nil && one.service != "db-setup" { // which may have ended
 			t.Fatal(err)
@@ -260,17 +259,14 @@ func (p *project) crashOne(t *testing.T, one crash, askerID string, like func(*t
 		}
 		return
 	}
-	if code := p.ended(t, id); code != one.code {
-		t.Errorf("exit code %d, want %d", code, one.code)
-	}
+	code := p.ended(t, id)
+	p.audit.assert(t, code == one.code, fmt.Sprintf("it ends with %d", one.code), "exit code %d, want %d", code, one.code)
 	if one.at == atMemory && p.outOfMemory(t, id) {
 		p.starved.Add(1)
 	}
 	log := p.log(t, id, time.Time{})
 	for _, text := range one.says {
-		if !strings.Contains(log, text) {
-			t.Errorf("its log does not say %s", text)
-		}
+		p.audit.assert(t, strings.Contains(log, text), "it says "+text, "its log does not say %s", text)
 	}
 }
 

@@ -19,5 +19,6 @@
 // nothing of them.
 //
 // Every project has a name that begins with keepmum-it- and a lock that ends
-// with its process. What a killed run left, the next one removes.
+// with its process. What a killed run left, a process that stands by removes at
+// once, and where that was killed too, the next run.
 package integration

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,11 +43,17 @@ const (
 // everything is removed.
 func (p *project) takeHome() {
 	p.t.Helper()
-	base := filepath.Join(sharedTemporary, fmt.Sprintf("keepmum-integration-%d", os.Getuid()))
+	base := leftovers()
 	if err := os.MkdirAll(base, 0o700); err != nil {
 		p.t.Fatal(err)
 	}
-	sweepLeftovers(p.t, p.docker, base)
+	removed, err := removeLeft(p.t.Context(), p.docker, base)
+	if err != nil {
+		p.t.Error(err)
+	}
+	if len(removed) > 0 {
+		p.t.Logf("removed what a killed run left: %v", removed)
+	}
 	p.name = namePrefix + random(p.t, "abcdefghijklmnopqrstuvwxyz0123456789", 8)
 	p.home = filepath.Join(base, p.name)
 	if err := os.Mkdir(p.home, 0o700); err != nil {
@@ -71,13 +78,18 @@ func (p *project) takeHome() {
 	})
 }
 
-// sweepLeftovers removes the projects of runs that were killed.
-func sweepLeftovers(t *testing.T, docker *testcontainers.DockerClient, base string) {
-	t.Helper()
+// leftovers is the directory of locks, and of what projects write.
+func leftovers() string {
+	return filepath.Join(sharedTemporary, fmt.Sprintf("keepmum-integration-%d", os.Getuid()))
+}
+
+// removeLeft removes the projects of runs that were killed, and returns their
+// names.
+func removeLeft(ctx context.Context, docker *testcontainers.DockerClient, base string) ([]string, error) {
 	dead := map[string]bool{}
 	locks, err := filepath.Glob(filepath.Join(base, namePrefix+"*.lock"))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	alive := map[string]bool{}
 	for _, path := range locks {
@@ -91,22 +103,21 @@ func sweepLeftovers(t *testing.T, docker *testcontainers.DockerClient, base stri
 		defer lock.Unlock()
 		dead[name] = true
 	}
-	found, err := projectsOnEngine(t.Context(), docker)
+	found, err := projectsOnEngine(ctx, docker)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	for name, made := range found {
 		if !alive[name] && time.Since(made) > abandoned {
 			dead[name] = true
 		}
 	}
-	for name := range dead {
-		t.Logf("removing what a killed run left: %s", name)
+	names, failed := slices.Sorted(maps.Keys(dead)), []error{}
+	for _, name := range names {
 		home := filepath.Join(base, name)
-		if err := errors.Join(removeProject(t.Context(), docker, name), os.RemoveAll(home), os.RemoveAll(home+".lock")); err != nil {
-			t.Error(err)
-		}
+		failed = append(failed, removeProject(ctx, docker, name), os.RemoveAll(home), os.RemoveAll(home+".lock"))
 	}
+	return names, errors.Join(failed...)
 }
 
 // projectsOnEngine returns the projects of this test that the engine has parts
@@ -214,7 +225,10 @@ func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	sweepLeftovers(t, docker, base)
+	removed, err := removeLeft(t.Context(), docker, base)
+	if err != nil || !slices.Contains(removed, names["killed"]) || slices.Contains(removed, names["at work"]) {
+		t.Errorf("removed %v: %v", removed, err)
+	}
 	found, err := projectsOnEngine(t.Context(), docker)
 	if err != nil {
 		t.Fatal(err)

@@ -14,8 +14,12 @@ var sharedTemporary = os.TempDir()
 // binary that they share is gone when they have ended. It also tells
 // testcontainers, which reads its settings once, to do without Ryuk, whose image
 // would have to be pulled, and to look for ports on this machine, also where
-// /.dockerenv makes it think that it is in a container.
+// /.dockerenv makes it think that it is in a container. Last it starts what
+// cleans up when they are killed.
 func TestMain(m *testing.M) {
+	if reap() {
+		return
+	}
 	own, err := os.MkdirTemp("", "keepmum-tests-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -28,5 +32,11 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
+	end, err := standBy(own)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	defer end()
 	m.Run()
 }

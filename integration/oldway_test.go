@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -52,18 +53,15 @@ func (s *story) legacyUp(t *testing.T, visible []string) {
 	t.Helper()
 	said := s.must(t, "", "stack:up", "-legacyEnv", "-json")
 	result := decoded[ops.StackUpResult](t, said.stdout)
-	if !result.Legacy || !slices.Equal(result.Visible, visible) {
-		t.Errorf("it says that inspect shows %v, want %v", result.Visible, visible)
-	}
+	s.audit.assert(t, result.Legacy && slices.Equal(result.Visible, visible), fmt.Sprintf("it says that inspect shows %v", visible), "it says that inspect shows %v, want %v", result.Visible, visible)
 	for _, name := range secretNames() {
-		if warned := strings.Contains(warning(said.stderr), name); warned != slices.Contains(visible, name) {
-			t.Errorf("warned of %s: %t", name, warned)
-		}
+		warned, want := strings.Contains(warning(said.stderr), name), slices.Contains(visible, name)
+		s.audit.assert(t, warned == want, fmt.Sprintf("warned of %s, %d visible: %t", name, len(visible), want), "warned of %s: %t", name, warned)
 	}
 	for _, service := range s.status(t).Services {
-		if _, grants := s.grants(); !slices.Equal(service.Visible, both(grants[service.Service], visible)) {
-			t.Errorf("stack:status says that inspect shows %v of %s", service.Visible, service.Service)
-		}
+		_, grants := s.grants()
+		want := both(grants[service.Service], visible)
+		s.audit.assert(t, slices.Equal(service.Visible, want), fmt.Sprintf("stack:status says that inspect shows %v of %s", want, service.Service), "stack:status says that inspect shows %v of %s", service.Visible, service.Service)
 	}
 }
 
@@ -105,19 +103,7 @@ func (s *story) requireShown(t *testing.T, visible []string) {
 			surfaces = append(surfaces, "processes in "+c.Name)
 		}
 		for _, surface := range surfaces {
-			if got := namesOf(found[surface]); !slices.Equal(got, want) {
-				t.Errorf("%s shows %v, want %v", surface, got, want)
-			}
+			s.audit.shows(t, found, surface, want)
 		}
 	}
-}
-
-// namesOf returns the names of hits, once each.
-func namesOf(found []sweep.Hit) []string {
-	names := []string{}
-	for _, hit := range found {
-		names = append(names, hit.Name)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }

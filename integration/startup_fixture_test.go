@@ -133,7 +133,7 @@ func (s *startup) makeFixtures(t *testing.T) {
 func (s *startup) startPostgres(t *testing.T, name string, gift startupGift) string {
 	t.Helper()
 	laid := s.lay(t, name, []startupGift{gift})
-	variable := "POSTGRES_PASSWORD_FILE=/run/secrets/DB_ADMIN_PASSWORD"
+	variable := "POSTGRES_PASSWORD_FILE=" + startupRoots[gift.source] + "/" + gift.secret
 	if gift.source == "env" {
 		variable = "POSTGRES_PASSWORD=" + gift.value
 		s.mu.Lock()

@@ -176,19 +176,35 @@ func (s *startup) defaults(t *testing.T) {
 	})
 }
 
-// databases starts Postgres with its first password from a file and from the
-// environment, as its image takes it.
+// databases starts Postgres with its first password from each source that its
+// image has, and with one that it cannot use, which stops it. What it says then
+// is its image's.
 func (s *startup) databases(t *testing.T) {
-	wrong := s.value(t, "DB_ADMIN_PASSWORD")
-	ids := map[string]string{"docker": s.database}
-	values := map[string]string{"docker": s.right["DB_ADMIN_PASSWORD"], "env": s.value(t, "DB_ADMIN_PASSWORD")}
-	hosts := map[string]string{"docker": "postgres", "env": "postgres-env"}
-	ids["env"] = s.startPostgres(t, hosts["env"], startupGift{secret: "DB_ADMIN_PASSWORD", source: "env", value: values["env"]})
-	s.awaitPostgres(t, ids["env"])
-	for source, id := range ids {
-		if !s.startupLogin(t, id, hosts[source], "postgres", values[source]) || s.startupLogin(t, id, hosts[source], "postgres", wrong) {
-			t.Errorf("from %s: the superuser can log in with another password, or not with its own", source)
+	const secret = "DB_ADMIN_PASSWORD"
+	wrong := s.value(t, secret)
+	parallel(t, []string{"docker", "env", "_FILE"}, func(t *testing.T, source string) {
+		id, host, value := s.database, "postgres", s.right[secret]
+		if source != "docker" {
+			host, value = "postgres-"+strings.Trim(source, "_"), s.value(t, secret)
+			id = s.startPostgres(t, host, startupGift{secret: secret, source: source, value: value})
+			s.awaitPostgres(t, id)
 		}
-		s.note(t, "postgres", "DB_ADMIN_PASSWORD", source, "login accepted")
+		if !s.startupLogin(t, id, host, "postgres", value) || s.startupLogin(t, id, host, "postgres", wrong) {
+			t.Error("the superuser can log in with another password, or not with its own")
+		}
+		s.note(t, "postgres", secret, source, "login accepted")
+	})
+	for _, state := range []startupState{nowhere, emptyFile, closedFile, directoryGift, danglingLink} {
+		t.Run(string(state), func(t *testing.T) {
+			name := strings.Map(startupNameRune, "postgres-"+string(state))
+			id := s.startPostgres(t, name, startupGift{secret: secret, source: "_FILE", value: s.value(t, secret), state: state})
+			if code := s.ended(t, id); code == 0 || code > 128 {
+				t.Errorf("it ends with %d", code)
+			}
+			if strings.Contains(s.log(t, id, time.Time{}), "ready to accept connections") {
+				t.Error("it serves")
+			}
+			s.hear(startupFaultKey{"Postgres: " + string(state), "_FILE"}, "the image's own words; it ends with an error, and makes no database", "postgres")
+		})
 	}
 }

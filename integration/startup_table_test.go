@@ -37,15 +37,17 @@ func (s *startup) note(t *testing.T, service, secret, column, word string) {
 	s.seen[startupCell{service, secret, column}] = word
 }
 
-// combinations is how many services were seen to use a secret from a source.
-func (s *startup) combinations() int {
-	n := 0
+// proof is how many services were seen to use a secret from a source, and how
+// many there are of each, in the form that test:integration sums.
+func (s *startup) proof() string {
+	n, services, secrets, sources := 0, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for cell := range s.seen {
 		if slices.Contains(startupColumns[:startupSources], cell.column) {
 			n++
+			services[cell.service], secrets[cell.secret], sources[cell.column] = true, true, true
 		}
 	}
-	return n
+	return fmt.Sprintf("proof: combinations=%d services=%d secrets=%d sources=%d refusals=%d containers=%d", n, len(services), len(secrets), len(sources), s.refusedStarts, s.started)
 }
 
 // table is what was seen.
@@ -69,7 +71,7 @@ func (s *startup) table() string {
 		}
 		row(cells...)
 	}
-	b.WriteString("\nWhat stops a start, always with exit code 3, before anything else happens:\n\n")
+	b.WriteString("\nWhat stops a start, before anything else happens, with exit code 3; Postgres, whose program is not ours, has codes of its own:\n\n")
 	row("what", "in", "each secret's record", "said of")
 	row("---", "---", "---", "---")
 	for _, key := range s.faultKeys() {

@@ -32,11 +32,9 @@ func TestStartup(t *testing.T) {
 	t.Run("silent", s.silent)
 	if !t.Failed() {
 		requireProof(t, "startup", s.table())
-		s.audit.requireLedger(t, "startup")
 	}
-	t.Log(s.audit.summary())
-	t.Log(s.audit.proof())
-	t.Logf("proof: combinations=%d refusals=%d containers=%d", s.combinations(), s.refusedStarts, s.started)
+	s.audit.finish(t, "startup")
+	t.Log(s.proof())
 }
 
 // startupSorted returns the names of a map.
@@ -117,20 +115,11 @@ func (s *startup) silent(t *testing.T) {
 			plants = append(plants, plantsOf(c)...)
 		}
 	}
-	found := s.audit.search(t, func(h sweep.Hit) bool {
+	found := s.audit.require(t, plants, func(h sweep.Hit) bool {
 		name, ok := strings.CutPrefix(h.Surface, "inspect of ")
 		return ok && slices.Contains(s.visible[name], h.Name)
 	}, surfaces...)
-	s.audit.expect(t, found, plants...)
 	for _, c := range all {
-		if strings.HasPrefix(c.Service, "canary-") {
-			continue
-		}
-		if got, want := namesOf(found["inspect of "+c.Name]), s.visible[c.Name]; !slices.Equal(got, append([]string{}, want...)) {
-			t.Errorf("inspect of %s shows %v, want %v", c.Name, got, want)
-		}
-		if len(found["logs of "+c.Name]) > 0 {
-			t.Errorf("the log of %s tells the canary", c.Name)
-		}
+		s.audit.shows(t, found, "inspect of "+c.Name, s.visible[c.Name])
 	}
 }

@@ -9,9 +9,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
+
+	"github.com/keepmum/keepmum/internal/sweep"
 )
 
 // TestUserNamespaces runs a service on an engine whose containers have user
@@ -28,11 +31,14 @@ func TestUserNamespaces(t *testing.T) {
 	p.connect()
 	p.takeHome()
 	p.audit = newAudit(t)
+	p.audit.hide = strings.NewReplacer(p.name, "PROJECT")
 	keys := map[string]string{"THE_ODDS_API_KEY": random(t, "0123456789abcdef", 32), "API_BASKETBALL_KEY": random(t, "0123456789abcdef", 32)}
 	p.audit.know(keys)
 	p.audit.begin(t, []byte(random(t, "abcdefghijklmnopqrstuvwxyz", 32)))
 	r := newRoom(t, p, "--userns-remap=dockremap")
 	r.load(t, "keepmum/provider-sim:dev")
+	witness := p.witnessImage(t)
+	r.load(t, witness)
 	if err := p.docker.CopyToContainer(t.Context(), r.id, "/", layout(t, keys), container.CopyToContainerOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -40,22 +46,40 @@ func TestUserNamespaces(t *testing.T) {
 	for name := range keys {
 		host.Mounts = append(host.Mounts, mount.Mount{Type: mount.TypeBind, Source: "/secrets/" + name, Target: "/run/secrets/" + name, ReadOnly: true})
 	}
-	made, err := r.ContainerCreate(t.Context(), &container.Config{Image: "keepmum/provider-sim:dev", User: "65532:65532"}, host, nil, nil, "sim")
-	if err != nil {
-		t.Fatal(err)
+	start := func(name string, config container.Config, host container.HostConfig) string {
+		made, err := r.ContainerCreate(t.Context(), &config, &host, nil, nil, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.ContainerStart(t.Context(), made.ID, container.StartOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		return made.ID
 	}
-	if err := r.ContainerStart(t.Context(), made.ID, container.StartOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	p.requireLoaded(t, func() string { return r.log(t, made.ID) }, []string{"THE_ODDS_API_KEY", "API_BASKETBALL_KEY"})
-	running, err := r.ContainerInspect(t.Context(), made.ID)
+	sim := start("sim", container.Config{Image: "keepmum/provider-sim:dev", User: "65532:65532"}, *host)
+	p.requireLoaded(t, func() string { return r.log(t, sim) }, []string{"THE_ODDS_API_KEY", "API_BASKETBALL_KEY"})
+	running, err := r.ContainerInspect(t.Context(), sim)
 	if err != nil {
 		t.Fatal(err)
 	}
 	mapped := p.exec(t, r.id, "", "cat", "/proc/"+strconv.Itoa(running.State.Pid)+"/uid_map")
-	if fields := strings.Fields(mapped.stdout); len(fields) < 2 || fields[0] != "0" || fields[1] != "100000" {
-		t.Errorf("the process is not in a user namespace of its own: %q", mapped.stdout)
+	fields := strings.Fields(mapped.stdout)
+	p.audit.assert(t, len(fields) > 1 && fields[0] == "0" && fields[1] == "100000", "a user namespace of its own", "the process is not in a user namespace of its own: %q", mapped.stdout)
+
+	host.Mounts = nil
+	told := start("told", container.Config{Image: witness, Cmd: []string{"linger"}, Env: []string{"CANARY=" + p.audit.plain}}, *host)
+	poll(t, time.Minute, "the canary's last word", func() bool { return strings.Count(r.log(t, told), "a canary, go") == 2 })
+	var surfaces []sweep.Surface
+	for name, id := range map[string]string{"sim": sim, "told": told} {
+		_, raw, err := r.ContainerInspectWithRaw(t.Context(), id, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		surfaces = append(surfaces, sweep.Bytes("logs of "+name, []byte(r.log(t, id))), sweep.Bytes("inspect of "+name, raw))
 	}
+	p.audit.require(t, []plant{{"logs of told", "", "hex"}, {surface: "inspect of told"}}, nil, surfaces...)
+	p.audit.finish(t, "userns")
+	t.Log("proof: userns=1")
 }
 
 // layout is an archive of /secrets as keepmum writes it: 0444 in 0700.

@@ -6,9 +6,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -63,13 +66,31 @@ func TestAStubbornGroupIsKilled(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	begun := time.Now()
+	// What is written to lives as long as something that the shell has started.
+	alive := filepath.Join(t.TempDir(), "alive")
+	if err := syscall.Mkfifo(alive, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan error, 1)
+	go func() {
+		_, err := os.ReadFile(alive)
+		gone <- err
+	}()
 	// Both the shell and what it starts ignore the interrupt, and hold the pipe.
-	_, _, err := shell(ctx, "trap '' INT; sleep 300 & sleep 300", map[string]string{"PATH": "/usr/bin:/bin"})
+	_, _, err := shell(ctx, "trap '' INT; sleep 300 4>$ALIVE & sleep 300", map[string]string{"PATH": "/usr/bin:/bin", "ALIVE": alive})
 	if err == nil || ctx.Err() == nil {
 		t.Fatalf("ended by itself: %v", err)
 	}
 	if took := time.Since(begun); took > 1500*time.Millisecond {
 		t.Errorf("took %s", took)
+	}
+	select {
+	case err := <-gone:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("what it started goes on")
 	}
 }
 

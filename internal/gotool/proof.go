@@ -1,6 +1,7 @@
 package gotool
 
 import (
+	"fmt"
 	"maps"
 	"strconv"
 	"strings"
@@ -17,7 +18,11 @@ type Proof map[string]int64
 // The keys of a Proof.
 const (
 	ProofCombinations = "combinations" // of service, secret and source, that a service was seen to use
+	ProofServices     = "services"     // of them
+	ProofSecrets      = "secrets"      // of them
+	ProofSources      = "sources"      // of them
 	ProofRefusals     = "refusals"     // starts that were refused for a bad secret
+	ProofNamespaces   = "userns"       // engines with user namespaces, on which a service loaded its secrets; a kernel may have none
 	ProofSurfaces     = "surfaces"     // read to their end
 	ProofBytes        = "bytes"        // of them
 	ProofPlanted      = "planted"      // canaries in the real thing
@@ -57,10 +62,22 @@ func (p Proof) plus(other Proof) Proof {
 	return sum
 }
 
+// String is the numbers for a person, in two lines.
+func (p Proof) String() string {
+	namespaces := "not on this kernel"
+	if p[ProofNamespaces] > 0 {
+		namespaces = "yes"
+	}
+	return fmt.Sprintf("proven: %d combinations of %d services, %d secrets and %d sources; %d refused starts; in user namespaces: %s\n"+
+		"read: %d surfaces, %d bytes; canaries planted in them %d, found %d; values of secrets found %d",
+		p[ProofCombinations], p[ProofServices], p[ProofSecrets], p[ProofSources], p[ProofRefusals], namespaces,
+		p[ProofSurfaces], p[ProofBytes], p[ProofPlanted], p[ProofFound], p[ProofValues])
+}
+
 // Err returns an error unless something of each kind was seen, each canary that
 // was planted was found, and no value was.
 func (p Proof) Err() error {
-	for _, key := range []string{ProofCombinations, ProofRefusals, ProofSurfaces, ProofBytes, ProofPlanted} {
+	for _, key := range []string{ProofCombinations, ProofServices, ProofSecrets, ProofSources, ProofRefusals, ProofSurfaces, ProofBytes, ProofPlanted} {
 		if p[key] <= 0 {
 			return &ops.Error{Class: ops.Failed, What: "the tests did not say how many " + key + " they saw: nothing is proven", Next: "mage test:integration"}
 		}

@@ -2,6 +2,7 @@ package gotool_test
 
 import (
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/keepmum/keepmum/internal/gotool"
@@ -24,7 +25,7 @@ func TestB(t *testing.T) { t.Log("proof: surfaces=5 found=x =7 values"); t.Run("
 }
 
 func TestAProofIsJudged(t *testing.T) {
-	whole := gotool.Proof{"combinations": 1, "refusals": 1, "surfaces": 1, "bytes": 1, "planted": 2, "found": 2, "values": 0}
+	whole := gotool.Proof{"combinations": 1, "services": 1, "secrets": 1, "sources": 1, "refusals": 1, "surfaces": 1, "bytes": 1, "planted": 2, "found": 2, "values": 0}
 	if err := whole.Err(); err != nil {
 		t.Errorf("a whole one: %v", err)
 	}
@@ -34,6 +35,9 @@ func TestAProofIsJudged(t *testing.T) {
 		class ops.Class
 	}{
 		"no combination":    {gotool.ProofCombinations, 0, ops.Failed},
+		"no service":        {gotool.ProofServices, 0, ops.Failed},
+		"no secret":         {gotool.ProofSecrets, 0, ops.Failed},
+		"no source":         {gotool.ProofSources, 0, ops.Failed},
 		"no refusal":        {gotool.ProofRefusals, 0, ops.Failed},
 		"no surface":        {gotool.ProofSurfaces, 0, ops.Failed},
 		"no byte":           {gotool.ProofBytes, 0, ops.Failed},
@@ -50,5 +54,18 @@ func TestAProofIsJudged(t *testing.T) {
 	}
 	if (gotool.Proof)(nil).Err() == nil {
 		t.Error("nothing seen is believed")
+	}
+}
+
+func TestAProofIsTold(t *testing.T) {
+	p := gotool.Proof{"combinations": 59, "services": 9, "secrets": 8, "sources": 5, "refusals": 187, "userns": 1, "surfaces": 2, "bytes": 3, "planted": 4, "found": 4}
+	want := "proven: 59 combinations of 9 services, 8 secrets and 5 sources; 187 refused starts; in user namespaces: yes\n" +
+		"read: 2 surfaces, 3 bytes; canaries planted in them 4, found 4; values of secrets found 0"
+	if got := p.String(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	delete(p, "userns")
+	if got := p.String(); !strings.Contains(got, "in user namespaces: not on this kernel\n") {
+		t.Errorf("%q", got)
 	}
 }

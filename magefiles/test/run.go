@@ -3,7 +3,6 @@ package test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -79,9 +78,8 @@ func lint(c *console.Console) gotool.Lint {
 // and last what passed.
 func show(c *console.Console, tally gotool.Tally, err error) error {
 	lines := tally.String()
-	if p := tally.Proof; len(p) > 0 {
-		lines = fmt.Sprintf("proven: %d combinations of service, secret and source, %d refused starts\nread: %d surfaces, %d bytes; canaries planted in them %d, found %d; values of secrets found %d\n%s",
-			p[gotool.ProofCombinations], p[gotool.ProofRefusals], p[gotool.ProofSurfaces], p[gotool.ProofBytes], p[gotool.ProofPlanted], p[gotool.ProofFound], p[gotool.ProofValues], lines)
+	if len(tally.Proof) > 0 {
+		lines = tally.Proof.String() + "\n" + lines
 	}
 	if shown := c.Print("%s", lines); shown != nil {
 		return shown

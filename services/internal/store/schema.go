@@ -19,6 +19,11 @@ var schema string
 // roles makes the group role, the login roles and their rights. A login role
 // that is there keeps its attributes and its password: it may have been locked
 // on purpose. Without a password a new one cannot log in.
+//
+// The server ends a session whose client is gone without a word, as a container
+// that is killed with its network, within half a minute. By itself it waits for
+// two hours (Linux, tcp_keepalive_time), and as long a poller's advisory lock is
+// held by nobody.
 const roles = `
 DO $$
 BEGIN
@@ -36,6 +41,14 @@ BEGIN
 END
 $$;
 GRANT app TO app_a, app_b;
+ALTER ROLE app_a SET tcp_keepalives_idle = 10;
+ALTER ROLE app_a SET tcp_keepalives_interval = 5;
+ALTER ROLE app_a SET tcp_keepalives_count = 3;
+ALTER ROLE app_a SET tcp_user_timeout = '30s';
+ALTER ROLE app_b SET tcp_keepalives_idle = 10;
+ALTER ROLE app_b SET tcp_keepalives_interval = 5;
+ALTER ROLE app_b SET tcp_keepalives_count = 3;
+ALTER ROLE app_b SET tcp_user_timeout = '30s';
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app;

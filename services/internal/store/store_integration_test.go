@@ -270,6 +270,7 @@ func TestSetup(t *testing.T) {
 		}
 	}
 	t.Run("both roles have the rights of the group", func(t *testing.T) { equalRights(t, server, a, b) })
+	t.Run("a session whose client is gone ends soon", func(t *testing.T) { deadClients(t, server, a, b) })
 	t.Run("the server's log holds no password and no verifier", func(t *testing.T) { quietLog(t, server, a, b, again) })
 	t.Run("the statement that sets a password holds a verifier", func(t *testing.T) { statementInFlight(t, server) })
 	t.Run("wrong passwords are told by role", func(t *testing.T) { wrongPasswords(t, server, a, again) })
@@ -298,6 +299,23 @@ func equalRights(t *testing.T, server *storetest.Server, a, b store.Settings) {
 		FROM pg_roles WHERE rolname IN ('app', 'app_a', 'app_b')`).Scan(&extra)
 	if err != nil || extra {
 		t.Errorf("the roles have rights that they do not need: %v, %v", extra, err)
+	}
+}
+
+// deadClients requires that the server looks after clients that are silent.
+func deadClients(t *testing.T, server *storetest.Server, settings ...store.Settings) {
+	for _, one := range settings {
+		login, err := store.ParseLogin(one.Login)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn := loggedIn(t, server, login)
+		for name, want := range map[string]string{"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3", "tcp_user_timeout": "30000"} {
+			var got string
+			if err := conn.QueryRow(t.Context(), "SHOW "+name).Scan(&got); err != nil || got != want {
+				t.Errorf("%s of a session of %s is %q, want %q: %v", name, login.Role, got, want, err)
+			}
+		}
 	}
 }
 
@@ -428,14 +446,20 @@ func wrongPasswords(t *testing.T, server *storetest.Server, current, former stor
 // adminConn is a plain connection of the superuser.
 func adminConn(t *testing.T, server *storetest.Server) *pgx.Conn {
 	t.Helper()
-	config, err := pgx.ParseConfig("host=localhost user=postgres dbname=odds sslmode=disable")
+	return loggedIn(t, server, store.Login{Role: "postgres", Password: server.Admin})
+}
+
+// loggedIn is a connection to the server's database odds.
+func loggedIn(t *testing.T, server *storetest.Server, login store.Login) *pgx.Conn {
+	t.Helper()
+	config, err := pgx.ParseConfig("host=localhost dbname=odds sslmode=disable")
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.Host, config.Port, config.Password = server.Host, server.Port, server.Admin.RevealString()
+	config.Host, config.Port, config.User, config.Password = server.Host, server.Port, login.Role, login.Password.RevealString()
 	conn, err := pgx.ConnectConfig(t.Context(), config)
 	if err != nil {
-		t.Fatal("the superuser cannot connect")
+		t.Fatalf("%s cannot connect", login.Role)
 	}
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
 	return conn
