@@ -18,6 +18,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
+	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/keepmum/keepmum/internal/sweep"
 	"github.com/keepmum/keepmum/pkg/redact"
@@ -67,12 +68,14 @@ func (c canary) text() string {
 	return b.String()
 }
 
-// plants picks a container for each pair of image and log driver: what holds for
-// one of them holds for the others.
+// plants picks a container for each image, log driver and kind of stream: what
+// holds for one of them holds for the others.
 func plants(targets []target) []target {
 	var all []target
 	for _, one := range targets {
-		if !slices.ContainsFunc(all, func(other target) bool { return other.image == one.image && sameLog(other.log, one.log) }) {
+		if !slices.ContainsFunc(all, func(other target) bool {
+			return other.image == one.image && other.tty == one.tty && sameLog(other.log, one.log)
+		}) {
 			all = append(all, one)
 		}
 	}
@@ -86,8 +89,11 @@ func sameLog(a, b container.LogConfig) bool {
 
 // prove plants the canary beside a target and requires that it is found in
 // each place: for each encoding on both streams, in what inspect shows, in the
-// file and in the configuration of an image. It returns how many there were.
+// file and in the configuration of an image. It returns how many there were. A
+// container with a terminal has one stream.
 func (e *engine) prove(ctx context.Context, search *sweep.Sweep, c canary, of target) (planted int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	id, err := e.tell(ctx, c, of)
 	if id != "" {
 		defer func() { err = firstOf(err, e.removeContainer(ctx, id)) }()
@@ -95,18 +101,23 @@ func (e *engine) prove(ctx context.Context, search *sweep.Sweep, c canary, of ta
 	if err != nil {
 		return 0, err
 	}
-	made, err := e.docker.ContainerCommit(ctx, id, container.CommitOptions{})
+	ref, err := e.commit(ctx, id)
 	if err != nil {
-		return 0, fmt.Errorf("leaktest: no image can be made of the canary's container: %w", err)
+		return 0, err
 	}
-	defer func() { err = firstOf(err, e.removeImage(ctx, made.ID)) }()
-	logs, inspect, layers := sweep.Logs(e, id), sweep.Inspect(e, id), sweep.Image(e, made.ID)
-	seen := search.Run(ctx, logs, inspect, layers)
+	defer func() { err = firstOf(err, e.removeImage(ctx, ref)) }()
+	logs, inspect, environment, layers := sweep.Logs(e, id), sweep.Inspect(e, id), sweep.Inspect(environmentAlone{e}, id), sweep.Image(e, ref)
+	environment.Name = environmentOf + id
+	seen := search.Run(ctx, logs, inspect, environment, layers)
 	if len(seen.Unread) > 0 {
-		return 0, &Error{[]string{fmt.Sprintf("the canary beside %s: %s was not read: %s", of.name, strings.Fields(seen.Unread[0].Surface)[0], seen.Unread[0].Why)}}
+		return 0, &Error{Problems: []string{fmt.Sprintf("the canary beside %s: %s was not read: %s", of.name, strings.Fields(seen.Unread[0].Surface)[0], seen.Unread[0].Why)}}
 	}
-	wanted := []place{{inspect.Name, "", "raw"}, {layers.Name, canaryFile, "raw"}, {layers.Name, "configuration", "raw"}}
-	for _, stream := range []string{"stdout", "stderr"} {
+	wanted := []place{{inspect.Name, "", "raw"}, {environment.Name, "", "raw"}, {layers.Name, canaryFile, "raw"}, {layers.Name, "configuration", "raw"}}
+	streams := []string{"stdout", "stderr"}
+	if of.tty {
+		streams = streams[:1]
+	}
+	for _, stream := range streams {
 		for _, encoding := range redact.Encodings() {
 			wanted = append(wanted, place{logs.Name, stream, encoding})
 		}
@@ -119,7 +130,7 @@ func (e *engine) prove(ctx context.Context, search *sweep.Sweep, c canary, of ta
 		}
 	}
 	if len(problems) > 0 {
-		return 0, fmt.Errorf("%w\n%w", errNotFound, &Error{problems})
+		return 0, &Error{Problems: append([]string{errNotFound.Error()}, problems...), cause: errNotFound}
 	}
 	return len(wanted), nil
 }
@@ -146,13 +157,12 @@ func (e *engine) tell(ctx context.Context, c canary, of target) (id string, err 
 	if err != nil {
 		return "", err
 	}
-	now := strconv.FormatInt(time.Now().Unix(), 10)
-	made, err := e.docker.ContainerCreate(ctx, &container.Config{
-		Image: of.image, Entrypoint: []string{"/" + canaryFile}, User: "0:0", WorkingDir: "/",
+	made, err := e.create(ctx, &container.Config{
+		Image: of.image, Entrypoint: []string{"/" + canaryFile}, User: "0:0", WorkingDir: "/", Tty: of.tty,
 		Env:         []string{canaryName + "=" + c.plain},
-		Labels:      map[string]string{labelMade: now, "io.keepmum.leaktest.canary": c.plain},
+		Labels:      c.labels(),
 		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
-	}, &container.HostConfig{LogConfig: of.log, NetworkMode: "none"}, nil, nil, "")
+	}, &container.HostConfig{LogConfig: of.log, NetworkMode: "none"})
 	if err != nil {
 		return "", fmt.Errorf("leaktest: no container can be made of the image of %s: %w", of.name, err)
 	}
@@ -177,6 +187,31 @@ func (e *engine) tell(ctx context.Context, c canary, of target) (id string, err 
 	return made.ID, err
 }
 
+// commit makes an image of the canary's container, and returns its id.
+func (e *engine) commit(ctx context.Context, id string) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", fmt.Errorf("leaktest: no image was made of the canary's container: %w", err)
+	}
+	ctx, cancel := atLength(ctx)
+	defer cancel()
+	made, err := e.docker.ContainerCommit(ctx, id, container.CommitOptions{})
+	if err != nil {
+		return "", fmt.Errorf("leaktest: no image can be made of the canary's container: %w", err)
+	}
+	return made.ID, nil
+}
+
+// labels are those of the canary's container, and so of the image that is made
+// of it. They take the place of labels of the target's image: testcontainers'
+// own are of this run, so that its Ryuk removes both when the run is killed, and
+// not when another ends that once built the image.
+func (c canary) labels() map[string]string {
+	labels := testcontainers.GenericLabels()
+	labels[labelMade] = strconv.FormatInt(time.Now().Unix(), 10)
+	labels["io.keepmum.leaktest.canary"] = c.plain
+	return labels
+}
+
 // runToEnd starts a container and waits for its end, which must be a good one.
 func (e *engine) runToEnd(ctx context.Context, id string) error {
 	ended, failed := e.docker.ContainerWait(ctx, id, container.WaitConditionNextExit)
@@ -194,17 +229,33 @@ func (e *engine) runToEnd(ctx context.Context, id string) error {
 	}
 }
 
-// removeContainer removes what this package made, also when the check's time is
-// up.
+// atLength returns a context for what must not be broken off: a request that
+// makes something, for whose answer nobody waits, leaves it behind, and so does
+// one that was to remove it. It ends after a minute.
+func atLength(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+}
+
+// create makes a container, if the context has not ended.
+func (e *engine) create(ctx context.Context, config *container.Config, host *container.HostConfig) (container.CreateResponse, error) {
+	if err := ctx.Err(); err != nil {
+		return container.CreateResponse{}, err
+	}
+	ctx, cancel := atLength(ctx)
+	defer cancel()
+	return e.docker.ContainerCreate(ctx, config, host, nil, nil, "")
+}
+
+// removeContainer removes what this package made.
 func (e *engine) removeContainer(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	ctx, cancel := atLength(ctx)
 	defer cancel()
 	return e.docker.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
 }
 
 // removeImage removes an image that this package made.
 func (e *engine) removeImage(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	ctx, cancel := atLength(ctx)
 	defer cancel()
 	_, err := e.docker.ImageRemove(ctx, id, image.RemoveOptions{Force: true, PruneChildren: true})
 	return err

@@ -1,6 +1,7 @@
 package leaktest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,7 @@ type target struct {
 	id, name     string
 	image, ref   string // id and name of the image
 	log          container.LogConfig
+	tty          bool
 	architecture string
 }
 
@@ -45,6 +47,9 @@ func (e *engine) targets(ctx context.Context, containers []testcontainers.Contai
 	info, err := e.docker.Info(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("leaktest: the engine does not tell its architecture: %w", err)
+	}
+	if info.OSType != "linux" {
+		return nil, fmt.Errorf("leaktest: the engine runs containers of %s: a canary can be made for linux", info.OSType)
 	}
 	architecture := map[string]string{"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}[info.Architecture]
 	if architecture == "" {
@@ -58,7 +63,7 @@ func (e *engine) targets(ctx context.Context, containers []testcontainers.Contai
 		}
 		all = append(all, target{
 			id: seen.ID, name: strings.TrimPrefix(seen.Name, "/"), image: seen.Image, ref: seen.Config.Image,
-			log: seen.HostConfig.LogConfig, architecture: architecture,
+			log: seen.HostConfig.LogConfig, tty: seen.Config.Tty, architecture: architecture,
 		})
 	}
 	return all, nil
@@ -86,10 +91,53 @@ func (e *engine) ContainerLogs(ctx context.Context, id string, _ ops.EngineLogOp
 	return err
 }
 
-// InspectContainer returns what the engine answers.
+// InspectContainer returns what the engine answers, without the environment.
 func (e *engine) InspectContainer(ctx context.Context, id string) ([]byte, error) {
+	_, rest, err := e.inspect(ctx, id)
+	return rest, err
+}
+
+// environmentAlone is an engine that tells of a container its environment alone.
+type environmentAlone struct{ *engine }
+
+// InspectContainer returns the environment that the engine answers.
+func (e environmentAlone) InspectContainer(ctx context.Context, id string) ([]byte, error) {
+	environment, _, err := e.inspect(ctx, id)
+	return environment, err
+}
+
+// inspect returns what the engine answers, in two parts.
+func (e *engine) inspect(ctx context.Context, id string) (environment, rest []byte, err error) {
 	_, raw, err := e.docker.ContainerInspectWithRaw(ctx, id, false)
-	return raw, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return parted(raw)
+}
+
+// parted takes the environment out of what the engine answers for a container.
+// Nothing else is changed, nor left out.
+func parted(raw []byte) (environment, rest []byte, err error) {
+	var answer, config map[string]json.RawMessage
+	if json.Unmarshal(raw, &answer) != nil || json.Unmarshal(answer["Config"], &config) != nil {
+		return nil, nil, errors.New("what the engine answered cannot be read") // the error of the parser may quote it
+	}
+	environment = append([]byte("environment: "), config["Env"]...)
+	delete(config, "Env")
+	if answer["Config"], err = plainJSON(config); err == nil {
+		rest, err = plainJSON(answer)
+	}
+	return environment, rest, err
+}
+
+// plainJSON is a text in JSON as the engine writes it: <, > and & stand as they
+// are.
+func plainJSON(fields map[string]json.RawMessage) ([]byte, error) {
+	var b bytes.Buffer
+	out := json.NewEncoder(&b)
+	out.SetEscapeHTML(false)
+	err := out.Encode(fields)
+	return b.Bytes(), err
 }
 
 // InspectImage returns what the engine answers.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -34,6 +35,9 @@ func TestMain(m *testing.M) {
 	}
 	m.Run()
 }
+
+// labelSession is testcontainers' label of a run.
+const labelSession = "org.testcontainers.sessionId"
 
 // label marks all that these tests make, as the main module's tests mark it.
 const label = "com.docker.compose.project"
@@ -66,10 +70,22 @@ func newBench(t *testing.T) *bench {
 // Dockerfile may follow.
 func (b *bench) image(further string, outputs ...output) string {
 	b.t.Helper()
+	return b.imageNamed("keepmum-integration/leaktest-"+strings.ToLower(rand.Text()[:8])+":"+b.name, further, outputs...)
+}
+
+// imageNamed is image under a name of choice.
+func (b *bench) imageNamed(ref, further string, outputs ...output) string {
+	b.t.Helper()
 	binary, err := program(b.arch, outputs...)
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	return b.imageOf(ref, further, binary)
+}
+
+// imageOf is imageNamed of a program.
+func (b *bench) imageOf(ref, further string, binary []byte) string {
+	b.t.Helper()
 	var stream bytes.Buffer
 	out := tar.NewWriter(&stream)
 	for name, data := range map[string]string{"tell": string(binary), "Dockerfile": "FROM scratch\nCOPY tell /tell\nENTRYPOINT [\"/tell\"]\n" + further, "value": string(binary)} {
@@ -83,7 +99,6 @@ func (b *bench) image(further string, outputs ...output) string {
 	if err := out.Close(); err != nil {
 		b.t.Fatal(err)
 	}
-	ref := "keepmum-integration/leaktest-" + strings.ToLower(rand.Text()[:8]) + ":" + b.name
 	made, err := b.docker.ImageBuild(b.t.Context(), &stream, build.ImageBuildOptions{Tags: []string{ref}, Labels: map[string]string{label: b.name}, Remove: true, ForceRemove: true})
 	if err != nil {
 		b.t.Fatal(err)
@@ -105,25 +120,9 @@ func (b *bench) image(further string, outputs ...output) string {
 // run starts a container by testcontainers and waits for its end.
 func (b *bench) run(ref string, options ...testcontainers.ContainerCustomizer) testcontainers.Container {
 	b.t.Helper()
-	options = append(options, testcontainers.WithLabels(map[string]string{label: b.name}), testcontainers.WithLogger(quiet{}))
-	made, err := testcontainers.Run(b.t.Context(), ref, options...)
-	testcontainers.CleanupContainer(b.t, made)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	deadline := time.Now().Add(time.Minute)
-	for {
-		state, err := made.State(b.t.Context())
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		if !state.Running {
-			return made
-		}
-		if time.Now().After(deadline) {
-			b.t.Fatal("it does not end")
-		}
-	}
+	made := b.start(ref, options...)
+	b.until(made, "ended", func(s *container.State) bool { return !s.Running })
+	return made
 }
 
 // quiet is a logger that says nothing.
@@ -131,10 +130,11 @@ type quiet struct{}
 
 func (quiet) Printf(string, ...any) {}
 
-// made counts what this package left on the engine.
+// made counts what this package left on the engine in this run of the tests:
+// others may be at work.
 func (b *bench) made() int {
 	b.t.Helper()
-	of := filters.NewArgs(filters.Arg("label", labelMade))
+	of := filters.NewArgs(filters.Arg("label", labelMade), filters.Arg("label", labelSession+"="+testcontainers.SessionID()))
 	containers, err := b.docker.ContainerList(b.t.Context(), container.ListOptions{All: true, Filters: of})
 	if err != nil {
 		b.t.Fatal(err)
@@ -158,18 +158,20 @@ func TestSilence(t *testing.T) {
 		h.ReadonlyRootfs, h.CapDrop, h.SecurityOpt = true, []string{"ALL"}, []string{"no-new-privileges"}
 	})
 	local := testcontainers.WithHostConfigModifier(func(h *container.HostConfig) { h.LogConfig.Type = "local" })
-	first, second, third := b.run(ref), b.run(ref, hardened), b.run(ref, local)
+	terminal := testcontainers.WithConfigModifier(func(c *container.Config) { c.Tty = true })
+	first, second, third, fourth := b.run(ref), b.run(ref, hardened), b.run(ref, local), b.run(ref, terminal)
 	report, err := Check{
 		Secrets:    Secrets{"PASSWORD": []byte(aValue()), "TOKEN": []byte(rand.Text())},
-		Containers: []testcontainers.Container{first, second, third},
+		Containers: []testcontainers.Container{first, second, third, fourth},
 		Further:    map[string][]byte{"output of the client": []byte("ok")},
 	}.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Log and inspect of three, one image, one text; the canary beside the
-	// first, and beside the one with another log driver.
-	if want := 2 * (2*len(redact.Encodings()) + 3); report.Surfaces != 3*2+3+1 || report.Bytes == 0 || report.Planted != want {
+	// Log, inspect and environment of four, one image, one text; the canary
+	// beside the first, the one with another log driver, and the one with a
+	// terminal, which has one stream.
+	if want := 5*len(redact.Encodings()) + 3*4; report.Surfaces != 4*3+3+1 || report.Bytes == 0 || report.Planted != want {
 		t.Errorf("%+v, want %d canaries", report, want)
 	}
 	if n := b.made(); n > 0 {
@@ -257,8 +259,12 @@ func TestWhatIsExceptedMustBeThere(t *testing.T) {
 		t.Errorf("shown as excepted: %v", err)
 	}
 	check.Containers = check.Containers[:1]
-	if said := b.failure(check); !strings.Contains(said, "PASSWORD is excepted from inspect, and inspect does not show it") {
+	if said := b.failure(check); !strings.Contains(said, "PASSWORD is excepted in the environment, and is in none") {
 		t.Errorf("not shown: %s", said)
+	}
+	check.Containers = []testcontainers.Container{b.run(ref, testcontainers.WithEnv(map[string]string{"PASSWORD": password}), testcontainers.WithCmd(password))}
+	if said := b.failure(check); !strings.Contains(said, "inspect of ") || strings.Contains(said, "environment of ") {
+		t.Errorf("in an argument too: %s", said)
 	}
 	check.Containers = []testcontainers.Container{shown}
 	check.Further = map[string][]byte{"an answer": []byte("<" + password + ">")}
@@ -274,12 +280,242 @@ func TestALogThatNobodyCanReadIsAFailure(t *testing.T) {
 	if said := b.failure(check); !strings.Contains(said, "logs was not read: its log driver is none") {
 		t.Errorf("%s", said)
 	}
-	check.Secrets["PIN"] = []byte("123")
-	if said := b.failure(check); !strings.Contains(said, "too short to be searched: PIN") {
-		t.Errorf("%s", said)
+	sink, err := net.ListenPacket("udp", "127.0.0.1:0") // drops all that it is sent
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Close()
+	syslog := func(options ...string) testcontainers.Container {
+		return b.run(b.image("", output{1, "x\n"}), testcontainers.WithHostConfigModifier(func(h *container.HostConfig) {
+			h.LogConfig = container.LogConfig{Type: "syslog", Config: map[string]string{"syslog-address": "udp://" + sink.LocalAddr().String()}}
+			for _, option := range options {
+				h.LogConfig.Config[option] = "true"
+			}
+		}))
+	}
+	check.Containers = []testcontainers.Container{syslog("cache-disabled")}
+	if said := b.failure(check); !strings.Contains(said, "logs was not read: ") {
+		t.Errorf("syslog that keeps nothing: %s", said)
+	}
+	check.Containers = []testcontainers.Container{syslog()} // of which the engine keeps a copy
+	if _, err := check.Run(t.Context()); err != nil {
+		t.Errorf("syslog: %v", err)
 	}
 	if n := b.made(); n > 0 {
 		t.Errorf("%d containers and images were left", n)
+	}
+}
+
+// TestAValueIsFoundOnATerminal, which changes its line breaks: the lines alone
+// are too short to be searched.
+func TestAValueIsFoundOnATerminal(t *testing.T) {
+	b := newBench(t)
+	value := rand.Text()[:7] + "\n" + rand.Text()[:7]
+	c := b.run(b.image("", output{2, "it is " + value + "\n"}), testcontainers.WithConfigModifier(func(c *container.Config) { c.Tty = true }))
+	if said := b.failure(Check{Secrets: Secrets{"KEY": []byte(value)}, Containers: []testcontainers.Container{c}}); !strings.Contains(said, " tells KEY: raw, stdout, line 1") {
+		t.Errorf("%s", said)
+	}
+}
+
+// start starts a container by testcontainers.
+func (b *bench) start(ref string, options ...testcontainers.ContainerCustomizer) testcontainers.Container {
+	b.t.Helper()
+	options = append(options, testcontainers.WithLabels(map[string]string{label: b.name}), testcontainers.WithLogger(quiet{}))
+	made, err := testcontainers.Run(b.t.Context(), ref, options...)
+	testcontainers.CleanupContainer(b.t, made, testcontainers.StopTimeout(0)) // who is to end does, who is not does not hear it
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return made
+}
+
+// until waits for a state.
+func (b *bench) until(c testcontainers.Container, what string, is func(*container.State) bool) {
+	b.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; {
+		state, err := c.State(b.t.Context())
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if is(state) {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatalf("it is not %s", what)
+		}
+	}
+}
+
+// TestAContainerThatGoesOn is read while it runs, is paused, and is started
+// again and again.
+func TestAContainerThatGoesOn(t *testing.T) {
+	b := newBench(t)
+	value := rand.Text()
+	ref := b.image("", output{1, "it is " + value + "\n"})
+	silent := b.endless("all is well\n")
+	restarting := b.start(ref, testcontainers.WithHostConfigModifier(func(h *container.HostConfig) { h.RestartPolicy.Name = container.RestartPolicyAlways }))
+	b.until(restarting, "started again", func(s *container.State) bool { return s.Restarting })
+	if said := b.failure(Check{Secrets: Secrets{"KEY": []byte(value)}, Containers: []testcontainers.Container{restarting}}); !strings.Contains(said, " tells KEY: raw, stdout, line 1") {
+		t.Errorf("restarting: %s", said)
+	}
+	RequireSilence(t, Secrets{"KEY": []byte(value)}, silent)
+	if err := b.docker.ContainerPause(t.Context(), silent.GetContainerID()); err != nil {
+		t.Fatal(err)
+	}
+	RequireSilence(t, Secrets{"KEY": []byte(value)}, silent)
+	if err := b.docker.ContainerUnpause(t.Context(), silent.GetContainerID()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// endless starts a container that tells a text and does not end.
+func (b *bench) endless(text string) testcontainers.Container {
+	b.t.Helper()
+	c := b.start(b.imageOf("keepmum-integration/leaktest-endless:"+b.name, "", loops(b.t, b.arch, output{1, text})))
+	b.until(c, "running", func(s *container.State) bool { return s.Running })
+	return c
+}
+
+// loops is a program that jumps to where it stands instead of ending.
+func loops(t *testing.T, architecture string, outputs ...output) []byte {
+	t.Helper()
+	binary, err := program(architecture, outputs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exit, jump := []byte{0xb8, 60, 0, 0, 0}, []byte{0xeb, 0xfe, 0x90, 0x90, 0x90}
+	if architecture == "arm64" {
+		exit, jump = words(movz(0, 0), movz(8, 93)), words(0x14000000, movz(8, 93))
+	}
+	if bytes.Count(binary, exit) != 1 {
+		t.Fatal("the program has no end that can be replaced")
+	}
+	return bytes.Replace(binary, exit, jump, 1)
+}
+
+// TestChecksBesideEachOther on one engine, of one container, leave each other
+// alone.
+func TestChecksBesideEachOther(t *testing.T) {
+	b := newBench(t)
+	c := b.run(b.image("", output{1, "x\n"}))
+	t.Run("checks", func(t *testing.T) {
+		for range 4 {
+			t.Run("check", func(t *testing.T) {
+				t.Parallel()
+				RequireSilence(t, Secrets{"KEY": []byte(rand.Text())}, c)
+			})
+		}
+	})
+	if n := b.made(); n > 0 {
+		t.Errorf("%d containers and images were left", n)
+	}
+}
+
+// TestACheckInACleanup works: the context of the test has ended there.
+func TestACheckInACleanup(t *testing.T) {
+	b := newBench(t)
+	value := rand.Text()
+	c := b.run(b.image("", output{1, "it is " + value + "\n"}))
+	r, ended := &recorder{TB: t}, false
+	t.Run("test", func(t *testing.T) {
+		r.TB = t
+		t.Cleanup(func() {
+			ended = t.Context().Err() != nil
+			RequireSilence(t, Secrets{"OTHER": []byte(rand.Text())}, c)
+			defer func() { recover() }()
+			RequireSilence(r, Secrets{"KEY": []byte(value)}, c)
+		})
+	})
+	if !ended || !strings.Contains(r.failed, " tells KEY: raw, stdout, line 1") {
+		t.Errorf("ended %v, failed with %q", ended, strings.ReplaceAll(r.failed, value, "VALUE"))
+	}
+}
+
+// TestACheckThatIsCutShort leaves nothing, and says that it was.
+func TestACheckThatIsCutShort(t *testing.T) {
+	b := newBench(t)
+	c := b.run(b.image("", output{1, "x\n"}))
+	cut := 0
+	for after := 10 * time.Millisecond; after < time.Minute; after += after / 4 {
+		ctx, cancel := context.WithTimeout(t.Context(), after)
+		_, err := Check{Secrets: Secrets{"KEY": []byte(rand.Text())}, Containers: []testcontainers.Container{c}}.Run(ctx)
+		cancel()
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after %s: %v", after, err)
+		}
+		cut++
+	}
+	if n := b.made(); n > 0 || cut == 0 {
+		t.Errorf("%d containers and images were left by %d checks", n, cut)
+	}
+}
+
+// TestWhatRyukRemoves: what is made has the labels of this run, also where the
+// image has others.
+func TestWhatRyukRemoves(t *testing.T) {
+	b := newBench(t)
+	later := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10) // no other check takes it for something that was left
+	c := b.run(b.image("LABEL "+labelSession+"=another org.testcontainers=false org.testcontainers.lang=x "+labelMade+"="+later+"\n", output{1, "x\n"}))
+	targets, err := b.targets(t.Context(), []testcontainers.Container{c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := b.tell(t.Context(), newCanary(), targets[0])
+	t.Cleanup(func() { _ = b.removeContainer(context.Background(), id) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := b.docker.ContainerInspect(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := b.commit(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.removeImage(context.Background(), ref); err != nil {
+			t.Error(err)
+		}
+	})
+	image, err := b.docker.ImageInspect(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for of, labels := range map[string]map[string]string{"the container": made.Config.Labels, "the image": image.Config.Labels} {
+		for name, want := range testcontainers.GenericLabels() {
+			if labels[name] != want {
+				t.Errorf("%s: %s is %q, want %q", of, name, labels[name], want)
+			}
+		}
+		if labels[labelMade] == later || labels[labelMade] == "" {
+			t.Errorf("%s does not say when it was made", of)
+		}
+	}
+	if testcontainers.GenericLabels()[labelSession] == "" {
+		t.Error("testcontainers has no label for its run")
+	}
+}
+
+// TestNamesThatTellAValue are masked, wherever they stand in an error.
+func TestNamesThatTellAValue(t *testing.T) {
+	b := newBench(t)
+	value := strings.ToLower(rand.Text())
+	ref := b.imageNamed("keepmum-integration/leaktest-"+value+":"+b.name, "", output{1, "x\n"})
+	named := func(name, driver string) testcontainers.Container {
+		return b.run(ref, testcontainers.WithHostConfigModifier(func(h *container.HostConfig) { h.LogConfig.Type = driver }),
+			testcontainers.CustomizeRequestOption(func(r *testcontainers.GenericContainerRequest) error { r.Name = name; return nil }))
+	}
+	check := Check{Secrets: Secrets{"KEY": []byte(value)}, Containers: []testcontainers.Container{named(b.name+"-"+value, "json-file")}}
+	if said := b.failure(check); !strings.Contains(said, "inspect of "+b.name+"-‹KEY› tells KEY: raw") {
+		t.Errorf("found: %s", said)
+	}
+	check.Containers = []testcontainers.Container{named(b.name+"-none-"+value, "none")}
+	if said := b.failure(check); !strings.Contains(said, "the canary beside "+b.name+"-none-‹KEY›: logs was not read") {
+		t.Errorf("not read: %s", said)
 	}
 }
 
@@ -295,7 +531,7 @@ func TestTheCanaryIsMissed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.prove(t.Context(), search, newCanary(), targets[0]); !errors.Is(err, errNotFound) || strings.Count(err.Error(), "was not found: ") != 2*len(redact.Encodings())+3 {
+	if _, err := b.prove(t.Context(), search, newCanary(), targets[0]); !errors.Is(err, errNotFound) || strings.Count(err.Error(), "was not found: ") != 2*len(redact.Encodings())+4 {
 		t.Errorf("%v", err)
 	}
 }

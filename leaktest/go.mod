@@ -1,10 +1,10 @@
 module github.com/keepmum/keepmum/leaktest
 
-go 1.26.0
+go 1.25.0
 
 require (
 	github.com/docker/docker v28.5.2+incompatible
-	github.com/keepmum/keepmum v0.0.0
+	github.com/keepmum/keepmum v0.0.0-20261124172528-655f58fad74d
 	github.com/testcontainers/testcontainers-go v0.41.0
 )
 
@@ -69,8 +69,6 @@ require (
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
-	google.golang.org/genproto/googleapis/api v0.0.0-20261110000943-09e21b237f2c // indirect
-	google.golang.org/genproto/googleapis/rpc v0.0.0-20261104224025-d1e00e9f33ab // indirect
 	google.golang.org/grpc v1.83.1 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )

@@ -2,8 +2,13 @@ package leaktest
 
 import (
 	"bytes"
+	"context"
+	"crypto/rand"
 	"debug/elf"
+	"errors"
+	"fmt"
 	"maps"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,8 +17,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/docker/docker/api/types/container"
+	"github.com/testcontainers/testcontainers-go"
+
 	"github.com/keepmum/keepmum/internal/sweep"
 	"github.com/keepmum/keepmum/pkg/redact"
+	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 func TestACheckOfNothingIsAnError(t *testing.T) {
@@ -23,6 +32,11 @@ func TestACheckOfNothingIsAnError(t *testing.T) {
 		"A is empty":                           {Secrets: Secrets{"A": nil}},
 		"B is excepted and no secret":          {Secrets: Secrets{"A": []byte("some long value")}, InEnvironment: []string{"B"}},
 		"LEAKTEST_CANARY is the canary's name": {Secrets: Secrets{canaryName: []byte("some long value")}},
+		"KEEPMUM_CANARY":                       {Secrets: Secrets{sweep.CanaryName: []byte("some long value")}, Containers: []testcontainers.Container{&testcontainers.DockerContainer{}}},
+		"a container is nil":                   {Secrets: Secrets{"A": []byte("some long value")}, Containers: []testcontainers.Container{nil}},
+		"is nil: it was not started":           {Secrets: Secrets{"A": []byte("some long value")}, Containers: []testcontainers.Container{(*testcontainers.DockerContainer)(nil)}},
+		"exceptions hold for what begins with": {Secrets: Secrets{"A": []byte("some long value")}, Further: map[string][]byte{"environment of a": nil}},
+		"too short to be searched: PIN":        {Secrets: Secrets{"A": []byte("some long value"), "PIN": []byte("123")}, Containers: []testcontainers.Container{&testcontainers.DockerContainer{}}},
 	} {
 		if report, err := check.Run(t.Context()); err == nil || !strings.Contains(err.Error(), want) || report != (Report{}) {
 			t.Errorf("%q: %v, %v", want, report, err)
@@ -54,19 +68,88 @@ func TestTheVerdictFails(t *testing.T) {
 		seen  sweep.Report
 		want  string // empty: silence
 	}{
-		"silence":                   {Check{}, sweep.Report{Results: []sweep.Result{{Surface: "log of a"}}}, ""},
-		"a value in a log":          {Check{}, hit("log of a", "A"), "log of a tells A: hex, stderr, line 7"},
-		"an excepted one, in a log": {Check{InEnvironment: []string{"A"}}, hit("log of a", "A"), "log of a tells A"},
-		"an excepted one, shown":    {Check{InEnvironment: []string{"A"}}, hit("inspect of a", "A"), ""},
-		"another one, shown":        {Check{InEnvironment: []string{"B"}}, hit("inspect of a", "A"), "inspect of a tells A"},
-		"an exception for nothing":  {Check{InEnvironment: []string{"A"}}, sweep.Report{}, "A is excepted from inspect, and inspect does not show it"},
-		"something not read":        {Check{}, sweep.Report{Unread: []sweep.Unread{{Surface: "log of a", Why: "gone"}}}, "log of a was not read: gone"},
-		"too much to be kept":       {Check{}, sweep.Report{Results: []sweep.Result{{Surface: "log of a", More: 3}}}, "log of a tells values 3 times more"},
+		"silence":                     {Check{}, sweep.Report{Results: []sweep.Result{{Surface: "log of a"}}}, ""},
+		"a value in a log":            {Check{}, hit("log of a", "A"), "log of a tells A: hex, stderr, line 7"},
+		"an excepted one, in a log":   {Check{InEnvironment: []string{"A"}}, hit("log of a", "A"), "log of a tells A"},
+		"an excepted one, shown":      {Check{InEnvironment: []string{"A"}}, hit("environment of a", "A"), ""},
+		"an excepted one, in a label": {Check{InEnvironment: []string{"A"}}, hit("inspect of a", "A"), "inspect of a tells A"},
+		"another one, shown":          {Check{InEnvironment: []string{"B"}}, hit("environment of a", "A"), "environment of a tells A"},
+		"an exception for nothing":    {Check{InEnvironment: []string{"A"}}, sweep.Report{}, "A is excepted in the environment, and is in none"},
+		"something not read":          {Check{}, sweep.Report{Unread: []sweep.Unread{{Surface: "log of a", Why: "gone"}}}, "log of a was not read: gone"},
+		"too much to be kept":         {Check{}, sweep.Report{Results: []sweep.Result{{Surface: "log of a", More: 3}}}, "log of a tells values 3 times more"},
 	} {
 		err := one.check.verdict(one.seen)
 		if (err == nil) != (one.want == "") || err != nil && !strings.Contains(err.Error(), one.want) {
 			t.Errorf("%s: %v, want %q", name, err, one.want)
 		}
+	}
+}
+
+// TestAnErrorTellsNoValue whatever the engine quotes, and still says what it is.
+func TestAnErrorTellsNoValue(t *testing.T) {
+	value := "s3cret\"word&" + rand.Text()
+	values := redact.New([]secrets.Known{{Name: "A", Value: secrets.New([]byte(value))}})
+	quoted := fmt.Errorf("no such image: example/%s: %w", value, context.DeadlineExceeded)
+	inURL := fmt.Errorf("GET /images/%s/json: %w", url.PathEscape(value), errNotFound)
+	for name, one := range map[string]struct{ err, is error }{
+		"of the engine": {quoted, context.DeadlineExceeded},
+		"encoded":       {inURL, errNotFound},
+		"of the check":  {&Error{Problems: []string{"log of " + value + " was not read: " + quoted.Error()}, cause: errNotFound}, errNotFound},
+	} {
+		said := mute(values, one.err)
+		if strings.Contains(said.Error(), value) || !strings.Contains(said.Error(), "‹A›") {
+			t.Errorf("%s: it tells the value", name)
+		}
+		if !errors.Is(said, one.is) {
+			t.Errorf("%s: it is not what it was", name)
+		}
+		for err := said; err != nil; err = errors.Unwrap(err) {
+			if text := fmt.Sprintf("%+v", err); strings.Contains(text, value) {
+				t.Errorf("%s: what it wraps tells the value", name)
+			}
+		}
+	}
+	if err := mute(values, nil); err != nil {
+		t.Errorf("no error becomes %v", err)
+	}
+}
+
+// TestAContextThatHasEnded is told, with the way out.
+func TestAContextThatHasEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := Check{Secrets: Secrets{"A": []byte("some long value")}, Containers: []testcontainers.Container{&testcontainers.DockerContainer{}}}.Run(ctx)
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "t.Cleanup: give Run context.Background()") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestInspectIsParted in the environment and all else, as it stands.
+func TestInspectIsParted(t *testing.T) {
+	environment, rest, err := parted([]byte(`{"Id":"1","Config":{"Env":["A=<x>&"],"Labels":{"l":"<y>&"}},"Args":["z"]}`))
+	if err != nil || string(environment) != `environment: ["A=<x>&"]` || string(rest) != `{"Args":["z"],"Config":{"Labels":{"l":"<y>&"}},"Id":"1"}`+"\n" {
+		t.Errorf("%s, %s, %v", environment, rest, err)
+	}
+	if environment, _, err := parted([]byte(`{"Config":{}}`)); err != nil || string(environment) != "environment: " {
+		t.Errorf("no environment: %q, %v", environment, err)
+	}
+	for _, broken := range []string{"", "value", "[]", `{"Config":"value"}`, `{}`} {
+		if _, _, err := parted([]byte(broken)); err == nil || strings.Contains(err.Error(), "value") {
+			t.Errorf("%q: %v", broken, err)
+		}
+	}
+}
+
+// TestACanaryForEachWay that a log goes.
+func TestACanaryForEachWay(t *testing.T) {
+	file := container.LogConfig{Type: "json-file", Config: map[string]string{"a": "1", "b": "2"}}
+	one := target{id: "1", image: "i", log: file}
+	image, driver, option, tty, same := one, one, one, one, one
+	image.image, tty.tty, same.id = "j", true, "2"
+	driver.log = container.LogConfig{Type: "local", Config: file.Config}
+	option.log = container.LogConfig{Type: "json-file", Config: map[string]string{"a": "1", "b": "3"}}
+	if got := plants([]target{one, same, image, driver, option, tty}); len(got) != 5 {
+		t.Errorf("%d canaries, want 5", len(got))
 	}
 }
 
