@@ -90,6 +90,13 @@ func TestAKilledRunLeavesNothing(t *testing.T) {
 			name = ""
 		}
 	}
+	t.Cleanup(func() { // what the reaper has left, where it fails
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := removeProject(ctx, p.docker, name); name != "" && err != nil {
+			t.Error(err)
+		}
+	})
 	kill := errors.Join(cmd.Process.Kill(), cmd.Wait())
 	if _, err := os.Stat(home); name == "" || err != nil || cmd.ProcessState.Success() {
 		t.Fatalf("the process to be killed made nothing: %q, %v, %v", name, err, kill)
