@@ -10,6 +10,7 @@ import (
 	"html"
 	"html/template"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"mime/quotedprintable"
 	"net/url"
@@ -52,6 +53,7 @@ func encoders() []encoder {
 		{name: "hex upper", encoding: hexEncoding, encode: func(s string) string { return fmt.Sprintf("%X", s) }},
 		{name: "hex of xxd -p", encoding: hexEncoding, encode: func(s string) string { return wrap(hex.EncodeToString([]byte(s)), 60, "\n") }, loose: 3},
 		{name: "hex spaced", encoding: hexEncoding, encode: func(s string) string { return fmt.Sprintf("% x", s) }, loose: 1},
+		{name: "hex spaced, upper", encoding: hexEncoding, encode: func(s string) string { return fmt.Sprintf("% X", s) }, loose: 1},
 		{name: "percent query", encoding: percentEncoding, encode: url.QueryEscape},
 		{name: "percent path segment", encoding: percentEncoding, encode: url.PathEscape},
 		{name: "percent of a url's query", encoding: percentEncoding, encode: func(s string) string {
@@ -169,6 +171,8 @@ func trickyValues() map[string]string {
 		"eight":           "eight888",
 		"hex":             "0123456789abcdef0123456789abcdef",
 		"punctuation":     `p@ss w/rd+"quo'te\back$lash` + "`tick`!#%&*()[]{}<>?;:,.~|^=",
+		"no letters":      `<&>"'$/\` + "`?!=+",
+		"snake":           "snake_case_of_letters",
 		"begins with #":   "#hash~tilde:~a=~b",
 		"begins with ~":   "~tilde#hash and more",
 		"unicode":         "pässwörd→日本語🔑 end",
@@ -311,6 +315,7 @@ func TestForeignEncoders(t *testing.T) {
 		"Go 1.21":               "q\\\"\\u003c\\u0008\\u001b\\u2028é/=\\nend",
 		"Go 1.21 without html":  "q\\\"<\\u0008\\u001b\\u2028é/=\\nend",
 		"Go quoted":             "q\\\"<\\b\\x1b\\u2028é/=\\nend",
+		"Gson":                  "q\\\"\\u003c\\b\\u001b\\u2028é/\\u003d\\nend",
 		"in a pair of other ''": "q\"<\\b\\x1b\\u2028é/=\\nend",
 	} {
 		if got := controls.String("'" + text + "'"); got != "'‹S›'" {
@@ -325,6 +330,46 @@ func TestForeignEncoders(t *testing.T) {
 	}
 	if got := New(known("S", "a'b ~c.d-e_f")).String(`a\'b\ \~c\.d\-e_f`); got != "‹S›" {
 		t.Errorf("Perl quotemeta is masked as %q", got)
+	}
+}
+
+// TestWhatPercentEncodersLeave: the characters that each leaves as they are, by
+// the standard that it follows.
+func TestWhatPercentEncodersLeave(t *testing.T) {
+	t.Parallel()
+	for name, left := range map[string]string{
+		"encodeURIComponent of ECMA-262":  "-_.!~*'()",
+		"encodeURI of ECMA-262":           "-_.!~*'();,/?:@&=+$#",
+		"quote of Python":                 "-_.~/",
+		"the unreserved ones of RFC 3986": "-_.~",
+	} {
+		if got := New(known("S", left+" <and> more")).String("<" + left + "%20%3Cand%3E%20more>"); got != "<‹S›>" {
+			t.Errorf("%s: masked as %q", name, got)
+		}
+	}
+	if got := New(known("S", "-_.~ is nothing")).String("%2D%5F%2E%7E%20is%20nothing"); got != "‹S›" {
+		t.Errorf("all but letters and digits: masked as %q", got)
+	}
+	if got := New(known("S", "snake_case_of_letters")).String("snake%5Fcase%5Fof%5Fletters"); got != "‹S›" {
+		t.Errorf("underscores: masked as %q", got)
+	}
+}
+
+// TestWhatIsMostlyLostIsNotSearched: what an encoder that replaces broken
+// characters leaves of a value could be anything.
+func TestWhatIsMostlyLostIsNotSearched(t *testing.T) {
+	t.Parallel()
+	broken := strings.Repeat("\xff", 9)
+	for value, text := range map[string]string{
+		broken + "seven77":                    strings.Repeat("\ufffd", 9) + "seven77",
+		strings.Repeat("\x01", 9) + "<seven7": strings.Repeat("\ufffd", 9) + "&lt;seven7",
+	} {
+		if got := New(known("S", value)).String(text); got != text {
+			t.Errorf("%q is masked as %q", text, got)
+		}
+	}
+	if got := New(known("S", broken+"eight888")).String(encoded(broken + "eight888")); got != `"‹S›"` {
+		t.Errorf("more than that is masked as %q", got)
 	}
 }
 
@@ -374,6 +419,20 @@ func TestEncodingNames(t *testing.T) {
 		if !seen[encoding] {
 			t.Errorf("no encoder gave a Match of encoding %q", encoding)
 		}
+	}
+}
+
+// TestEncodingsAreThoseOfTheForms: no form has another one, and each has some.
+func TestEncodingsAreThoseOfTheForms(t *testing.T) {
+	t.Parallel()
+	have := map[string]bool{}
+	for _, value := range trickyValues() {
+		for _, f := range formsOf([]byte(value)) {
+			have[f.encoding] = true
+		}
+	}
+	if got, want := slices.Sorted(maps.Keys(have)), slices.Sorted(slices.Values(Encodings())); !slices.Equal(got, want) {
+		t.Errorf("forms have %q, Encodings has %q", got, want)
 	}
 }
 
