@@ -240,19 +240,26 @@ func TestTranscripts(t *testing.T) {
 // TestEveryScriptEndsInSilence requires of each script that it searches what it
 // said, and that there are scripts.
 func TestEveryScriptEndsInSilence(t *testing.T) {
-	scripts, err := filepath.Glob("testdata/script/*.txtar")
-	more, _ := filepath.Glob("testdata/engine/*.txtar")
-	if scripts = append(scripts, more...); err != nil || len(scripts) == 0 || len(more) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	last := regexp.MustCompile(`(?m)^silent\b.*\n(?:\s*\n)*(?:-- |\z)`)
-	for _, script := range scripts {
-		data, err := os.ReadFile(script)
-		if err != nil {
-			t.Fatal(err)
+	requireSilentEnds(t, "testdata/script/*.txtar", "testdata/engine/*.txtar")
+}
+
+func requireSilentEnds(t testing.TB, patterns ...string) {
+	t.Helper()
+	last := regexp.MustCompile(`(?:\A|\n)silent(?: .*)?\s*\z`)
+	files := regexp.MustCompile(`(?m)^-- .+ --$`)
+	for _, pattern := range patterns {
+		scripts, err := filepath.Glob(pattern)
+		if err != nil || len(scripts) == 0 {
+			t.Errorf("no scripts: %s, %v", pattern, err)
 		}
-		if !last.Match(data) {
-			t.Errorf("%s does not end in the command silent", script)
+		for _, script := range scripts {
+			data, err := os.ReadFile(script)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !last.MatchString(files.Split(string(data), 2)[0]) {
+				t.Errorf("%s does not end in the command silent", script)
+			}
 		}
 	}
 }
