@@ -141,6 +141,16 @@ func TestEveryEncodingIsProven(t *testing.T) {
 		if err := prove(lacking, proven); err == nil || !strings.HasSuffix(err.Error(), "the canary in "+encoding) {
 			t.Errorf("a search without %s gives %v", encoding, err)
 		}
+		misnamed := func(text []byte) []redact.Match {
+			found := whole.Find(text)
+			for i := range found {
+				found[i].Encoding = strings.Replace(found[i].Encoding, encoding, "another", 1)
+			}
+			return found
+		}
+		if err := prove(misnamed, proven); err == nil {
+			t.Errorf("a search that calls %s another encoding is believed", encoding)
+		}
 	}
 }
 
