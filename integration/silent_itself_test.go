@@ -115,6 +115,7 @@ func TestSilentKnowsItsValues(t *testing.T) {
 	for _, c := range []struct{ script, want string }{
 		{"silent\n", "no value is known"},
 		{"known PIN 123\nsilent\n", "the search cannot fail"},
+		{"known OTHER another-value\nknown PIN 123\nsilent\n", "too short to be searched: [PIN]"},
 		{"known OTHER another-value\nknown PASSWORD $VALUE\nkeepmum -c 'echo \"$VALUE\"'\nsilent\n", "the output tells PASSWORD (raw)"},
 		{"keepmum -c 'echo \"$VALUE\"'\nknown PASSWORD $VALUE\nsilent\n", "the output tells PASSWORD (raw)"},
 		{"known PASSWORD $VALUE\nkeepmum -c 'echo \"$VALUE\"'\nkeepmum -c 'echo nothing'\nsilent\n", "the output tells PASSWORD (raw)"},

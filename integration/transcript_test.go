@@ -44,10 +44,9 @@ func keepmumBinary(t *testing.T) string {
 // transcript is what a script has said so far, and the values that it may not
 // say.
 type transcript struct {
-	mu     sync.Mutex
-	told   bytes.Buffer
-	known  []secrets.Known
-	silent bool // the command silent was run
+	mu    sync.Mutex
+	told  bytes.Buffer
+	known []secrets.Known
 
 	last      said                                                 // what the last run said
 	under     []string                                             // a command that the binary is run by
@@ -141,7 +140,6 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 // value in both and requires that the search finds it.
 func silent(ts *testscript.TestScript, except []string) {
 	t := of(ts)
-	t.silent = true
 	if len(t.known) == 0 {
 		ts.Fatalf("no value is known: the search would find nothing whatever was said")
 	}
@@ -149,6 +147,9 @@ func silent(ts *testscript.TestScript, except []string) {
 	canary := append([]byte("canary "), t.known[0].Value.Reveal()...)
 	if len(matcher.Find(append(slices.Clone(t.told.Bytes()), canary...))) == 0 {
 		ts.Fatalf("the canary was not found: the search cannot fail")
+	}
+	if short := matcher.Unmasked(); len(short) > 0 {
+		ts.Fatalf("too short to be searched: %v", short)
 	}
 	for _, hit := range matcher.Find(t.told.Bytes()) {
 		ts.Fatalf("the output tells %s (%s)", hit.Name, hit.Encoding)

@@ -322,6 +322,13 @@ func TestForeignEncoders(t *testing.T) {
 			t.Errorf("control characters by %s are masked as %q", name, got)
 		}
 	}
+	// By Python's repr of bytes.
+	if got := New(known("S", "it's \"q\" \\ \n\r\t\x01\x7f\xff end")).String(`b'it\'s "q" \\ \n\r\t\x01\x7f\xff end'`); got != "b'‹S›'" {
+		t.Errorf("Python repr is masked as %q", got)
+	}
+	if got := New(known("S", "a form\ffeed \u2029 for <Go>")).String(`"a form\u000cfeed \u2029 for \u003cGo\u003e"`); got != `"‹S›"` {
+		t.Errorf("JSON of Go 1.21 is masked as %q", got)
+	}
 	if got := New(known("S", "two''quotes")).String(`'two'"'"''"'"'quotes'`); got != "'‹S›'" {
 		t.Errorf("Python shlex.quote is masked as %q", got)
 	}
