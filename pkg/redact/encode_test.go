@@ -187,6 +187,7 @@ func trickyValues() map[string]string {
 		"long":            strings.Repeat("0123456789+/abcdefghijklmnop", 12),
 		"plus and tab":    "a \"plus+sign\"\tand 'quotes'",
 		"quotes":          "'begins, has ''two'' and ends'",
+		"not in xml":      "a <word> with \ufffe and \uffff\tand an end",
 		"control in html": "ctl\x01<quoted \"word\">",
 		"unicode+control": "pässwörd\x01to the end",
 		"blanks around":   "  blanks around  ",
@@ -322,6 +323,10 @@ func TestForeignEncoders(t *testing.T) {
 			t.Errorf("control characters by %s are masked as %q", name, got)
 		}
 	}
+	// By Python's json.dumps.
+	if got := New(known("S", "\U00010000\uffff\U0001f511 key\r\nend\there")).String(`"\ud800\udc00\uffff\ud83d\udd11 key\r\nend\there"`); got != `"‹S›"` {
+		t.Errorf("Python json.dumps of what has two parts is masked as %q", got)
+	}
 	// By Python's repr of bytes.
 	if got := New(known("S", "it's \"q\" \\ \n\r\t\x01\x7f\xff end")).String(`b'it\'s "q" \\ \n\r\t\x01\x7f\xff end'`); got != "b'‹S›'" {
 		t.Errorf("Python repr is masked as %q", got)
@@ -368,6 +373,7 @@ func TestWhatIsMostlyLostIsNotSearched(t *testing.T) {
 	t.Parallel()
 	broken := strings.Repeat("\xff", 9)
 	for value, text := range map[string]string{
+		"\xffseven77":                         "\ufffdseven77",
 		broken + "seven77":                    strings.Repeat("\ufffd", 9) + "seven77",
 		strings.Repeat("\x01", 9) + "<seven7": strings.Repeat("\ufffd", 9) + "&lt;seven7",
 	} {
@@ -375,9 +381,11 @@ func TestWhatIsMostlyLostIsNotSearched(t *testing.T) {
 			t.Errorf("%q is masked as %q", text, got)
 		}
 	}
-	for _, value := range []string{broken + "eight888", strings.Repeat("\ufffd", 9) + `"seven7`} { // which is no broken one
-		if got := New(known("S", value)).String(encoded(value)); got != `"‹S›"` {
-			t.Errorf("%q is masked as %q", encoded(value), got)
+	// More than that is, and U+FFFD itself is not broken.
+	for _, value := range []string{broken + "eight888", "é\xffeight888", "\ufffd\"four", "\ufffd<five>"} {
+		text := marshalled(value)
+		if found := New(known("S", value)).Find([]byte(text)); len(found) != 1 || found[0].Encoding != jsonEncoding || found[0].End-found[0].Start != len(text)-2 {
+			t.Errorf("%q is found as %v", text, found)
 		}
 	}
 }
