@@ -173,7 +173,7 @@ func trickyValues() map[string]string {
 		"punctuation":     `p@ss w/rd+"quo'te\back$lash` + "`tick`!#%&*()[]{}<>?;:,.~|^=",
 		"no letters":      `<&>"'$/\` + "`?!=+",
 		"snake":           "snake_case_of_letters",
-		"begins with #":   "#hash~tilde:~a=~b",
+		"begins with #":   "#hash#~tilde:~a=~b",
 		"begins with ~":   "~tilde#hash and more",
 		"unicode":         "pässwörd→日本語🔑 end",
 		"separators":      "line\u2028separator\u2029x",
@@ -337,8 +337,16 @@ func TestForeignEncoders(t *testing.T) {
 	if got := New(known("S", "two''quotes")).String(`'two'"'"''"'"'quotes'`); got != "'‹S›'" {
 		t.Errorf("Python shlex.quote is masked as %q", got)
 	}
+	if got := New(known("S", "two''quotes")).String(`'two'"''"'quotes'`); got != "'‹S›'" {
+		t.Errorf("set -x of dash is masked as %q", got)
+	}
 	if got := New(known("S", "#hash ~x")).String(`\#hash\ ~x y\ #hash\ ~x`); got != `‹S› y\ ‹S›` {
 		t.Errorf("printf %%q is masked as %q", got)
+	}
+	for value, quoted := range map[string]string{"~x and ~more": `\~x\ and\ ~more`, "#a #b c": `\#a\ #b\ c`, "a:~b=~c ~d": `a:\~b=\~c\ ~d`} {
+		if got := New(known("S", value)).String(quoted); got != "‹S›" {
+			t.Errorf("printf %%q of %q is masked as %q", value, got)
+		}
 	}
 	if got := New(known("S", "a'b ~c.d-e_f")).String(`a\'b\ \~c\.d\-e_f`); got != "‹S›" {
 		t.Errorf("Perl quotemeta is masked as %q", got)
