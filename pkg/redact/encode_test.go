@@ -343,10 +343,19 @@ func TestForeignEncoders(t *testing.T) {
 	if got := New(known("S", "#hash ~x")).String(`\#hash\ ~x y\ #hash\ ~x`); got != `‹S› y\ ‹S›` {
 		t.Errorf("printf %%q is masked as %q", got)
 	}
-	for value, quoted := range map[string]string{"~x and ~more": `\~x\ and\ ~more`, "#a #b c": `\#a\ #b\ c`, "a:~b=~c ~d": `a:\~b=\~c\ ~d`} {
+	for value, quoted := range map[string]string{
+		"~x and ~more":         `\~x\ and\ ~more`,
+		"#a #b c":              `\#a\ #b\ c`,
+		"a:~b=~c ~d":           `a:\~b=\~c\ ~d`,
+		"it's\r\\one\n\x1btwo": `it\'s\r\\one\n\Etwo`,
+		"\ufffd one\x1btwo":    "\ufffd" + ` one\Etwo`,
+	} {
 		if got := New(known("S", value)).String(quoted); got != "‹S›" {
 			t.Errorf("printf %%q of %q is masked as %q", value, got)
 		}
+	}
+	if got := New(known("S", "a-b.c,d:e+f/g@h ı i")).String(`a-b.c,d:e+f/g@h\ \ı\ i`); got != "‹S›" {
+		t.Errorf("Ruby Shellwords is masked as %q", got)
 	}
 	if got := New(known("S", "a'b ~c.d-e_f")).String(`a\'b\ \~c\.d\-e_f`); got != "‹S›" {
 		t.Errorf("Perl quotemeta is masked as %q", got)
