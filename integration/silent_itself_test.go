@@ -31,6 +31,12 @@ func (o *overheard) Run(_ string, script func(testscript.T)) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer func() {
+			if recover() != nil {
+				o.Log("a panic")
+				o.failed = true
+			}
+		}()
 		script(o)
 	}()
 	<-done
