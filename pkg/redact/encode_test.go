@@ -348,10 +348,18 @@ func TestForeignEncoders(t *testing.T) {
 		"#a #b c":              `\#a\ #b\ c`,
 		"a:~b=~c ~d":           `a:\~b=\~c\ ~d`,
 		"it's\r\\one\n\x1btwo": `it\'s\r\\one\n\Etwo`,
+		"é\xff\x01\x1btwo":     `é\377\001\Etwo`,
+		"é\u2028two\x1bend":    `é\342\200\250two\Eend`,
 		"\ufffd one\x1btwo":    "\ufffd" + ` one\Etwo`,
 	} {
 		if got := New(known("S", value)).String(quoted); got != "‹S›" {
 			t.Errorf("printf %%q of %q is masked as %q", value, got)
+		}
+	}
+	for i, quote := range []func(string) string{strconv.Quote, strconv.QuoteToASCII, strconv.QuoteToGraphic} {
+		const value = "é\u00a0and\x01one"
+		if got := New(known("S", value)).String(quote(value)); got != `"‹S›"` {
+			t.Errorf("strconv, %d: masked as %q", i, got)
 		}
 	}
 	if got := New(known("S", "a-b.c,d:e+f/g@h ı i")).String(`a-b.c,d:e+f/g@h\ \ı\ i`); got != "‹S›" {
