@@ -44,10 +44,9 @@ func keepmumBinary(t *testing.T) string {
 // transcript is what a script has said so far, and the values that it may not
 // say.
 type transcript struct {
-	mu     sync.Mutex
-	told   bytes.Buffer
-	known  []secrets.Known
-	silent bool // the command silent was run
+	mu    sync.Mutex
+	told  bytes.Buffer
+	known []secrets.Known
 
 	last      said                                                 // what the last run said
 	under     []string                                             // a command that the binary is run by
@@ -141,7 +140,6 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 // value in both and requires that the search finds it.
 func silent(ts *testscript.TestScript, except []string) {
 	t := of(ts)
-	t.silent = true
 	if len(t.known) == 0 {
 		ts.Fatalf("no value is known: the search would find nothing whatever was said")
 	}
@@ -149,6 +147,9 @@ func silent(ts *testscript.TestScript, except []string) {
 	canary := append([]byte("canary "), t.known[0].Value.Reveal()...)
 	if len(matcher.Find(append(slices.Clone(t.told.Bytes()), canary...))) == 0 {
 		ts.Fatalf("the canary was not found: the search cannot fail")
+	}
+	if short := matcher.Unmasked(); len(short) > 0 {
+		ts.Fatalf("too short to be searched: %v", short)
 	}
 	for _, hit := range matcher.Find(t.told.Bytes()) {
 		ts.Fatalf("the output tells %s (%s)", hit.Name, hit.Encoding)
@@ -240,19 +241,26 @@ func TestTranscripts(t *testing.T) {
 // TestEveryScriptEndsInSilence requires of each script that it searches what it
 // said, and that there are scripts.
 func TestEveryScriptEndsInSilence(t *testing.T) {
-	scripts, err := filepath.Glob("testdata/script/*.txtar")
-	more, _ := filepath.Glob("testdata/engine/*.txtar")
-	if scripts = append(scripts, more...); err != nil || len(scripts) == 0 || len(more) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	last := regexp.MustCompile(`(?m)^silent\b.*\n(?:\s*\n)*(?:-- |\z)`)
-	for _, script := range scripts {
-		data, err := os.ReadFile(script)
-		if err != nil {
-			t.Fatal(err)
+	requireSilentEnds(t, "testdata/script/*.txtar", "testdata/engine/*.txtar")
+}
+
+func requireSilentEnds(t testing.TB, patterns ...string) {
+	t.Helper()
+	last := regexp.MustCompile(`(?:\A|\n)silent(?: .*)?\s*\z`)
+	files := regexp.MustCompile(`(?m)^-- .+ --$`)
+	for _, pattern := range patterns {
+		scripts, err := filepath.Glob(pattern)
+		if err != nil || len(scripts) == 0 {
+			t.Errorf("no scripts: %s, %v", pattern, err)
 		}
-		if !last.Match(data) {
-			t.Errorf("%s does not end in the command silent", script)
+		for _, script := range scripts {
+			data, err := os.ReadFile(script)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !last.MatchString(files.Split(string(data), 2)[0]) {
+				t.Errorf("%s does not end in the command silent", script)
+			}
 		}
 	}
 }

@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string) error {
 	case "processes":
 		return processes("/proc", os.Stdout)
 	case "mounts":
-		if err := mounts("/run/secrets", os.Stdout); err != nil {
+		if err := mounts(secretsDir, os.Stdout); err != nil {
 			return err
 		}
 		<-ctx.Done()
@@ -151,12 +151,15 @@ func ask(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	return err
 }
 
+// secretsDir is where a container has its secrets.
+var secretsDir = "/run/secrets"
+
 // filled puts the content of /run/secrets/NAME where {NAME} stands, in percent
 // encoding where that is a query's.
 func filled(text string) string {
 	query := strings.HasPrefix(text, "http")
 	return regexp.MustCompile(`\{[A-Z_]+\}`).ReplaceAllStringFunc(text, func(name string) string {
-		value, err := os.ReadFile(filepath.Join("/run/secrets", strings.Trim(name, "{}")))
+		value, err := os.ReadFile(filepath.Join(secretsDir, strings.Trim(name, "{}")))
 		if err != nil {
 			return name
 		}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +20,8 @@ import (
 	"testing/fstest"
 )
 
-// file is an entry of a tar archive; a link if to is set.
+// file is an entry of a tar archive; a link if to is set, a hard one if it
+// begins with "=".
 type file struct{ name, content, to string }
 
 func tarBytes(t *testing.T, files ...file) []byte {
@@ -30,6 +32,9 @@ func tarBytes(t *testing.T, files ...file) []byte {
 		h := &tar.Header{Name: f.name, Mode: 0o644, Size: int64(len(f.content)), Format: tar.FormatPAX}
 		if f.to != "" {
 			h.Typeflag, h.Linkname = tar.TypeSymlink, f.to
+		}
+		if to, hard := strings.CutPrefix(f.to, "="); hard {
+			h.Typeflag, h.Linkname = tar.TypeLink, to
 		}
 		if err := w.WriteHeader(h); err != nil {
 			t.Fatal(err)
@@ -72,7 +77,7 @@ func savedImage(t *testing.T, config, first, second string) []byte {
 	t.Helper()
 	return tarBytes(t,
 		file{name: "abc.json", content: `{"config":{"Env":["A=` + config + `"]}}`},
-		file{name: "one/layer.tar", content: string(tarBytes(t, file{name: "etc/", content: ""}, file{name: "etc/app.conf", content: "# line one\nkey=" + first}))},
+		file{name: "one/layer.tar", content: string(tarBytes(t, file{name: "etc/", content: ""}, file{name: "etc/motd", content: "one\ntwo\n"}, file{name: "etc/app.conf", content: "# line one\nkey=" + first}))},
 		file{name: "blobs/sha256/two", content: string(gzipped(t, tarBytes(t, file{name: "./root/.netrc", content: second}, file{name: "root/.wh.gone"})))},
 		file{name: "three/layer.tar", to: "../one/layer.tar"},
 		file{name: "four/layer.tar", content: string(make([]byte, 1024))},
@@ -124,6 +129,31 @@ func TestImage(t *testing.T) {
 	}
 }
 
+// TestImageOfLinks: a manifest can name a layer by a link, of both kinds, and by
+// a path that is not the shortest.
+func TestImageOfLinks(t *testing.T) {
+	t.Parallel()
+	s := newSweep(t)
+	layer := string(tarBytes(t, file{name: "x", content: value}, file{name: "y.xz", content: "\xfd7zXZ\x00"}))
+	for name, c := range map[string]struct {
+		link file
+		path string
+	}{
+		"soft": {file{name: "one/link", to: "../two/layer"}, "one/link"},
+		"hard": {file{name: "one/link", to: "=./two/layer"}, "one/link"},
+		"long": {file{name: "one/link", to: "=two/layer"}, "./two//layer"},
+	} {
+		saved := tarBytes(t, file{name: "c.json", content: value}, file{name: "two/layer", content: layer}, c.link, manifestOf(t, "./c.json", c.path))
+		found := read(t, s, Image(engine{saved: saved}, name))
+		if len(found.Hits) != 2 || found.Hits[0].Place != "configuration" || found.Hits[1].Place != "layer 1 of 1: x" {
+			t.Errorf("%s: %+v", name, found.Hits)
+		}
+		if want := []string{"layer 1 of 1: y.xz"}; !slices.Equal(found.Opaque, want) {
+			t.Errorf("%s: opaque %q, should be %q", name, found.Opaque, want)
+		}
+	}
+}
+
 func TestImageThatIsNotAllThere(t *testing.T) {
 	t.Parallel()
 	s := newSweep(t)
@@ -135,7 +165,7 @@ func TestImageThatIsNotAllThere(t *testing.T) {
 		why   string
 	}{
 		"empty":              {nil, "no manifest.json"},
-		"cut in the middle":  {whole[:len(whole)/2], "EOF"},
+		"cut in the middle":  {whole[:len(whole)/2+100], "EOF"},
 		"no manifest":        {tarBytes(t, config, layer), "no manifest.json"},
 		"broken manifest":    {tarBytes(t, config, file{name: "manifest.json", content: "{"}), "manifest.json cannot be read"},
 		"missing layer":      {tarBytes(t, config, layer, manifestOf(t, "c", "l", "gone")), "layer 2 of 2"},
@@ -143,6 +173,7 @@ func TestImageThatIsNotAllThere(t *testing.T) {
 		"missing config":     {tarBytes(t, layer, manifestOf(t, "c", "l")), "configuration"},
 		"layer is no tar":    {tarBytes(t, config, file{name: "l", content: "text"}, manifestOf(t, "c", "l")), "layer 1 of 1"},
 		"layer in zstd":      {tarBytes(t, config, file{name: "l", content: "\x28\xb5\x2f\xfd...."}, manifestOf(t, "c", "l")), "zstd"},
+		"gzip of no length":  {tarBytes(t, config, file{name: "l", content: "\x1f\x8b\x08"}, manifestOf(t, "c", "l")), "EOF"},
 		"broken gzip":        {tarBytes(t, config, file{name: "l", content: string(gzipped(t, []byte(layer.content))[:60])}, manifestOf(t, "c", "l")), "EOF"},
 		"broken tar in gzip": {tarBytes(t, config, file{name: "l", content: string(gzipped(t, tarBytes(t, file{name: "x", content: strings.Repeat("y", 2000)})[:1000]))}, manifestOf(t, "c", "l")), "EOF"},
 		"no tar at all":      {[]byte(strings.Repeat("no tar", 200)), "broken"},
@@ -261,19 +292,64 @@ func TestArchivesInStreams(t *testing.T) {
 			t.Errorf("a value in %s gives %+v", place, found.Hits)
 		}
 	}
-	deep := []byte(value)
-	for range deepest + 1 {
-		deep = gzipped(t, deep)
+	if a, b := read(t, s, open(inTar)), read(t, s, open([]byte("x"))); a.Parts != b.Parts+2 {
+		t.Errorf("%d parts, and %d of a text: should be two more", a.Parts, b.Parts)
 	}
-	if found := read(t, s, open(deep)); len(found.Hits) != 0 || len(found.Opaque) != 1 {
-		t.Errorf("archives too deep in each other give %+v", found)
+	for name, pack := range map[string]func([]byte) []byte{
+		"gzip": func(content []byte) []byte { return gzipped(t, content) },
+		"tar":  func(content []byte) []byte { return tarBytes(t, file{name: "x", content: string(content)}) },
+	} {
+		deep := []byte(value + rand.Text() + strings.Repeat(rand.Text(), 50))
+		for range deepest {
+			deep = pack(deep)
+		}
+		if found := read(t, s, open(deep)); len(found.Hits) != 1 || len(found.Opaque) != 0 {
+			t.Errorf("%s: archives as deep as may be give %+v", name, found)
+		}
+		if found := read(t, s, open(pack(deep))); name == "gzip" && len(found.Hits) != 0 || len(found.Opaque) != 1 {
+			t.Errorf("%s: archives too deep in each other give %+v", name, found)
+		}
 	}
 	broken := gzipped(t, []byte(value+strings.Repeat(value, 100)))
 	if found := read(t, s, open(broken[:len(broken)-9])); len(found.Hits) == 0 || len(found.Opaque) != 1 {
 		t.Errorf("a broken archive gives %+v", found)
 	}
-	if found := read(t, s, open(append([]byte("\xfd7zXZ\x00"), value...))); len(found.Hits) != 1 || len(found.Opaque) != 1 {
-		t.Errorf("a file with the beginning of xz gives %+v", found)
+}
+
+// TestCompressedAsNothingThatIsOpened: such a file is searched as it is, and
+// named; in an image it is an error where a layer should be.
+func TestCompressedAsNothingThatIsOpened(t *testing.T) {
+	t.Parallel()
+	s := newSweep(t)
+	for as, magic := range map[string]string{
+		"zstd": "\x28\xb5\x2f\xfd", "xz": "\xfd7zXZ\x00", "bzip2": "BZh", "zip": "PK\x03\x04", "lz4": "\x04\x22\x4d\x18", "7z": "7z\xbc\xaf",
+		"gzip, cut short": "\x1f\x8b\x08",
+	} {
+		content := magic + value
+		found := read(t, s, Stream("backup", func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil }))
+		if len(found.Hits) != 1 || len(found.Opaque) != 1 {
+			t.Errorf("%s: %+v", as, found)
+		}
+		if as, whole := strings.CutSuffix(as, ", cut short"); !whole {
+			saved := tarBytes(t, file{name: "c", content: "{}"}, file{name: "l", content: content}, manifestOf(t, "c", "l"))
+			unread(t, s, Image(engine{saved: saved}, as), "compressed as "+as+", which is not opened")
+		}
+	}
+}
+
+// TestManyFiles: a place is right also when there were more than are kept.
+func TestManyFiles(t *testing.T) {
+	t.Parallel()
+	s := newSweep(t)
+	var files []file
+	for i := range 2 * mostMarks {
+		files = append(files, file{name: fmt.Sprint(i), content: "\n"})
+	}
+	files = append(files, file{name: "last", content: "\n" + value})
+	content := tarBytes(t, files...)
+	found := read(t, s, Stream("backup", func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }))
+	if len(found.Hits) != 1 || found.Hits[0].Place != "last" || found.Hits[0].Line != 2 {
+		t.Errorf("%+v", found.Hits)
 	}
 }
 
@@ -332,7 +408,7 @@ func TestTreeOfTheRealFileSystem(t *testing.T) {
 	unread(t, s, Tree("nowhere", os.DirFS(filepath.Join(dir, "no such"))), "no such file")
 }
 
-// brokenFS cannot open one of its files.
+// brokenFS cannot open, list or follow what is named broken.
 type brokenFS struct{ fstest.MapFS }
 
 func (b brokenFS) Open(name string) (fs.File, error) {
@@ -340,6 +416,20 @@ func (b brokenFS) Open(name string) (fs.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
 	}
 	return b.MapFS.Open(name)
+}
+
+func (b brokenFS) ReadDir(name string) ([]fs.DirEntry, error) {
+	if strings.HasSuffix(name, "broken") {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrPermission}
+	}
+	return b.MapFS.ReadDir(name)
+}
+
+func (b brokenFS) ReadLink(name string) (string, error) {
+	if strings.HasSuffix(name, "broken") {
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrPermission}
+	}
+	return b.MapFS.ReadLink(name)
 }
 
 func TestTreeThatIsNotAllRead(t *testing.T) {
@@ -351,6 +441,12 @@ func TestTreeThatIsNotAllRead(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 	read(t, s, Tree("tree", brokenFS{files}, "a"))
+	unread(t, s, Tree("a directory", brokenFS{fstest.MapFS{"ok": {Data: []byte("x")}, "a/broken/file": {Data: []byte("x")}}}), "a/broken: readdir")
+	unread(t, s, Tree("a link", brokenFS{fstest.MapFS{"ok": {Data: []byte("x")}, "a/broken": {Mode: fs.ModeSymlink}}}), "a/broken: readlink")
+	outside := Tree("with the canary, and broken", brokenFS{fstest.MapFS{"ok": {Data: []byte(s.Canary())}, "a/broken": {}}})
+	outside.Planted = true
+	unread(t, s, outside, "a/broken: open")
+	read(t, s, Tree("a socket, which is not opened", brokenFS{fstest.MapFS{"ok": {Data: []byte("x")}, "a/broken": {Mode: fs.ModeSocket}}}))
 	unread(t, s, Tree("tree", files, "*"), "was not found")
 	unread(t, s, Tree("tree", files, "[a"), "no pattern")
 	unread(t, s, Tree("tree", fstest.MapFS{}), "nothing was read")

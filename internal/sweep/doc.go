@@ -25,7 +25,7 @@
 // failed to be read to its end, or in which nothing was read where something
 // must be, is unread: an error of class Incomplete, never silence. Before that,
 // New proves that the canary is found in every encoding, as the encoders of
-// the standard library make it.
+// the standard library and a shell write it.
 //
 // What goes on between a program and the engine's log this canary cannot
 // prove. A caller who plants the canary in the real thing, such as a container

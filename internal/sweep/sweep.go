@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/keepmum/keepmum/internal/ops"
 	"github.com/keepmum/keepmum/pkg/redact"
@@ -47,8 +48,8 @@ func newWith(known []secrets.Known, search func([]secrets.Known) *redact.Matcher
 	s := &Sweep{canary: "canary" + rand.Text()}
 	canary := secrets.Known{Name: CanaryName, Value: secrets.New([]byte(s.canary))}
 	s.matcher = search(append(slices.Clip(known), canary))
-	tricky := s.canary + ` "/'<&+é$ ` + s.canary
-	if err := prove(search([]secrets.Known{{Name: CanaryName, Value: secrets.New([]byte(tricky))}}), tricky); err != nil {
+	tricky := s.canary + " \"/'<&+é\x01$ " + s.canary + "\na line of " + s.canary
+	if err := prove(search([]secrets.Known{{Name: CanaryName, Value: secrets.New([]byte(tricky))}}).Find, tricky); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -62,22 +63,25 @@ func (s *Sweep) Canary() string { return s.canary }
 // searched, sorted.
 func (s *Sweep) Unsearched() []string { return s.matcher.Unmasked() }
 
-// prove asserts that the search finds a value as real encoders write it.
-func prove(search *redact.Matcher, value string) error {
+// prove asserts that the search finds a value of two lines as real encoders
+// write it, and in just that encoding.
+func prove(find func([]byte) []redact.Match, value string) error {
 	inJSON, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
 	for encoding, text := range map[string]string{
 		"raw":     value,
+		"line":    value[strings.LastIndexByte(value, '\n')+1:],
 		"base64":  base64.StdEncoding.EncodeToString([]byte("p" + value + "\n")),
 		"hex":     hex.EncodeToString([]byte(value)),
 		"percent": url.QueryEscape(value),
 		"json":    string(inJSON),
 		"html":    html.EscapeString(value),
+		"shell":   "'" + strings.ReplaceAll(value, "'", `'\''`) + "'",
 		"go":      strconv.QuoteToASCII(value),
 	} {
-		if len(search.Find([]byte(text))) == 0 {
+		if !slices.ContainsFunc(find([]byte(text)), func(m redact.Match) bool { return m.Encoding == encoding }) {
 			return &ops.Error{Class: ops.Failed, What: "the search is broken: it does not find the canary in " + encoding}
 		}
 	}

@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/keepmum/keepmum/internal/ops"
 	"github.com/keepmum/keepmum/pkg/redact"
@@ -55,8 +57,16 @@ func unread(t *testing.T, s *Sweep, surface Surface, why string) {
 		t.Errorf("%s: the error is %v, should say %q", surface.Name, err, why)
 	}
 	var e *ops.Error
-	if err := s.Run(t.Context(), surface).Err(); !errors.As(err, &e) || e.Class != ops.Incomplete {
+	report := s.Run(t.Context(), surface)
+	if err := report.Err(); !errors.As(err, &e) || e.Class != ops.Incomplete {
 		t.Errorf("%s: the report's error is %v, should be of class Incomplete", surface.Name, err)
+	} else if !slices.ContainsFunc(e.Findings, func(f ops.Finding) bool {
+		return f.File == surface.Name && strings.HasPrefix(f.Problem, "not read: ") && strings.Contains(f.Problem, why)
+	}) {
+		t.Errorf("%s: the findings %v do not say why it was not read", surface.Name, e.Findings)
+	}
+	if len(report.Results) > 0 {
+		t.Errorf("%s: it is among what was read", surface.Name)
 	}
 }
 
@@ -109,8 +119,37 @@ func TestNewProvesTheSearch(t *testing.T) {
 			return redact.New([]secrets.Known{{Name: CanaryName, Value: secrets.New([]byte("something else"))}})
 		},
 	} {
-		if _, err := newWith(nil, search); err == nil || !strings.Contains(err.Error(), "the search is broken") {
+		if _, err := newWith(nil, search); ops.ClassOf(err) != ops.Failed || !strings.Contains(err.Error(), "the search is broken") {
 			t.Errorf("a search that %s gives %v", name, err)
+		}
+	}
+}
+
+// TestEveryEncodingIsProven: a search that lacks one encoding is refused, and
+// by its name.
+func TestEveryEncodingIsProven(t *testing.T) {
+	t.Parallel()
+	const proven = "canary-of-this-test \"/'<&+é\x01$ canary\na line of the canary"
+	whole := redact.New([]secrets.Known{{Name: CanaryName, Value: secrets.New([]byte(proven))}})
+	if err := prove(whole.Find, proven); err != nil {
+		t.Fatal(err)
+	}
+	for _, encoding := range redact.Encodings() {
+		lacking := func(text []byte) []redact.Match {
+			return slices.DeleteFunc(whole.Find(text), func(m redact.Match) bool { return m.Encoding == encoding })
+		}
+		if err := prove(lacking, proven); err == nil || !strings.HasSuffix(err.Error(), "the canary in "+encoding) {
+			t.Errorf("a search without %s gives %v", encoding, err)
+		}
+		misnamed := func(text []byte) []redact.Match {
+			found := whole.Find(text)
+			for i := range found {
+				found[i].Encoding = strings.Replace(found[i].Encoding, encoding, "another", 1)
+			}
+			return found
+		}
+		if err := prove(misnamed, proven); err == nil {
+			t.Errorf("a search that calls %s another encoding is believed", encoding)
 		}
 	}
 }
@@ -120,6 +159,10 @@ func TestCanaryName(t *testing.T) {
 	_, err := New([]secrets.Known{{Name: CanaryName, Value: secrets.New([]byte(value))}})
 	if ops.ClassOf(err) != ops.Invalid {
 		t.Errorf("a secret with the canary's name gives %v", err)
+	}
+	known := []secrets.Known{{Name: "KEY", Value: secrets.New([]byte(value))}, {Name: "NEXT"}}
+	if _, err := New(known[:1]); err != nil || known[1].Name != "NEXT" {
+		t.Errorf("New writes into the list of its caller: %v", err)
 	}
 	a, b := newSweep(t), newSweep(t)
 	if a.Canary() == b.Canary() || len(a.Canary()) < 20 {
@@ -142,8 +185,12 @@ func TestStream(t *testing.T) {
 	surface := Stream("history of git", func(context.Context) (io.ReadCloser, error) {
 		return closer{strings.NewReader("key: " + value), &closed}, nil
 	})
-	if found := read(t, s, surface); len(found.Hits) != 1 || found.Bytes != int64(5+len(value)) {
-		t.Errorf("%+v", found)
+	if found := read(t, s, surface); len(found.Hits) != 1 || found.Bytes != int64(5+len(value)) || found.Canaries != 4 {
+		t.Errorf("%+v, should have a canary in the stream and three in archives", found)
+	}
+	empty := func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil }
+	if found := read(t, s, Stream("empty", empty)); found.Bytes != 0 || found.Canaries != 4 {
+		t.Errorf("an empty stream gives %+v", found)
 	}
 	if !closed {
 		t.Error("the stream was not closed")
@@ -151,6 +198,15 @@ func TestStream(t *testing.T) {
 	unread(t, s, Stream("no such", func(context.Context) (io.ReadCloser, error) { return nil, os.ErrNotExist }), "not exist")
 	half := io.MultiReader(strings.NewReader(value), failing{})
 	unread(t, s, Stream("broken", func(context.Context) (io.ReadCloser, error) { return io.NopCloser(half), nil }), "pulled the plug")
+	once := false
+	unread(t, s, Stream("broken once", func(context.Context) (io.ReadCloser, error) {
+		return io.NopCloser(readerFunc(func([]byte) (int, error) {
+			if once = !once; once {
+				return 0, errors.New("pulled the plug")
+			}
+			return 0, io.EOF
+		})), nil
+	}), "pulled the plug")
 }
 
 type closer struct {
@@ -171,8 +227,25 @@ func TestHitsOfAnUnreadSurfaceCount(t *testing.T) {
 	s := newSweep(t)
 	half := io.MultiReader(strings.NewReader(value+"\n"+strings.Repeat("x", 100_000)), failing{})
 	report := s.Run(t.Context(), Stream("broken", func(context.Context) (io.ReadCloser, error) { return io.NopCloser(half), nil }))
-	if report.Hits != 1 || len(report.Unread) != 1 || ops.ClassOf(report.Err()) != ops.Leak {
+	if report.Hits != 1 || len(report.Results) != 1 || len(report.Unread) != 1 || ops.ClassOf(report.Err()) != ops.Leak {
 		t.Errorf("%+v, %v", report, report.Err())
+	}
+	if got := report.Err().Error(); !strings.Contains(got, "pulled the plug") || !strings.Contains(got, "KEY") {
+		t.Errorf("the error tells of one of the two: %v", got)
+	}
+	outside := Bytes("without the canary", []byte(value))
+	outside.Planted = true
+	lost := func(canary func(*reading, string) *watched) Surface {
+		return Surface{Name: "lost", read: func(r *reading) error {
+			_, err := io.WriteString(canary(r, "stdout"), value+"\n")
+			return err
+		}}
+	}
+	for _, surface := range []Surface{outside, lost((*reading).watch), lost((*reading).search)} {
+		report := s.Run(t.Context(), surface)
+		if report.Hits != 1 || len(report.Results) != 1 || len(report.Unread) != 1 || ops.ClassOf(report.Err()) != ops.Leak {
+			t.Errorf("%s: %+v", surface.Name, report)
+		}
 	}
 }
 
@@ -187,6 +260,9 @@ func TestReport(t *testing.T) {
 	var e *ops.Error
 	if !errors.As(report.Err(), &e) || e.Class != ops.Leak {
 		t.Fatalf("the error is %v", report.Err())
+	}
+	if want := "values of secrets were found, in 1 places"; e.What != want || !strings.Contains(e.Next, "mage secrets:set") {
+		t.Errorf("the error says %q, then %q", e.What, e.Next)
 	}
 	if want := "leaking:2: KEY: found in raw form"; len(e.Findings) != 1 || e.Findings[0].String() != want {
 		t.Errorf("findings %v, should be %q", e.Findings, want)
@@ -204,6 +280,14 @@ func TestReport(t *testing.T) {
 	if strings.Contains(string(text), "p@ss") || strings.Contains(e.Error(), "p@ss") {
 		t.Error("the value is in the report")
 	}
+	for _, report := range []Report{s.Run(t.Context()), s.Run(t.Context(), clean)} {
+		text, err := json.Marshal(report)
+		for _, list := range []string{"results", "unread", "hits"} {
+			if err != nil || strings.Contains(string(text), `"`+list+`":null`) {
+				t.Errorf("the list of %s is missing: %v", list, err)
+			}
+		}
+	}
 }
 
 func TestManyHits(t *testing.T) {
@@ -213,7 +297,8 @@ func TestManyHits(t *testing.T) {
 	if report.Hits != mostHits+7 || len(report.Results[0].Hits) != mostHits || report.Results[0].More != 7 {
 		t.Errorf("%d hits, %d kept, %d more", report.Hits, len(report.Results[0].Hits), report.Results[0].More)
 	}
-	if !strings.Contains(report.Err().Error(), "7 more") {
+	var e *ops.Error
+	if !errors.As(report.Err(), &e) || len(e.Findings) != mostHits+1 || e.Findings[mostHits] != (ops.Finding{File: "b", Problem: "7 more"}) {
 		t.Error("the error does not tell of the rest")
 	}
 }
@@ -224,9 +309,26 @@ func TestNamesDoNotLeak(t *testing.T) {
 	s := newSweep(t)
 	report := s.Run(t.Context(),
 		Bytes("surface "+value, []byte(value)),
+		Tree("names", fstest.MapFS{
+			value:             {Data: []byte(value)},
+			value + ".tar":    {Data: tarBytes(t, file{name: value, content: value})},
+			value + ".xz":     {Data: []byte("\xfd7zXZ\x00")},
+			value + ".socket": {Mode: fs.ModeSocket},
+			"to":              {Data: []byte(value), Mode: fs.ModeSymlink},
+			"out/" + value:    {Data: []byte("x")},
+		}, "out/p@ss/*"),
+		Tree("not read", brokenFS{fstest.MapFS{value + ".broken": {}}}),
 		Stream("url", func(context.Context) (io.ReadCloser, error) {
 			return nil, &url.Error{Op: "Get", URL: "http://h/?key=" + url.QueryEscape(value), Err: io.EOF}
 		}))
+	if len(report.Results) != 3 || len(report.Results[1].Opaque) != 2 || len(report.Unread) != 2 {
+		t.Fatalf("%d surfaces were read", len(report.Results))
+	}
+	for _, place := range []string{"‹KEY›", "name of ‹KEY›", "name of ‹KEY›.xz", "‹KEY›.tar: ‹KEY›", "target of to"} {
+		if !slices.ContainsFunc(report.Results[1].Hits, func(h Hit) bool { return h.Place == place }) {
+			t.Errorf("no hit in %q", place)
+		}
+	}
 	text, err := json.Marshal(report)
 	if err != nil {
 		t.Fatal(err)
@@ -254,6 +356,22 @@ func TestInterrupted(t *testing.T) {
 	if len(report.Unread) != 2 || ops.ClassOf(report.Err()) != ops.Interrupted {
 		t.Errorf("%+v, %v", report, report.Err())
 	}
+	ctx, cancel = context.WithCancel(t.Context())
+	report = s.Run(ctx, Tree("tree", cancelFS{fstest.MapFS{"a": {}, "b": {}}, cancel}))
+	if len(report.Unread) != 1 || ops.ClassOf(report.Err()) != ops.Interrupted {
+		t.Errorf("a tree: %+v, %v", report, report.Err())
+	}
+}
+
+// cancelFS ends the reading when a file is opened.
+type cancelFS struct {
+	fstest.MapFS
+	cancel func()
+}
+
+func (c cancelFS) Open(name string) (fs.File, error) {
+	c.cancel()
+	return c.MapFS.Open(name)
 }
 
 type readerFunc func([]byte) (int, error)
@@ -273,6 +391,54 @@ func TestPlanted(t *testing.T) {
 	without := Bytes("without", []byte("hello"))
 	without.Planted = true
 	unread(t, s, without, "the canary that was planted in it was not found")
+	for _, canary := range []string{s.Canary(), "none"} {
+		stream := func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(canary)), nil }
+		for _, surface := range []Surface{
+			Bytes("bytes", []byte(canary)), Stream("stream", stream), Logs(engine{stderr: canary}, "api"), Inspect(engine{inspect: canary}, "api"),
+			Tree("tree", fstest.MapFS{"x": {Data: []byte(canary)}}), Image(engine{saved: savedImage(t, "b", canary, "d")}, "api:dev"),
+		} {
+			surface.Planted = true
+			if canary == "none" {
+				unread(t, s, surface, "the canary that was planted in it was not found")
+			} else if found := read(t, s, surface); found.Canaries != 1 {
+				t.Errorf("%s: %d canaries, should be the one that was planted", surface.Name, found.Canaries)
+			}
+		}
+	}
+}
+
+// TestEachCanaryIsDemanded: a surface is unread as soon as one of its canaries
+// was not found.
+func TestEachCanaryIsDemanded(t *testing.T) {
+	t.Parallel()
+	s := newSweep(t)
+	archive := []string{canaryDir + "/plain", canaryDir + "/layer.tar: inside", canaryDir + "/layer.tar.gz (gzip): inside"}
+	stream := func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("x")), nil }
+	for _, c := range []struct {
+		surface Surface
+		places  []string
+	}{
+		{Bytes("bytes", []byte("x")), []string{""}},
+		{Inspect(engine{inspect: "x"}, "api"), []string{""}},
+		{Logs(engine{stdout: "x"}, "api"), []string{"stdout", "stderr"}},
+		{Stream("stream", stream), append([]string{""}, archive...)},
+		{Tree("tree", fstest.MapFS{"x": {Data: []byte("x")}}), append([]string{canaryDir, "file names"}, archive...)},
+		{Image(engine{saved: savedImage(t, "b", "c", "d")}, "api:dev"), archive},
+	} {
+		for _, lost := range c.places {
+			r := newReading(t.Context(), s, c.surface.Name, false)
+			if err := c.surface.read(r); err != nil {
+				t.Fatal(err)
+			}
+			if len(r.seen) != len(c.places) || !r.seen[lost] {
+				t.Errorf("%s: canaries were found in %v, should be in %q", c.surface.Name, r.seen, c.places)
+			}
+			delete(r.seen, lost)
+			if _, err := r.close(true); err == nil || !strings.HasSuffix(err.Error(), strings.TrimSpace("was not found: in "+lost)) {
+				t.Errorf("%s: without the canary in %q the error is %v", c.surface.Name, lost, err)
+			}
+		}
+	}
 }
 
 // TestNoSurfaceIsBelievedWithoutCanary: a surface that plants none, or whose
@@ -339,10 +505,30 @@ func TestLogs(t *testing.T) {
 	if !slices.Equal(found.Hits, want) || found.Canaries != 2 || found.Parts != 2 {
 		t.Errorf("%+v", found)
 	}
+	var e *ops.Error
+	report := s.Run(t.Context(), Logs(engine{stderr: value}, "api"))
+	if want := "logs of api:1: KEY: found in raw form in stderr"; !errors.As(report.Err(), &e) || len(e.Findings) != 1 || e.Findings[0].String() != want {
+		t.Errorf("the error is %v, should tell %q", report.Err(), want)
+	}
 	if silent := read(t, s, Logs(engine{}, "api")); silent.Canaries != 2 || silent.Bytes != 0 {
 		t.Errorf("an empty log gives %+v", silent)
 	}
 	unread(t, s, Logs(engine{stdout: "x", err: errors.New("no such container: api")}, "api"), "no such container")
+}
+
+// TestSurfacesHaveTheirNames: a hit and an error say where.
+func TestSurfacesHaveTheirNames(t *testing.T) {
+	t.Parallel()
+	docker := engine{}
+	for want, surface := range map[string]Surface{
+		"bytes": Bytes("bytes", nil), "stream": Stream("stream", nil), "tree": Tree("tree", nil), "archive": Archive("archive", nil),
+		"logs of api": Logs(docker, "api"), "inspect of api": Inspect(docker, "api"),
+		"config of api:dev": ImageConfig(docker, "api:dev"), "history of api:dev": ImageHistory(docker, "api:dev"), "image api:dev": Image(docker, "api:dev"),
+	} {
+		if surface.Name != want {
+			t.Errorf("%q, should be %q", surface.Name, want)
+		}
+	}
 }
 
 func TestInspectAndImageConfig(t *testing.T) {

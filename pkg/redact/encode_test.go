@@ -10,6 +10,7 @@ import (
 	"html"
 	"html/template"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"mime/quotedprintable"
 	"net/url"
@@ -52,6 +53,7 @@ func encoders() []encoder {
 		{name: "hex upper", encoding: hexEncoding, encode: func(s string) string { return fmt.Sprintf("%X", s) }},
 		{name: "hex of xxd -p", encoding: hexEncoding, encode: func(s string) string { return wrap(hex.EncodeToString([]byte(s)), 60, "\n") }, loose: 3},
 		{name: "hex spaced", encoding: hexEncoding, encode: func(s string) string { return fmt.Sprintf("% x", s) }, loose: 1},
+		{name: "hex spaced, upper", encoding: hexEncoding, encode: func(s string) string { return fmt.Sprintf("% X", s) }, loose: 1},
 		{name: "percent query", encoding: percentEncoding, encode: url.QueryEscape},
 		{name: "percent path segment", encoding: percentEncoding, encode: url.PathEscape},
 		{name: "percent of a url's query", encoding: percentEncoding, encode: func(s string) string {
@@ -169,7 +171,9 @@ func trickyValues() map[string]string {
 		"eight":           "eight888",
 		"hex":             "0123456789abcdef0123456789abcdef",
 		"punctuation":     `p@ss w/rd+"quo'te\back$lash` + "`tick`!#%&*()[]{}<>?;:,.~|^=",
-		"begins with #":   "#hash~tilde:~a=~b",
+		"no letters":      `<&>"'$/\` + "`?!=+",
+		"snake":           "snake_case_of_letters",
+		"begins with #":   "#hash#~tilde:~a=~b",
 		"begins with ~":   "~tilde#hash and more",
 		"unicode":         "pässwörd→日本語🔑 end",
 		"separators":      "line\u2028separator\u2029x",
@@ -183,6 +187,7 @@ func trickyValues() map[string]string {
 		"long":            strings.Repeat("0123456789+/abcdefghijklmnop", 12),
 		"plus and tab":    "a \"plus+sign\"\tand 'quotes'",
 		"quotes":          "'begins, has ''two'' and ends'",
+		"not in xml":      "a <word> with \ufffe and \uffff\tand an end",
 		"control in html": "ctl\x01<quoted \"word\">",
 		"unicode+control": "pässwörd\x01to the end",
 		"blanks around":   "  blanks around  ",
@@ -311,20 +316,102 @@ func TestForeignEncoders(t *testing.T) {
 		"Go 1.21":               "q\\\"\\u003c\\u0008\\u001b\\u2028é/=\\nend",
 		"Go 1.21 without html":  "q\\\"<\\u0008\\u001b\\u2028é/=\\nend",
 		"Go quoted":             "q\\\"<\\b\\x1b\\u2028é/=\\nend",
+		"Gson":                  "q\\\"\\u003c\\b\\u001b\\u2028é/\\u003d\\nend",
 		"in a pair of other ''": "q\"<\\b\\x1b\\u2028é/=\\nend",
 	} {
 		if got := controls.String("'" + text + "'"); got != "'‹S›'" {
 			t.Errorf("control characters by %s are masked as %q", name, got)
 		}
 	}
+	// By Python's json.dumps.
+	if got := New(known("S", "\U00010000\uffff\U0001f511 key\r\nend\there")).String(`"\ud800\udc00\uffff\ud83d\udd11 key\r\nend\there"`); got != `"‹S›"` {
+		t.Errorf("Python json.dumps of what has two parts is masked as %q", got)
+	}
+	// By Python's repr of bytes.
+	if got := New(known("S", "it's \"q\" \\ \n\r\t\x01\x7f\xff end")).String(`b'it\'s "q" \\ \n\r\t\x01\x7f\xff end'`); got != "b'‹S›'" {
+		t.Errorf("Python repr is masked as %q", got)
+	}
+	if got := New(known("S", "a form\ffeed \u2029 for <Go>")).String(`"a form\u000cfeed \u2029 for \u003cGo\u003e"`); got != `"‹S›"` {
+		t.Errorf("JSON of Go 1.21 is masked as %q", got)
+	}
 	if got := New(known("S", "two''quotes")).String(`'two'"'"''"'"'quotes'`); got != "'‹S›'" {
 		t.Errorf("Python shlex.quote is masked as %q", got)
+	}
+	if got := New(known("S", "two''quotes")).String(`'two'"''"'quotes'`); got != "'‹S›'" {
+		t.Errorf("set -x of dash is masked as %q", got)
 	}
 	if got := New(known("S", "#hash ~x")).String(`\#hash\ ~x y\ #hash\ ~x`); got != `‹S› y\ ‹S›` {
 		t.Errorf("printf %%q is masked as %q", got)
 	}
+	for value, quoted := range map[string]string{
+		"~x and ~more":         `\~x\ and\ ~more`,
+		"#a #b c":              `\#a\ #b\ c`,
+		"a:~b=~c ~d":           `a:\~b=\~c\ ~d`,
+		"it's\r\\one\n\x1btwo": `it\'s\r\\one\n\Etwo`,
+		"é\xff\x01\x1btwo":     `é\377\001\Etwo`,
+		"é\u2028two\x1bend":    `é\342\200\250two\Eend`,
+		"\ufffd one\x1btwo":    "\ufffd" + ` one\Etwo`,
+	} {
+		if got := New(known("S", value)).String(quoted); got != "‹S›" {
+			t.Errorf("printf %%q of %q is masked as %q", value, got)
+		}
+	}
+	for i, quote := range []func(string) string{strconv.Quote, strconv.QuoteToASCII, strconv.QuoteToGraphic} {
+		const value = "é\u00a0and\x01one"
+		if got := New(known("S", value)).String(quote(value)); got != `"‹S›"` {
+			t.Errorf("strconv, %d: masked as %q", i, got)
+		}
+	}
+	if got := New(known("S", "a-b.c,d:e+f/g@h ı i")).String(`a-b.c,d:e+f/g@h\ \ı\ i`); got != "‹S›" {
+		t.Errorf("Ruby Shellwords is masked as %q", got)
+	}
 	if got := New(known("S", "a'b ~c.d-e_f")).String(`a\'b\ \~c\.d\-e_f`); got != "‹S›" {
 		t.Errorf("Perl quotemeta is masked as %q", got)
+	}
+}
+
+// TestWhatPercentEncodersLeave: the characters that each leaves as they are, by
+// the standard that it follows.
+func TestWhatPercentEncodersLeave(t *testing.T) {
+	t.Parallel()
+	for name, left := range map[string]string{
+		"encodeURIComponent of ECMA-262":  "-_.!~*'()",
+		"encodeURI of ECMA-262":           "-_.!~*'();,/?:@&=+$#",
+		"quote of Python":                 "-_.~/",
+		"the unreserved ones of RFC 3986": "-_.~",
+	} {
+		if got := New(known("S", left+" <and> more")).String("<" + left + "%20%3Cand%3E%20more>"); got != "<‹S›>" {
+			t.Errorf("%s: masked as %q", name, got)
+		}
+	}
+	if got := New(known("S", "-_.~ is nothing")).String("%2D%5F%2E%7E%20is%20nothing"); got != "‹S›" {
+		t.Errorf("all but letters and digits: masked as %q", got)
+	}
+	if got := New(known("S", "snake_case_of_letters")).String("snake%5Fcase%5Fof%5Fletters"); got != "‹S›" {
+		t.Errorf("underscores: masked as %q", got)
+	}
+}
+
+// TestWhatIsMostlyLostIsNotSearched: what an encoder that replaces broken
+// characters leaves of a value could be anything.
+func TestWhatIsMostlyLostIsNotSearched(t *testing.T) {
+	t.Parallel()
+	broken := strings.Repeat("\xff", 9)
+	for value, text := range map[string]string{
+		"\xffseven77":                         "\ufffdseven77",
+		broken + "seven77":                    strings.Repeat("\ufffd", 9) + "seven77",
+		strings.Repeat("\x01", 9) + "<seven7": strings.Repeat("\ufffd", 9) + "&lt;seven7",
+	} {
+		if got := New(known("S", value)).String(text); got != text {
+			t.Errorf("%q is masked as %q", text, got)
+		}
+	}
+	// More than that is, and U+FFFD itself is not broken.
+	for _, value := range []string{broken + "eight888", "é\xffeight888", "\ufffd\"four", "\ufffd<five>"} {
+		text := marshalled(value)
+		if found := New(known("S", value)).Find([]byte(text)); len(found) != 1 || found[0].Encoding != jsonEncoding || found[0].End-found[0].Start != len(text)-2 {
+			t.Errorf("%q is found as %v", text, found)
+		}
 	}
 }
 
@@ -374,6 +461,20 @@ func TestEncodingNames(t *testing.T) {
 		if !seen[encoding] {
 			t.Errorf("no encoder gave a Match of encoding %q", encoding)
 		}
+	}
+}
+
+// TestEncodingsAreThoseOfTheForms: no form has another one, and each has some.
+func TestEncodingsAreThoseOfTheForms(t *testing.T) {
+	t.Parallel()
+	have := map[string]bool{}
+	for _, value := range trickyValues() {
+		for _, f := range formsOf([]byte(value)) {
+			have[f.encoding] = true
+		}
+	}
+	if got, want := slices.Sorted(maps.Keys(have)), slices.Sorted(slices.Values(Encodings())); !slices.Equal(got, want) {
+		t.Errorf("forms have %q, Encodings has %q", got, want)
 	}
 }
 

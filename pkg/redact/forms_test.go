@@ -37,6 +37,11 @@ func TestShortValues(t *testing.T) {
 		{"pass", "70617373 7061737373", "‹S› 7061737373"},
 		{"        ", "x        y", "x        y"},
 		{"über", "über xüber", "‹S› xüber"},
+		{"~~?>", "fn4/Pg== fn4_Pg== fn4/Pgo= fn4_Pgo= xfn4/Pg==", "‹S› ‹S› ‹S› ‹S› xfn4/Pg=="},
+		{`a"<$d`, `{"k":"a\"\u003c$d"} xa\"\u003c$d`, `{"k":"‹S›"} xa\"\u003c$d`},
+		{`a"<$d`, `<p>a&#34;&lt;$d</p> xa&#34;&lt;$d`, `<p>‹S›</p> xa&#34;&lt;$d`},
+		{`a"<$d`, `"a\"<\$d" xa\"<\$d`, `"‹S›" xa\"<\$d`},
+		{`a"<$d`, "[97 34 60 36 100] 197 34 60 36 100", "[‹S›] 197 34 60 36 100"},
 	} {
 		m := New(known("S", c.value))
 		if got := m.String(c.text); got != c.want {
@@ -120,13 +125,26 @@ func TestLines(t *testing.T) {
 
 func TestShortLinesAndEmptyOnesAreNotSearched(t *testing.T) {
 	t.Parallel()
-	m := New(known("S", "{\n\n}\nshort\nlong enough line\n-----BEGIN X-----\nProc-Type: 4,ENCRYPTED\n"))
-	const text = "{ } short\n\n\n-----BEGIN X-----\nProc-Type: 4,ENCRYPTED\n"
+	const boundaries = "-----BEGIN X-----\nProc-Type: 4,ENCRYPTED\n-----END X-----\n---- BEGIN SSH2 PUBLIC KEY ----\n---- END SSH2 PUBLIC KEY ----\n"
+	m := New(known("S", "{\n\n}\nshort\nseven77\neight888\nlong enough line\n"+boundaries))
+	const text = "{ } short seven77\n\n\n" + boundaries
 	if got := m.String(text); got != text {
 		t.Errorf("masked as %q", got)
 	}
-	if got := m.String("a long enough line"); got != "a ‹S›" {
+	if got := m.String("a long enough line, eight888"); got != "a ‹S›, ‹S›" {
 		t.Errorf("masked as %q", got)
+	}
+}
+
+// TestShortLinesTogether: a value whose lines are too short to be searched is
+// found whole, also as a terminal writes it.
+func TestShortLinesTogether(t *testing.T) {
+	t.Parallel()
+	m := New(known("S", "one\ntwo\nthree\n"))
+	for _, text := range []string{"one\ntwo\nthree", "one\r\ntwo\r\nthree"} {
+		if got := m.String("<" + text + ">"); got != "<‹S›>" {
+			t.Errorf("%q is masked as %q", text, got)
+		}
 	}
 }
 
@@ -161,6 +179,22 @@ func TestStringsOfJSON(t *testing.T) {
 	}
 }
 
+// TestStringsOfJSONAtTheEdges: which strings are searched, and what is a
+// document.
+func TestStringsOfJSONAtTheEdges(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ value, text, want string }{
+		{`{"user": "admin77", "blanks": "          "}`, "admin77          x", "admin77          x"},
+		{`{"token": "eight888"}`, "eight888", "‹S›"},
+		{`["token-one", "token-two"]`, "token-two", "‹S›"},
+		{" \t\r\n" + `{"token": "token-one"}`, "token-one", "‹S›"},
+	} {
+		if got := New(known("S", c.value)).String(c.text); got != c.want {
+			t.Errorf("value %q: %q is masked as %q, should be %q", c.value, c.text, got, c.want)
+		}
+	}
+}
+
 func TestPasswordInside(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ value, text, want string }{
@@ -173,6 +207,11 @@ func TestPasswordInside(t *testing.T) {
 		{"https://example.com/path", "//example.com/path example.com", "//example.com/path example.com"},
 		{"redis://cache:6379/db-name", "6379/db-name", "6379/db-name"},
 		{"u:short", "short", "short"},
+		{"some-user:seven77", "seven77", "seven77"},
+		{"some-user:eight888", "eight888", "‹S›"},
+		{"u:k33pTh1sSecret", "k33pTh1sSecret", "‹S›"},
+		{"app.one+two-3_4:k33pTh1sSecret", "k33pTh1sSecret", "‹S›"},
+		{"postgres://u:%70%40ssw0rd1@db/odds", "%70%40ssw0rd1 p@ssw0rd1", "‹S› ‹S›"}, // as nobody would encode it
 		{":leading-colon", "leading-colon", "leading-colon"},
 		{"two words: and more", "and more", "and more"},
 	} {
@@ -252,7 +291,7 @@ func TestBlocksCoverAndOverlap(t *testing.T) {
 			text[i] = byte(r.IntN(256))
 		}
 		if r.IntN(2) == 0 {
-			text = []byte(strings.Repeat("a→ü🔑", len(text)/10))
+			text = []byte(strings.Repeat("x", r.IntN(10)) + strings.Repeat("a→ü🔑", len(text)/10))
 		}
 		whole := utf8.Valid(text)
 		at := 0

@@ -77,6 +77,24 @@ func TestWriterClose(t *testing.T) {
 	}
 }
 
+// TestWriterStaysBroken: also where the writer below has recovered, for what was
+// lost cannot be told.
+func TestWriterStaysBroken(t *testing.T) {
+	t.Parallel()
+	below := &failing{err: io.ErrUnexpectedEOF}
+	w := New(known("A", "correct-horse")).Writer(below)
+	if _, err := w.Write([]byte("hello")); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatalf("Write gave %v", err)
+	}
+	below.left = 100
+	if n, err := w.Write([]byte("hello")); n != 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("Write gave %d, %v", n, err)
+	}
+	if err := w.Close(); !errors.Is(err, io.ErrUnexpectedEOF) || below.Len() > 0 {
+		t.Errorf("Close gave %v, and %d bytes were written", err, below.Len())
+	}
+}
+
 // counting notes how often it is written to.
 type counting struct {
 	bytes.Buffer
@@ -93,6 +111,9 @@ func TestOneWriteStaysOne(t *testing.T) {
 	t.Parallel()
 	var out counting
 	w := New(known("A", "correct-horse")).Writer(&out)
+	if _, err := w.Write([]byte("")); err != nil || out.writes != 0 {
+		t.Errorf("%d writes of nothing, %v", out.writes, err)
+	}
 	line := []byte("a correct-horse and a correct-horse and an end\n")
 	if _, err := w.Write(line); err != nil {
 		t.Fatal(err)
