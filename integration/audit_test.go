@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +40,9 @@ type audit struct {
 	known  []secrets.Known
 	sweep  *sweep.Sweep
 
+	early time.Duration // a command that ended sooner may have been seen by nobody
+	looks atomic.Int64  // at processes
+
 	mu       sync.Mutex
 	waiting  []sweep.Surface // what was said before the project had its key
 	surfaces map[string]int  // by kind, which is the first word of the name
@@ -58,6 +62,7 @@ func newAudit(t testing.TB) *audit {
 	return &audit{
 		canary:   "canary-" + random(t, letters, 12) + "\"'<&>+%/$ é\x01\\`\n" + "second-line-" + random(t, letters, 12),
 		plain:    "canary" + random(t, letters, 20),
+		early:    time.Second,
 		surfaces: map[string]int{},
 		hide:     strings.NewReplacer(),
 		ledger:   map[string][][]string{},
@@ -211,6 +216,7 @@ func (a *audit) watchProcesses(ctx context.Context, name string, pid int) func(t
 	begun, seen := time.Now(), map[string]bool{}
 	var text bytes.Buffer
 	read := func() {
+		defer a.looks.Add(1)
 		for _, one := range family(pid) {
 			if shown := processText(one); shown != "" && !seen[shown] {
 				seen[shown] = true
@@ -241,7 +247,7 @@ func (a *audit) watchProcesses(ctx context.Context, name string, pid int) func(t
 		switch {
 		case a.sweep == nil:
 			return // the first command: it has made the key, and knows no value
-		case text.Len() == 0 && time.Since(begun) < time.Second:
+		case text.Len() == 0 && time.Since(begun) < a.early:
 			return // it had ended before anybody could look
 		}
 		a.expect(t, a.search(t, nil, surface), plant{surface: surface.Name})
