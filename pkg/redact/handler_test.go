@@ -41,6 +41,33 @@ func TestSlogtest(t *testing.T) {
 	})
 }
 
+// TestHandlerIsTheOneBelow in what it lets through, when, and in its errors.
+func TestHandlerIsTheOneBelow(t *testing.T) {
+	t.Parallel()
+	full := errors.New("no space")
+	below := slog.NewTextHandler(failing{full}, &slog.HandlerOptions{Level: slog.LevelWarn})
+	h := handlerMatcher().Handler(below)
+	for level, enabled := range map[slog.Level]bool{slog.LevelInfo: false, slog.LevelWarn: true} {
+		if h.Enabled(t.Context(), level) != enabled {
+			t.Errorf("%s: enabled is not %t", level, enabled)
+		}
+	}
+	at := time.Date(2026, 11, 26, 1, 2, 3, 0, time.UTC)
+	if err := h.Handle(t.Context(), slog.NewRecord(at, slog.LevelWarn, "m", 0)); !errors.Is(err, full) {
+		t.Errorf("error %v, want that of the handler below", err)
+	}
+	var b bytes.Buffer
+	h = handlerMatcher().Handler(slog.NewTextHandler(&b, nil))
+	if err := h.Handle(t.Context(), slog.NewRecord(at, slog.LevelWarn, "m", 0)); err != nil || !strings.HasPrefix(b.String(), "time=2026-11-26T01:02:03.000Z level=WARN ") {
+		t.Errorf("%q, %v", b.String(), err)
+	}
+}
+
+// failing is a writer that cannot write.
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
 type valuer struct{ v any }
 
 func (v valuer) LogValue() slog.Value { return slog.AnyValue(v.v) }
