@@ -214,6 +214,9 @@ func (s *startup) start(t *testing.T, service, name string, way startupWay, gift
 	s.started++
 	s.visible[c.name] = laid.visible
 	s.mu.Unlock()
+	if s.simulatorAt != "" && !way.ends {
+		s.hearDatabase(t) // what a former container did that had the address which this one gets
+	}
 	c.mark(t)
 	c.id = s.launch(t, name, s.images[service], func(r *testcontainers.ContainerRequest) {
 		s.join(r, name)

@@ -178,7 +178,7 @@ func (c *startupContainer) cannotLogIn(t *testing.T, secret string) string {
 	poll(t, time.Minute, "Postgres refuses "+c.name, func() bool {
 		return c.postgresSays(fmt.Sprintf("password authentication failed for user %q", role))
 	})
-	if c.postgresSays("connection authorized: user=" + role) {
+	if c.postgresSays(fmt.Sprintf("connection authorized: user=%s database=odds application_name=%s", role, c.service)) {
 		t.Errorf("Postgres has let in %s", c.name)
 	}
 	if secret == "DB_APP_LOGIN" {

@@ -45,7 +45,7 @@ func TestSlogtest(t *testing.T) {
 func TestHandlerIsTheOneBelow(t *testing.T) {
 	t.Parallel()
 	full := errors.New("no space")
-	below := slog.NewTextHandler(failing{full}, &slog.HandlerOptions{Level: slog.LevelWarn})
+	below := slog.NewTextHandler(broken{full}, &slog.HandlerOptions{Level: slog.LevelWarn})
 	h := handlerMatcher().Handler(below)
 	for level, enabled := range map[slog.Level]bool{slog.LevelInfo: false, slog.LevelWarn: true} {
 		if h.Enabled(t.Context(), level) != enabled {
@@ -63,10 +63,10 @@ func TestHandlerIsTheOneBelow(t *testing.T) {
 	}
 }
 
-// failing is a writer that cannot write.
-type failing struct{ err error }
+// broken is a writer that cannot write.
+type broken struct{ err error }
 
-func (f failing) Write([]byte) (int, error) { return 0, f.err }
+func (b broken) Write([]byte) (int, error) { return 0, b.err }
 
 type valuer struct{ v any }
 
