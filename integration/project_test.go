@@ -43,7 +43,6 @@ type project struct {
 	engine   *engine.Engine
 	docker   *testcontainers.DockerClient
 	audit    *audit
-	torn     atomic.Int32 // logs that end in the middle of a line
 	starved  atomic.Int32 // containers that were killed for memory
 }
 
