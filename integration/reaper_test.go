@@ -85,9 +85,8 @@ func TestAKilledRunLeavesNothing(t *testing.T) {
 	}
 	name, home := "", ""
 	for lines := bufio.NewScanner(out); name == "" && lines.Scan(); {
-		name, home, _ = strings.Cut(strings.TrimPrefix(lines.Text(), "victim "), " ")
-		if !strings.HasPrefix(lines.Text(), "victim ") {
-			name = ""
+		if made, is := strings.CutPrefix(lines.Text(), "victim "); is {
+			name, home, _ = strings.Cut(made, " ")
 		}
 	}
 	t.Cleanup(func() { // what the reaper has left, where it fails
