@@ -156,23 +156,22 @@ func TestLearnIsSymmetricAndMonotone(t *testing.T) {
 }
 
 // Elo must find its own kind of teams: of eight whose true ratings are known,
-// the learnt ones are in nearly the right order after some seasons.
+// the learnt ones are in nearly the right order after some seasons. The games
+// are played in an order of their own, not a map's: the seed is to decide all.
 func TestRatingsFindTheTruth(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
-	truth := map[string]float64{}
-	for i := range 8 {
-		truth[fmt.Sprint("team", i)] = 1300 + 60*float64(i)
-	}
+	const teams, apart = 8, 60
+	name := func(i int) string { return fmt.Sprint("team", i) }
 	r := elo.Model{PlainMargin: true}.Fresh()
 	for range 60 {
-		for home := range truth {
-			for away := range truth {
+		for home := range teams {
+			for away := range teams {
 				if home == away {
 					continue
 				}
-				p := 1 / (1 + math.Pow(10, -(truth[home]+100-truth[away])/400))
-				g := elo.Result{Home: home, Away: away, HomePoints: 100, AwayPoints: 110}
+				p := 1 / (1 + math.Pow(10, -(float64(apart*(home-away))+100)/400))
+				g := elo.Result{Home: name(home), Away: name(away), HomePoints: 100, AwayPoints: 110}
 				if rng.Float64() < p {
 					g.HomePoints = 120
 				}
@@ -180,12 +179,12 @@ func TestRatingsFindTheTruth(t *testing.T) {
 			}
 		}
 	}
-	if top, bottom := r.Of("team7"), r.Of("team0"); top-bottom < 250 || top-bottom > 600 {
-		t.Errorf("best %.0f, worst %.0f, true distance 420", top, bottom)
+	if top, bottom := r.Of(name(teams-1)), r.Of(name(0)); top-bottom < 250 || top-bottom > 600 {
+		t.Errorf("best %.0f, worst %.0f, true distance %d", top, bottom, apart*(teams-1))
 	}
-	for i := range 5 {
-		if low, high := r.Of(fmt.Sprint("team", i)), r.Of(fmt.Sprint("team", i+3)); low >= high {
-			t.Errorf("team%d has %.0f and team%d %.0f, true distance 180", i, low, i+3, high)
+	for i := range teams - 3 {
+		if low, high := r.Of(name(i)), r.Of(name(i+3)); low >= high {
+			t.Errorf("%s has %.0f and %s %.0f, true distance %d", name(i), low, name(i+3), high, 3*apart)
 		}
 	}
 }
