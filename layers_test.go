@@ -57,6 +57,7 @@ func layers() []layer {
 		adapter("internal/worktree"),
 		adapter("internal/gotool"),
 		{"L4 entry", []string{"magefiles"}, slices.Concat(core, domain, []string{"internal/ops", "magefiles"}, adapters), []string{"github.com/magefile/mage/"}},
+		{"tests of services", []string{"services/internal/store/storetest"}, append([]string{"services", "integration/reaper"}, core...), nil},
 		{"services", []string{"services"}, append([]string{"services"}, core...), []string{"github.com/jackc/pgx/v5"}},
 		{"programs", []string{"cmd"}, append([]string{"cmd"}, core...), []string{}},
 		{"pinned modules", []string{"tools"}, []string{"tools"}, []string{}},
@@ -124,7 +125,7 @@ func (l layer) allows(imported string) bool {
 // list returns the packages of the module, read with the given overlay.
 func list(t *testing.T, overlay map[string]string) []listed {
 	t.Helper()
-	args := []string{"list", "-e", "-json=ImportPath,Imports,Incomplete"}
+	args := []string{"list", "-e", "-tags", "integration", "-json=ImportPath,Imports,Incomplete"}
 	if overlay != nil {
 		args = append(args, "-overlay", overlayFile(t, overlay))
 	}
@@ -215,6 +216,7 @@ func TestForbiddenImportsAreFound(t *testing.T) {
 		"adapter to adapter":     {"internal/compose/zz.go", "package compose\n\nimport _ \"" + module + "/internal/engine\"\n"},
 		"adapter to docker":      {"internal/images/zz.go", "package images\n\nimport _ \"github.com/docker/docker/client\"\n"},
 		"service to internal":    {"services/strict-api/zz.go", "package main\n\nimport _ \"" + module + "/internal/ops\"\n"},
+		"service to the tests":   {"services/strict-api/zz.go", "package main\n\nimport _ \"" + module + "/integration/reaper\"\n"},
 		"entry to docker":        {"magefiles/secrets/zz.go", "package secrets\n\nimport _ \"github.com/docker/docker/client\"\n"},
 		"a package of no layer":  {"helpers/zz.go", "package helpers\n\nimport _ \"fmt\"\n"},
 	}

@@ -21,6 +21,8 @@ import (
 	"github.com/docker/docker/api/types/volume"
 	"github.com/gofrs/flock"
 	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/keepmum/keepmum/integration/reaper"
 )
 
 const (
@@ -66,7 +68,7 @@ func (p *project) takeHome() {
 	p.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
-		if err := removeProject(ctx, p.docker, p.name); err != nil {
+		if err := reaper.Remove(ctx, p.docker, p.name); err != nil {
 			p.t.Error(err)
 		}
 		if left, err := projectsOnEngine(ctx, p.docker); err != nil || !left[p.name].IsZero() {
@@ -115,7 +117,7 @@ func removeLeft(ctx context.Context, docker *testcontainers.DockerClient, base s
 	names, failed := slices.Sorted(maps.Keys(dead)), []error{}
 	for _, name := range names {
 		home := filepath.Join(base, name)
-		failed = append(failed, removeProject(ctx, docker, name), os.RemoveAll(home), os.RemoveAll(home+".lock"))
+		failed = append(failed, reaper.Remove(ctx, docker, name), os.RemoveAll(home), os.RemoveAll(home+".lock"))
 	}
 	return names, errors.Join(failed...)
 }
@@ -153,36 +155,6 @@ func projectsOnEngine(ctx context.Context, docker *testcontainers.DockerClient) 
 	return found, errors.Join(err, nErr, vErr, iErr)
 }
 
-// removeProject removes containers, networks, volumes and images of a project.
-func removeProject(ctx context.Context, docker *testcontainers.DockerClient, name string) error {
-	of := filters.NewArgs(filters.Arg("label", labelProject+"="+name))
-	var failed []error
-	containers, err := docker.ContainerList(ctx, container.ListOptions{All: true, Filters: of})
-	failed = append(failed, err)
-	for _, c := range containers {
-		failed = append(failed, docker.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
-	}
-	networks, err := docker.NetworkList(ctx, network.ListOptions{Filters: of})
-	failed = append(failed, err)
-	for _, n := range networks {
-		failed = append(failed, docker.NetworkRemove(ctx, n.ID))
-	}
-	volumes, err := docker.VolumeList(ctx, volume.ListOptions{Filters: of})
-	failed = append(failed, err)
-	for _, v := range volumes.Volumes {
-		failed = append(failed, docker.VolumeRemove(ctx, v.Name, true))
-	}
-	images, err := docker.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", imagePrefix+"*:"+name))})
-	failed = append(failed, err)
-	for _, i := range images {
-		for _, tag := range i.RepoTags {
-			_, err := docker.ImageRemove(ctx, tag, image.RemoveOptions{Force: true, PruneChildren: true})
-			failed = append(failed, err)
-		}
-	}
-	return errors.Join(slices.DeleteFunc(failed, func(err error) bool { return err == nil })...)
-}
-
 // TestWhatAKilledRunLeftIsRemoved: of a project whose lock nobody holds, and
 // not of one that somebody works on, here or on another machine.
 func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
@@ -197,7 +169,7 @@ func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
 		name := namePrefix + random(t, "abcdefghijklmnopqrstuvwxyz", 8)
 		names[state] = name
 		t.Cleanup(func() {
-			if err := removeProject(context.Background(), docker, name); err != nil {
+			if err := reaper.Remove(context.Background(), docker, name); err != nil {
 				t.Error(err)
 			}
 		})

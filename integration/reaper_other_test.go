@@ -2,7 +2,11 @@
 
 package integration
 
-// reap and standBy: without containers there is nothing to clean up behind.
-func reap() bool { return false }
+import (
+	"context"
+	"os"
+)
 
-func standBy(string) (end func(), err error) { return func() {}, nil }
+// clean removes the temporary directory: without containers there is nothing
+// else to clean up.
+func clean(_ context.Context, mark string) error { return os.RemoveAll(ownTemporary(mark)) }

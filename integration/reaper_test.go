@@ -7,63 +7,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/keepmum/keepmum/integration/reaper"
 )
 
-const (
-	// reaperVariable names the temporary directory of the tests in the
-	// environment of their reaper: a process of this binary that waits for their
-	// end, however they end, and then removes what they have left.
-	reaperVariable = "KEEPMUM_TEST_REAPER"
-	// victimVariable is set for a process that is to be killed.
-	victimVariable = "KEEPMUM_TEST_VICTIM"
-)
+// victimVariable is set for a process that is to be killed.
+const victimVariable = "KEEPMUM_TEST_VICTIM"
 
-// reap is the life of a reaper. It tells whether this process is one.
-func reap() bool {
-	own, is := os.LookupEnv(reaperVariable)
-	if !is {
-		return false
-	}
-	_, _ = io.Copy(io.Discard, os.Stdin) // its other end is closed by the system at the latest
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
+// clean removes what these tests, or others before them, have left when they
+// were killed.
+func clean(ctx context.Context, mark string) error {
 	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
 	if err == nil {
 		defer docker.Close()
 		_, err = removeLeft(ctx, docker, leftovers())
 	}
-	if err := errors.Join(err, os.RemoveAll(own)); err != nil {
-		os.Exit(1) // nobody hears it: the next run tries again
-	}
-	return true
-}
-
-// standBy starts the reaper of this process, in a session of its own, which no
-// signal to the tests reaches. What it returns ends it.
-func standBy(own string) (end func(), err error) {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), reaperVariable+"="+own, "TMPDIR="+sharedTemporary)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	alive, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	return func() { _ = errors.Join(alive.Close(), cmd.Wait()) }, nil // it has nothing to do, so its verdict says nothing
+	return errors.Join(err, os.RemoveAll(ownTemporary(mark)))
 }
 
 // TestAKilledRunLeavesNothing: what a process of these tests has made on the
@@ -92,7 +61,10 @@ func TestAKilledRunLeavesNothing(t *testing.T) {
 	t.Cleanup(func() { // what the reaper has left, where it fails
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if err := removeProject(ctx, p.docker, name); name != "" && err != nil {
+		if name == "" {
+			return
+		}
+		if err := reaper.Remove(ctx, p.docker, name); err != nil {
 			t.Error(err)
 		}
 	})

@@ -23,17 +23,25 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/testcontainers/testcontainers-go"
 
+	"github.com/keepmum/keepmum/integration/reaper"
 	"github.com/keepmum/keepmum/internal/sweep"
 	"github.com/keepmum/keepmum/pkg/redact"
 )
 
+// mark is part of the name of all that these tests make. What the package itself
+// makes has its own labels.
+var mark string
+
 // TestMain tells testcontainers, which reads its settings once, to do without
-// Ryuk, whose image would have to be pulled.
+// Ryuk, whose image would have to be pulled, and runs the tests beside a reaper.
 func TestMain(m *testing.M) {
 	if err := errors.Join(os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"), os.Setenv("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1")); err != nil {
 		panic(err)
 	}
-	m.Run()
+	os.Exit(reaper.Main(func(given string) int {
+		mark = given
+		return m.Run()
+	}, reaper.Clean))
 }
 
 // labelSession is testcontainers' label of a run.
@@ -61,7 +69,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{engine: &engine{docker}, t: t, name: "keepmum-it-lt" + strings.ToLower(rand.Text()[:8])}
+	b := &bench{engine: &engine{docker}, t: t, name: "keepmum-it-lt" + mark + strings.ToLower(rand.Text()[:8])}
 	b.arch = map[string]string{"x86_64": "amd64", "aarch64": "arm64"}[info.Architecture]
 	return b
 }

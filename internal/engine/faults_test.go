@@ -15,10 +15,7 @@ import (
 
 	"github.com/keepmum/keepmum/internal/engine"
 	"github.com/keepmum/keepmum/internal/ops"
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // calls are all methods that ask the engine something, without a stream.
 func calls(e *engine.Engine) map[string]func(context.Context) error {

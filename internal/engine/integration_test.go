@@ -24,18 +24,39 @@ import (
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
+	"github.com/keepmum/keepmum/integration/reaper"
 	"github.com/keepmum/keepmum/internal/engine"
 	"github.com/keepmum/keepmum/internal/ops"
+	"go.uber.org/goleak"
 )
 
 // The contract: what the rest of keepmum relies on, asked of a real engine.
 
-const subject = "keepmum-engine-test:subject"
+// mark and subject are of this run: the mark is in a label or in the name of all
+// that it makes, and subject is its image.
+var mark, subject string
 
-// labels mark all that these tests make.
+// ref is the name of an image of this run.
+func ref(tag string) string { return "keepmum-engine-test:" + tag + "-" + mark }
+
+// labels mark what a test makes.
 func labels(t *testing.T) map[string]string {
-	return map[string]string{"io.keepmum.test": "engine-" + strings.ReplaceAll(t.Name(), "/", "-")}
+	return map[string]string{"io.keepmum.test": "engine-" + mark + "-" + strings.ReplaceAll(t.Name(), "/", "-")}
 }
+
+// reaped are tests beside a reaper.
+type reaped struct{ *testing.M }
+
+// Run runs the tests.
+func (r reaped) Run() int {
+	return reaper.Main(func(given string) int {
+		mark = given
+		subject = ref("subject")
+		return r.M.Run()
+	}, reaper.Clean)
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(reaped{m}) }
 
 func connect(t *testing.T) *engine.Engine {
 	t.Helper()
@@ -264,7 +285,7 @@ func TestImageLifecycle(t *testing.T) {
 			t.Errorf("%s %v", data, err)
 		}
 	}
-	const second = "keepmum-engine-test:second"
+	second := ref("second")
 	if err := e.TagImage(ctx, subject, second); err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +307,7 @@ func TestImageForAnotherPlatform(t *testing.T) {
 	if runtime.GOARCH == other {
 		other = "amd64"
 	}
-	const name = "keepmum-engine-test:other"
+	name := ref("other")
 	e := connect(t)
 	_, err := e.BuildImage(t.Context(), bytes.NewReader(buildContext(t, "FROM scratch\nCOPY subject /subject\n")), []string{name}, nil, "linux/"+other, nil)
 	if err != nil {
@@ -301,7 +322,7 @@ func TestImageForAnotherPlatform(t *testing.T) {
 func TestSaveLoadImport(t *testing.T) {
 	e, ctx := connect(t), t.Context()
 	image(t, e)
-	const name = "keepmum-engine-test:saved"
+	name := ref("saved")
 	if err := e.TagImage(ctx, subject, name); err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +337,7 @@ func TestSaveLoadImport(t *testing.T) {
 	if err != nil || !slices.Equal(loaded, []string{name}) {
 		t.Errorf("%v %v", loaded, err)
 	}
-	const imported = "keepmum-engine-test:imported"
+	imported := ref("imported")
 	id, err := e.ImportImage(ctx, bytes.NewReader(tarOf(t, map[string][]byte{"hello": []byte("x")})), imported, []string{`CMD ["/hello"]`, `LABEL a=b`})
 	if err != nil {
 		t.Fatal(err)
@@ -335,8 +356,8 @@ func TestSaveLoadImport(t *testing.T) {
 func TestBuildFailureIsToldInOneLine(t *testing.T) {
 	var said []string
 	_, err := connect(t).BuildImage(t.Context(), bytes.NewReader(tarOf(t, map[string][]byte{"Dockerfile": []byte("FROM scratch\nCOPY missing /\n")})),
-		[]string{"keepmum-engine-test:bad"}, nil, "", func(line string) { said = append(said, line) })
-	if err == nil || !strings.Contains(err.Error(), "keepmum-engine-test:bad") || !strings.Contains(err.Error(), "missing") || strings.Contains(err.Error(), "\n") {
+		[]string{ref("bad")}, nil, "", func(line string) { said = append(said, line) })
+	if err == nil || !strings.Contains(err.Error(), ref("bad")) || !strings.Contains(err.Error(), "missing") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("%v", err)
 	}
 	if len(said) == 0 || !strings.HasPrefix(said[0], "Step 1/2") {
@@ -456,16 +477,16 @@ func TestLogsAreFollowedUntilCancelled(t *testing.T) {
 
 func TestRemoveVolumesAndNetworks(t *testing.T) {
 	e, cli, ctx := connect(t), raw(t), t.Context()
-	if _, err := cli.VolumeCreate(ctx, volume.CreateOptions{Name: "keepmum-engine-v", Labels: labels(t)}); err != nil {
+	if _, err := cli.VolumeCreate(ctx, volume.CreateOptions{Name: "keepmum-engine-v-" + mark, Labels: labels(t)}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cli.NetworkCreate(ctx, "keepmum-engine-n", network.CreateOptions{Labels: labels(t), Internal: true}); err != nil {
+	if _, err := cli.NetworkCreate(ctx, "keepmum-engine-n-"+mark, network.CreateOptions{Labels: labels(t), Internal: true}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := e.RemoveVolumes(ctx, labels(t)); err != nil || !slices.Equal(got, []string{"keepmum-engine-v"}) {
+	if got, err := e.RemoveVolumes(ctx, labels(t)); err != nil || !slices.Equal(got, []string{"keepmum-engine-v-" + mark}) {
 		t.Errorf("%v %v", got, err)
 	}
-	if got, err := e.RemoveNetworks(ctx, labels(t)); err != nil || !slices.Equal(got, []string{"keepmum-engine-n"}) {
+	if got, err := e.RemoveNetworks(ctx, labels(t)); err != nil || !slices.Equal(got, []string{"keepmum-engine-n-" + mark}) {
 		t.Errorf("%v %v", got, err)
 	}
 }
@@ -533,7 +554,7 @@ func TestProbeFaults(t *testing.T) {
 		probe ops.EngineProbe
 		says  string
 	}{
-		"no such image":   {ops.EngineProbe{Image: "keepmum-engine-test:none"}, "No such image"},
+		"no such image":   {ops.EngineProbe{Image: ref("none")}, "No such image"},
 		"no such program": {ops.EngineProbe{Image: subject, Entrypoint: []string{"/none"}}, "/none"},
 		"no such source": {ops.EngineProbe{Image: subject, Cmd: []string{"whoami"},
 			Mounts: []ops.EngineMount{{Type: "bind", Source: "/keepmum-engine-none", Destination: "/x"}}}, "does not exist"},

@@ -12,9 +12,27 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keepmum/keepmum/integration/reaper"
 	"github.com/keepmum/keepmum/internal/engine"
 	"github.com/keepmum/keepmum/internal/ops"
 )
+
+// mark is in a label or in the name of all that this run makes and removes.
+var mark string
+
+// ref is the name of an image of this run.
+func ref(tag string) string { return "images-test/" + mark + ":" + tag }
+
+// labels mark a container of this run.
+func labels() map[string]string { return map[string]string{"io.keepmum.test": "images-" + mark} }
+
+// TestMain runs the tests beside a reaper.
+func TestMain(m *testing.M) {
+	os.Exit(reaper.Main(func(given string) int {
+		mark = given
+		return m.Run()
+	}, reaper.Clean))
+}
 
 // connect returns the real engine.
 func connect(t *testing.T) *engine.Engine {
@@ -56,7 +74,7 @@ func TestAServiceImageRunsOnTheEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := module(t, "package main\n\nimport (\n\t\"fmt\"\n\t\"os\"\n)\n\nfunc main() {\n\troots, err := os.ReadFile(\"/etc/ssl/certs/ca-certificates.crt\")\n\tfmt.Println(os.Getuid(), os.Getgid(), len(roots) > 0, err, os.WriteFile(\"/tmp/x\", nil, 0o600))\n}\n")
-	archives, err := maker(t, dir).Services(t.Context(), info.Arch, map[string]string{"api": "images-test/api:dev"})
+	archives, err := maker(t, dir).Services(t.Context(), info.Arch, map[string]string{"api": ref("api")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +82,7 @@ func TestAServiceImageRunsOnTheEngine(t *testing.T) {
 	if image.Labels[ops.LabelBuild] != archives[1].Digest || image.User != "65532:65532" || image.Arch != info.Arch {
 		t.Errorf("the engine says %+v", image)
 	}
-	result, err := e.RunProbe(t.Context(), ops.EngineProbe{Image: "images-test/api:dev"})
+	result, err := e.RunProbe(t.Context(), ops.EngineProbe{Image: ref("api"), Labels: labels()})
 	if err != nil || string(result.Stdout) != "65532 65532 true <nil> <nil>\n" {
 		t.Errorf("said %q %q, %v", result.Stdout, result.Stderr, err)
 	}
@@ -94,7 +112,7 @@ func TestTheProbeTellsWhatAUserCanRead(t *testing.T) {
 		}
 	}
 	result, err := e.RunProbe(t.Context(), ops.EngineProbe{
-		Image: ops.ProbeImage, User: "65532:65532", Cmd: []string{"/run/secrets/open", "/run/secrets/closed", "/run/secrets/absent"},
+		Image: ops.ProbeImage, Labels: labels(), User: "65532:65532", Cmd: []string{"/run/secrets/open", "/run/secrets/closed", "/run/secrets/absent"},
 		Mounts: []ops.EngineMount{
 			{Type: "bind", Source: filepath.Join(dir, "open"), Destination: "/run/secrets/open", ReadOnly: true},
 			{Type: "bind", Source: filepath.Join(dir, "closed"), Destination: "/run/secrets/closed", ReadOnly: true},
@@ -159,7 +177,7 @@ func TestThePostgresOfDebianPackages(t *testing.T) {
 		t.Fatal(err)
 	}
 	result, err := e.RunProbe(t.Context(), ops.EngineProbe{
-		Image: offer.Ref, Entrypoint: []string{"/usr/bin/env", "POSTGRES_PASSWORD_FILE=/run/secrets/PW", "POSTGRES_DB=odds", "/bin/sh", "-c", tryPostgres},
+		Image: offer.Ref, Labels: labels(), Entrypoint: []string{"/usr/bin/env", "POSTGRES_PASSWORD_FILE=/run/secrets/PW", "POSTGRES_DB=odds", "/bin/sh", "-c", tryPostgres},
 		Mounts: []ops.EngineMount{{Type: "bind", Source: file, Destination: "/run/secrets/PW", ReadOnly: true}}, Deadline: 3 * time.Minute,
 	})
 	if err != nil {
@@ -175,9 +193,9 @@ func TestThePostgresOfDebianPackages(t *testing.T) {
 func TestTheSameImageTwiceOnTheEngine(t *testing.T) {
 	e := connect(t)
 	one := small()
-	one.ref = "images-test/same:one"
+	one.ref = ref("one")
 	two := small()
-	two.ref = "images-test/same:two"
+	two.ref = ref("two")
 	first, second := load(t, e, mustBuild(t, one).archive()), load(t, e, mustBuild(t, two).archive())
 	if first.ID != second.ID {
 		t.Errorf("ids %s and %s", first.ID, second.ID)

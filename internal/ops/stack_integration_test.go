@@ -16,12 +16,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keepmum/keepmum/integration/reaper"
 	"github.com/keepmum/keepmum/internal/compose"
 	"github.com/keepmum/keepmum/internal/engine"
 	"github.com/keepmum/keepmum/internal/images"
 	"github.com/keepmum/keepmum/internal/ops"
 	"github.com/keepmum/keepmum/internal/secretdir"
 )
+
+// mark is part of the name of every project of this run.
+var mark string
+
+// TestMain runs the tests beside a reaper.
+func TestMain(m *testing.M) {
+	os.Exit(reaper.Main(func(given string) int {
+		mark = given
+		return m.Run()
+	}, reaper.Clean))
+}
 
 // realStack is the project's own compose files, under another project name and
 // in a directory of their own, with the real adapters and the real engine.
@@ -47,8 +59,9 @@ func (s *realStack) Say(format string, args ...any) {
 	s.t.Logf(format, args...)
 }
 
-func newRealStack(t *testing.T, name string) *realStack {
+func newRealStack(t *testing.T, kind string) *realStack {
 	t.Helper()
+	name := kind + "-" + mark
 	s := &realStack{t: t, dir: t.TempDir(), name: name, port: freePort(t)}
 	for _, file := range []string{"docker-compose.yml", "docker-compose.env.yml"} {
 		data, err := os.ReadFile(filepath.Join("..", "..", file))

@@ -3,7 +3,11 @@
 package storetest
 
 import (
+	"bufio"
 	"context"
+	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -12,6 +16,8 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/testcontainers/testcontainers-go"
 )
+
+func TestMain(m *testing.M) { os.Exit(Main(m)) }
 
 // TestWhatAKilledTestBinaryLeftIsRemoved: a server whose lock nobody holds is
 // removed, and none that somebody works with, here or elsewhere.
@@ -54,5 +60,49 @@ func TestWhatAKilledTestBinaryLeftIsRemoved(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) != 1 || filepath.Base(left[0]) != "test-at work.lock" {
 		t.Errorf("left in the directory: %v, %v", left, err)
+	}
+}
+
+// victimVariable is set for a test binary that is to be killed.
+const victimVariable = "KEEPMUM_TEST_VICTIM"
+
+// TestAKilledTestBinaryLeavesNoServer: its server goes without another run.
+func TestAKilledTestBinaryLeavesNoServer(t *testing.T) {
+	docker, err := testcontainers.NewDockerClientWithOpts(t.Context())
+	check(t, err)
+	t.Cleanup(func() { docker.Close() })
+	if os.Getenv(victimVariable) != "" {
+		me, err := own(t.Context(), docker, locks())
+		check(t, err)
+		made, err := docker.ContainerCreate(t.Context(), &container.Config{Image: image(t.Context(), t), Labels: map[string]string{labelOwner: me.name}}, nil, nil, nil, "")
+		check(t, err)
+		fmt.Println(made.ID)
+		<-t.Context().Done()
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), victimVariable+"=1", "TMPDIR="+t.TempDir()) // where its locks are: others do not clean up behind it
+	out, err := cmd.StdoutPipe()
+	check(t, err)
+	check(t, cmd.Start())
+	id := ""
+	for lines := bufio.NewScanner(out); len(id) != 64 && lines.Scan(); {
+		id = lines.Text()
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_ = docker.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true}) // it is gone, as it has to be
+	})
+	_, made := docker.ContainerInspect(t.Context(), id)
+	check(t, cmd.Process.Kill())
+	_ = cmd.Wait() // it was killed
+	check(t, made)
+	for deadline := time.Now().Add(time.Minute); ; <-time.After(20 * time.Millisecond) {
+		if _, err := docker.ContainerInspect(t.Context(), id); err != nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the server of a killed test binary is still there")
+		}
 	}
 }

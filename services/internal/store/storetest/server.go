@@ -22,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/testcontainers/testcontainers-go"
 
+	"github.com/keepmum/keepmum/integration/reaper"
 	"github.com/keepmum/keepmum/pkg/secrets"
 	"github.com/keepmum/keepmum/services/internal/service"
 	"github.com/keepmum/keepmum/services/internal/store"
@@ -47,11 +48,26 @@ type Server struct {
 // shared is the server of a test binary.
 var shared *Server
 
-// Main runs the tests of a package and removes their server afterwards. Every
-// package that calls Start has it:
+// Main runs the tests of a package and removes their server afterwards, also
+// when they are killed. Every package that calls Start has it:
 //
 //	func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 func Main(m *testing.M) int {
+	return reaper.Main(func(string) int { return run(m) }, clean)
+}
+
+// clean removes the servers of tests that were killed.
+func clean(ctx context.Context, _ string) error {
+	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
+	if err != nil {
+		return err
+	}
+	defer docker.Close()
+	return removeLeft(ctx, docker, locks())
+}
+
+// run runs the tests and removes their server.
+func run(m *testing.M) int {
 	code := m.Run()
 	if shared == nil {
 		return code
