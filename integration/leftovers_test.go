@@ -68,10 +68,13 @@ func (p *project) takeHome() {
 	p.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
-		if err := reaper.Remove(ctx, p.docker, p.name); err != nil {
+		stuck, err := reaper.Remove(ctx, p.docker, p.name)
+		if err != nil {
 			p.t.Error(err)
 		}
-		if left, err := projectsOnEngine(ctx, p.docker); err != nil || !left[p.name].IsZero() {
+		if len(stuck) > 0 {
+			p.t.Logf("the engine does not remove %v, to which nothing is attached: it can be done after its next start", stuck)
+		} else if left, err := projectsOnEngine(ctx, p.docker); err != nil || !left[p.name].IsZero() {
 			p.t.Errorf("the engine still has parts of %s: %v", p.name, err)
 		}
 		if err := errors.Join(os.RemoveAll(p.home), lock.Unlock(), os.Remove(p.home+".lock")); err != nil {
@@ -117,7 +120,8 @@ func removeLeft(ctx context.Context, docker *testcontainers.DockerClient, base s
 	names, failed := slices.Sorted(maps.Keys(dead)), []error{}
 	for _, name := range names {
 		home := filepath.Join(base, name)
-		failed = append(failed, reaper.Remove(ctx, docker, name), os.RemoveAll(home), os.RemoveAll(home+".lock"))
+		_, err := reaper.Remove(ctx, docker, name)
+		failed = append(failed, err, os.RemoveAll(home), os.RemoveAll(home+".lock"))
 	}
 	return names, errors.Join(failed...)
 }
@@ -169,7 +173,7 @@ func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
 		name := namePrefix + random(t, "abcdefghijklmnopqrstuvwxyz", 8)
 		names[state] = name
 		t.Cleanup(func() {
-			if err := reaper.Remove(context.Background(), docker, name); err != nil {
+			if _, err := reaper.Remove(context.Background(), docker, name); err != nil {
 				t.Error(err)
 			}
 		})

@@ -64,7 +64,7 @@ func TestAKilledRunLeavesNothing(t *testing.T) {
 		if name == "" {
 			return
 		}
-		if err := reaper.Remove(ctx, p.docker, name); err != nil {
+		if _, err := reaper.Remove(ctx, p.docker, name); err != nil {
 			t.Error(err)
 		}
 	})

@@ -118,7 +118,7 @@ func TestWhatIsLeftIsCleaned(t *testing.T) {
 // engine is not even asked.
 func TestAShortMarkRemovesNothing(t *testing.T) {
 	for _, mark := range []string{"", "latest", "1234567"} {
-		if err := Remove(t.Context(), nil, mark); err == nil {
+		if _, err := Remove(t.Context(), nil, mark); err == nil {
 			t.Errorf("%q is taken for a mark", mark)
 		}
 	}

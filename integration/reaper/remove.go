@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -24,7 +25,34 @@ func Clean(ctx context.Context, mark string) error {
 		return err
 	}
 	defer docker.Close()
-	return Remove(ctx, docker, mark)
+	_, err = Remove(ctx, docker, mark)
+	return err
+}
+
+// settling is how long something may seem to be in use by what goes away.
+const settling = 10 * time.Second
+
+// removeNetwork removes a network. It is stuck if the engine refuses although
+// nothing is attached to it.
+func removeNetwork(ctx context.Context, docker client.APIClient, id string, patience time.Duration) (stuck bool, err error) {
+	for deadline := time.Now().Add(patience); ; {
+		err := docker.NetworkRemove(ctx, id)
+		if err == nil || errdefs.IsNotFound(err) {
+			return false, nil
+		}
+		if time.Now().After(deadline) {
+			seen, unseen := docker.NetworkInspect(ctx, id, network.InspectOptions{})
+			if unseen == nil && len(seen.Containers) == 0 {
+				return true, nil
+			}
+			return false, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // Remove removes every container, network, volume and image of the engine that
@@ -32,9 +60,13 @@ func Clean(ctx context.Context, mark string) error {
 // has it, in this order. What goes away meanwhile is no error. Everything is
 // tried; the errors are joined. A mark of fewer than eight bytes, which could be
 // part of anything, is an error and removes nothing.
-func Remove(ctx context.Context, docker client.APIClient, mark string) error {
+//
+// Stuck are the names of networks that the engine holds for used although
+// nothing is attached to them: under load it miscounts (moby/moby#42119, seen
+// with Engine 20.10), and they can be removed after its next start.
+func Remove(ctx context.Context, docker client.APIClient, mark string) (stuck []string, err error) {
 	if len(mark) < 8 {
-		return fmt.Errorf("%q is too short for a mark: things of others may have it", mark)
+		return nil, fmt.Errorf("%q is too short for a mark: things of others may have it", mark)
 	}
 	marked := func(labels map[string]string) bool {
 		return slices.ContainsFunc(slices.Collect(maps.Values(labels)), func(v string) bool { return strings.Contains(v, mark) })
@@ -48,15 +80,23 @@ func Remove(ctx context.Context, docker client.APIClient, mark string) error {
 	containers, err := docker.ContainerList(ctx, container.ListOptions{All: true})
 	note(err)
 	for _, c := range containers {
-		if marked(c.Labels) {
-			note(docker.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
+		if !marked(c.Labels) {
+			continue
+		}
+		if err := docker.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}); !errdefs.IsConflict(err) { // else it is being removed
+			note(err)
 		}
 	}
 	networks, err := docker.NetworkList(ctx, network.ListOptions{})
 	note(err)
 	for _, n := range networks {
-		if marked(n.Labels) {
-			note(docker.NetworkRemove(ctx, n.ID))
+		if !marked(n.Labels) {
+			continue
+		}
+		held, err := removeNetwork(ctx, docker, n.ID, settling)
+		note(err)
+		if held {
+			stuck = append(stuck, n.Name)
 		}
 	}
 	volumes, err := docker.VolumeList(ctx, volume.ListOptions{})
@@ -78,5 +118,5 @@ func Remove(ctx context.Context, docker client.APIClient, mark string) error {
 			note(err)
 		}
 	}
-	return errors.Join(failed...)
+	return stuck, errors.Join(failed...)
 }

@@ -34,7 +34,7 @@ func TestRemove(t *testing.T) {
 		t.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
-			if err := Remove(ctx, docker, word); err != nil {
+			if _, err := Remove(ctx, docker, word); err != nil {
 				t.Error(err)
 			}
 		})
@@ -44,7 +44,7 @@ func TestRemove(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if err := Remove(t.Context(), docker, mark); err != nil {
+		if _, err := Remove(t.Context(), docker, mark); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,63 @@
+//go:build unix
+
+package reaper
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/client"
+)
+
+// TestANetworkThatTheEngineHoldsForUsed: an engine that has miscounted cannot be
+// had at will, so this one is played.
+func TestANetworkThatTheEngineHoldsForUsed(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		refuses  int // this many times
+		attached string
+		stuck    bool
+		err      bool
+	}{
+		{"a container is attached", 1 << 20, `{"aa": {"Name": "other"}}`, false, true},
+		{"nothing is attached", 1 << 20, `{}`, true, false},
+		{"a container was going away", 2, `{}`, false, false},
+		{"it is gone", -1, `{}`, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			asked := 0
+			engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked++
+				switch {
+				case r.Method == http.MethodGet:
+					w.Header().Set("Content-Type", "application/json")
+					fmt.Fprintf(w, `{"Name": "n", "Containers": %s}`, c.attached)
+				case c.refuses < 0:
+					w.WriteHeader(http.StatusNotFound)
+				case asked <= c.refuses:
+					w.WriteHeader(http.StatusForbidden)
+				default:
+					w.WriteHeader(http.StatusNoContent)
+				}
+			}))
+			defer engine.Close()
+			docker, err := client.NewClientWithOpts(client.WithHost("tcp://"+engine.Listener.Addr().String()), client.WithVersion("1.41"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer docker.Close()
+			patience := time.Minute
+			if c.refuses > 2 {
+				patience = 0
+			}
+			stuck, err := removeNetwork(t.Context(), docker, "id", patience)
+			if stuck != c.stuck || (err != nil) != c.err {
+				t.Errorf("stuck %t, %v", stuck, err)
+			}
+		})
+	}
+}
