@@ -101,7 +101,7 @@ func TestWhatIsLeftIsCleaned(t *testing.T) {
 				}
 				return
 			}
-			for deadline := time.Now().Add(time.Minute); ; {
+			for deadline := time.Now().Add(20 * time.Second); ; {
 				if text, err := os.ReadFile(path); err == nil && string(text) == mark {
 					return
 				}
