@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/url"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/slogtest"
 	"time"
@@ -129,6 +132,34 @@ type lazy func() string
 
 func (l lazy) LogValue() slog.Value { return slog.StringValue(l()) }
 
+// quietChannel shows what it holds in %#v alone, and cannot be JSON.
+type quietChannel struct {
+	hidden string
+	C      chan int
+}
+
+func (quietChannel) String() string { return "quiet" }
+
+// marshalingError shows what it holds in JSON alone.
+type marshalingError struct{ hidden *string }
+
+func (marshalingError) Error() string                  { return "quiet" }
+func (m marshalingError) MarshalJSON() ([]byte, error) { return json.Marshal(*m.hidden) }
+
+// textAlone shows what it holds as text alone, or in why that fails.
+type textAlone struct {
+	hidden *string
+	fails  int
+}
+
+func (textAlone) MarshalJSON() ([]byte, error) { return []byte(`"quiet"`), nil }
+func (m textAlone) MarshalText() ([]byte, error) {
+	if m.fails > 0 {
+		return nil, errors.New("no text: " + *m.hidden)
+	}
+	return []byte("text of " + *m.hidden), nil
+}
+
 type panickingStringer struct{ hidden *string }
 
 func (p panickingStringer) String() string { panic("panic with " + *p.hidden) }
@@ -169,6 +200,12 @@ func holders(v string) map[string]slog.Attr {
 		"failing marshaler":            slog.Any("k", failingMarshaler{v}),
 		"quietly failing":              slog.Any("k", quietlyFailing{&v}),
 		"panicking error":              slog.Any("k", panicking{v}),
+		"quiet, no json":               slog.Any("k", quietChannel{hidden: v}),
+		"marshaling error":             slog.Any("k", marshalingError{&v}),
+		"text alone":                   slog.Any("k", textAlone{hidden: &v}),
+		"text alone, failing":          slog.Any("k", textAlone{hidden: &v, fails: 1}),
+		"with no number":               slog.Any("k", map[string]any{"n": math.NaN(), "v": v}),
+		"panicking pointer":            slog.Any("k", &panicking{v}),
 		"panicking stringer":           slog.Any("k", panickingStringer{&v}),
 		"panicking marshaler":          slog.Any("k", panickingMarshaler{&v}),
 		"panicking text":               slog.Any("k", panickingText{&v}),
@@ -256,6 +293,9 @@ func TestHandlerHidesEveryKind(t *testing.T) {
 				}
 				if masked.Len() == 0 {
 					t.Errorf("%s, %s, %s: nothing was logged", handlerName, name, way)
+				}
+				if len(m.Find(plain.Bytes())) > 0 && !strings.HasPrefix(name, "quiet") && !strings.Contains(masked.String(), "‹KEY›") {
+					t.Errorf("%s, %s, %s: no mask stands for the value", handlerName, name, way)
 				}
 				if handlerName == "json" && !json.Valid(masked.Bytes()) {
 					t.Errorf("%s, %s: the line is no JSON", name, way)
@@ -362,17 +402,39 @@ func TestHandlerStructureStays(t *testing.T) {
 	m := handlerMatcher()
 	record := slog.NewRecord(time.Time{}, slog.LevelInfo, "m", 0)
 	record.AddAttrs(
-		slog.Any("config", config{URL: "u " + keyValue, Tokens: map[string][]string{"a": {"b"}}}),
+		slog.Any("config", config{URL: "<u> " + keyValue, Tokens: map[string][]string{"a": {"b"}}}),
 		slog.Any("number", map[string]int{"pin": 20261123}),
+		slog.Any("error", errors.New("failed with "+keyValue)),
 		slog.Group("group", slog.String("s", keyValue), slog.Int("n", 1), slog.Group("in", slog.Bool("b", true))),
 	)
 	if err := m.Handler(slog.NewJSONHandler(&b, nil)).Handle(t.Context(), record); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"level":"INFO","msg":"m","config":{"URL":"u ‹KEY›","Tokens":{"a":["b"]},"Next":null},"number":"map[pin:‹PIN›]",` +
-		`"group":{"s":"‹KEY›","n":1,"in":{"b":"‹SHORT›"}}}` + "\n"
+	want := `{"level":"INFO","msg":"m","config":{"URL":"<u> ‹KEY›","Tokens":{"a":["b"]},"Next":null},"number":"map[pin:‹PIN›]",` +
+		`"error":"failed with ‹KEY›","group":{"s":"‹KEY›","n":1,"in":{"b":"‹SHORT›"}}}` + "\n"
 	if b.String() != want {
 		t.Errorf("got  %swant %s", b.String(), want)
+	}
+}
+
+// TestHandlerTellsWhatWentWrong in the words of slog.
+func TestHandlerTellsWhatWentWrong(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"failing marshaler":   "!ERROR:no text: ‹KEY›",
+		"text alone, failing": "!ERROR:no text: ‹KEY›",
+		"panicking text":      "!PANIC: panic with ‹KEY›",
+		"cyclic map":          "!ERROR: json: unsupported value: encountered a cycle via map[string]interface {}",
+	} {
+		var b bytes.Buffer
+		record := slog.NewRecord(time.Time{}, slog.LevelInfo, "m", 0)
+		record.AddAttrs(holders(keyValue)[name])
+		if err := handlerMatcher().Handler(slog.NewTextHandler(&b, nil)).Handle(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+		if got := "level=INFO msg=m k=" + strconv.Quote(want) + "\n"; b.String() != got {
+			t.Errorf("%s: got %swant %s", name, b.String(), got)
+		}
 	}
 }
 
@@ -431,5 +493,24 @@ func TestHandlerChangesNothingOfTheCaller(t *testing.T) {
 	}
 	if fmt.Sprint(attrs, in, record) != before {
 		t.Error("attributes of the caller were masked")
+	}
+}
+
+// TestHandlerInManyGoroutines: each line is masked, and by its own name.
+func TestHandlerInManyGoroutines(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer // a TextHandler writes one line at a time
+	logger := slog.New(handlerMatcher().Handler(slog.NewTextHandler(&b, nil)))
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 50 {
+				logger.With("k", keyValue).WithGroup("g").Info("m", "pins", []string{pinValue}, "err", errors.New(keyValue))
+			}
+		})
+	}
+	all.Wait()
+	if got := strings.Count(b.String(), " msg=m k=‹KEY› g.pins=[‹PIN›] g.err=‹KEY›\n"); got != 400 {
+		t.Errorf("%d lines are masked as they should be, of 400", got)
 	}
 }
