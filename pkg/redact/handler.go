@@ -114,7 +114,7 @@ func (h *handler) any(v slog.Value) slog.Value {
 	if text == r.text && bytes.Equal(asJSON, r.json) && h.m.String(r.others) == r.others {
 		return v
 	}
-	if r.json == nil || !json.Valid(asJSON) {
+	if r.json == nil || r.bytes && text != r.text || !json.Valid(asJSON) {
 		asJSON, _ = json.Marshal(text)
 	}
 	return slog.AnyValue(rendering{text: text, json: asJSON})
@@ -124,7 +124,8 @@ func (h *handler) any(v slog.Value) slog.Value {
 type rendering struct {
 	text   string
 	json   []byte // nil: the value cannot be written as JSON
-	others string // why it cannot, and what handlers that use fmt write
+	bytes  bool   // json is base64 of text, whatever encoding a value has there
+	others string // why there is no JSON, and what handlers that use fmt write
 }
 
 // Format is what a handler that uses fmt gets, for every verb.
@@ -161,7 +162,8 @@ func render(v any) (r rendering, instead string) {
 			return r, "!ERROR: " + failed.Error()
 		}
 	}
-	r.text = plain(v)
+	text, isBytes := plain(v)
+	r.text, r.bytes = text, isBytes && !marshals
 	r.others = fmt.Sprintf("%+v\n%#v", v, v)
 	if failed != nil {
 		r.others += "\n" + failed.Error()
@@ -169,19 +171,20 @@ func render(v any) (r rendering, instead string) {
 	return r, ""
 }
 
-// plain is the text that a TextHandler writes.
-func plain(v any) string {
+// plain is the text that a TextHandler writes, and tells whether it is the
+// bytes of v.
+func plain(v any) (text string, isBytes bool) {
 	if t, ok := v.(encoding.TextMarshaler); ok {
 		text, err := t.MarshalText()
 		if err != nil {
-			return "!ERROR:" + err.Error()
+			return "!ERROR:" + err.Error(), false
 		}
-		return string(text)
+		return string(text), false
 	}
 	if t := reflect.TypeOf(v); t != nil && t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 {
-		return string(reflect.ValueOf(v).Bytes()) // even if it has a String method
+		return string(reflect.ValueOf(v).Bytes()), true // even if it has a String method
 	}
-	return fmt.Sprintf("%+v", v)
+	return fmt.Sprintf("%+v", v), false
 }
 
 // marshal writes v as a JSONHandler does: without HTML escapes.

@@ -146,6 +146,12 @@ type marshalingError struct{ hidden *string }
 func (marshalingError) Error() string                  { return "quiet" }
 func (m marshalingError) MarshalJSON() ([]byte, error) { return json.Marshal(*m.hidden) }
 
+// formattingError shows what it holds by its method Error alone.
+type formattingError struct{ hidden *string }
+
+func (f formattingError) Error() string              { return "failed with " + *f.hidden }
+func (f formattingError) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "quiet") }
+
 // textAlone shows what it holds as text alone, or in why that fails.
 type textAlone struct {
 	hidden *string
@@ -404,6 +410,7 @@ func TestHandlerStructureStays(t *testing.T) {
 	record.AddAttrs(
 		slog.Any("config", config{URL: "<u> " + keyValue, Tokens: map[string][]string{"a": {"b"}}}),
 		slog.Any("number", map[string]int{"pin": 20261123}),
+		slog.Any("raw", json.RawMessage(`{"n":1,"s":`+encoded(keyValue)+`}`)),
 		slog.Any("error", errors.New("failed with "+keyValue)),
 		slog.Group("group", slog.String("s", keyValue), slog.Int("n", 1), slog.Group("in", slog.Bool("b", true))),
 	)
@@ -411,9 +418,23 @@ func TestHandlerStructureStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"level":"INFO","msg":"m","config":{"URL":"<u> ‹KEY›","Tokens":{"a":["b"]},"Next":null},"number":"map[pin:‹PIN›]",` +
-		`"error":"failed with ‹KEY›","group":{"s":"‹KEY›","n":1,"in":{"b":"‹SHORT›"}}}` + "\n"
+		`"raw":{"n":1,"s":"‹KEY›"},"error":"failed with ‹KEY›","group":{"s":"‹KEY›","n":1,"in":{"b":"‹SHORT›"}}}` + "\n"
 	if b.String() != want {
 		t.Errorf("got  %swant %s", b.String(), want)
+	}
+}
+
+// TestHandlerHidesWhatJSONEncodesTwice: a JSONHandler writes bytes as base64,
+// in which a value that was encoded before is not found.
+func TestHandlerHidesWhatJSONEncodesTwice(t *testing.T) {
+	t.Parallel()
+	text := url.QueryEscape(keyValue)
+	for name, v := range map[string]any{"bytes": []byte(text), "named bytes": namedBytes(text), "quiet bytes": quietBytes(text)} {
+		var b bytes.Buffer
+		slog.New(handlerMatcher().Handler(slog.NewJSONHandler(&b, nil))).Info("m", "k", v)
+		if !strings.HasSuffix(b.String(), `"msg":"m","k":"‹KEY›"}`+"\n") {
+			t.Errorf("%s: %s", name, b.String())
+		}
 	}
 }
 
