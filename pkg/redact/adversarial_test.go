@@ -107,6 +107,34 @@ func TestWrapped(t *testing.T) {
 	}
 }
 
+// TestFullLinesInEachLetter: how many letters of base64 stand at the end of a
+// line decides whether its break is read over. All letters of both alphabets
+// count, and nothing else does.
+func TestFullLinesInEachLetter(t *testing.T) {
+	t.Parallel()
+	m := oracle{[]named{{"W", form{text: []byte("QUJDe"), wraps: true}}}, []int{4}}.matcher()
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/-_"
+	for c := range 256 {
+		before := string([]byte{byte(c)})
+		letter := strings.IndexByte(letters, byte(c)) >= 0
+		for _, one := range []struct {
+			line   string
+			masked bool
+		}{{before, letter}, {before + "a", !letter}} {
+			text, want := one.line+"QUJ\nDe", one.line+"QUJ\nDe"
+			if one.masked {
+				want = one.line + "‹W›"
+			}
+			if got := m.String(text); got != want {
+				t.Errorf("%q is masked as %q, should be %q", text, got, want)
+			}
+			if got := written(m, strings.Split(text, "")...); got != want {
+				t.Errorf("%q in pieces is masked as %q, should be %q", text, got, want)
+			}
+		}
+	}
+}
+
 // TestLongLine is A11: 70 KB without a line break, longer than any buffer.
 func TestLongLine(t *testing.T) {
 	t.Parallel()

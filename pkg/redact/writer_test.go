@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -250,9 +251,30 @@ func TestFinderInPieces(t *testing.T) {
 		if len(got) != 3 || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] {
 			t.Errorf("cut at %d: %v", cut, got)
 		}
-		if _, err := f.Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) {
-			t.Errorf("Write after Close: %v", err)
+		if n, err := f.Write([]byte("x")); n != 0 || !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("Write after Close: %d, %v", n, err)
 		}
+	}
+	var got []Match
+	f := m.Finder(func(one Match) { got = append(got, one) })
+	for _, c := range []byte(text) {
+		_, _ = f.Write([]byte{c})
+	}
+	if _ = f.Close(); !slices.Equal(got, want) {
+		t.Errorf("in single bytes: %v", got)
+	}
+}
+
+// TestFindOrder: what begins first, then what is longer, then by name.
+func TestFindOrder(t *testing.T) {
+	t.Parallel()
+	m := New(known("A", "horse-tail", "C", "correct-h", "Z", "correct-horse", "D", "correct-horse", "B", "correct-horse"))
+	var got []string
+	for _, one := range m.Find([]byte("a correct-horse-tail")) {
+		got = append(got, one.Name)
+	}
+	if !slices.Equal(got, []string{"B", "D", "Z", "C", "A"}) {
+		t.Errorf("Find gives %v", got)
 	}
 }
 
