@@ -382,8 +382,14 @@ func TestZeroAndEmpty(t *testing.T) {
 	}
 }
 
+// TestNames: values are told apart by name, and one that is not there does not
+// hide those behind it.
 func TestNames(t *testing.T) {
 	t.Parallel()
+	behind := append([]secrets.Known{{Name: "E"}}, known("S", "1", "A", "correct-horse")...)
+	if got := New(behind).String("correct-horse"); got != "‹A›" {
+		t.Errorf("a value behind one that is not there, and a short one, is masked as %q", got)
+	}
 	if got := New(known("", "correct-horse")).String("correct-horse"); got != "‹secret›" {
 		t.Errorf("a value without a name is masked as %q", got)
 	}
