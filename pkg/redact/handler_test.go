@@ -3,6 +3,7 @@ package redact
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -208,6 +209,7 @@ func holders(v string) map[string]slog.Attr {
 		"panicking error":              slog.Any("k", panicking{v}),
 		"quiet, no json":               slog.Any("k", quietChannel{hidden: v}),
 		"marshaling error":             slog.Any("k", marshalingError{&v}),
+		"formatting error":             slog.Any("k", formattingError{&v}),
 		"text alone":                   slog.Any("k", textAlone{hidden: &v}),
 		"text alone, failing":          slog.Any("k", textAlone{hidden: &v, fails: 1}),
 		"with no number":               slog.Any("k", map[string]any{"n": math.NaN(), "v": v}),
@@ -436,6 +438,13 @@ func TestHandlerHidesWhatJSONEncodesTwice(t *testing.T) {
 			t.Errorf("%s: %s", name, b.String())
 		}
 	}
+	// The other way round: base64 is the value, and its bytes are not.
+	var b bytes.Buffer
+	m := New(known("KEY", base64.StdEncoding.EncodeToString([]byte(text))))
+	slog.New(m.Handler(slog.NewJSONHandler(&b, nil))).Info("m", "k", []byte(text))
+	if !strings.HasSuffix(b.String(), `"msg":"m","k":"‹KEY›"}`+"\n") {
+		t.Errorf("bytes of base64: %s", b.String())
+	}
 }
 
 // TestHandlerTellsWhatWentWrong in the words of slog.
@@ -456,6 +465,24 @@ func TestHandlerTellsWhatWentWrong(t *testing.T) {
 		if got := "level=INFO msg=m k=" + strconv.Quote(want) + "\n"; b.String() != got {
 			t.Errorf("%s: got %swant %s", name, b.String(), got)
 		}
+	}
+}
+
+// shortInGo shows what it holds in %#v alone, and cannot be JSON.
+type shortInGo struct{ C chan int }
+
+func (shortInGo) String() string   { return "quiet" }
+func (shortInGo) GoString() string { return "pin 4711" }
+
+// TestHandlerHidesShortValuesAtTheEnd of each text that a handler may make: no
+// other text makes a word of them.
+func TestHandlerHidesShortValuesAtTheEnd(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	m := New(known("P", "4711"))
+	slog.New(m.Handler(custom{&b})).Info("m", "k", shortInGo{})
+	if found := m.Find(b.Bytes()); len(found) > 0 || b.Len() == 0 {
+		t.Errorf("found %v in %d bytes", found, b.Len())
 	}
 }
 
