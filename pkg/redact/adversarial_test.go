@@ -157,6 +157,26 @@ func TestLongLine(t *testing.T) {
 	}
 }
 
+// TestLastByteAlone: texts are read in pieces, and a value may end with the
+// first byte of the last one.
+func TestLastByteAlone(t *testing.T) {
+	t.Parallel()
+	m := New(known("A", "correct-horse"))
+	fill := strings.Repeat(".", pieceSize+1-len("correct-horse"))
+	for name, got := range map[string]string{
+		"String":   m.String(fill + "correct-horse"),
+		"Bytes":    string(m.Bytes([]byte(fill + "correct-horse"))),
+		"a Writer": written(m, fill+"correct-horse"),
+	} {
+		if got != fill+"‹A›" {
+			t.Errorf("%s does not mask it", name)
+		}
+	}
+	if got := m.Find([]byte(fill + "correct-horse")); len(got) != 1 || got[0].End != pieceSize+1 {
+		t.Errorf("Find gives %v", got)
+	}
+}
+
 // TestLeavesAtOnce says what leaves in which Write.
 func TestLeavesAtOnce(t *testing.T) {
 	t.Parallel()
