@@ -107,6 +107,34 @@ func TestWrapped(t *testing.T) {
 	}
 }
 
+// TestFullLinesInEachLetter: how many letters of base64 stand at the end of a
+// line decides whether its break is read over. All letters of both alphabets
+// count, and nothing else does.
+func TestFullLinesInEachLetter(t *testing.T) {
+	t.Parallel()
+	m := oracle{[]named{{"W", form{text: []byte("QUJDe"), wraps: true}}}, []int{4}}.matcher()
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/-_"
+	for c := range 256 {
+		before := string([]byte{byte(c)})
+		letter := strings.IndexByte(letters, byte(c)) >= 0
+		for _, one := range []struct {
+			line   string
+			masked bool
+		}{{before, letter}, {before + "a", !letter}} {
+			text, want := one.line+"QUJ\nDe", one.line+"QUJ\nDe"
+			if one.masked {
+				want = one.line + "‹W›"
+			}
+			if got := m.String(text); got != want {
+				t.Errorf("%q is masked as %q, should be %q", text, got, want)
+			}
+			if got := written(m, strings.Split(text, "")...); got != want {
+				t.Errorf("%q in pieces is masked as %q, should be %q", text, got, want)
+			}
+		}
+	}
+}
+
 // TestLongLine is A11: 70 KB without a line break, longer than any buffer.
 func TestLongLine(t *testing.T) {
 	t.Parallel()
@@ -126,6 +154,26 @@ func TestLongLine(t *testing.T) {
 	}
 	if m.String(text) != want {
 		t.Error("String does not mask the text")
+	}
+}
+
+// TestLastByteAlone: texts are read in pieces, and a value may end with the
+// first byte of the last one.
+func TestLastByteAlone(t *testing.T) {
+	t.Parallel()
+	m := New(known("A", "correct-horse"))
+	fill := strings.Repeat(".", pieceSize+1-len("correct-horse"))
+	for name, got := range map[string]string{
+		"String":   m.String(fill + "correct-horse"),
+		"Bytes":    string(m.Bytes([]byte(fill + "correct-horse"))),
+		"a Writer": written(m, fill+"correct-horse"),
+	} {
+		if got != fill+"‹A›" {
+			t.Errorf("%s does not mask it", name)
+		}
+	}
+	if got := m.Find([]byte(fill + "correct-horse")); len(got) != 1 || got[0].End != pieceSize+1 {
+		t.Errorf("Find gives %v", got)
 	}
 }
 

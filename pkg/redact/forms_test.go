@@ -55,6 +55,29 @@ func TestShortValues(t *testing.T) {
 	}
 }
 
+// TestShortValuesBesideEachByte: letters, digits and the underscore make a
+// word of what they stand beside, and nothing else does.
+func TestShortValuesBesideEachByte(t *testing.T) {
+	t.Parallel()
+	m := New(known("P", "47-1"))
+	const word = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+	for c := range 256 {
+		beside := string([]byte{byte(c)})
+		for text, masked := range map[string]string{beside + "47-1": beside + "‹P›", "47-1" + beside: "‹P›" + beside} {
+			want := masked
+			if strings.IndexByte(word, byte(c)) >= 0 {
+				want = text
+			}
+			if got := m.String(text); got != want {
+				t.Errorf("%q is masked as %q, should be %q", text, got, want)
+			}
+			if got := written(m, strings.Split(text, "")...); got != want {
+				t.Errorf("%q in pieces is masked as %q, should be %q", text, got, want)
+			}
+		}
+	}
+}
+
 func cut(s string) string { return strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r") }
 
 func TestUnmaskedIsSortedAndTellsOnce(t *testing.T) {
@@ -359,8 +382,14 @@ func TestZeroAndEmpty(t *testing.T) {
 	}
 }
 
+// TestNames: values are told apart by name, and one that is not there does not
+// hide those behind it.
 func TestNames(t *testing.T) {
 	t.Parallel()
+	behind := append([]secrets.Known{{Name: "E"}}, known("S", "1", "A", "correct-horse")...)
+	if got := New(behind).String("correct-horse"); got != "‹A›" {
+		t.Errorf("a value behind one that is not there, and a short one, is masked as %q", got)
+	}
 	if got := New(known("", "correct-horse")).String("correct-horse"); got != "‹secret›" {
 		t.Errorf("a value without a name is masked as %q", got)
 	}

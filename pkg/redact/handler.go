@@ -79,15 +79,19 @@ func (h *handler) value(v slog.Value) slog.Value {
 	case slog.KindAny:
 		return h.any(v)
 	case slog.KindTime:
-		return h.rendered(v, v.String(), v.Time().Format(time.RFC3339Nano))
+		return h.rendered(v, v.String(), v.Time().Format(time.RFC3339Nano), v.Time().Format(textTime))
 	case slog.KindDuration:
 		return h.rendered(v, v.String(), strconv.FormatInt(int64(v.Duration()), 10))
 	case slog.KindFloat64:
-		return h.rendered(v, v.String(), strconv.FormatFloat(v.Float64(), 'f', -1, 64))
+		asJSON, _ := marshal(v.Float64()) // it cannot write NaN
+		return h.rendered(v, v.String(), strconv.FormatFloat(v.Float64(), 'f', -1, 64), string(asJSON))
 	default:
 		return h.rendered(v, v.String())
 	}
 }
+
+// textTime is how a TextHandler writes a time.
+const textTime = "2006-01-02T15:04:05.000Z07:00"
 
 // rendered masks a value of a simple kind by the texts that a handler may make
 // of it.
@@ -107,10 +111,10 @@ func (h *handler) any(v slog.Value) slog.Value {
 		return slog.StringValue(h.m.String(instead))
 	}
 	text, asJSON := h.m.String(r.text), h.m.Bytes(r.json)
-	if text == r.text && bytes.Equal(asJSON, r.json) && h.m.String(r.verbose) == r.verbose {
+	if text == r.text && bytes.Equal(asJSON, r.json) && h.m.String(r.others) == r.others {
 		return v
 	}
-	if r.json == nil || !json.Valid(asJSON) {
+	if r.json == nil || r.bytes && text != r.text || !json.Valid(asJSON) {
 		asJSON, _ = json.Marshal(text)
 	}
 	return slog.AnyValue(rendering{text: text, json: asJSON})
@@ -118,9 +122,10 @@ func (h *handler) any(v slog.Value) slog.Value {
 
 // rendering is what the built-in handlers make of a value.
 type rendering struct {
-	text    string
-	json    []byte // nil: the value cannot be written as JSON
-	verbose string // with the names of fields and types, for other handlers
+	text   string
+	json   []byte // nil: the value cannot be written as JSON
+	bytes  bool   // json is base64 of text, whatever encoding a value has there
+	others string // why there is no JSON, and what handlers that use fmt write
 }
 
 // Format is what a handler that uses fmt gets, for every verb.
@@ -147,34 +152,39 @@ func render(v any) (r rendering, instead string) {
 		}
 		instead = fmt.Sprintf("!PANIC: %v", p)
 	}()
+	var failed error
 	_, marshals := v.(json.Marshaler)
 	if err, ok := v.(error); ok && !marshals {
 		r.json = quoted(err.Error())
 	} else {
-		var failed error
 		r.json, failed = marshal(v)
 		if cycle := new(json.UnsupportedValueError); errors.As(failed, &cycle) && strings.HasPrefix(cycle.Str, "encountered a cycle") {
 			return r, "!ERROR: " + failed.Error()
 		}
 	}
-	r.text = plain(v)
-	r.verbose = fmt.Sprintf("%#v", v)
+	text, isBytes := plain(v)
+	r.text, r.bytes = text, isBytes && !marshals
+	r.others = fmt.Sprintf("%+v\n%#v", v, v)
+	if failed != nil {
+		r.others += "\n" + failed.Error()
+	}
 	return r, ""
 }
 
-// plain is the text that a TextHandler writes.
-func plain(v any) string {
+// plain is the text that a TextHandler writes, and tells whether it is the
+// bytes of v.
+func plain(v any) (text string, isBytes bool) {
 	if t, ok := v.(encoding.TextMarshaler); ok {
 		text, err := t.MarshalText()
 		if err != nil {
-			return "!ERROR:" + err.Error()
+			return "!ERROR:" + err.Error(), false
 		}
-		return string(text)
+		return string(text), false
 	}
-	if b, ok := v.([]byte); ok {
-		return string(b)
+	if t := reflect.TypeOf(v); t != nil && t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 {
+		return string(reflect.ValueOf(v).Bytes()), true // even if it has a String method
 	}
-	return fmt.Sprintf("%+v", v)
+	return fmt.Sprintf("%+v", v), false
 }
 
 // marshal writes v as a JSONHandler does: without HTML escapes.

@@ -3,13 +3,19 @@ package redact
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/url"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/slogtest"
 	"time"
@@ -100,9 +106,80 @@ func (m failingMarshaler) MarshalText() ([]byte, error) {
 	return nil, errors.New("no text: " + m.hidden)
 }
 
+// quietlyFailing hides what it holds from fmt, but not from who writes it as
+// JSON.
+type quietlyFailing struct{ hidden *string }
+
+func (q quietlyFailing) String() string { return "quiet" }
+func (q quietlyFailing) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("no json: " + *q.hidden)
+}
+
+// quietBytes hides what it holds from fmt; a TextHandler shows it.
+type quietBytes []byte
+
+func (q quietBytes) String() string   { return "quiet" }
+func (q quietBytes) GoString() string { return "quiet" }
+
+// namedBytes is written by a TextHandler as text, by fmt as numbers.
+type namedBytes []byte
+
 type panicking struct{ hidden string }
 
 func (p panicking) Error() string { panic("panic with " + p.hidden) }
+
+// lazy shows what it holds only when it is resolved.
+type lazy func() string
+
+func (l lazy) LogValue() slog.Value { return slog.StringValue(l()) }
+
+// quietChannel shows what it holds in %#v alone, and cannot be JSON.
+type quietChannel struct {
+	hidden string
+	C      chan int
+}
+
+func (quietChannel) String() string { return "quiet" }
+
+// marshalingError shows what it holds in JSON alone.
+type marshalingError struct{ hidden *string }
+
+func (marshalingError) Error() string                  { return "quiet" }
+func (m marshalingError) MarshalJSON() ([]byte, error) { return json.Marshal(*m.hidden) }
+
+// formattingError shows what it holds by its method Error alone.
+type formattingError struct{ hidden *string }
+
+func (f formattingError) Error() string              { return "failed with " + *f.hidden }
+func (f formattingError) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "quiet") }
+
+// textAlone shows what it holds as text alone, or in why that fails.
+type textAlone struct {
+	hidden *string
+	fails  int
+}
+
+func (textAlone) MarshalJSON() ([]byte, error) { return []byte(`"quiet"`), nil }
+func (m textAlone) MarshalText() ([]byte, error) {
+	if m.fails > 0 {
+		return nil, errors.New("no text: " + *m.hidden)
+	}
+	return []byte("text of " + *m.hidden), nil
+}
+
+type panickingStringer struct{ hidden *string }
+
+func (p panickingStringer) String() string { panic("panic with " + *p.hidden) }
+
+type panickingMarshaler struct{ hidden *string }
+
+func (p panickingMarshaler) MarshalJSON() ([]byte, error) {
+	panic(errors.New("panic with " + *p.hidden))
+}
+
+type panickingText struct{ hidden *string }
+
+func (p panickingText) MarshalText() ([]byte, error) { panic("panic with " + *p.hidden) }
 
 type config struct {
 	URL     string
@@ -117,31 +194,47 @@ func holders(v string) map[string]slog.Attr {
 	cyclic := map[string]any{"v": v}
 	cyclic["self"] = cyclic
 	return map[string]slog.Attr{
-		"string":                slog.String("k", "a "+v+" b"),
-		"key":                   slog.String("k "+v, "x"),
-		"error":                 slog.Any("k", errors.New("failed with "+v)),
-		"wrapped url error":     slog.Any("k", wrapped),
-		"joined errors":         slog.Any("k", errors.Join(io.EOF, wrapped)),
-		"stringer":              slog.Any("k", stringer{v}),
-		"quiet stringer":        slog.Any("k", quiet{v}),
-		"stringer pointer":      slog.Any("k", &stringer{v}),
-		"text marshaler":        slog.Any("k", textMarshaler{v}),
-		"json marshaler":        slog.Any("k", jsonMarshaler{v}),
-		"failing marshaler":     slog.Any("k", failingMarshaler{v}),
-		"panicking error":       slog.Any("k", panicking{v}),
-		"log valuer":            slog.Any("k", valuer{v}),
-		"log valuer of valuer":  slog.Any("k", valuer{valuer{valuer{errors.New(v)}}}),
-		"log valuer of group":   slog.Any("k", valuer{slog.GroupValue(slog.String("in", v))}),
-		"struct":                slog.Any("k", config{URL: v}),
-		"struct, private field": slog.Any("k", config{private: v}),
-		"struct, pointer":       slog.Any("k", &config{Next: &config{Tokens: map[string][]string{"a": {v}}}}),
-		"map key":               slog.Any("k", map[string]int{v: 1}),
-		"slice":                 slog.Any("k", []any{1, v}),
-		"bytes":                 slog.Any("k", []byte(v)),
-		"array of bytes":        slog.Any("k", [][]byte{[]byte(v)}),
-		"raw json":              slog.Any("k", json.RawMessage(encoded(v))),
-		"group":                 slog.Group("k", slog.Int("n", 1), slog.Group("in", slog.String("deep", v))),
-		"group key":             slog.Group("k "+v, slog.Int("n", 1)),
+		"string":                       slog.String("k", "a "+v+" b"),
+		"key":                          slog.String("k "+v, "x"),
+		"error":                        slog.Any("k", errors.New("failed with "+v)),
+		"wrapped url error":            slog.Any("k", wrapped),
+		"joined errors":                slog.Any("k", errors.Join(io.EOF, wrapped)),
+		"stringer":                     slog.Any("k", stringer{v}),
+		"quiet stringer":               slog.Any("k", quiet{v}),
+		"stringer pointer":             slog.Any("k", &stringer{v}),
+		"text marshaler":               slog.Any("k", textMarshaler{v}),
+		"json marshaler":               slog.Any("k", jsonMarshaler{v}),
+		"failing marshaler":            slog.Any("k", failingMarshaler{v}),
+		"quietly failing":              slog.Any("k", quietlyFailing{&v}),
+		"panicking error":              slog.Any("k", panicking{v}),
+		"quiet, no json":               slog.Any("k", quietChannel{hidden: v}),
+		"marshaling error":             slog.Any("k", marshalingError{&v}),
+		"formatting error":             slog.Any("k", formattingError{&v}),
+		"text alone":                   slog.Any("k", textAlone{hidden: &v}),
+		"text alone, failing":          slog.Any("k", textAlone{hidden: &v, fails: 1}),
+		"with no number":               slog.Any("k", map[string]any{"n": math.NaN(), "v": v}),
+		"panicking pointer":            slog.Any("k", &panicking{v}),
+		"panicking stringer":           slog.Any("k", panickingStringer{&v}),
+		"panicking marshaler":          slog.Any("k", panickingMarshaler{&v}),
+		"panicking text":               slog.Any("k", panickingText{&v}),
+		"log valuer, lazy":             slog.Any("k", lazy(func() string { return v })),
+		"log valuer, lazy, in a group": slog.Group("k", slog.Group("in", slog.Any("deep", lazy(func() string { return v })))),
+		"log valuer":                   slog.Any("k", valuer{v}),
+		"log valuer of valuer":         slog.Any("k", valuer{valuer{valuer{errors.New(v)}}}),
+		"log valuer of group":          slog.Any("k", valuer{slog.GroupValue(slog.String("in", v))}),
+		"struct":                       slog.Any("k", config{URL: v}),
+		"struct, private field":        slog.Any("k", config{private: v}),
+		"struct, pointer":              slog.Any("k", &config{Next: &config{Tokens: map[string][]string{"a": {v}}}}),
+		"map key":                      slog.Any("k", map[string]int{v: 1}),
+		"slice":                        slog.Any("k", []any{1, v}),
+		"bytes":                        slog.Any("k", []byte(v)),
+		"named bytes":                  slog.Any("k", namedBytes(v)),
+		"named bytes, escaped":         slog.Any("k", namedBytes("http://h/?key="+url.QueryEscape(v))),
+		"quiet bytes, escaped":         slog.Any("k", quietBytes("http://h/?key="+url.QueryEscape(v))),
+		"array of bytes":               slog.Any("k", [][]byte{[]byte(v)}),
+		"raw json":                     slog.Any("k", json.RawMessage(encoded(v))),
+		"group":                        slog.Group("k", slog.Int("n", 1), slog.Group("in", slog.String("deep", v))),
+		"group key":                    slog.Group("k "+v, slog.Int("n", 1)),
 		"channel in a struct": slog.Any("k", struct {
 			S string
 			C chan int
@@ -209,6 +302,9 @@ func TestHandlerHidesEveryKind(t *testing.T) {
 				if masked.Len() == 0 {
 					t.Errorf("%s, %s, %s: nothing was logged", handlerName, name, way)
 				}
+				if len(m.Find(plain.Bytes())) > 0 && !strings.HasPrefix(name, "quiet") && !strings.Contains(masked.String(), "‹KEY›") {
+					t.Errorf("%s, %s, %s: no mask stands for the value", handlerName, name, way)
+				}
 				if handlerName == "json" && !json.Valid(masked.Bytes()) {
 					t.Errorf("%s, %s: the line is no JSON", name, way)
 				}
@@ -236,22 +332,31 @@ func TestHandlerHidesMessageAndGroup(t *testing.T) {
 	}
 }
 
-// TestHandlerHidesSimpleKinds: a value can be a number, a time, a word.
+// TestHandlerHidesSimpleKinds: a value can be a number, a time, a word. Each
+// text that a handler may make of an attribute is searched on its own.
 func TestHandlerHidesSimpleKinds(t *testing.T) {
 	t.Parallel()
-	m := New(known("PIN", pinValue, "WORD", "true", "DAY", "2026-11-23", "LONG", "1h30m0.5s", "NANO", "5400500000000"))
+	at := time.Date(2027, 1, 2, 3, 4, 5, 678901234, time.UTC)
 	for name, c := range map[string]struct {
-		attr slog.Attr
-		want string
+		value string
+		attr  slog.Attr
+		want  string // of a TextHandler
 	}{
-		"int":      {slog.Int("k", 20261123), "k=‹PIN›"},
-		"uint":     {slog.Uint64("k", 20261123), "k=‹PIN›"},
-		"float":    {slog.Float64("k", 20261123), "k=‹PIN›"},
-		"bool":     {slog.Bool("k", true), "k=‹WORD›"},
-		"time":     {slog.Time("k", time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC)), "‹DAY›"},
-		"duration": {slog.Duration("k", 90*time.Minute+500*time.Millisecond), "k=‹LONG›"},
-		"int any":  {slog.Any("k", []int{20261123}), "k=[‹PIN›]"},
+		"int":               {pinValue, slog.Int("k", 20261123), "k=‹V›"},
+		"int any":           {pinValue, slog.Any("k", []int{20261123}), "k=[‹V›]"},
+		"uint":              {pinValue, slog.Uint64("k", 20261123), "k=‹V›"},
+		"bool":              {"true", slog.Bool("k", true), "k=‹V›"},
+		"float":             {"2.0261123e+07", slog.Float64("k", 20261123), "k=‹V›"},
+		"float, in JSON":    {"1.2345e-7", slog.Float64("k", 1.2345e-7), "k=‹V›"},
+		"float, all digits": {"0.00000012345", slog.Float64("k", 1.2345e-7), "k=‹V›"},
+		"time":              {"2027-01-02 03:04", slog.Time("k", at), "‹V›:05.678901234"},
+		"time, in JSON":     {"03:04:05.678901234Z", slog.Time("k", at), "k=2027-01-02T‹V›"},
+		"time, in text":     {"03:04:05.678Z", slog.Time("k", at), "k=2027-01-02T‹V›"},
+		"time, whole":       {"03:04:05.000Z", slog.Time("k", at.Truncate(time.Second)), "k=2027-01-02T‹V›"},
+		"duration":          {"1h30m0.5s", slog.Duration("k", 90*time.Minute+500*time.Millisecond), "k=‹V›"},
+		"duration, in JSON": {"5400500000000", slog.Duration("k", 90*time.Minute+500*time.Millisecond), "k=‹V›"},
 	} {
+		m := New(known("V", c.value))
 		for below, handler := range builtin() {
 			var b bytes.Buffer
 			record := slog.NewRecord(time.Time{}, slog.LevelInfo, "m", 0)
@@ -280,7 +385,8 @@ func TestHandlerKeepsWhatIsClean(t *testing.T) {
 				continue // addresses differ, fmt does not end
 			}
 			var plain, masked bytes.Buffer
-			record := slog.NewRecord(time.Time{}, slog.LevelWarn, "m", 0)
+			pc, _, _, _ := runtime.Caller(0) // the json handler tells the source
+			record := slog.NewRecord(time.Time{}, slog.LevelWarn, "m", pc)
 			record.AddAttrs(a, slog.Int("n", 1), slog.Duration("d", time.Second))
 			if err := below(&plain).Handle(t.Context(), record.Clone()); err != nil {
 				t.Fatal(err)
@@ -288,7 +394,7 @@ func TestHandlerKeepsWhatIsClean(t *testing.T) {
 			if err := m.Handler(below(&masked)).Handle(t.Context(), record.Clone()); err != nil {
 				t.Fatal(err)
 			}
-			if name == "custom" && (strings.HasPrefix(what, "log valuer") || what == "group") || what == "panicking error" {
+			if name == "custom" && (strings.HasPrefix(what, "log valuer") || what == "group") || strings.HasPrefix(what, "panicking") {
 				continue // custom resolves nothing and shows addresses; slog words panics alike but not the same
 			}
 			if plain.String() != masked.String() {
@@ -304,15 +410,79 @@ func TestHandlerStructureStays(t *testing.T) {
 	m := handlerMatcher()
 	record := slog.NewRecord(time.Time{}, slog.LevelInfo, "m", 0)
 	record.AddAttrs(
-		slog.Any("config", config{URL: "u " + keyValue, Tokens: map[string][]string{"a": {"b"}}}),
+		slog.Any("config", config{URL: "<u> " + keyValue, Tokens: map[string][]string{"a": {"b"}}}),
 		slog.Any("number", map[string]int{"pin": 20261123}),
+		slog.Any("raw", json.RawMessage(`{"n":1,"s":`+encoded(keyValue)+`}`)),
+		slog.Any("error", errors.New("failed with "+keyValue)),
+		slog.Group("group", slog.String("s", keyValue), slog.Int("n", 1), slog.Group("in", slog.Bool("b", true))),
 	)
 	if err := m.Handler(slog.NewJSONHandler(&b, nil)).Handle(t.Context(), record); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"level":"INFO","msg":"m","config":{"URL":"u ‹KEY›","Tokens":{"a":["b"]},"Next":null},"number":"map[pin:‹PIN›]"}` + "\n"
+	want := `{"level":"INFO","msg":"m","config":{"URL":"<u> ‹KEY›","Tokens":{"a":["b"]},"Next":null},"number":"map[pin:‹PIN›]",` +
+		`"raw":{"n":1,"s":"‹KEY›"},"error":"failed with ‹KEY›","group":{"s":"‹KEY›","n":1,"in":{"b":"‹SHORT›"}}}` + "\n"
 	if b.String() != want {
 		t.Errorf("got  %swant %s", b.String(), want)
+	}
+}
+
+// TestHandlerHidesWhatJSONEncodesTwice: a JSONHandler writes bytes as base64,
+// in which a value that was encoded before is not found.
+func TestHandlerHidesWhatJSONEncodesTwice(t *testing.T) {
+	t.Parallel()
+	text := url.QueryEscape(keyValue)
+	for name, v := range map[string]any{"bytes": []byte(text), "named bytes": namedBytes(text), "quiet bytes": quietBytes(text)} {
+		var b bytes.Buffer
+		slog.New(handlerMatcher().Handler(slog.NewJSONHandler(&b, nil))).Info("m", "k", v)
+		if !strings.HasSuffix(b.String(), `"msg":"m","k":"‹KEY›"}`+"\n") {
+			t.Errorf("%s: %s", name, b.String())
+		}
+	}
+	// The other way round: base64 is the value, and its bytes are not.
+	var b bytes.Buffer
+	m := New(known("KEY", base64.StdEncoding.EncodeToString([]byte(text))))
+	slog.New(m.Handler(slog.NewJSONHandler(&b, nil))).Info("m", "k", []byte(text))
+	if !strings.HasSuffix(b.String(), `"msg":"m","k":"‹KEY›"}`+"\n") {
+		t.Errorf("bytes of base64: %s", b.String())
+	}
+}
+
+// TestHandlerTellsWhatWentWrong in the words of slog.
+func TestHandlerTellsWhatWentWrong(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"failing marshaler":   "!ERROR:no text: ‹KEY›",
+		"text alone, failing": "!ERROR:no text: ‹KEY›",
+		"panicking text":      "!PANIC: panic with ‹KEY›",
+		"cyclic map":          "!ERROR: json: unsupported value: encountered a cycle via map[string]interface {}",
+	} {
+		var b bytes.Buffer
+		record := slog.NewRecord(time.Time{}, slog.LevelInfo, "m", 0)
+		record.AddAttrs(holders(keyValue)[name])
+		if err := handlerMatcher().Handler(slog.NewTextHandler(&b, nil)).Handle(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+		if got := "level=INFO msg=m k=" + strconv.Quote(want) + "\n"; b.String() != got {
+			t.Errorf("%s: got %swant %s", name, b.String(), got)
+		}
+	}
+}
+
+// shortInGo shows what it holds in %#v alone, and cannot be JSON.
+type shortInGo struct{ C chan int }
+
+func (shortInGo) String() string   { return "quiet" }
+func (shortInGo) GoString() string { return "pin 4711" }
+
+// TestHandlerHidesShortValuesAtTheEnd of each text that a handler may make: no
+// other text makes a word of them.
+func TestHandlerHidesShortValuesAtTheEnd(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	m := New(known("P", "4711"))
+	slog.New(m.Handler(custom{&b})).Info("m", "k", shortInGo{})
+	if found := m.Find(b.Bytes()); len(found) > 0 || b.Len() == 0 {
+		t.Errorf("found %v in %d bytes", found, b.Len())
 	}
 }
 
@@ -325,5 +495,70 @@ func TestHandlerEnabled(t *testing.T) {
 	}
 	if New(nil).Handler(below) != slog.Handler(below) || (*Matcher)(nil).Handler(below) != slog.Handler(below) {
 		t.Error("a Matcher of nothing wraps the handler")
+	}
+}
+
+// contexts notes the contexts in which it was called.
+type contexts struct {
+	slog.Handler
+	seen *[]context.Context
+}
+
+func (c contexts) Enabled(ctx context.Context, _ slog.Level) bool {
+	*c.seen = append(*c.seen, ctx)
+	return true
+}
+
+func (c contexts) Handle(ctx context.Context, _ slog.Record) error {
+	*c.seen = append(*c.seen, ctx)
+	return nil
+}
+
+// TestHandlerHandsTheContextOn: handlers below find the trace in it.
+func TestHandlerHandsTheContextOn(t *testing.T) {
+	t.Parallel()
+	type traceKey struct{}
+	ctx := context.WithValue(t.Context(), traceKey{}, 1)
+	var seen []context.Context
+	slog.New(handlerMatcher().Handler(contexts{seen: &seen})).InfoContext(ctx, "m")
+	if !slices.Equal(seen, []context.Context{ctx, ctx}) {
+		t.Errorf("%d calls below, some in another context", len(seen))
+	}
+}
+
+// TestHandlerChangesNothingOfTheCaller: the same attributes may be logged
+// again, to a handler that is allowed to see them.
+func TestHandlerChangesNothingOfTheCaller(t *testing.T) {
+	t.Parallel()
+	in := []slog.Attr{slog.String("s "+keyValue, keyValue)}
+	attrs := []slog.Attr{slog.String("a", keyValue), {Key: "g", Value: slog.GroupValue(in...)}}
+	record := slog.NewRecord(time.Time{}, slog.LevelInfo, keyValue, 0)
+	record.AddAttrs(attrs...)
+	before := fmt.Sprint(attrs, in, record)
+	h := handlerMatcher().Handler(slog.NewTextHandler(io.Discard, nil))
+	if err := h.WithAttrs(attrs).Handle(t.Context(), record); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(attrs, in, record) != before {
+		t.Error("attributes of the caller were masked")
+	}
+}
+
+// TestHandlerInManyGoroutines: each line is masked, and by its own name.
+func TestHandlerInManyGoroutines(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer // a TextHandler writes one line at a time
+	logger := slog.New(handlerMatcher().Handler(slog.NewTextHandler(&b, nil)))
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 50 {
+				logger.With("k", keyValue).WithGroup("g").Info("m", "pins", []string{pinValue}, "err", errors.New(keyValue))
+			}
+		})
+	}
+	all.Wait()
+	if got := strings.Count(b.String(), " msg=m k=‹KEY› g.pins=[‹PIN›] g.err=‹KEY›\n"); got != 400 {
+		t.Errorf("%d lines are masked as they should be, of 400", got)
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"unsafe"
 )
 
 // failing accepts a number of bytes and then fails, or writes short.
@@ -182,12 +184,46 @@ func TestPoolForgets(t *testing.T) {
 	for range 20 {
 		for _, c := range [][2]string{
 			{"x correct-ho", "x correct-ho"}, {"rse", "rse"}, {"1234", "‹P›"}, {"x1234", "x1234"}, {"correct-horse", "‹A›"},
+			{"thirteen-bytecorrect-horse", "thirteen-byte‹A›"},
 			{strings.Repeat("A", 76) + "\n", strings.Repeat("A", 76) + "\n"}, {"\n", "\n"}, {strings.Repeat("A", 64) + "\r", strings.Repeat("A", 64) + "\r"},
 		} {
 			if got := m.String(c[0]); got != c[1] {
 				t.Fatalf("%q is masked as %q", c[0], got)
 			}
 		}
+	}
+}
+
+// TestCleanTextIsReturnedItself: also where a text before it held a value.
+func TestCleanTextIsReturnedItself(t *testing.T) {
+	t.Parallel()
+	m := New(known("A", "correct-horse"))
+	clean, text := []byte("nothing to mask"), "nothing to mask"
+	for range 20 {
+		if got := m.String("a correct-horse"); got != "a ‹A›" {
+			t.Fatalf("String gives %q", got)
+		}
+		if got := m.Bytes(clean); len(got) != len(clean) || &got[0] != &clean[0] {
+			t.Fatal("Bytes gives a copy")
+		}
+		if got := m.String("a correct-horse"); got != "a ‹A›" {
+			t.Fatalf("String gives %q", got)
+		}
+		if got := m.String(text); len(got) != len(text) || unsafe.StringData(got) != unsafe.StringData(text) {
+			t.Fatal("String gives a copy")
+		}
+	}
+}
+
+// TestMaskedTextIsOnesOwn: the matcher does not use its memory again.
+func TestMaskedTextIsOnesOwn(t *testing.T) {
+	t.Parallel()
+	m := New(known("A", "correct-horse"))
+	text := []byte("a correct-horse")
+	first := m.Bytes(text)
+	_ = m.Bytes([]byte("much longer, and another correct-horse"))
+	if string(first) != "a ‹A›" || string(text) != "a correct-horse" {
+		t.Errorf("the masked text became %q, its source %q", first, text)
 	}
 }
 
@@ -215,9 +251,30 @@ func TestFinderInPieces(t *testing.T) {
 		if len(got) != 3 || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] {
 			t.Errorf("cut at %d: %v", cut, got)
 		}
-		if _, err := f.Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) {
-			t.Errorf("Write after Close: %v", err)
+		if n, err := f.Write([]byte("x")); n != 0 || !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("Write after Close: %d, %v", n, err)
 		}
+	}
+	var got []Match
+	f := m.Finder(func(one Match) { got = append(got, one) })
+	for _, c := range []byte(text) {
+		_, _ = f.Write([]byte{c})
+	}
+	if _ = f.Close(); !slices.Equal(got, want) {
+		t.Errorf("in single bytes: %v", got)
+	}
+}
+
+// TestFindOrder: what begins first, then what is longer, then by name.
+func TestFindOrder(t *testing.T) {
+	t.Parallel()
+	m := New(known("A", "horse-tail", "C", "correct-h", "Z", "correct-horse", "D", "correct-horse", "B", "correct-horse"))
+	var got []string
+	for _, one := range m.Find([]byte("a correct-horse-tail")) {
+		got = append(got, one.Name)
+	}
+	if !slices.Equal(got, []string{"B", "D", "Z", "C", "A"}) {
+		t.Errorf("Find gives %v", got)
 	}
 }
 
