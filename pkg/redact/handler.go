@@ -16,24 +16,45 @@ import (
 
 // Handler returns a slog.Handler that masks messages, keys, group names and
 // attributes of every kind, and hands them to h. LogValuers are resolved
-// first. A value of kind Any is rendered as both built-in handlers would, and
-// is replaced by its masked renderings if either holds a value; otherwise it
-// goes on as it is.
+// first. A value of kind Any is rendered, and is replaced by its masked
+// renderings if one of them holds a value; otherwise it goes on as it is.
 //
-// What h itself adds (time, level, source) is not looked at. A value that is
-// cut over two attributes is not seen: put a Writer below h where that may
-// happen.
+// It is rendered as h would if h is one of the built-in handlers; as both of
+// them would and by %+v, if it is another. Beyond that only its own methods are
+// called: reflection reads a map that somebody else is writing, or one that
+// holds itself, and then the process dies, by no panic that could be caught.
+//
+// What h itself adds (time, level, source) is not looked at, nor what a
+// ReplaceAttr, or a handler that prints %#v, reads behind the methods of a
+// value. A value that is cut over two attributes is not seen. Put a Writer below
+// h where that may happen.
 func (m *Matcher) Handler(h slog.Handler) slog.Handler {
 	if m.silent() {
 		return h
 	}
-	return &handler{m, h}
+	switch h.(type) {
+	case *slog.TextHandler:
+		return &handler{m, h, textBelow}
+	case *slog.JSONHandler:
+		return &handler{m, h, jsonBelow}
+	}
+	return &handler{m, h, anyBelow}
 }
 
 type handler struct {
 	m    *Matcher
 	next slog.Handler
+	kind below
 }
+
+// below is what kind of handler is below this one.
+type below int
+
+const (
+	anyBelow below = iota
+	textBelow
+	jsonBelow
+)
 
 func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
 	return h.next.Enabled(ctx, level)
@@ -49,11 +70,11 @@ func (h *handler) Handle(ctx context.Context, record slog.Record) error {
 }
 
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &handler{h.m, h.next.WithAttrs(h.attrs(attrs))}
+	return &handler{h.m, h.next.WithAttrs(h.attrs(attrs)), h.kind}
 }
 
 func (h *handler) WithGroup(name string) slog.Handler {
-	return &handler{h.m, h.next.WithGroup(h.m.String(name))}
+	return &handler{h.m, h.next.WithGroup(h.m.String(name)), h.kind}
 }
 
 func (h *handler) attrs(attrs []slog.Attr) []slog.Attr {
@@ -106,7 +127,7 @@ func (h *handler) rendered(v slog.Value, texts ...string) slog.Value {
 
 // any masks a value of kind Any.
 func (h *handler) any(v slog.Value) slog.Value {
-	r, instead := render(v.Any())
+	r, instead := render(v.Any(), h.kind)
 	if instead != "" {
 		return slog.StringValue(h.m.String(instead))
 	}
@@ -123,7 +144,7 @@ func (h *handler) any(v slog.Value) slog.Value {
 // rendering is what the built-in handlers make of a value.
 type rendering struct {
 	text   string
-	json   []byte // nil: the value cannot be written as JSON
+	json   []byte // nil: the value cannot be written as JSON, or nobody writes it
 	bytes  bool   // json is base64 of text, whatever encoding a value has there
 	others string // why there is no JSON, and what handlers that use fmt write
 }
@@ -137,10 +158,10 @@ func (r rendering) MarshalText() ([]byte, error) { return []byte(r.text), nil }
 // MarshalJSON is what a JSONHandler uses.
 func (r rendering) MarshalJSON() ([]byte, error) { return r.json, nil }
 
-// render makes the renderings of v, or the text that stands instead of it:
-// for a method of v that panics, as slog itself does it, and for a value that
-// holds itself, over which fmt would never end.
-func render(v any) (r rendering, instead string) {
+// render makes the renderings of v that the handler below may write, or the
+// text that stands instead of it: for a method of v that panics, as slog itself
+// does it, and for a value that holds itself, over which fmt would never end.
+func render(v any, kind below) (r rendering, instead string) {
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -153,38 +174,73 @@ func render(v any) (r rendering, instead string) {
 		instead = fmt.Sprintf("!PANIC: %v", p)
 	}()
 	var failed error
-	_, marshals := v.(json.Marshaler)
-	if err, ok := v.(error); ok && !marshals {
+	own := methods(v)
+	if err, ok := v.(error); ok && !own.json {
 		r.json = quoted(err.Error())
-	} else {
+	} else if kind != textBelow || own.json || !own.text {
 		r.json, failed = marshal(v)
 		if cycle := new(json.UnsupportedValueError); errors.As(failed, &cycle) && strings.HasPrefix(cycle.Str, "encountered a cycle") {
 			return r, "!ERROR: " + failed.Error()
 		}
 	}
-	text, isBytes := plain(v)
-	r.text, r.bytes = text, isBytes && !marshals
-	r.others = fmt.Sprintf("%+v\n%#v", v, v)
-	if failed != nil {
-		r.others += "\n" + failed.Error()
+	switch {
+	case kind != jsonBelow || own.text || isBytes(v):
+		r.text = plain(v)
+		r.bytes = isBytes(v) && !own.json
+	case failed != nil:
+		r.text = "!ERROR:" + failed.Error()
+	default:
+		r.text = string(r.json)
 	}
+	var others []string
+	if failed != nil {
+		others = append(others, failed.Error())
+	}
+	if kind == anyBelow || own.formats {
+		others = append(others, fmt.Sprintf("%+v", v))
+	}
+	if own.inGo {
+		others = append(others, fmt.Sprintf("%#v", v))
+	}
+	r.others = strings.Join(others, "\n")
 	return r, ""
 }
 
-// plain is the text that a TextHandler writes, and tells whether it is the
-// bytes of v.
-func plain(v any) (text string, isBytes bool) {
+// ways are those in which a value writes itself: where it has a method, nothing
+// is read behind it.
+type ways struct{ json, text, formats, inGo bool }
+
+func methods(v any) (w ways) {
+	_, w.json = v.(json.Marshaler)
+	_, w.inGo = v.(fmt.GoStringer)
+	switch v.(type) {
+	case fmt.Formatter, fmt.Stringer, error:
+		w.formats = true
+	}
+	_, marshals := v.(encoding.TextMarshaler)
+	w.text = w.formats || marshals
+	return w
+}
+
+// plain is the text that a TextHandler writes.
+func plain(v any) string {
 	if t, ok := v.(encoding.TextMarshaler); ok {
 		text, err := t.MarshalText()
 		if err != nil {
-			return "!ERROR:" + err.Error(), false
+			return "!ERROR:" + err.Error()
 		}
-		return string(text), false
+		return string(text)
 	}
-	if t := reflect.TypeOf(v); t != nil && t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 {
-		return string(reflect.ValueOf(v).Bytes()), true // even if it has a String method
+	if isBytes(v) {
+		return string(reflect.ValueOf(v).Bytes()) // even if it has a String method
 	}
-	return fmt.Sprintf("%+v", v), false
+	return fmt.Sprintf("%+v", v)
+}
+
+// isBytes tells whether a TextHandler writes v as the text that its bytes are.
+func isBytes(v any) bool {
+	t := reflect.TypeOf(v)
+	return t != nil && t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
 }
 
 // marshal writes v as a JSONHandler does: without HTML escapes.

@@ -3,6 +3,7 @@ package redact
 import (
 	"bytes"
 	"context"
+	"encoding"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -82,11 +83,6 @@ type stringer struct{ hidden string }
 
 func (s stringer) String() string { return "stringer of " + s.hidden }
 
-// quiet hides what it holds from all but %#v.
-type quiet struct{ hidden string }
-
-func (q quiet) String() string { return "quiet" }
-
 type textMarshaler struct{ hidden string }
 
 func (m textMarshaler) MarshalText() ([]byte, error) { return []byte("text of " + m.hidden), nil }
@@ -133,14 +129,6 @@ type lazy func() string
 
 func (l lazy) LogValue() slog.Value { return slog.StringValue(l()) }
 
-// quietChannel shows what it holds in %#v alone, and cannot be JSON.
-type quietChannel struct {
-	hidden string
-	C      chan int
-}
-
-func (quietChannel) String() string { return "quiet" }
-
 // marshalingError shows what it holds in JSON alone.
 type marshalingError struct{ hidden *string }
 
@@ -166,6 +154,16 @@ func (m textAlone) MarshalText() ([]byte, error) {
 	}
 	return []byte("text of " + *m.hidden), nil
 }
+
+// quietText shows what it holds by fmt alone, for it has no method for that.
+type quietText struct{ Hidden string }
+
+func (quietText) MarshalText() ([]byte, error) { return []byte("quiet"), nil }
+
+// failingJSON shows what it holds in why it cannot be JSON.
+type failingJSON struct{ hidden *string }
+
+func (m failingJSON) MarshalJSON() ([]byte, error) { return nil, errors.New("no json: " + *m.hidden) }
 
 type panickingStringer struct{ hidden *string }
 
@@ -200,18 +198,18 @@ func holders(v string) map[string]slog.Attr {
 		"wrapped url error":            slog.Any("k", wrapped),
 		"joined errors":                slog.Any("k", errors.Join(io.EOF, wrapped)),
 		"stringer":                     slog.Any("k", stringer{v}),
-		"quiet stringer":               slog.Any("k", quiet{v}),
 		"stringer pointer":             slog.Any("k", &stringer{v}),
 		"text marshaler":               slog.Any("k", textMarshaler{v}),
 		"json marshaler":               slog.Any("k", jsonMarshaler{v}),
 		"failing marshaler":            slog.Any("k", failingMarshaler{v}),
 		"quietly failing":              slog.Any("k", quietlyFailing{&v}),
 		"panicking error":              slog.Any("k", panicking{v}),
-		"quiet, no json":               slog.Any("k", quietChannel{hidden: v}),
 		"marshaling error":             slog.Any("k", marshalingError{&v}),
 		"formatting error":             slog.Any("k", formattingError{&v}),
 		"text alone":                   slog.Any("k", textAlone{hidden: &v}),
 		"text alone, failing":          slog.Any("k", textAlone{hidden: &v, fails: 1}),
+		"quiet text":                   slog.Any("k", quietText{v}),
+		"failing json":                 slog.Any("k", failingJSON{&v}),
 		"with no number":               slog.Any("k", map[string]any{"n": math.NaN(), "v": v}),
 		"panicking pointer":            slog.Any("k", &panicking{v}),
 		"panicking stringer":           slog.Any("k", panickingStringer{&v}),
@@ -254,12 +252,13 @@ func builtin() map[string]func(io.Writer) slog.Handler {
 	}
 }
 
-// custom prints attributes by %v, %+v and %#v.
+// custom prints attributes by %v and %+v, and in Go syntax those that have a
+// method for it.
 type custom struct{ w io.Writer }
 
 func (c custom) Enabled(context.Context, slog.Level) bool { return true }
 func (c custom) WithAttrs(attrs []slog.Attr) slog.Handler {
-	fmt.Fprintf(c.w, "%v %+v %#v\n", attrs, attrs, attrs)
+	fmt.Fprintf(c.w, "%v %+v\n", attrs, attrs)
 	return c
 }
 func (c custom) WithGroup(name string) slog.Handler { fmt.Fprintln(c.w, name); return c }
@@ -267,7 +266,10 @@ func (c custom) Handle(_ context.Context, r slog.Record) error {
 	fmt.Fprintln(c.w, r.Message)
 	r.Attrs(func(a slog.Attr) bool {
 		v := a.Value.Any()
-		fmt.Fprintf(c.w, "%s=%s %v %+v %#v\n", a.Key, a.Value, v, v, v)
+		fmt.Fprintf(c.w, "%s=%s %v %+v\n", a.Key, a.Value, v, v)
+		if inGo, ok := v.(fmt.GoStringer); ok {
+			fmt.Fprintln(c.w, inGo.GoString())
+		}
 		return true
 	})
 	return nil
@@ -419,7 +421,7 @@ func TestHandlerStructureStays(t *testing.T) {
 	if err := m.Handler(slog.NewJSONHandler(&b, nil)).Handle(t.Context(), record); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"level":"INFO","msg":"m","config":{"URL":"<u> ‹KEY›","Tokens":{"a":["b"]},"Next":null},"number":"map[pin:‹PIN›]",` +
+	want := `{"level":"INFO","msg":"m","config":{"URL":"<u> ‹KEY›","Tokens":{"a":["b"]},"Next":null},"number":"{\"pin\":‹PIN›}",` +
 		`"raw":{"n":1,"s":"‹KEY›"},"error":"failed with ‹KEY›","group":{"s":"‹KEY›","n":1,"in":{"b":"‹SHORT›"}}}` + "\n"
 	if b.String() != want {
 		t.Errorf("got  %swant %s", b.String(), want)
@@ -483,6 +485,133 @@ func TestHandlerHidesShortValuesAtTheEnd(t *testing.T) {
 	slog.New(m.Handler(custom{&b})).Info("m", "k", shortInGo{})
 	if found := m.Find(b.Bytes()); len(found) > 0 || b.Len() == 0 {
 		t.Errorf("found %v in %d bytes", found, b.Len())
+	}
+}
+
+// quietTextOfStringer shows what it holds by its method String alone.
+type quietTextOfStringer struct{ hidden *string }
+
+func (quietTextOfStringer) MarshalText() ([]byte, error) { return []byte("quiet"), nil }
+func (q quietTextOfStringer) String() string             { return *q.hidden }
+
+// quietTextOfFormatter shows what it holds by its method Format alone.
+type quietTextOfFormatter struct{ hidden *string }
+
+func (quietTextOfFormatter) MarshalText() ([]byte, error) { return []byte("quiet"), nil }
+func (q quietTextOfFormatter) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, *q.hidden) }
+
+// quietJSONMarshaler shows what it holds in JSON alone.
+type quietJSONMarshaler struct{ hidden *string }
+
+func (quietJSONMarshaler) String() string                 { return "quiet" }
+func (q quietJSONMarshaler) MarshalJSON() ([]byte, error) { return json.Marshal(*q.hidden) }
+
+// TestHandlerHidesWhatReplaceAttrWrites by a method of a value that the built-in
+// handler around it does not call.
+func TestHandlerHidesWhatReplaceAttrWrites(t *testing.T) {
+	t.Parallel()
+	v := keyValue
+	byFmt := func(v any) string { return fmt.Sprintf("%+v", v) }
+	byJSON := func(v any) string { b, _ := json.Marshal(v); return string(b) }
+	byText := func(v any) string { b, _ := v.(encoding.TextMarshaler).MarshalText(); return string(b) }
+	for name, c := range map[string]struct {
+		v     any
+		write func(any) string
+	}{
+		"stringer":                      {stringer{v}, byFmt},
+		"stringer, as text another":     {quietTextOfStringer{&v}, byFmt},
+		"formatter, as text another":    {quietTextOfFormatter{&v}, byFmt},
+		"json marshaler, as text quiet": {quietJSONMarshaler{&v}, byJSON},
+		"text marshaler, as json quiet": {textAlone{hidden: &v}, byText},
+	} {
+		var b bytes.Buffer
+		options := &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == "k" {
+				return slog.String("k", c.write(a.Value.Any()))
+			}
+			return a
+		}}
+		for _, below := range []slog.Handler{slog.NewTextHandler(&b, options), slog.NewJSONHandler(&b, options)} {
+			slog.New(below).Info("m", "k", c.v)
+			if len(handlerMatcher().Find(b.Bytes())) == 0 {
+				t.Fatalf("%s: the value does not show without masking", name)
+			}
+			b.Reset()
+			slog.New(handlerMatcher().Handler(below)).Info("m", "k", c.v)
+			if found := handlerMatcher().Find(b.Bytes()); len(found) > 0 {
+				t.Errorf("%s, %T: %v", name, below, found)
+			}
+			b.Reset()
+		}
+	}
+}
+
+// guarded writes itself in every way and lets nobody read what is behind: over
+// what it holds, fmt would never end. It stands for a map under a lock, which is
+// written while it is read.
+type guarded struct{ holds map[string]any }
+
+func newGuarded() guarded {
+	g := guarded{map[string]any{}}
+	g.holds["self"] = g.holds
+	return g
+}
+
+func (guarded) String() string   { return "guarded" }
+func (guarded) GoString() string { return "guarded" }
+
+// guardedJSON has a method for JSON alone, and guardedText one for text alone.
+type (
+	guardedJSON struct{ holds map[string]any }
+	guardedText struct{ holds map[string]any }
+)
+
+func (guardedJSON) MarshalJSON() ([]byte, error) { return []byte(`"guarded"`), nil }
+func (guardedText) MarshalText() ([]byte, error) { return []byte("guarded"), nil }
+
+// part tells when it is written as JSON: whoever has it in a field may not
+// expect that.
+type part struct{ read *bool }
+
+func (p part) MarshalJSON() ([]byte, error) { *p.read = true; return []byte("1"), nil }
+
+type whole struct{ Part part }
+
+func (whole) String() string { return "whole" }
+
+// TestHandlerReadsNothingBehindMethods: what the handler below does not read,
+// because a value has methods or because it writes no private fields, is not
+// read on its behalf.
+func TestHandlerReadsNothingBehindMethods(t *testing.T) {
+	t.Parallel()
+	g, read := newGuarded(), false
+	for name, c := range map[string]struct {
+		v        any
+		handlers string
+		want     string
+	}{
+		"stringer":              {g, "json text custom", ""},
+		"pointer to a stringer": {&g, "json text custom", ""},
+		"json marshaler":        {guardedJSON(g), "json", "guarded"},
+		"text marshaler":        {guardedText(g), "json text", "guarded"},
+		"private fields":        {struct{ holds map[string]any }{g.holds}, "json", `"k":{}`},
+		"field of a stringer":   {whole{part{&read}}, "text", "whole"},
+	} {
+		for handlerName, below := range builtin() {
+			if !strings.Contains(c.handlers, handlerName) {
+				continue // it would read it itself
+			}
+			var b bytes.Buffer
+			logger := slog.New(handlerMatcher().Handler(below(&b)))
+			logger.Info("m", "k", c.v)
+			logger.With("k", c.v).WithGroup("g").Info("m", "k", c.v)
+			if got := strings.Count(b.String(), c.want); got < 3 {
+				t.Errorf("%s, %s: %s", handlerName, name, b.String())
+			}
+		}
+	}
+	if read {
+		t.Error("a field of a value that writes itself was written as JSON for a TextHandler")
 	}
 }
 
