@@ -47,16 +47,17 @@ const (
 	notCompiling  = "== no Go\nfile: a.go\n-\treturn 1\n+\treturn \"\"\ntest: . -run TestMax\n"
 	withoutTests  = "== no test\nfile: a.go\n-\treturn 1\n+\treturn 2\ntest: . -run TestNothing\n"
 	failingAnyhow = "== red before\nfile: a.go\n-\treturn 1\n+\treturn 2\ntest: . -run TestFails\n"
+	dyingMutant   = "== no way out\nfile: a.go\n-\treturn b\n+\treturn Max(a, b)\ntest: . -run TestMax\n"
 	deletedMutant = "# a remark\n\n== nothing of it\nfile: a.go\n-\tif a > b {\n-\t\treturn a\n-\t}\ntest: . -run TestMax\n"
 )
 
 func TestMutantsAreJudged(t *testing.T) {
-	dir := mutated(t, killedMutant+survivor+notCompiling+deletedMutant)
+	dir := mutated(t, killedMutant+survivor+notCompiling+dyingMutant+deletedMutant)
 	results, err := (&gotool.Mutation{Dir: dir, Talk: ops.Quiet{}}).Run(t.Context())
-	if ops.ClassOf(err) != ops.Failed || !strings.Contains(err.Error(), "of 4 mutants 2 were not seen by a test") {
+	if ops.ClassOf(err) != ops.Failed || !strings.Contains(err.Error(), "of 5 mutants 2 were not seen by a test") {
 		t.Errorf("error %v", err)
 	}
-	want := map[string]string{"the lesser one": "killed TestMax", "nobody looks": "survived ", "no Go": "unclear ", "nothing of it": "killed TestMax"}
+	want := map[string]string{"the lesser one": "killed TestMax", "nobody looks": "survived ", "no Go": "unclear ", "no way out": "killed TestMax", "nothing of it": "killed TestMax"}
 	for _, r := range results {
 		if got := r.Outcome + " " + r.By; got != want[r.Name] || r.Commit == "" || strings.Contains(r.Commit, "modified") || r.Date == "" {
 			t.Errorf("%s: %q at %q on %q", r.Name, got, r.Commit, r.Date)
@@ -73,7 +74,7 @@ func TestMutantsAreJudged(t *testing.T) {
 		t.Errorf("stored: %v, %v", stored, err)
 	}
 	table := gotool.MutantTable(results)
-	for _, part := range []string{"4 breakages, 2 seen by a test; tried at commit ", "| area | the lesser one | a.go | TestMax |", "| area | nobody looks | a.go | survived |"} {
+	for _, part := range []string{"5 breakages, 3 seen by a test; tried at commit ", "| area | the lesser one | a.go | TestMax |", "| area | nobody looks | a.go | survived |"} {
 		if !strings.Contains(table, part) {
 			t.Errorf("the table has no %q:\n%s", part, table)
 		}

@@ -245,7 +245,7 @@ func (r *Mutation) overlay(m Mutant, dir string) (string, error) {
 // saidTests is what a run of go test came to.
 type saidTests struct {
 	ran    int
-	failed string // the first test that failed, without its parts
+	failed string // the first test that failed, without its parts, or during which the process died
 	hung   bool
 }
 
@@ -261,6 +261,7 @@ func (r *Mutation) test(ctx context.Context, m Mutant, overlay string) (saidTest
 	if err != nil {
 		out = err.Error()
 	}
+	begun := "" // the latest test that began and has not ended
 	for line := range strings.Lines(out) {
 		var e event
 		if json.Unmarshal([]byte(line), &e) != nil {
@@ -271,12 +272,20 @@ func (r *Mutation) test(ctx context.Context, m Mutant, overlay string) (saidTest
 			continue
 		}
 		switch e.Action {
+		case "run", "cont":
+			begun = e.Test
 		case "pass", "fail":
 			said.ran++
+			if begun == e.Test {
+				begun = ""
+			}
 			if e.Action == "fail" && (said.failed == "" || strings.HasPrefix(said.failed, e.Test+"/")) {
 				said.failed = e.Test
 			}
 		}
+	}
+	if err != nil && said.failed == "" {
+		said.failed = begun
 	}
 	said.failed, _, _ = strings.Cut(said.failed, "/")
 	return said, err
