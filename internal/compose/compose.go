@@ -110,20 +110,21 @@ func (t Tool) run(ctx context.Context, c ops.Composition, out io.Writer, command
 	for _, file := range c.Files {
 		args = append(args, "--file", file)
 	}
+	lost := false
 	lines := &child.Lines{Say: func(line string) {
 		if !underWay(line) {
 			t.talk.Say("compose: %s", line)
 		}
+	}, Pass: func(line string) bool {
+		lost = lost || lostEngine(line) // also where the line itself is withheld
+		return c.EnvFile == "" || quotesNothing(line)
 	}}
-	if c.EnvFile != "" {
-		lines.Pass = quotesNothing
-	}
 	err = child.Command{
 		Path: t.Path, Args: append(args, command...), Dir: c.Dir,
 		Env: t.environment(c), Out: out, ErrOut: lines,
 	}.Run(ctx)
 	lines.Flush()
-	return explain(ctx, command[0], c, lines, err)
+	return explain(ctx, command[0], c, lines, lost, err)
 }
 
 // environment is what the child gets: what a Docker client needs, the
@@ -161,7 +162,7 @@ func envFile(c ops.Composition) (path string, done func(), err error) {
 }
 
 // explain makes the error of a call from how the child ended.
-func explain(ctx context.Context, command string, c ops.Composition, lines *child.Lines, err error) error {
+func explain(ctx context.Context, command string, c ops.Composition, lines *child.Lines, lost bool, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -171,7 +172,7 @@ func explain(ctx context.Context, command string, c ops.Composition, lines *chil
 		return &ops.Error{Class: ops.Interrupted, What: "compose " + command + " was stopped", Next: "mage stack:status", Cause: ctx.Err()}
 	}
 	last := lines.Last()
-	if lost := lostEngine(lines.All()); lost {
+	if lost {
 		return &ops.Error{
 			Class: ops.NoEngine, What: "the engine stopped answering during compose " + command, Next: "mage engine:doctor",
 			Cause: &ops.EngineFailure{Cause: ops.CauseGone, Detail: "compose " + command + " lost the connection"},
@@ -189,13 +190,12 @@ func explain(ctx context.Context, command string, c ops.Composition, lines *chil
 	return &ops.Error{Class: ops.Failed, What: "compose " + command + " failed: " + last, Next: "mage stack:status"}
 }
 
-// lostEngine tells whether one of the lines says that no engine answers.
-func lostEngine(lines []string) bool {
-	for _, line := range lines {
-		for _, sign := range []string{"Cannot connect to the Docker daemon", "error during connect", "failed to connect to the docker API", "docker daemon is not running"} {
-			if strings.Contains(line, sign) {
-				return true
-			}
+// lostEngine tells whether a line says that no engine answers. Compose 2.40 puts
+// the name of an image before it.
+func lostEngine(line string) bool {
+	for _, sign := range []string{"Cannot connect to the Docker daemon", "error during connect", "failed to connect to the docker API", "docker daemon is not running"} {
+		if strings.Contains(line, sign) {
+			return true
 		}
 	}
 	return false

@@ -149,6 +149,7 @@ func TestFailuresSayWhatComposeSaid(t *testing.T) {
 		{"the last line", []string{" Container p-a-1  Creating ", "Error response from daemon: No such image: x:1"}, false, ops.Failed, "compose up failed: Error response from daemon: No such image: x:1", "compose: Error response from daemon: No such image: x:1"},
 		{"nothing said", nil, false, ops.Failed, "compose up failed: it said nothing", ""},
 		{"engine gone", []string{"Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?", "and more"}, false, ops.NoEngine, "the engine stopped answering during compose up", "compose: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?\ncompose: and more"},
+		{"legacy, engine gone, behind what may be a quote", []string{"unable to get image 'canary': Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?"}, true, ops.NoEngine, "the engine stopped answering during compose up", ""},
 		{"legacy, quoted line", []string{`failed to read /x/.env: line 2: unterminated quoted value "canary`}, true, ops.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", ""},
 		{"legacy, quoted after progress", []string{"Container p-a-1 Created", `invalid: canary`}, true, ops.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", ""},
 		{"legacy, nothing said", nil, true, ops.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", ""},
