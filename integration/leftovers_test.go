@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,6 +89,10 @@ func leftovers() string {
 	return filepath.Join(sharedTemporary, fmt.Sprintf("keepmum-integration-%d", os.Getuid()))
 }
 
+// stay has the projects of which the engine does not give everything up: once
+// is enough to wait for that.
+var stay sync.Map
+
 // removeLeft removes the projects of runs that were killed, and returns their
 // names.
 func removeLeft(ctx context.Context, docker *testcontainers.DockerClient, base string) ([]string, error) {
@@ -117,13 +122,21 @@ func removeLeft(ctx context.Context, docker *testcontainers.DockerClient, base s
 			dead[name] = true
 		}
 	}
-	names, failed := slices.Sorted(maps.Keys(dead)), []error{}
-	for _, name := range names {
+	removed, failed := []string{}, []error{}
+	for _, name := range slices.Sorted(maps.Keys(dead)) {
+		if _, tried := stay.Load(name); tried {
+			continue
+		}
 		home := filepath.Join(base, name)
-		_, err := reaper.Remove(ctx, docker, name)
+		stuck, err := reaper.Remove(ctx, docker, name)
+		if len(stuck) > 0 {
+			stay.Store(name, true)
+		} else {
+			removed = append(removed, name)
+		}
 		failed = append(failed, err, os.RemoveAll(home), os.RemoveAll(home+".lock"))
 	}
-	return names, errors.Join(failed...)
+	return removed, errors.Join(failed...)
 }
 
 // projectsOnEngine returns the projects of this test that the engine has parts
