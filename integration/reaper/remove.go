@@ -32,8 +32,8 @@ func Clean(ctx context.Context, mark string) error {
 // settling is how long something may seem to be in use by what goes away.
 const settling = 10 * time.Second
 
-// removeNetwork removes a network. It is stuck if the engine refuses although
-// nothing is attached to it.
+// removeNetwork removes a network. It is stuck if the engine forbids it, as it
+// does where something is attached, although nothing is.
 func removeNetwork(ctx context.Context, docker client.APIClient, id string, patience time.Duration) (stuck bool, err error) {
 	for deadline := time.Now().Add(patience); ; {
 		err := docker.NetworkRemove(ctx, id)
@@ -42,7 +42,7 @@ func removeNetwork(ctx context.Context, docker client.APIClient, id string, pati
 		}
 		if time.Now().After(deadline) {
 			seen, unseen := docker.NetworkInspect(ctx, id, network.InspectOptions{})
-			if unseen == nil && len(seen.Containers) == 0 {
+			if errdefs.IsPermissionDenied(err) && unseen == nil && len(seen.Containers) == 0 {
 				return true, nil
 			}
 			return false, err

@@ -18,14 +18,16 @@ func TestANetworkThatTheEngineHoldsForUsed(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		refuses  int // this many times
+		with     int // status
 		attached string
 		stuck    bool
 		err      bool
 	}{
-		{"a container is attached", 1 << 20, `{"aa": {"Name": "other"}}`, false, true},
-		{"nothing is attached", 1 << 20, `{}`, true, false},
-		{"a container was going away", 2, `{}`, false, false},
-		{"it is gone", -1, `{}`, false, false},
+		{"a container is attached", 1 << 20, http.StatusForbidden, `{"aa": {"Name": "other"}}`, false, true},
+		{"nothing is attached", 1 << 20, http.StatusForbidden, `{}`, true, false},
+		{"the engine is broken", 1 << 20, http.StatusInternalServerError, `{}`, false, true},
+		{"a container was going away", 2, http.StatusForbidden, `{}`, false, false},
+		{"it is gone", -1, 0, `{}`, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -39,7 +41,7 @@ func TestANetworkThatTheEngineHoldsForUsed(t *testing.T) {
 				case c.refuses < 0:
 					w.WriteHeader(http.StatusNotFound)
 				case asked <= c.refuses:
-					w.WriteHeader(http.StatusForbidden)
+					w.WriteHeader(c.with)
 				default:
 					w.WriteHeader(http.StatusNoContent)
 				}
