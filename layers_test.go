@@ -29,34 +29,62 @@ type layer struct {
 
 var (
 	core     = []string{"pkg/secrets", "pkg/redact"}
+	ground   = []string{"internal/fault", "internal/fingerprint", "internal/docker"}
 	domain   = []string{"internal/envfile", "internal/manifest"}
-	adapters = []string{"internal/child", "internal/engine", "internal/host", "internal/images", "internal/compose", "internal/secretdir", "internal/sweep", "internal/console", "internal/worktree", "internal/gotool"}
-	docker   = []string{"github.com/docker/", "github.com/containerd/", "github.com/distribution/", "github.com/moby/", "github.com/opencontainers/"}
+	usecases = []string{"internal/ops/project", "internal/ops/values", "internal/ops/images", "internal/ops/host", "internal/ops/stack", "internal/ops/demo"}
+	adapters = []string{"internal/docker/engine", "internal/proc", "internal/machine", "internal/imagebuild", "internal/compose", "internal/secretdir", "internal/sweep", "internal/console", "internal/worktree", "internal/gotool"}
+	clients  = []string{"github.com/docker/", "github.com/containerd/", "github.com/distribution/", "github.com/moby/", "github.com/opencontainers/"}
 )
 
-// layers lists the rules, most special directory first. An adapter may not
-// import another adapter.
+// only names packages that may be imported without those below them.
+func only(dirs ...string) []string {
+	exact := make([]string, len(dirs))
+	for i, dir := range dirs {
+		exact[i] = "=" + dir
+	}
+	return exact
+}
+
+// layers lists the rules, most special directory first. An adapter may import
+// no other adapter but internal/proc.
 func layers() []layer {
-	below := slices.Concat(core, domain, []string{"internal/ops"})
+	ground := slices.Concat(core, only(ground...), domain)
+	usecase := func(dir string, may ...string) layer {
+		allowed := append(slices.Clone(ground), "internal/ops/"+dir)
+		for _, other := range may {
+			allowed = append(allowed, "internal/ops/"+other)
+		}
+		return layer{"L2 use cases " + dir, []string{"internal/ops/" + dir}, allowed, []string{}}
+	}
+	below := slices.Concat(ground, usecases)
 	adapter := func(dir string, third ...string) layer {
-		return layer{"L3 adapter " + dir, []string{dir}, append(slices.Clone(below), dir, "internal/child", "tools"), append([]string{"golang.org/x/"}, third...)}
+		return layer{"L3 adapter " + dir, []string{dir}, append(slices.Clone(below), dir, "internal/proc", "tools"), append([]string{"golang.org/x/"}, third...)}
 	}
 	return []layer{
 		{"L0 public core", core, core, []string{}},
-		{"L1 envfile", []string{"internal/envfile"}, append([]string{"internal/envfile"}, core...), []string{"github.com/joho/godotenv", "github.com/compose-spec/compose-go/v2/dotenv", "github.com/compose-spec/compose-go/v2/template", "github.com/sirupsen/logrus"}},
-		{"L1 manifest", []string{"internal/manifest"}, append([]string{"internal/manifest"}, core...), []string{"github.com/compose-spec/compose-go/v2/", "go.yaml.in/yaml/v4", "github.com/sirupsen/logrus"}},
-		{"L2 use cases", []string{"internal/ops"}, below, []string{}},
-		{"L3 adapter internal/child", []string{"internal/child"}, []string{"internal/child"}, []string{"golang.org/x/"}},
-		adapter("internal/engine", docker...),
-		adapter("internal/host"),
-		adapter("internal/images"),
+		{"ground fault", []string{"internal/fault"}, []string{}, []string{}},
+		{"ground fingerprint", []string{"internal/fingerprint"}, core, []string{}},
+		adapter("internal/docker/engine", clients...),
+		{"ground docker", []string{"internal/docker"}, []string{}, []string{}},
+		{"L1 envfile", []string{"internal/envfile"}, append(only("internal/envfile", "internal/fault"), core...), []string{"github.com/joho/godotenv", "github.com/compose-spec/compose-go/v2/dotenv", "github.com/compose-spec/compose-go/v2/template", "github.com/sirupsen/logrus"}},
+		{"L1 manifest", []string{"internal/manifest"}, append(only("internal/manifest", "internal/fault"), core...), []string{"github.com/compose-spec/compose-go/v2/", "github.com/moby/patternmatcher", "go.yaml.in/yaml/v4", "github.com/sirupsen/logrus"}},
+		{"tests of use cases", []string{"internal/ops/opstest"}, append(slices.Clone(below), "internal/secretdir"), []string{}},
+		usecase("project"),
+		usecase("values", "project"),
+		usecase("images", "project"),
+		usecase("host"),
+		usecase("stack", "project", "values", "images"),
+		usecase("demo", "project", "values", "images", "stack"),
+		{"L3 adapter internal/proc", []string{"internal/proc"}, []string{"internal/proc", "=internal/fault"}, []string{"golang.org/x/"}},
+		adapter("internal/machine"),
+		adapter("internal/imagebuild"),
 		adapter("internal/compose", "github.com/gofrs/flock"),
 		adapter("internal/secretdir", "github.com/gofrs/flock"),
-		adapter("internal/sweep"),
+		{"L3 adapter internal/sweep", []string{"internal/sweep"}, slices.Concat(core, only("internal/fault", "internal/docker"), []string{"internal/sweep"}), []string{"golang.org/x/"}},
 		adapter("internal/console", "github.com/magefile/mage/mg"),
 		adapter("internal/worktree"),
 		adapter("internal/gotool"),
-		{"L4 entry", []string{"magefiles"}, slices.Concat(core, domain, []string{"internal/ops", "magefiles"}, adapters), []string{"github.com/magefile/mage/"}},
+		{"L4 entry", []string{"magefiles"}, slices.Concat(below, []string{"magefiles"}, adapters), []string{"github.com/magefile/mage/"}},
 		{"tests of services", []string{"services/internal/store/storetest"}, append([]string{"services", "integration/reaper"}, core...), nil},
 		{"services", []string{"services"}, append([]string{"services"}, core...), []string{"github.com/jackc/pgx/v5"}},
 		{"programs", []string{"cmd"}, append([]string{"cmd"}, core...), []string{}},
@@ -103,12 +131,16 @@ func layerOf(dir string) (layer, bool) {
 	return layer{}, false
 }
 
-// within tells whether dir is one of dirs or lies below one.
+// within reports whether dir is one of dirs, or is below one that does not begin
+// with =.
 func within(dir string, dirs []string) bool {
-	return slices.ContainsFunc(dirs, func(d string) bool { return d == "" || dir == d || strings.HasPrefix(dir, d+"/") })
+	return slices.ContainsFunc(dirs, func(d string) bool {
+		d, exact := strings.CutPrefix(d, "=")
+		return d == "" || dir == d || !exact && strings.HasPrefix(dir, d+"/")
+	})
 }
 
-// allows tells whether the layer may import a package.
+// allows reports whether the layer may import a package.
 func (l layer) allows(imported string) bool {
 	if inside, ok := strings.CutPrefix(imported, module+"/"); ok {
 		return within(inside, l.may)
@@ -208,14 +240,21 @@ func TestEveryLayerHasAPackage(t *testing.T) {
 func TestForbiddenImportsAreFound(t *testing.T) {
 	forbidden := map[string]struct{ file, text string }{
 		"core to a library":      {"pkg/secrets/zz.go", "package secrets\n\nimport _ \"github.com/joho/godotenv\"\n"},
-		"core upwards":           {"pkg/redact/zz.go", "package redact\n\nimport _ \"" + module + "/internal/ops\"\n"},
+		"core upwards":           {"pkg/redact/zz.go", "package redact\n\nimport _ \"" + module + "/internal/ops/values\"\n"},
 		"domain to files":        {"internal/manifest/zz.go", "package manifest\n\nimport _ \"" + module + "/internal/secretdir\"\n"},
+		"ground to the domain":   {"internal/docker/zz.go", "package docker\n\nimport _ \"" + module + "/internal/manifest\"\n"},
+		"ground to a library":    {"internal/fault/zz.go", "package fault\n\nimport _ \"github.com/magefile/mage/mg\"\n"},
+		"domain to the engine":   {"internal/manifest/zz.go", "package manifest\n\nimport _ \"" + module + "/internal/docker/engine\"\n"},
+		"sweep to the domain":    {"internal/sweep/zz.go", "package sweep\n\nimport _ \"" + module + "/internal/manifest\"\n"},
+		"sweep to a use case":    {"internal/sweep/zz.go", "package sweep\n\nimport _ \"" + module + "/internal/ops/project\"\n"},
+		"use case to the tests":  {"internal/ops/values/zz.go", "package values\n\nimport _ \"" + module + "/internal/ops/opstest\"\n"},
 		"domain to domain":       {"internal/manifest/zz.go", "package manifest\n\nimport _ \"" + module + "/internal/envfile\"\n"},
-		"use case to an adapter": {"internal/ops/zz.go", "package ops\n\nimport _ \"" + module + "/internal/console\"\n"},
-		"use case to docker":     {"internal/ops/zz.go", "package ops\n\nimport _ \"github.com/docker/docker/client\"\n"},
-		"adapter to adapter":     {"internal/compose/zz.go", "package compose\n\nimport _ \"" + module + "/internal/engine\"\n"},
-		"adapter to docker":      {"internal/images/zz.go", "package images\n\nimport _ \"github.com/docker/docker/client\"\n"},
-		"service to internal":    {"services/strict-api/zz.go", "package main\n\nimport _ \"" + module + "/internal/ops\"\n"},
+		"use case upwards":       {"internal/ops/values/zz.go", "package values\n\nimport _ \"" + module + "/internal/ops/stack\"\n"},
+		"use case to an adapter": {"internal/ops/values/zz.go", "package values\n\nimport _ \"" + module + "/internal/console\"\n"},
+		"use case to docker":     {"internal/ops/values/zz.go", "package values\n\nimport _ \"github.com/docker/docker/client\"\n"},
+		"adapter to adapter":     {"internal/compose/zz.go", "package compose\n\nimport _ \"" + module + "/internal/docker/engine\"\n"},
+		"adapter to docker":      {"internal/imagebuild/zz.go", "package imagebuild\n\nimport _ \"github.com/docker/docker/client\"\n"},
+		"service to internal":    {"services/strict-api/zz.go", "package main\n\nimport _ \"" + module + "/internal/ops/values\"\n"},
 		"service to the tests":   {"services/strict-api/zz.go", "package main\n\nimport _ \"" + module + "/integration/reaper\"\n"},
 		"entry to docker":        {"magefiles/secrets/zz.go", "package secrets\n\nimport _ \"github.com/docker/docker/client\"\n"},
 		"a package of no layer":  {"helpers/zz.go", "package helpers\n\nimport _ \"fmt\"\n"},

@@ -28,13 +28,13 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 	"github.com/testcontainers/testcontainers-go"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/sweep"
 	"github.com/keepmum/keepmum/pkg/redact"
 )
 
 // containers returns all containers of the project, those that have ended too.
-func (p *project) containers(t *testing.T) []ops.EngineContainer {
+func (p *project) containers(t *testing.T) []docker.Container {
 	t.Helper()
 	all, err := p.engine.Containers(t.Context(), map[string]string{labelProject: p.name})
 	if err != nil {
@@ -44,7 +44,7 @@ func (p *project) containers(t *testing.T) []ops.EngineContainer {
 }
 
 // container returns the container of a service.
-func (p *project) container(t *testing.T, service string) ops.EngineContainer {
+func (p *project) container(t *testing.T, service string) docker.Container {
 	t.Helper()
 	for _, c := range p.containers(t) {
 		if c.Service == service {
@@ -52,7 +52,7 @@ func (p *project) container(t *testing.T, service string) ops.EngineContainer {
 		}
 	}
 	t.Fatalf("%s has no container", service)
-	return ops.EngineContainer{}
+	return docker.Container{}
 }
 
 // ids returns the container of each service of the manifest.
@@ -71,7 +71,7 @@ func (p *project) ids(t *testing.T) map[string]string {
 func (p *project) log(t *testing.T, id string, since time.Time) string {
 	t.Helper()
 	var text bytes.Buffer
-	if err := p.engine.ContainerLogs(t.Context(), id, ops.EngineLogOptions{Since: since}, &text, &text); err != nil {
+	if err := p.engine.ContainerLogs(t.Context(), id, docker.LogOptions{Since: since}, &text, &text); err != nil {
 		t.Fatal(err)
 	}
 	return text.String()
@@ -176,7 +176,7 @@ func (w twin) environment(of []string) []string {
 // ended waits until a container has ended and returns its exit code.
 func (p *project) ended(t *testing.T, id string) int {
 	t.Helper()
-	var c ops.EngineContainer
+	var c docker.Container
 	poll(t, time.Minute, "the end of a container", func() bool {
 		var err error
 		if c, err = p.engine.Container(t.Context(), id); err != nil {
@@ -302,7 +302,7 @@ func (p *project) plantContainers(t *testing.T, witness string) {
 
 // plantsOf is what a search of the canaries' containers has to find: in their
 // log each encoding that is searched, in both streams.
-func plantsOf(c ops.EngineContainer) []plant {
+func plantsOf(c docker.Container) []plant {
 	var plants []plant
 	for _, stream := range []string{"stdout", "stderr"} {
 		for _, encoding := range redact.Encodings() {
@@ -357,7 +357,7 @@ func realImage(service string) bool {
 
 // processes returns a surface for each running container: what a process in
 // its process namespace can read of environment and arguments.
-func (p *project) processes(t *testing.T, witness string, all []ops.EngineContainer) []sweep.Surface {
+func (p *project) processes(t *testing.T, witness string, all []docker.Container) []sweep.Surface {
 	t.Helper()
 	var surfaces []sweep.Surface
 	var wait sync.WaitGroup
@@ -405,7 +405,7 @@ func (p *project) readProcesses(ctx context.Context, witness, id string) ([]byte
 		return nil, err
 	case end := <-ended:
 		var text, problem bytes.Buffer
-		if err := p.engine.ContainerLogs(ctx, made.ID, ops.EngineLogOptions{}, &text, &problem); err != nil {
+		if err := p.engine.ContainerLogs(ctx, made.ID, docker.LogOptions{}, &text, &problem); err != nil {
 			return nil, err
 		}
 		if end.StatusCode != 0 || !strings.Contains(text.String(), "PATH=") {

@@ -16,8 +16,8 @@ import (
 
 	"github.com/testcontainers/testcontainers-go"
 
-	"github.com/keepmum/keepmum/internal/images"
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/imagebuild"
+	"github.com/keepmum/keepmum/internal/ops/images"
 	"github.com/keepmum/keepmum/pkg/redact"
 )
 
@@ -100,7 +100,7 @@ func (p *project) makeCrashVariants(t *testing.T) *crashVariants {
 	for _, service := range p.ownServices() {
 		refs[service] = p.crashRef(service)
 	}
-	maker := images.Maker{Dir: p.dir, CacheDir: filepath.Join(p.home, "crash"), LookupEnv: func(name string) (string, bool) {
+	maker := imagebuild.Maker{Dir: p.dir, CacheDir: filepath.Join(p.home, "crash"), LookupEnv: func(name string) (string, bool) {
 		if name == "GOFLAGS" {
 			return strings.TrimSpace(os.Getenv("GOFLAGS") + " -overlay=" + overlay), true
 		}
@@ -112,7 +112,7 @@ func (p *project) makeCrashVariants(t *testing.T) *crashVariants {
 		archives, err := maker.Services(ctx, info.Arch, refs)
 		made.err = err
 		for _, one := range archives {
-			if one.Ref == ops.ProbeImage {
+			if one.Ref == images.ProbeImage {
 				continue
 			}
 			stream, in := io.Pipe()

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/ops/stack"
 	"github.com/keepmum/keepmum/internal/sweep"
 )
 
@@ -52,7 +52,7 @@ func (s *story) oldWay(t *testing.T) {
 func (s *story) legacyUp(t *testing.T, visible []string) {
 	t.Helper()
 	said := s.must(t, "", "stack:up", "-legacyEnv", "-json")
-	result := decoded[ops.StackUpResult](t, said.stdout)
+	result := decoded[stack.UpResult](t, said.stdout)
 	s.audit.assert(t, result.Legacy && slices.Equal(result.Visible, visible), fmt.Sprintf("it says that inspect shows %v", visible), "it says that inspect shows %v, want %v", result.Visible, visible)
 	for _, name := range secretNames() {
 		warned, want := strings.Contains(warning(said.stderr), name), slices.Contains(visible, name)

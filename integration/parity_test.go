@@ -21,7 +21,8 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 
 	"github.com/keepmum/keepmum/internal/compose"
-	"github.com/keepmum/keepmum/internal/ops"
+
+	"github.com/keepmum/keepmum/internal/ops/stack"
 	"github.com/keepmum/keepmum/internal/sweep"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
@@ -134,7 +135,7 @@ func (p *project) underCompose(t *testing.T, witness string, names, keys []strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tool.Up(t.Context(), ops.Composition{Project: p.name, Dir: p.home, Files: []string{path}}); err != nil {
+	if err := tool.Up(t.Context(), stack.Composition{Project: p.name, Dir: p.home, Files: []string{path}}); err != nil {
 		t.Fatal(err)
 	}
 	id := p.container(t, "witness").ID

@@ -20,7 +20,7 @@ import (
 
 	"github.com/testcontainers/testcontainers-go"
 
-	"github.com/keepmum/keepmum/internal/engine"
+	"github.com/keepmum/keepmum/internal/docker/engine"
 	"github.com/keepmum/keepmum/internal/envfile"
 	"github.com/keepmum/keepmum/internal/manifest"
 )

@@ -16,7 +16,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/ops/demo"
+	"github.com/keepmum/keepmum/internal/ops/host"
+	"github.com/keepmum/keepmum/internal/ops/images"
+	"github.com/keepmum/keepmum/internal/ops/stack"
+	"github.com/keepmum/keepmum/internal/ops/values"
 	"github.com/keepmum/keepmum/internal/sweep"
 )
 
@@ -182,12 +186,12 @@ func variablesPart(t *testing.T) string {
 	return b.String() + "\n"
 }
 
-// exitCodesPart is a table of the classes that package ops declares, with the
+// exitCodesPart is a table of the codes that package fault declares, with the
 // comments that they carry there.
 func exitCodesPart(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("\n| code | |\n|---|---|\n| 0 | done |\n")
-	for _, file := range sources(t, "../internal/ops") {
+	for _, file := range sources(t, "../internal/fault") {
 		for _, decl := range file.Decls {
 			group, ok := decl.(*ast.GenDecl)
 			if !ok || group.Tok != token.CONST {
@@ -195,7 +199,7 @@ func exitCodesPart(t *testing.T) string {
 			}
 			for _, spec := range group.Specs {
 				value := spec.(*ast.ValueSpec)
-				if kind, ok := value.Type.(*ast.Ident); !ok || kind.Name != "Class" {
+				if kind, ok := value.Type.(*ast.Ident); !ok || kind.Name != "Code" {
 					continue
 				}
 				fmt.Fprintf(&b, "| %s | %s |\n", value.Values[0].(*ast.BasicLit).Value, strings.TrimSpace(value.Comment.Text()))
@@ -207,20 +211,20 @@ func exitCodesPart(t *testing.T) string {
 
 // documents are the results that -json prints, by target.
 var documents = map[string]any{
-	"secrets:init":     ops.ScaffoldResult{},
-	"secrets:fromEnv":  ops.FromEnvResult{},
-	"secrets:set":      ops.EditResult{},
-	"secrets:remove":   ops.EditResult{},
-	"secrets:generate": ops.EditResult{},
-	"secrets:list":     ops.ListResult{},
-	"secrets:validate": ops.ValidateResult{},
-	"engine:up":        ops.EngineUpResult{},
-	"engine:doctor":    ops.EngineDoctorResult{},
-	"build:images":     ops.BuildImagesResult{},
-	"stack:up":         ops.StackUpResult{},
-	"stack:status":     ops.StackStatusResult{},
-	"stack:down":       ops.StackDownResult{},
-	"demo":             ops.DemoResult{},
+	"secrets:init":     values.InitResult{},
+	"secrets:fromEnv":  values.FromEnvResult{},
+	"secrets:set":      values.EditResult{},
+	"secrets:remove":   values.EditResult{},
+	"secrets:generate": values.EditResult{},
+	"secrets:list":     values.ListResult{},
+	"secrets:validate": values.ValidateResult{},
+	"engine:up":        host.UpResult{},
+	"engine:doctor":    host.DoctorResult{},
+	"build:images":     images.Result{},
+	"stack:up":         stack.UpResult{},
+	"stack:status":     stack.StatusResult{},
+	"stack:down":       stack.DownResult{},
+	"demo":             demo.Result{},
 }
 
 // undocumented are targets whose document is told in words.

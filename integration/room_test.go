@@ -21,8 +21,8 @@ import (
 	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
 
-	"github.com/keepmum/keepmum/internal/images"
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/imagebuild"
 )
 
 // roomTime is how long an engine in a room may take to answer, on a machine
@@ -46,13 +46,13 @@ func (p *project) roomImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	maker := images.Maker{Dir: ".."}
+	maker := imagebuild.Maker{Dir: ".."}
 	offer, err := maker.OfferRoom(t.Context(), info.Arch)
 	if err != nil {
 		t.Fatal(err)
 	}
-	had, err := p.docker.ImageInspect(t.Context(), images.RoomImage)
-	if err == nil && had.Config.Labels[ops.LabelBuild] == offer.Digest {
+	had, err := p.docker.ImageInspect(t.Context(), imagebuild.RoomImage)
+	if err == nil && had.Config.Labels[docker.LabelBuild] == offer.Digest {
 		return
 	}
 	begun := time.Now()
@@ -68,7 +68,7 @@ func (p *project) roomImage(t *testing.T) {
 	if had.ID != "" { // it has no name any more
 		_, _ = p.docker.ImageRemove(t.Context(), had.ID, image.RemoveOptions{}) // another room may stand on it
 	}
-	t.Logf("%s made in %.1f s, %d MB", images.RoomImage, time.Since(begun).Seconds(), archive.Size>>20)
+	t.Logf("%s made in %.1f s, %d MB", imagebuild.RoomImage, time.Since(begun).Seconds(), archive.Size>>20)
 }
 
 // newRoom starts a room whose engine gets further arguments. It needs the
@@ -81,7 +81,7 @@ func newRoom(t *testing.T, p *project, args ...string) *room {
 		t.Fatal(err)
 	}
 	made, err := p.docker.ContainerCreate(t.Context(), &container.Config{
-		Image: images.RoomImage, Cmd: args, Env: []string{"ROOM_RESOLVER=/witness resolver"},
+		Image: imagebuild.RoomImage, Cmd: args, Env: []string{"ROOM_RESOLVER=/witness resolver"},
 		Hostname: "room", Volumes: map[string]struct{}{"/var/lib/docker": {}},
 		Labels: map[string]string{labelProject: p.name, labelService: "room"},
 	}, &container.HostConfig{

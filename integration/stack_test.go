@@ -18,7 +18,9 @@ import (
 	"github.com/docker/docker/api/types/mount"
 	"github.com/testcontainers/testcontainers-go"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/ops/images"
+	"github.com/keepmum/keepmum/internal/ops/stack"
 	"github.com/keepmum/keepmum/internal/sweep"
 	"github.com/keepmum/keepmum/pkg/redact"
 )
@@ -552,7 +554,7 @@ func (s *story) servicesCrash(t *testing.T) {
 // images searches configuration, history and layers of every image that a
 // container of the project runs, and of stack:up's probe.
 func (s *story) images(t *testing.T) {
-	refs := map[string]string{ops.ProbeImage: ops.ProbeImage} // names by what the engine is asked for
+	refs := map[string]string{images.ProbeImage: images.ProbeImage} // names by what the engine is asked for
 	for _, c := range s.containers(t) {
 		refs[c.ImageID] = c.Image // the name may be another image's by now: of another checkout
 	}
@@ -662,15 +664,15 @@ func (s *story) up(t *testing.T, services []string) {
 	t.Helper()
 	want := slices.Sorted(slices.Values(services))
 	before := s.ids(t)
-	result := decoded[ops.StackUpResult](t, s.must(t, "", "stack:up", "-json").stdout)
+	result := decoded[stack.UpResult](t, s.must(t, "", "stack:up", "-json").stdout)
 	after := s.ids(t)
 	var said, seen []string
 	for _, service := range result.Services {
 		switch service.Action {
-		case ops.StackUnchanged:
-		case ops.StackRecreated:
+		case stack.Unchanged:
+		case stack.Recreated:
 			said = append(said, service.Service)
-		case ops.StackStarted:
+		case stack.Started:
 			if service.Service != "db-setup" { // it had ended, and Compose starts it once more
 				t.Errorf("%s was started", service.Service)
 			}
@@ -727,7 +729,7 @@ func (s *story) filesAndEvents(t *testing.T) {
 		exclude := map[string][]string{"rendered": {"key"}, "worktree": {"secrets/[A-Z]*[A-Z]", ".env", ".keepmum/key"}}[name]
 		s.audit.require(t, []plant{{name + " files", "canary.txt", "raw"}}, nil, sweep.Tree(name+" files", os.DirFS(path), exclude...))
 		if name == "rendered" {
-			s.audit.assert(t, strings.Contains(s.read(".keepmum/stack.json"), ops.LabelGrants), "the labels are among rendered files", ".keepmum/stack.json does not hold the labels")
+			s.audit.assert(t, strings.Contains(s.read(".keepmum/stack.json"), docker.LabelGrants), "the labels are among rendered files", ".keepmum/stack.json does not hold the labels")
 		}
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)

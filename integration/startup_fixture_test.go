@@ -22,7 +22,7 @@ import (
 	"github.com/docker/go-connections/nat"
 	"github.com/testcontainers/testcontainers-go"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/docker"
 )
 
 // startup is what the start-up tests share: the images of the services, one
@@ -367,7 +367,7 @@ func (s *startup) follow(t *testing.T, id string) *startupLog {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := s.engine.ContainerLogs(ctx, id, ops.EngineLogOptions{Follow: true}, log, log); err != nil && ctx.Err() == nil {
+		if err := s.engine.ContainerLogs(ctx, id, docker.LogOptions{Follow: true}, log, log); err != nil && ctx.Err() == nil {
 			t.Errorf("the log of the database was not read to its end: %v", err)
 		}
 	}()

@@ -18,7 +18,7 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 	"github.com/testcontainers/testcontainers-go"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/docker"
 )
 
 const (
@@ -70,7 +70,7 @@ func (e *engine) targets(ctx context.Context, containers []testcontainers.Contai
 }
 
 // ContainerLogs writes the log of a container, from its beginning.
-func (e *engine) ContainerLogs(ctx context.Context, id string, _ ops.EngineLogOptions, stdout, stderr io.Writer) error {
+func (e *engine) ContainerLogs(ctx context.Context, id string, _ docker.LogOptions, stdout, stderr io.Writer) error {
 	seen, err := e.docker.ContainerInspect(ctx, id)
 	if err != nil {
 		return err

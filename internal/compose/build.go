@@ -13,8 +13,8 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"github.com/keepmum/keepmum/internal/child"
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/proc"
 )
 
 const (
@@ -29,7 +29,7 @@ func (f Finder) built(ctx context.Context) (Tool, error) {
 	mod, sum, _ := f.Pin()
 	version := pinnedVersion(mod)
 	if version == "" {
-		return Tool{}, &ops.Error{Class: ops.Failed, What: "tools/compose.mod names no version of compose", Next: "restore tools/compose.mod from git"}
+		return Tool{}, &fault.Error{Code: fault.Failed, What: "tools/compose.mod names no version of compose", Next: "restore tools/compose.mod from git"}
 	}
 	dir, err := f.cacheDir()
 	if err != nil {
@@ -55,7 +55,7 @@ func (f Finder) built(ctx context.Context) (Tool, error) {
 		if ctx.Err() != nil {
 			return Tool{}, stopped(ctx)
 		}
-		return Tool{}, &ops.Error{Class: ops.Failed, What: "the compose that was built in " + place + " does not run", Next: installHint}
+		return Tool{}, &fault.Error{Code: fault.Failed, What: "the compose that was built in " + place + " does not run", Next: installHint}
 	}
 	return f.tool(binary, nil, version, Built), nil
 }
@@ -76,7 +76,7 @@ func (f Finder) cacheDir() (string, error) {
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", &ops.Error{Class: ops.Failed, What: "there is no cache directory to build compose in", Next: "set HOME (or XDG_CACHE_HOME), or " + installHint, Cause: err}
+		return "", &fault.Error{Code: fault.Failed, What: "there is no cache directory to build compose in", Next: "set HOME (or XDG_CACHE_HOME), or " + installHint, Cause: err}
 	}
 	return filepath.Join(cache, "keepmum", "compose"), nil
 }
@@ -84,7 +84,7 @@ func (f Finder) cacheDir() (string, error) {
 // lock makes place and takes its lock, which ends with the process.
 func (f Finder) lock(ctx context.Context, place string) (release func(), err error) {
 	failed := func(err error) error {
-		return &ops.Error{Class: ops.Failed, What: "compose cannot be built in " + place, Next: "set XDG_CACHE_HOME to a directory that can be written, or " + installHint, Cause: err}
+		return &fault.Error{Code: fault.Failed, What: "compose cannot be built in " + place, Next: "set XDG_CACHE_HOME to a directory that can be written, or " + installHint, Cause: err}
 	}
 	if err := os.MkdirAll(place, 0o700); err != nil {
 		return nil, failed(err)
@@ -92,7 +92,7 @@ func (f Finder) lock(ctx context.Context, place string) (release func(), err err
 	lock := flock.New(filepath.Join(place, "lock"))
 	held, err := lock.TryLock()
 	if err == nil && !held {
-		f.Talk.Say("another run builds compose; waiting for it")
+		f.Progress.Say("another run builds compose; waiting for it")
 		held, err = lock.TryLockContext(ctx, 100*time.Millisecond)
 	}
 	if ctx.Err() != nil {
@@ -108,31 +108,31 @@ func (f Finder) lock(ctx context.Context, place string) (release func(), err err
 func (f Finder) build(ctx context.Context, place, binary, version string) error {
 	goTool, err := f.LookPath("go")
 	if err != nil {
-		return &ops.Error{Class: ops.Failed, What: "there is no docker compose of version 2 or later, and no go to build one", Next: installHint}
+		return &fault.Error{Code: fault.Failed, What: "there is no docker compose of version 2 or later, and no go to build one", Next: installHint}
 	}
 	for _, left := range leftovers(place) {
 		_ = os.RemoveAll(left) // of a run that was killed; the lock says that nobody works in it
 	}
 	work, err := os.MkdirTemp(place, "build-")
 	if err != nil {
-		return &ops.Error{Class: ops.Failed, What: "compose cannot be built in " + place, Next: "set XDG_CACHE_HOME to a directory that can be written", Cause: err}
+		return &fault.Error{Code: fault.Failed, What: "compose cannot be built in " + place, Next: "set XDG_CACHE_HOME to a directory that can be written", Cause: err}
 	}
 	defer os.RemoveAll(work)
 	mod, sum, path := f.Pin()
 	for name, text := range map[string]string{"go.mod": mod, "go.sum": sum} {
 		if err := os.WriteFile(filepath.Join(work, name), []byte(text), 0o600); err != nil {
-			return &ops.Error{Class: ops.Failed, What: "compose cannot be built in " + place, Next: "free some space there, or " + installHint, Cause: err}
+			return &fault.Error{Code: fault.Failed, What: "compose cannot be built in " + place, Next: "free some space there, or " + installHint, Cause: err}
 		}
 	}
-	f.Talk.Say("there is no docker compose of version 2 or later: building compose %s once (a minute or two; it is kept in %s)", version, place)
+	f.Progress.Say("there is no docker compose of version 2 or later: building compose %s once (a minute or two; it is kept in %s)", version, place)
 	begun := time.Now()
 	if err := f.goBuild(ctx, goTool, work, path, version); err != nil {
 		return err
 	}
 	if err := os.Rename(filepath.Join(work, "built"), binary); err != nil {
-		return &ops.Error{Class: ops.Failed, What: "the built compose cannot be moved to " + binary, Next: "remove " + place + " and run it again", Cause: err}
+		return &fault.Error{Code: fault.Failed, What: "the built compose cannot be moved to " + binary, Next: "remove " + place + " and run it again", Cause: err}
 	}
-	f.Talk.Say("compose %s built in %s", version, time.Since(begun).Round(time.Second))
+	f.Progress.Say("compose %s built in %s", version, time.Since(begun).Round(time.Second))
 	return nil
 }
 
@@ -150,11 +150,11 @@ func (f Finder) goBuild(ctx context.Context, goTool, work, path, version string)
 	ctx, cancel := context.WithTimeout(ctx, buildDeadline)
 	defer cancel()
 	defer f.stillBuilding()()
-	env := child.Inherit(f.LookupEnv, child.GoNames())
+	env := proc.Inherit(f.LookupEnv, proc.GoNames())
 	env["GOOS"], env["GOARCH"], env["CGO_ENABLED"], env["GOWORK"] = runtime.GOOS, runtime.GOARCH, "0", "off"
-	lines := &child.Lines{}
+	lines := &proc.Lines{}
 	module := strings.TrimSuffix(path, "/cmd")
-	err := child.Command{
+	err := proc.Command{
 		Path: goTool, Dir: work, Env: env, Out: lines, ErrOut: lines,
 		Args: []string{"build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X " + module + "/internal.Version=v" + version, "-o", "built", path},
 	}.Run(ctx)
@@ -165,7 +165,7 @@ func (f Finder) goBuild(ctx context.Context, goTool, work, path, version string)
 	case ctx.Err() != nil:
 		return stopped(ctx)
 	}
-	return &ops.Error{Class: ops.Failed, What: "compose could not be built: " + withoutPasswords(buildProblem(lines.All())), Next: installHint}
+	return &fault.Error{Code: fault.Failed, What: "compose could not be built: " + withoutPasswords(buildProblem(lines.All())), Next: installHint}
 }
 
 // stillBuilding says from time to time that the build goes on, until the
@@ -179,7 +179,7 @@ func (f Finder) stillBuilding() (stop func()) {
 			case <-done:
 				return
 			case <-ticker.C:
-				f.Talk.Say("still building compose (%s)", time.Since(begun).Round(time.Second))
+				f.Progress.Say("still building compose (%s)", time.Since(begun).Round(time.Second))
 			}
 		}
 	}()

@@ -35,8 +35,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/keepmum/keepmum/internal/child"
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/stack"
+	"github.com/keepmum/keepmum/internal/proc"
 )
 
 // Deadlines of the calls, for a caller whose context has none.
@@ -53,7 +55,7 @@ type Tool struct {
 	Version string   // as it says itself, without a leading v
 	Origin  Origin   // where it was found
 
-	talk   ops.Talk
+	talk   fault.Progress
 	getenv func(string) (string, bool)
 }
 
@@ -68,16 +70,16 @@ const (
 )
 
 // Up creates and starts the composition, detached. Images are never built. It
-// is an ops.Composer's method.
-func (t Tool) Up(ctx context.Context, c ops.Composition) error {
+// is an stack.Composer's method.
+func (t Tool) Up(ctx context.Context, c stack.Composition) error {
 	ctx, cancel := context.WithTimeout(ctx, upDeadline)
 	defer cancel()
 	return t.run(ctx, c, io.Discard, "up", "--detach", "--no-build", "--quiet-pull")
 }
 
 // Down stops and removes the composition's containers and networks, and its
-// volumes where asked. It is an ops.Composer's method.
-func (t Tool) Down(ctx context.Context, c ops.Composition, volumes bool) error {
+// volumes where asked. It is an stack.Composer's method.
+func (t Tool) Down(ctx context.Context, c stack.Composition, volumes bool) error {
 	ctx, cancel := context.WithTimeout(ctx, downDeadline)
 	defer cancel()
 	args := []string{"down"}
@@ -89,7 +91,7 @@ func (t Tool) Down(ctx context.Context, c ops.Composition, volumes bool) error {
 
 // Config returns the composition as Compose renders it. With an EnvFile that
 // text holds values.
-func (t Tool) Config(ctx context.Context, c ops.Composition) ([]byte, error) {
+func (t Tool) Config(ctx context.Context, c stack.Composition) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, configDeadline)
 	defer cancel()
 	var out strings.Builder
@@ -99,7 +101,7 @@ func (t Tool) Config(ctx context.Context, c ops.Composition) ([]byte, error) {
 
 // run runs one Compose command to its end. What Compose says on its standard
 // error goes to talk line by line.
-func (t Tool) run(ctx context.Context, c ops.Composition, out io.Writer, command ...string) error {
+func (t Tool) run(ctx context.Context, c stack.Composition, out io.Writer, command ...string) error {
 	envFile, done, err := envFile(c)
 	if err != nil {
 		return err
@@ -111,7 +113,7 @@ func (t Tool) run(ctx context.Context, c ops.Composition, out io.Writer, command
 		args = append(args, "--file", file)
 	}
 	lost := false
-	lines := &child.Lines{Say: func(line string) {
+	lines := &proc.Lines{Say: func(line string) {
 		if !underWay(line) {
 			t.talk.Say("compose: %s", line)
 		}
@@ -119,7 +121,7 @@ func (t Tool) run(ctx context.Context, c ops.Composition, out io.Writer, command
 		lost = lost || lostEngine(line) // also where the line itself is withheld
 		return c.EnvFile == "" || quotesNothing(line)
 	}}
-	err = child.Command{
+	err = proc.Command{
 		Path: t.Path, Args: append(args, command...), Dir: c.Dir,
 		Env: t.environment(c), Out: out, ErrOut: lines,
 	}.Run(ctx)
@@ -129,8 +131,8 @@ func (t Tool) run(ctx context.Context, c ops.Composition, out io.Writer, command
 
 // environment is what the child gets: what a Docker client needs, the
 // composition's variables, and settings that keep Compose quiet.
-func (t Tool) environment(c ops.Composition) map[string]string {
-	env := child.Inherit(t.getenv, child.EngineNames())
+func (t Tool) environment(c stack.Composition) map[string]string {
+	env := proc.Inherit(t.getenv, proc.EngineNames())
 	for name, value := range c.Variables {
 		env[name] = value
 	}
@@ -145,49 +147,49 @@ func (t Tool) environment(c ops.Composition) map[string]string {
 
 // envFile returns the file that Compose reads: the composition's own, or an
 // empty one that done removes.
-func envFile(c ops.Composition) (path string, done func(), err error) {
+func envFile(c stack.Composition) (path string, done func(), err error) {
 	if c.EnvFile != "" {
 		return c.EnvFile, func() {}, nil
 	}
 	dir, err := os.MkdirTemp("", "keepmum-compose-")
 	if err != nil {
-		return "", nil, &ops.Error{Class: ops.Failed, What: "no temporary directory could be made", Next: "set TMPDIR to a directory that can be written", Cause: err}
+		return "", nil, &fault.Error{Code: fault.Failed, What: "no temporary directory could be made", Next: "set TMPDIR to a directory that can be written", Cause: err}
 	}
 	path = filepath.Join(dir, "empty.env")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		_ = os.RemoveAll(dir)
-		return "", nil, &ops.Error{Class: ops.Failed, What: "no temporary file could be written", Next: "set TMPDIR to a directory that can be written", Cause: err}
+		return "", nil, &fault.Error{Code: fault.Failed, What: "no temporary file could be written", Next: "set TMPDIR to a directory that can be written", Cause: err}
 	}
 	return path, func() { _ = os.RemoveAll(dir) }, nil
 }
 
 // explain makes the error of a call from how the child ended.
-func explain(ctx context.Context, command string, c ops.Composition, lines *child.Lines, lost bool, err error) error {
+func explain(ctx context.Context, command string, c stack.Composition, lines *proc.Lines, lost bool, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &ops.Error{Class: ops.Incomplete, What: "compose " + command + " was not done by its deadline", Next: "mage stack:status", Cause: context.DeadlineExceeded}
+		return &fault.Error{Code: fault.Incomplete, What: "compose " + command + " was not done by its deadline", Next: "mage stack:status", Cause: context.DeadlineExceeded}
 	case ctx.Err() != nil:
-		return &ops.Error{Class: ops.Interrupted, What: "compose " + command + " was stopped", Next: "mage stack:status", Cause: ctx.Err()}
+		return &fault.Error{Code: fault.Interrupted, What: "compose " + command + " was stopped", Next: "mage stack:status", Cause: ctx.Err()}
 	}
 	last := lines.Last()
 	if lost {
-		return &ops.Error{
-			Class: ops.NoEngine, What: "the engine stopped answering during compose " + command, Next: "mage engine:doctor",
-			Cause: &ops.EngineFailure{Cause: ops.CauseGone, Detail: "compose " + command + " lost the connection"},
+		return &fault.Error{
+			Code: fault.NoEngine, What: "the engine stopped answering during compose " + command, Next: "mage engine:doctor",
+			Cause: &docker.Failure{Cause: docker.CauseGone, Detail: "compose " + command + " lost the connection"},
 		}
 	}
 	if c.EnvFile != "" && (last == "" || lines.Held() > 0) {
-		return &ops.Error{
-			Class: ops.Failed, Next: "mage secrets:validate",
+		return &fault.Error{
+			Code: fault.Failed, Next: "mage secrets:validate",
 			What: "compose " + command + " failed; its message is withheld, for it may quote a line of " + filepath.Base(c.EnvFile),
 		}
 	}
 	if last == "" {
 		last = "it said nothing"
 	}
-	return &ops.Error{Class: ops.Failed, What: "compose " + command + " failed: " + last, Next: "mage stack:status"}
+	return &fault.Error{Code: fault.Failed, What: "compose " + command + " failed: " + last, Next: "mage stack:status"}
 }
 
 // lostEngine tells whether a line says that no engine answers. Compose 2.40 puts

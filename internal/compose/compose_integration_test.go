@@ -8,13 +8,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/stack"
 )
 
 // real finds the Compose of this machine, or builds the pinned one.
-func real(t *testing.T, talk ops.Talk) Tool {
+func real(t *testing.T, talk fault.Progress) Tool {
 	t.Helper()
-	tool, err := Finder{Talk: talk}.Find(t.Context())
+	tool, err := Finder{Progress: talk}.Find(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +24,7 @@ func real(t *testing.T, talk ops.Talk) Tool {
 }
 
 // written is a composition that interpolates a secret's name, with an .env.
-func written(t *testing.T, env string) ops.Composition {
+func written(t *testing.T, env string) stack.Composition {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -34,7 +35,7 @@ func written(t *testing.T, env string) ops.Composition {
 			t.Fatal(err)
 		}
 	}
-	return ops.Composition{Project: "composetest", Dir: dir, Files: []string{filepath.Join(dir, "c.yml")}, Variables: map[string]string{"PORT": "2"}}
+	return stack.Composition{Project: "composetest", Dir: dir, Files: []string{filepath.Join(dir, "c.yml")}, Variables: map[string]string{"PORT": "2"}}
 }
 
 func TestTheRealComposeReadsNoEnvFileUnlessAsked(t *testing.T) {
@@ -65,7 +66,7 @@ func TestTheRealComposeReadsNoEnvFileUnlessAsked(t *testing.T) {
 }
 
 func TestTheRealComposeWithoutAnEngine(t *testing.T) {
-	tool := real(t, ops.Quiet{})
+	tool := real(t, fault.Quiet{})
 	lookup := tool.getenv
 	tool.getenv = func(name string) (string, bool) {
 		if name == "DOCKER_HOST" {
@@ -78,7 +79,7 @@ func TestTheRealComposeWithoutAnEngine(t *testing.T) {
 		if envFile != "" {
 			c.EnvFile = filepath.Join(c.Dir, envFile)
 		}
-		if err := tool.Up(t.Context(), c); ops.ClassOf(err) != ops.NoEngine {
+		if err := tool.Up(t.Context(), c); fault.CodeOf(err) != fault.NoEngine {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

@@ -13,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/stack"
 )
 
 // exported is an environment in which somebody has exported values.
@@ -26,18 +27,18 @@ func exported(name string) (string, bool) {
 }
 
 // toolOf returns a Tool over the stand-in docker-compose.
-func toolOf(p programs, talk ops.Talk, prefix ...string) Tool {
+func toolOf(p programs, talk fault.Progress, prefix ...string) Tool {
 	return Tool{Path: filepath.Join(p.dir, "docker-compose"), Prefix: prefix, Version: "5.5.1", talk: talk, getenv: exported}
 }
 
 // project is a composition in a directory with an .env.
-func project(t *testing.T) ops.Composition {
+func project(t *testing.T) stack.Composition {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte("THE_ODDS_API_KEY=canary-env\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return ops.Composition{
+	return stack.Composition{
 		Project: "p", Dir: dir, Files: []string{filepath.Join(dir, "a.yml"), filepath.Join(dir, "b.yml")},
 		Variables: map[string]string{"KEEPMUM_POSTGRES_IMAGE": "x:1"},
 	}
@@ -46,13 +47,13 @@ func project(t *testing.T) ops.Composition {
 func TestCommandsAndTheirArguments(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		call func(context.Context, Tool, ops.Composition) error
+		call func(context.Context, Tool, stack.Composition) error
 		want []string
 	}{
-		{"up", func(ctx context.Context, tool Tool, c ops.Composition) error { return tool.Up(ctx, c) }, []string{"up", "--detach", "--no-build", "--quiet-pull"}},
-		{"down", func(ctx context.Context, tool Tool, c ops.Composition) error { return tool.Down(ctx, c, false) }, []string{"down"}},
-		{"down with volumes", func(ctx context.Context, tool Tool, c ops.Composition) error { return tool.Down(ctx, c, true) }, []string{"down", "--volumes"}},
-		{"config", func(ctx context.Context, tool Tool, c ops.Composition) error {
+		{"up", func(ctx context.Context, tool Tool, c stack.Composition) error { return tool.Up(ctx, c) }, []string{"up", "--detach", "--no-build", "--quiet-pull"}},
+		{"down", func(ctx context.Context, tool Tool, c stack.Composition) error { return tool.Down(ctx, c, false) }, []string{"down"}},
+		{"down with volumes", func(ctx context.Context, tool Tool, c stack.Composition) error { return tool.Down(ctx, c, true) }, []string{"down", "--volumes"}},
+		{"config", func(ctx context.Context, tool Tool, c stack.Composition) error {
 			_, err := tool.Config(ctx, c)
 			return err
 		}, []string{"config"}},
@@ -60,7 +61,7 @@ func TestCommandsAndTheirArguments(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			p, c := newPrograms(t), project(t)
 			p.add("docker-compose", behaviour{Version: "5.5.1"})
-			if err := test.call(t.Context(), toolOf(p, ops.Quiet{}, "compose"), c); err != nil {
+			if err := test.call(t.Context(), toolOf(p, fault.Quiet{}, "compose"), c); err != nil {
 				t.Fatal(err)
 			}
 			calls := p.calls("docker-compose")
@@ -80,7 +81,7 @@ func TestCommandsAndTheirArguments(t *testing.T) {
 func TestTheChildSeesNoValue(t *testing.T) {
 	p, c := newPrograms(t), project(t)
 	p.add("docker-compose", behaviour{})
-	if err := toolOf(p, ops.Quiet{}).Up(t.Context(), c); err != nil {
+	if err := toolOf(p, fault.Quiet{}).Up(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	call := p.calls("docker-compose")[0]
@@ -109,7 +110,7 @@ func TestLegacyModeHandsOverTheFileAndHidesNames(t *testing.T) {
 	c.EnvFile = filepath.Join(c.Dir, ".env")
 	c.Variables["THE_ODDS_API_KEY"] = ""
 	p.add("docker-compose", behaviour{})
-	if err := toolOf(p, ops.Quiet{}).Up(t.Context(), c); err != nil {
+	if err := toolOf(p, fault.Quiet{}).Up(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	call := p.calls("docker-compose")[0]
@@ -142,18 +143,18 @@ func TestFailuresSayWhatComposeSaid(t *testing.T) {
 		name   string
 		stderr []string
 		legacy bool
-		class  ops.Class
+		class  fault.Code
 		want   string
 		said   string
 	}{
-		{"the last line", []string{" Container p-a-1  Creating ", "Error response from daemon: No such image: x:1"}, false, ops.Failed, "compose up failed: Error response from daemon: No such image: x:1", "compose: Error response from daemon: No such image: x:1"},
-		{"nothing said", nil, false, ops.Failed, "compose up failed: it said nothing", ""},
-		{"engine gone", []string{"Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?", "and more"}, false, ops.NoEngine, "the engine stopped answering during compose up", "compose: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?\ncompose: and more"},
-		{"legacy, engine gone, behind what may be a quote", []string{"unable to get image 'canary': Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?"}, true, ops.NoEngine, "the engine stopped answering during compose up", ""},
-		{"legacy, quoted line", []string{`failed to read /x/.env: line 2: unterminated quoted value "canary`}, true, ops.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", ""},
-		{"legacy, quoted after progress", []string{"Container p-a-1 Created", `invalid: canary`}, true, ops.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", ""},
-		{"legacy, nothing said", nil, true, ops.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", ""},
-		{"legacy, the engine's word", []string{"Error response from daemon: port is already allocated"}, true, ops.Failed, "compose up failed: Error response from daemon: port is already allocated", "compose: Error response from daemon: port is already allocated"},
+		{"the last line", []string{" Container p-a-1  Creating ", "Error response from daemon: No such image: x:1"}, false, fault.Failed, "compose up failed: Error response from daemon: No such image: x:1", "compose: Error response from daemon: No such image: x:1"},
+		{"nothing said", nil, false, fault.Failed, "compose up failed: it said nothing", ""},
+		{"engine gone", []string{"Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?", "and more"}, false, fault.NoEngine, "the engine stopped answering during compose up", "compose: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?\ncompose: and more"},
+		{"legacy, engine gone, behind what may be a quote", []string{"unable to get image 'canary': Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?"}, true, fault.NoEngine, "the engine stopped answering during compose up", ""},
+		{"legacy, quoted line", []string{`failed to read /x/.env: line 2: unterminated quoted value "canary`}, true, fault.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", ""},
+		{"legacy, quoted after progress", []string{"Container p-a-1 Created", `invalid: canary`}, true, fault.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", ""},
+		{"legacy, nothing said", nil, true, fault.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", ""},
+		{"legacy, the engine's word", []string{"Error response from daemon: port is already allocated"}, true, fault.Failed, "compose up failed: Error response from daemon: port is already allocated", "compose: Error response from daemon: port is already allocated"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p, c, talk := newPrograms(t), project(t), &recorder{}
@@ -162,12 +163,12 @@ func TestFailuresSayWhatComposeSaid(t *testing.T) {
 			}
 			p.add("docker-compose", behaviour{Stderr: test.stderr, Code: 1})
 			err := toolOf(p, talk).Up(t.Context(), c)
-			var e *ops.Error
+			var e *fault.Error
 			if !errors.As(err, &e) {
 				t.Fatalf("got %v", err)
 			}
-			if e.Class != test.class || e.What != test.want || e.Next == "" {
-				t.Errorf("got %d %q (next %q)\nwant %d %q", e.Class, e.What, e.Next, test.class, test.want)
+			if e.Code != test.class || e.What != test.want || e.Next == "" {
+				t.Errorf("got %d %q (next %q)\nwant %d %q", e.Code, e.What, e.Next, test.class, test.want)
 			}
 			if talk.text() != test.said {
 				t.Errorf("said %q\nwant %q", talk.text(), test.said)
@@ -184,7 +185,7 @@ func TestAStoppedCallEndsWithinASecond(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			p, c := newPrograms(t), project(t)
 			p.add("docker-compose", behaviour{Hang: how})
-			tool := toolOf(p, ops.Quiet{})
+			tool := toolOf(p, fault.Quiet{})
 			tool.getenv = os.LookupEnv
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -203,8 +204,8 @@ func TestAStoppedCallEndsWithinASecond(t *testing.T) {
 			if took := time.Since(begun); took > time.Second {
 				t.Errorf("took %s", took)
 			}
-			var e *ops.Error
-			if !errors.As(err, &e) || e.Class != ops.Interrupted || e.Next == "" {
+			var e *fault.Error
+			if !errors.As(err, &e) || e.Code != fault.Interrupted || e.Next == "" {
 				t.Errorf("got %v, want interrupted with the next command", err)
 			}
 			if how == "interruptible" {
@@ -223,8 +224,8 @@ func TestADeadlineIsNoInterrupt(t *testing.T) {
 	p.add("docker-compose", behaviour{Hang: "interruptible"})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	err := toolOf(p, ops.Quiet{}).Down(ctx, c, false)
-	if ops.ClassOf(err) != ops.Incomplete || !errors.Is(err, context.DeadlineExceeded) {
+	err := toolOf(p, fault.Quiet{}).Down(ctx, c, false)
+	if fault.CodeOf(err) != fault.Incomplete || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -233,8 +234,8 @@ func TestNoTemporaryDirectory(t *testing.T) {
 	p, c := newPrograms(t), project(t)
 	p.add("docker-compose", behaviour{})
 	t.Setenv("TMPDIR", filepath.Join(c.Dir, "absent"))
-	err := toolOf(p, ops.Quiet{}).Up(t.Context(), c)
-	var e *ops.Error
+	err := toolOf(p, fault.Quiet{}).Up(t.Context(), c)
+	var e *fault.Error
 	if !errors.As(err, &e) || !strings.Contains(e.Next, "TMPDIR") {
 		t.Errorf("got %v", err)
 	}

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/keepmum/keepmum/internal/child"
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/proc"
 	"github.com/keepmum/keepmum/tools"
 )
 
@@ -21,7 +21,7 @@ const probeDeadline = 20 * time.Second
 
 // Finder looks for a Compose. The zero value works.
 type Finder struct {
-	Talk      ops.Talk                       // nil: nothing is said
+	Progress  fault.Progress                 // nil: nothing is said
 	LookupEnv func(string) (string, bool)    // nil: os.LookupEnv
 	LookPath  func(string) (string, error)   // nil: exec.LookPath
 	CacheDir  string                         // where a built Compose is kept; "": keepmum/compose in the user's cache directory
@@ -29,7 +29,7 @@ type Finder struct {
 }
 
 // Find returns the Compose to use, and builds it where there is none. The error
-// is an *ops.Error with the way out.
+// is an *fault.Error with the way out.
 func (f Finder) Find(ctx context.Context) (Tool, error) {
 	f = f.filled()
 	if path, err := f.LookPath("docker"); err == nil {
@@ -37,7 +37,7 @@ func (f Finder) Find(ctx context.Context) (Tool, error) {
 			if major(version) >= 2 {
 				return f.tool(path, []string{"compose"}, version, Plugin), nil
 			}
-			f.Talk.Say("docker compose %s is too old and is passed over", version)
+			f.Progress.Say("docker compose %s is too old and is passed over", version)
 		}
 	}
 	if path, err := f.LookPath("docker-compose"); err == nil {
@@ -45,7 +45,7 @@ func (f Finder) Find(ctx context.Context) (Tool, error) {
 			if major(version) >= 2 {
 				return f.tool(path, nil, version, Standalone), nil
 			}
-			f.Talk.Say("docker-compose %s is too old for this compose file and is passed over", version)
+			f.Progress.Say("docker-compose %s is too old for this compose file and is passed over", version)
 		}
 	}
 	if err := ctx.Err(); err != nil {
@@ -56,8 +56,8 @@ func (f Finder) Find(ctx context.Context) (Tool, error) {
 
 // filled returns f with every default in place.
 func (f Finder) filled() Finder {
-	if f.Talk == nil {
-		f.Talk = ops.Quiet{}
+	if f.Progress == nil {
+		f.Progress = fault.Quiet{}
 	}
 	if f.LookupEnv == nil {
 		f.LookupEnv = os.LookupEnv
@@ -73,7 +73,7 @@ func (f Finder) filled() Finder {
 
 // tool makes a Tool that talks where f does.
 func (f Finder) tool(path string, prefix []string, version string, origin Origin) Tool {
-	return Tool{Path: path, Prefix: prefix, Version: version, Origin: origin, talk: f.Talk, getenv: f.LookupEnv}
+	return Tool{Path: path, Prefix: prefix, Version: version, Origin: origin, talk: f.Progress, getenv: f.LookupEnv}
 }
 
 // ask runs a program for its version. False means that it gave none.
@@ -81,9 +81,9 @@ func (f Finder) ask(ctx context.Context, path string, args ...string) (string, b
 	ctx, cancel := context.WithTimeout(ctx, probeDeadline)
 	defer cancel()
 	var out bytes.Buffer
-	env := child.Inherit(f.LookupEnv, child.EngineNames())
+	env := proc.Inherit(f.LookupEnv, proc.EngineNames())
 	env["DOCKER_CLI_HINTS"] = "false"
-	if err := (child.Command{Path: path, Args: args, Dir: filepath.Dir(path), Env: env, Out: &out}).Run(ctx); err != nil {
+	if err := (proc.Command{Path: path, Args: args, Dir: filepath.Dir(path), Env: env, Out: &out}).Run(ctx); err != nil {
 		return "", false
 	}
 	version := regexp.MustCompile(`\d+(\.\d+)+[-+.0-9A-Za-z]*`).FindString(out.String())
@@ -103,7 +103,7 @@ func major(version string) int {
 // stopped is the error of a search that its context ended.
 func stopped(ctx context.Context) error {
 	if ctx.Err() == context.DeadlineExceeded {
-		return &ops.Error{Class: ops.Incomplete, What: "no compose tool was ready by the deadline", Next: "run it again: what was built so far is kept", Cause: ctx.Err()}
+		return &fault.Error{Code: fault.Incomplete, What: "no compose tool was ready by the deadline", Next: "run it again: what was built so far is kept", Cause: ctx.Err()}
 	}
-	return &ops.Error{Class: ops.Interrupted, What: "the search for a compose tool was stopped", Next: "run it again: what was built so far is kept", Cause: ctx.Err()}
+	return &fault.Error{Code: fault.Interrupted, What: "the search for a compose tool was stopped", Next: "run it again: what was built so far is kept", Cause: ctx.Err()}
 }

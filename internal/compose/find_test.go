@@ -12,16 +12,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/tools"
 )
 
 const testMod = "module m\n\ngo 1.26.3\n\nrequire (\n\tgithub.com/docker/compose/v5 v5.5.1 // indirect\n)\n"
 
 // finder returns a Finder that sees stand-ins only.
-func finder(p programs, talk ops.Talk, cache string) Finder {
+func finder(p programs, talk fault.Progress, cache string) Finder {
 	return Finder{
-		Talk: talk, LookPath: p.lookPath, CacheDir: cache,
+		Progress: talk, LookPath: p.lookPath, CacheDir: cache,
 		LookupEnv: func(name string) (string, bool) { return "inherited " + name, name == "HOME" || name == "GOPROXY" },
 		Pin:       func() (string, string, string) { return testMod, "sums\n", "github.com/docker/compose/v5/cmd" },
 	}
@@ -189,8 +189,8 @@ func TestFindFailures(t *testing.T) {
 			f.Pin = func() (string, string, string) { return test.pin, "", "github.com/docker/compose/v5/cmd" }
 			prebuilt(t, f, test.build)
 			_, err := f.Find(t.Context())
-			var e *ops.Error
-			if !errors.As(err, &e) || e.Class != ops.Failed || e.Next == "" {
+			var e *fault.Error
+			if !errors.As(err, &e) || e.Code != fault.Failed || e.Next == "" {
 				t.Fatalf("got %v, want a failure with a way out", err)
 			}
 			all := e.What + " | " + e.Next
@@ -218,7 +218,7 @@ func TestFindEndsWithItsContext(t *testing.T) {
 	cancel()
 	begun := time.Now()
 	err := <-done
-	if ops.ClassOf(err) != ops.Interrupted {
+	if fault.CodeOf(err) != fault.Interrupted {
 		t.Errorf("got %v, want interrupted", err)
 	}
 	if took := time.Since(begun); took > time.Second {

@@ -32,7 +32,7 @@ import (
 	"github.com/magefile/mage/mg"
 	"golang.org/x/term"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
@@ -177,10 +177,10 @@ func (c *Console) ReadValue(ctx context.Context, name string, limit int) (secret
 	select {
 	case <-ctx.Done():
 		restore()
-		return secrets.Secret{}, &ops.Error{Class: ops.Interrupted, What: "interrupted before a value was read; nothing was changed", Next: "mage secrets:set " + name, Cause: ctx.Err()}
+		return secrets.Secret{}, &fault.Error{Code: fault.Interrupted, What: "interrupted before a value was read; nothing was changed", Next: "mage secrets:set " + name, Cause: ctx.Err()}
 	case a := <-got:
 		if a.err != nil {
-			return secrets.Secret{}, &ops.Error{Class: ops.Failed, What: "the value could not be read from standard input", Next: "mage secrets:set " + name + " < FILE"}
+			return secrets.Secret{}, &fault.Error{Code: fault.Failed, What: "the value could not be read from standard input", Next: "mage secrets:set " + name + " < FILE"}
 		}
 		return secrets.New(a.value), nil
 	}
@@ -210,7 +210,7 @@ func (c *Console) run(ctx context.Context, limit time.Duration, fn func(context.
 	case signalled.Err() != nil:
 		err = interrupted(err)
 	case limited.Err() != nil && errors.Is(err, context.DeadlineExceeded):
-		err = &ops.Error{Class: ops.Incomplete, What: fmt.Sprintf("not done after %s: %s", limit, text(err)), Next: nextOf(err), Cause: err}
+		err = &fault.Error{Code: fault.Incomplete, What: fmt.Sprintf("not done after %s: %s", limit, text(err)), Next: nextOf(err), Cause: err}
 	}
 	return c.Exit(err)
 }
@@ -220,7 +220,7 @@ func (c *Console) run(ctx context.Context, limit time.Duration, fn func(context.
 func (c *Console) guard(ctx context.Context, fn func(context.Context, *Console) error) (err error) {
 	defer func() {
 		if recover() != nil {
-			err = &ops.Error{Class: ops.Failed, What: "keepmum came upon a defect of its own; the text of the panic is withheld, for it may hold a value", Next: "report it with the command and the version: mage version"}
+			err = &fault.Error{Code: fault.Failed, What: "keepmum came upon a defect of its own; the text of the panic is withheld, for it may hold a value", Next: "report it with the command and the version: mage version"}
 		}
 	}()
 	return fn(ctx, c)
@@ -229,20 +229,20 @@ func (c *Console) guard(ctx context.Context, fn func(context.Context, *Console) 
 // interrupted is what a signal makes of an error: the state stays in the text,
 // and there is a command that goes on.
 func interrupted(err error) error {
-	var told *ops.Error
+	var told *fault.Error
 	next := nextOf(err)
 	if next == "" {
 		next = "run the same command again"
 	}
 	switch {
-	case errors.As(err, &told) && told.Class == ops.Interrupted:
+	case errors.As(err, &told) && told.Code == fault.Interrupted:
 		with := *told
 		with.Next = next
 		return &with
 	case told == nil && errors.Is(err, context.Canceled):
-		return &ops.Error{Class: ops.Interrupted, What: "interrupted", Next: next, Cause: err}
+		return &fault.Error{Code: fault.Interrupted, What: "interrupted", Next: next, Cause: err}
 	}
-	return &ops.Error{Class: ops.Interrupted, What: "interrupted: " + text(err), Next: next, Cause: err}
+	return &fault.Error{Code: fault.Interrupted, What: "interrupted: " + text(err), Next: next, Cause: err}
 }
 
 // text is the error's text, or a plain word for a bare context error.
@@ -253,9 +253,9 @@ func text(err error) string {
 	return err.Error()
 }
 
-// nextOf returns the hint of the first *ops.Error in the chain.
+// nextOf returns the hint of the first *fault.Error in the chain.
 func nextOf(err error) string {
-	var e *ops.Error
+	var e *fault.Error
 	if errors.As(err, &e) {
 		return e.Next
 	}
@@ -270,13 +270,13 @@ func (c *Console) Exit(err error) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return mg.Fatal(int(ops.ClassOf(err)), c.masker.String(Describe(err)))
+	return mg.Fatal(int(fault.CodeOf(err)), c.masker.String(Describe(err)))
 }
 
 // Describe renders an error for a person: what is wrong, each finding with
 // its place and hint, and the next command on a line of its own.
 func Describe(err error) string {
-	var e *ops.Error
+	var e *fault.Error
 	if !errors.As(err, &e) {
 		return text(err)
 	}

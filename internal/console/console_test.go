@@ -13,7 +13,7 @@ import (
 
 	"github.com/magefile/mage/mg"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
@@ -38,7 +38,7 @@ func TestEveryWayOutIsMasked(t *testing.T) {
 		_ = c.Print("printed %s", value)
 		_ = c.Table([]string{"A"}, [][]string{{value}})
 		_ = c.JSON(map[string]string{"a": value})
-		err := c.Exit(&ops.Error{What: "what " + value, Next: "next " + value, Findings: []ops.Finding{{Problem: value}}})
+		err := c.Exit(&fault.Error{What: "what " + value, Next: "next " + value, Findings: []fault.Finding{{Problem: value}}})
 		return out.String() + errOut.String() + err.Error()
 	}
 	if n := strings.Count(tell(), value); n != 7 {
@@ -96,17 +96,17 @@ func TestExitCodes(t *testing.T) {
 	}{
 		"none":  {func(context.Context, *Console) error { return nil }, 0, ""},
 		"plain": {func(context.Context, *Console) error { return errors.New("broken") }, 1, "broken"},
-		"class": {func(context.Context, *Console) error { return &ops.Error{Class: ops.Invalid, What: "bad"} }, 3, "bad"},
+		"class": {func(context.Context, *Console) error { return &fault.Error{Code: fault.Invalid, What: "bad"} }, 3, "bad"},
 		"joined": {func(context.Context, *Console) error {
-			return errors.Join(errors.New("x"), &ops.Error{Class: ops.Leak, What: "leak"})
+			return errors.Join(errors.New("x"), &fault.Error{Code: fault.Leak, What: "leak"})
 		}, 8, "leak"},
 		"deadline": {func(ctx context.Context, _ *Console) error { <-ctx.Done(); return ctx.Err() }, 6, "not done after"},
 		"a panic":  {func(context.Context, *Console) error { panic(value) }, 1, "the text of the panic is withheld"},
 		"finding": {func(context.Context, *Console) error {
-			return &ops.Error{Class: ops.Invalid, What: "1 finding", Findings: []ops.Finding{{File: "f", Line: 2, Problem: "p", Next: "n"}}}
+			return &fault.Error{Code: fault.Invalid, What: "1 finding", Findings: []fault.Finding{{File: "f", Line: 2, Problem: "p", Next: "n"}}}
 		}, 3, "f:2: p\n    next: n"},
 		"next": {func(context.Context, *Console) error {
-			return &ops.Error{Class: ops.NoEngine, What: "w", Next: "do it"}
+			return &fault.Error{Code: fault.NoEngine, What: "w", Next: "do it"}
 		}, 4, "w\nnext: do it"},
 	}
 	for name, test := range tests {
@@ -135,7 +135,7 @@ func TestASignalEndsTheContextAndGives130(t *testing.T) {
 				return err
 			}
 			<-ctx.Done()
-			return &ops.Error{Class: ops.Failed, What: "2 of 3 are up", Next: "mage stack:up"}
+			return &fault.Error{Code: fault.Failed, What: "2 of 3 are up", Next: "mage stack:up"}
 		})
 		if mg.ExitStatus(err) != 130 || !strings.Contains(err.Error(), "2 of 3 are up") || !strings.Contains(err.Error(), "next: mage stack:up") {
 			t.Errorf("%v: code %d, text %q", sig, mg.ExitStatus(err), err)

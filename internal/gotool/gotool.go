@@ -17,8 +17,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/keepmum/keepmum/internal/child"
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/proc"
 )
 
 // Command is one run of a program, the go command where Program is empty.
@@ -38,10 +38,10 @@ func (c Command) Output(ctx context.Context) (string, error) {
 	}
 	path, err := exec.LookPath(program)
 	if err != nil {
-		return "", &ops.Error{Class: ops.Failed, What: program + " is not on the PATH", Next: "install Go, then go version", Cause: err}
+		return "", &fault.Error{Code: fault.Failed, What: program + " is not on the PATH", Next: "install Go, then go version", Cause: err}
 	}
 	var heard streams
-	err = child.Command{Path: path, Args: c.Args, Dir: c.Dir, Env: environment(c.Env), Out: toBoth{&heard}, ErrOut: toTalk{&heard}}.Run(ctx)
+	err = proc.Command{Path: path, Args: c.Args, Dir: c.Dir, Env: environment(c.Env), Out: toBoth{&heard}, ErrOut: toTalk{&heard}}.Run(ctx)
 	switch {
 	case err == nil:
 		return heard.data.String(), nil
@@ -49,7 +49,7 @@ func (c Command) Output(ctx context.Context) (string, error) {
 		return "", ctx.Err()
 	}
 	shown := strings.Join(append([]string{program}, c.Args...), " ")
-	return "", &ops.Error{Class: ops.Failed, What: shown + " failed\n" + strings.TrimSpace(heard.all.String()), Next: shown, Cause: err}
+	return "", &fault.Error{Code: fault.Failed, What: shown + " failed\n" + strings.TrimSpace(heard.all.String()), Next: shown, Cause: err}
 }
 
 // environment is the process's own, with further variables: what runs here is
@@ -96,7 +96,7 @@ func (s toTalk) Write(p []byte) (int, error) {
 func Checkout(dir string) error {
 	for _, file := range []string{"go.mod", "magefiles/magefile.go"} {
 		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(file))); err != nil {
-			return &ops.Error{Class: ops.Invalid, What: "this is not keepmum's own checkout: there is no " + file + " here", Next: "cd to the checkout, then run it again", Cause: err}
+			return &fault.Error{Code: fault.Invalid, What: "this is not keepmum's own checkout: there is no " + file + " here", Next: "cd to the checkout, then run it again", Cause: err}
 		}
 	}
 	return nil
@@ -123,7 +123,7 @@ func (b Binary) Build(ctx context.Context) (string, error) {
 		}
 	}
 	if err := os.MkdirAll(filepath.Join(b.Dir, filepath.Dir(path)), 0o755); err != nil {
-		return "", &ops.Error{Class: ops.Failed, What: filepath.Dir(path) + " cannot be made", Next: "check its owner and mode", Cause: err}
+		return "", &fault.Error{Code: fault.Failed, What: filepath.Dir(path) + " cannot be made", Next: "check its owner and mode", Cause: err}
 	}
 	out := path
 	if !filepath.IsAbs(out) {

@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"github.com/keepmum/keepmum/internal/gotool"
-	"github.com/keepmum/keepmum/internal/ops"
+
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
 func TestAFailedCommandTellsBothStreams(t *testing.T) {
 	for _, where := range []string{"1", "2"} {
 		_, err := gotool.Command{Program: "sh", Args: []string{"-c", "echo the reason >&" + where + "; exit 3"}}.Output(t.Context())
-		if ops.ClassOf(err) != ops.Failed || !strings.Contains(err.Error(), "the reason") {
+		if fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "the reason") {
 			t.Errorf("stream %s: error %v, want it to tell the reason", where, err)
 		}
 	}
@@ -54,7 +55,7 @@ func TestTaggedFindsThePackagesOfATag(t *testing.T) {
 	if err != nil || !slices.Equal(got, []string{"probe/b"}) {
 		t.Errorf("%q, %v; want probe/b alone", got, err)
 	}
-	if _, err := gotool.Tagged(t.Context(), dir, "nothing"); ops.ClassOf(err) != ops.Failed {
+	if _, err := gotool.Tagged(t.Context(), dir, "nothing"); fault.CodeOf(err) != fault.Failed {
 		t.Errorf("a tag that no file has: %v", err)
 	}
 }

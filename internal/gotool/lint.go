@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
 // Platforms are those that the targets must compile for, as GOOS/GOARCH.
@@ -15,9 +15,9 @@ var platforms = [...]string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwi
 
 // Lint says what is checked.
 type Lint struct {
-	Dir     string
-	Modules []string // further modules, by directory in Dir; those that are not there are passed over
-	Talk    ops.Talk
+	Dir      string
+	Modules  []string // further modules, by directory in Dir; those that are not there are passed over
+	Progress fault.Progress
 }
 
 // check is one step of lint.
@@ -55,17 +55,17 @@ func (l Lint) Run(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if err == nil {
-			l.Talk.Say("ok    %s", c.name)
+			l.Progress.Say("ok    %s", c.name)
 			continue
 		}
-		l.Talk.Say("FAIL  %s\n%s", c.name, err)
+		l.Progress.Say("FAIL  %s\n%s", c.name, err)
 		failed = append(failed, errors.New(c.name))
 	}
 	if len(failed) == 0 {
 		return nil
 	}
 	names := strings.ReplaceAll(errors.Join(failed...).Error(), "\n", ", ")
-	return &ops.Error{Class: ops.Failed, What: "lint failed: " + names, Next: "read what each says above"}
+	return &fault.Error{Code: fault.Failed, What: "lint failed: " + names, Next: "read what each says above"}
 }
 
 // plain is a check that is one go command.
@@ -92,7 +92,7 @@ func (l Lint) staticcheckIn(dir string) func(context.Context) error {
 func (l Lint) format(ctx context.Context) error {
 	out, err := Command{Program: "gofmt", Dir: l.Dir, Args: []string{"-l", "."}}.Output(ctx)
 	if err == nil && out != "" {
-		err = &ops.Error{Class: ops.Failed, What: "gofmt would change:\n" + strings.TrimSpace(out), Next: "gofmt -w ."}
+		err = &fault.Error{Code: fault.Failed, What: "gofmt would change:\n" + strings.TrimSpace(out), Next: "gofmt -w ."}
 	}
 	return err
 }

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
 // MutantsDir is where the mutants of a checkout stand.
@@ -74,14 +74,14 @@ func (m Mutant) module() (dir string, args []string) {
 func Mutants(dir string) ([]Mutant, error) {
 	files, err := filepath.Glob(filepath.Join(dir, MutantsDir, "*.txt"))
 	if err != nil || len(files) == 0 {
-		return nil, &ops.Error{Class: ops.Invalid, What: "there are no mutants here: no " + MutantsDir + "/*.txt", Next: "read how to add one in CONTRIBUTING.md", Cause: err}
+		return nil, &fault.Error{Code: fault.Invalid, What: "there are no mutants here: no " + MutantsDir + "/*.txt", Next: "read how to add one in CONTRIBUTING.md", Cause: err}
 	}
 	var all []Mutant
-	var findings []ops.Finding
+	var findings []fault.Finding
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return nil, &ops.Error{Class: ops.Failed, What: filepath.Base(file) + " cannot be read", Next: "check its owner and mode", Cause: err}
+			return nil, &fault.Error{Code: fault.Failed, What: filepath.Base(file) + " cannot be read", Next: "check its owner and mode", Cause: err}
 		}
 		area := strings.TrimSuffix(filepath.Base(file), ".txt")
 		found, problems := parseMutants(area, string(text))
@@ -92,14 +92,14 @@ func Mutants(dir string) ([]Mutant, error) {
 		all, findings = append(all, found...), append(findings, problems...)
 	}
 	if len(findings) > 0 {
-		return nil, &ops.Error{Class: ops.Invalid, What: "mutants that cannot be tried", Next: "correct what is named", Findings: findings}
+		return nil, &fault.Error{Code: fault.Invalid, What: "mutants that cannot be tried", Next: "correct what is named", Findings: findings}
 	}
 	return all, nil
 }
 
 // notApplying returns a finding for each mutant whose place is not there once.
-func notApplying(dir string, mutants []Mutant) []ops.Finding {
-	var findings []ops.Finding
+func notApplying(dir string, mutants []Mutant) []fault.Finding {
+	var findings []fault.Finding
 	for _, m := range mutants {
 		source, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(m.File)))
 		if err == nil {
@@ -108,18 +108,20 @@ func notApplying(dir string, mutants []Mutant) []ops.Finding {
 			err = fmt.Errorf("%s cannot be read", m.File)
 		}
 		if err != nil {
-			findings = append(findings, ops.Finding{Line: m.line, Subject: m.Name, Problem: err.Error()})
+			findings = append(findings, fault.Finding{Line: m.line, Subject: m.Name, Problem: err.Error()})
 		}
 	}
 	return findings
 }
 
 // parseMutants reads one file.
-func parseMutants(area, text string) ([]Mutant, []ops.Finding) {
+func parseMutants(area, text string) ([]Mutant, []fault.Finding) {
 	var all []Mutant
-	var findings []ops.Finding
+	var findings []fault.Finding
 	var before, after []string
-	say := func(line int, problem string) { findings = append(findings, ops.Finding{Line: line, Problem: problem}) }
+	say := func(line int, problem string) {
+		findings = append(findings, fault.Finding{Line: line, Problem: problem})
+	}
 	finish := func() {
 		if len(all) == 0 {
 			return

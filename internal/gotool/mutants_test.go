@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"github.com/keepmum/keepmum/internal/gotool"
-	"github.com/keepmum/keepmum/internal/ops"
+
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
 const sourceOfProbe = "package probe\n\nfunc Max(a, b int) int {\n\tif a > b {\n\t\treturn a\n\t}\n\treturn b\n}\n\nfunc Unused() int {\n\treturn 1\n}\n"
@@ -53,8 +54,8 @@ const (
 
 func TestMutantsAreJudged(t *testing.T) {
 	dir := mutated(t, killedMutant+survivor+notCompiling+dyingMutant+deletedMutant)
-	results, err := (&gotool.Mutation{Dir: dir, Talk: ops.Quiet{}}).Run(t.Context())
-	if ops.ClassOf(err) != ops.Failed || !strings.Contains(err.Error(), "of 5 mutants 2 were not seen by a test") {
+	results, err := (&gotool.Mutation{Dir: dir, Progress: fault.Quiet{}}).Run(t.Context())
+	if fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "of 5 mutants 2 were not seen by a test") {
 		t.Errorf("error %v", err)
 	}
 	want := map[string]string{"the lesser one": "killed TestMax", "nobody looks": "survived ", "no Go": "unclear ", "no way out": "killed TestMax", "nothing of it": "killed TestMax"}
@@ -83,7 +84,7 @@ func TestMutantsAreJudged(t *testing.T) {
 
 func TestATestThatProvesNothingIsAnError(t *testing.T) {
 	for name, mutant := range map[string]string{"no test runs": withoutTests, "the test fails anyhow": failingAnyhow} {
-		_, err := (&gotool.Mutation{Dir: mutated(t, mutant), Talk: ops.Quiet{}}).Run(t.Context())
+		_, err := (&gotool.Mutation{Dir: mutated(t, mutant), Progress: fault.Quiet{}}).Run(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "it proves nothing") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -97,7 +98,7 @@ func TestAMutantIsTriedOnce(t *testing.T) {
 	tried := func(again bool) bool {
 		t.Helper()
 		talk := &heard{}
-		if _, err := (&gotool.Mutation{Dir: dir, Talk: talk, Again: again}).Run(t.Context()); err != nil {
+		if _, err := (&gotool.Mutation{Dir: dir, Progress: talk, Again: again}).Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		return strings.Contains(talk.lines[0], "1 mutants, 1 to be tried")
@@ -131,13 +132,13 @@ func TestAMutantIsTriedOnce(t *testing.T) {
 
 func TestMutantsEndInTime(t *testing.T) {
 	dir := mutated(t, killedMutant+deletedMutant)
-	_, err := (&gotool.Mutation{Dir: dir, Talk: ops.Quiet{}, Limit: time.Nanosecond}).Run(t.Context())
-	if ops.ClassOf(err) != ops.Incomplete || !strings.Contains(err.Error(), "2 mutants are left") {
+	_, err := (&gotool.Mutation{Dir: dir, Progress: fault.Quiet{}, Limit: time.Nanosecond}).Run(t.Context())
+	if fault.CodeOf(err) != fault.Incomplete || !strings.Contains(err.Error(), "2 mutants are left") {
 		t.Errorf("no time: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := (&gotool.Mutation{Dir: dir, Talk: ops.Quiet{}}).Run(ctx); err == nil {
+	if _, err := (&gotool.Mutation{Dir: dir, Progress: fault.Quiet{}}).Run(ctx); err == nil {
 		t.Error("an interrupted run ends well")
 	}
 }
@@ -146,7 +147,7 @@ func TestMutantsThatCannotBeTriedAreAllNamed(t *testing.T) {
 	dir := mutated(t, "file: a.go\n"+killedMutant+killedMutant+
 		"== nowhere\nfile: a.go\n-\treturn 3\n+\treturn 2\ntest: .\n== too often\nfile: a.go\n-}\ntest: .\n== no file\nfile: b.go\n-x\ntest: .\n== nothing\nfile: a.go\ntest: .\n== no change\nfile: a.go\n-\treturn 1\n+\treturn 1\ntest: .\nwhat is this\n")
 	_, err := gotool.Mutants(dir)
-	if ops.ClassOf(err) != ops.Invalid {
+	if fault.CodeOf(err) != fault.Invalid {
 		t.Fatalf("error %v", err)
 	}
 	findings := strings.Split(err.Error(), "\n")
@@ -155,7 +156,7 @@ func TestMutantsThatCannotBeTriedAreAllNamed(t *testing.T) {
 			t.Errorf("nothing is said of %q in\n%v", want, err)
 		}
 	}
-	if _, err := gotool.Mutants(t.TempDir()); ops.ClassOf(err) != ops.Invalid {
+	if _, err := gotool.Mutants(t.TempDir()); fault.CodeOf(err) != fault.Invalid {
 		t.Errorf("without mutants: %v", err)
 	}
 }

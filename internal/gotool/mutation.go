@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
 // resultsFile holds what became of each mutant, and is committed.
@@ -49,11 +49,11 @@ type MutantResult struct {
 // Mutation tries the mutants of a checkout, one change at a time, in an
 // overlay: the tree is never changed.
 type Mutation struct {
-	Dir   string
-	Talk  ops.Talk
-	Again bool          // also what was tried before and has not changed since
-	Limit time.Duration // after it no further mutant is begun; 0: none
-	Jobs  int           // at a time; 0: 2
+	Dir      string
+	Progress fault.Progress
+	Again    bool          // also what was tried before and has not changed since
+	Limit    time.Duration // after it no further mutant is begun; 0: none
+	Jobs     int           // at a time; 0: 2
 
 	mu      sync.Mutex
 	results map[string]MutantResult // by area and name
@@ -86,7 +86,7 @@ func (r *Mutation) Run(ctx context.Context) ([]MutantResult, error) {
 			todo = append(todo, m)
 		}
 	}
-	r.Talk.Say("%d mutants, %d to be tried", len(mutants), len(todo))
+	r.Progress.Say("%d mutants, %d to be tried", len(mutants), len(todo))
 	failed := r.tryAll(ctx, todo, commit)
 	all := slices.SortedFunc(maps.Values(r.results), func(a, b MutantResult) int { return strings.Compare(a.key(), b.key()) })
 	if failed != nil {
@@ -100,17 +100,17 @@ func (m Mutant) key() string { return m.Area + ": " + m.Name }
 
 // verdict makes the error of a run.
 func (r *Mutation) verdict(mutants []Mutant) error {
-	var findings []ops.Finding
+	var findings []fault.Finding
 	for _, m := range mutants {
 		if got, ok := r.results[m.key()]; ok && got.Outcome != Killed {
-			findings = append(findings, ops.Finding{File: m.File, Subject: m.key(), Problem: strings.TrimSuffix(got.Outcome+": "+got.Why, ": ")})
+			findings = append(findings, fault.Finding{File: m.File, Subject: m.key(), Problem: strings.TrimSuffix(got.Outcome+": "+got.Why, ": ")})
 		}
 	}
 	switch {
 	case len(findings) > 0:
-		return &ops.Error{Class: ops.Failed, What: fmt.Sprintf("of %d mutants %d were not seen by a test", len(mutants), len(findings)), Next: "write the test that is missing, then mage test:mutants", Findings: findings}
+		return &fault.Error{Code: fault.Failed, What: fmt.Sprintf("of %d mutants %d were not seen by a test", len(mutants), len(findings)), Next: "write the test that is missing, then mage test:mutants", Findings: findings}
 	case r.left > 0:
-		return &ops.Error{Class: ops.Incomplete, What: fmt.Sprintf("the time is up: %d mutants are left", r.left), Next: "mage test:mutants"}
+		return &fault.Error{Code: fault.Incomplete, What: fmt.Sprintf("the time is up: %d mutants are left", r.left), Next: "mage test:mutants"}
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func (r *Mutation) tryAll(ctx context.Context, todo []Mutant, commit string) err
 	begun, dir := time.Now(), ""
 	dir, err := os.MkdirTemp("", "keepmum-mutants-")
 	if err != nil {
-		return &ops.Error{Class: ops.Failed, What: "no temporary directory could be made", Next: "set TMPDIR to a directory that can be written", Cause: err}
+		return &fault.Error{Code: fault.Failed, What: "no temporary directory could be made", Next: "set TMPDIR to a directory that can be written", Cause: err}
 	}
 	defer os.RemoveAll(dir)
 	sound := &soundness{run: map[string]func() error{}}
@@ -149,7 +149,7 @@ func (r *Mutation) tryAll(ctx context.Context, todo []Mutant, commit string) err
 				return err
 			}
 			result.Commit, result.Date = commit, time.Now().Format(time.DateOnly)
-			r.Talk.Say("%-8s %s%s", result.Outcome, m.key(), strings.TrimSuffix(" ("+result.By+result.Why+")", " ()"))
+			r.Progress.Say("%-8s %s%s", result.Outcome, m.key(), strings.TrimSuffix(" ("+result.By+result.Why+")", " ()"))
 			return r.store(result)
 		})
 	}
@@ -186,7 +186,7 @@ func (r *Mutation) passes(ctx context.Context, m Mutant) error {
 		return ctx.Err()
 	}
 	if err != nil || said.ran == 0 {
-		return &ops.Error{Class: ops.Failed, What: "without a mutant `go test " + strings.Join(m.Test, " ") + "` does not pass, or runs no test: it proves nothing", Next: "go test " + strings.Join(m.Test, " "), Cause: err}
+		return &fault.Error{Code: fault.Failed, What: "without a mutant `go test " + strings.Join(m.Test, " ") + "` does not pass, or runs no test: it proves nothing", Next: "go test " + strings.Join(m.Test, " "), Cause: err}
 	}
 	return nil
 }
@@ -369,7 +369,7 @@ func storedResults(dir string, mutants []Mutant) (map[string]MutantResult, error
 		err = json.Unmarshal(data, &stored)
 	}
 	if err != nil {
-		return nil, &ops.Error{Class: ops.Failed, What: resultsFile + " cannot be read", Next: "git checkout " + resultsFile, Cause: err}
+		return nil, &fault.Error{Code: fault.Failed, What: resultsFile + " cannot be read", Next: "git checkout " + resultsFile, Cause: err}
 	}
 	for _, m := range mutants {
 		if i := slices.IndexFunc(stored, func(one MutantResult) bool { return one.key() == m.key() }); i >= 0 {
@@ -394,7 +394,7 @@ func (r *Mutation) store(result MutantResult) error {
 		err = os.Rename(path+".tmp", path)
 	}
 	if err != nil {
-		return &ops.Error{Class: ops.Failed, What: resultsFile + " cannot be written", Next: "check its owner and mode", Cause: err}
+		return &fault.Error{Code: fault.Failed, What: resultsFile + " cannot be written", Next: "check its owner and mode", Cause: err}
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
 // mostFaults is how many faults of one platform are told.
@@ -55,7 +55,7 @@ func (l Lint) typeCheck(ctx context.Context, goos, goarch string, patterns ...st
 		if err := decoder.Decode(&one); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			return &ops.Error{Class: ops.Failed, What: "go list answers with something else than packages", Next: "go list -deps -json ./...", Cause: err}
+			return &fault.Error{Code: fault.Failed, What: "go list answers with something else than packages", Next: "go list -deps -json ./...", Cause: err}
 		}
 		sources = append(sources, one)
 	}
@@ -95,7 +95,7 @@ func (c *checker) parse(ctx context.Context, sources []source) ([][]*ast.File, e
 				}
 				file, err := parser.ParseFile(c.files, filepath.Join(one.Dir, name), nil, parser.SkipObjectResolution)
 				if file == nil || err != nil && one.own() {
-					return &ops.Error{Class: ops.Failed, What: fmt.Sprintf("%s cannot be parsed: %v", name, err), Next: "gofmt -l ."}
+					return &fault.Error{Code: fault.Failed, What: fmt.Sprintf("%s cannot be parsed: %v", name, err), Next: "gofmt -l ."}
 				}
 				parsed[i][j] = file
 				return nil
@@ -153,9 +153,9 @@ func (c *checker) verdict() error {
 		c.faults = append(c.faults[:mostFaults], fmt.Sprintf("and %d more", len(c.faults)-mostFaults))
 		fallthrough
 	case len(c.faults) > 0:
-		return &ops.Error{Class: ops.Failed, What: "it does not compile:\n" + strings.Join(c.faults, "\n"), Next: "correct what is named"}
+		return &fault.Error{Code: fault.Failed, What: "it does not compile:\n" + strings.Join(c.faults, "\n"), Next: "correct what is named"}
 	case c.own == 0:
-		return &ops.Error{Class: ops.Failed, What: "no package of this module was checked", Next: "run this in keepmum's own checkout"}
+		return &fault.Error{Code: fault.Failed, What: "no package of this module was checked", Next: "run this in keepmum's own checkout"}
 	}
 	return nil
 }

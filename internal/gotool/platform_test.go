@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
 // TestAPlatformIsChecked: what does not compile for one platform is found there,
@@ -34,7 +34,7 @@ func TestAPlatformIsChecked(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			lint := Lint{Dir: dir, Talk: ops.Quiet{}}
+			lint := Lint{Dir: dir, Progress: fault.Quiet{}}
 			if err := lint.typeCheck(t.Context(), "linux", "amd64", "./..."); err != nil {
 				t.Errorf("on Linux: %v", err)
 			}
@@ -44,7 +44,7 @@ func TestAPlatformIsChecked(t *testing.T) {
 			}
 		})
 	}
-	if err := (Lint{Dir: "../..", Talk: ops.Quiet{}}).typeCheck(t.Context(), "linux", "amd64", "fmt"); err == nil || !strings.Contains(err.Error(), "no package of this module") {
+	if err := (Lint{Dir: "../..", Progress: fault.Quiet{}}).typeCheck(t.Context(), "linux", "amd64", "fmt"); err == nil || !strings.Contains(err.Error(), "no package of this module") {
 		t.Errorf("only others' packages: %v", err)
 	}
 }

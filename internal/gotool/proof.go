@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
 // Proof is what tests say that they have seen, summed over a run: numbers by
@@ -79,14 +79,14 @@ func (p Proof) String() string {
 func (p Proof) Err() error {
 	for _, key := range []string{ProofCombinations, ProofServices, ProofSecrets, ProofSources, ProofRefusals, ProofSurfaces, ProofBytes, ProofPlanted} {
 		if p[key] <= 0 {
-			return &ops.Error{Class: ops.Failed, What: "the tests did not say how many " + key + " they saw: nothing is proven", Next: "mage test:integration"}
+			return &fault.Error{Code: fault.Failed, What: "the tests did not say how many " + key + " they saw: nothing is proven", Next: "mage test:integration"}
 		}
 	}
 	if p[ProofFound] != p[ProofPlanted] {
-		return &ops.Error{Class: ops.Failed, What: "not every canary was found: the search cannot be believed", Next: "read what failed above"}
+		return &fault.Error{Code: fault.Failed, What: "not every canary was found: the search cannot be believed", Next: "read what failed above"}
 	}
 	if p[ProofValues] != 0 {
-		return &ops.Error{Class: ops.Leak, What: "values of secrets were found where they must not be", Next: "read where, above"}
+		return &fault.Error{Code: fault.Leak, What: "values of secrets were found where they must not be", Next: "read where, above"}
 	}
 	return nil
 }

@@ -6,7 +6,8 @@ import (
 	"testing"
 
 	"github.com/keepmum/keepmum/internal/gotool"
-	"github.com/keepmum/keepmum/internal/ops"
+
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
 func TestARunSumsWhatTheTestsProve(t *testing.T) {
@@ -32,23 +33,23 @@ func TestAProofIsJudged(t *testing.T) {
 	for name, change := range map[string]struct {
 		key   string
 		n     int64
-		class ops.Class
+		class fault.Code
 	}{
-		"no combination":    {gotool.ProofCombinations, 0, ops.Failed},
-		"no service":        {gotool.ProofServices, 0, ops.Failed},
-		"no secret":         {gotool.ProofSecrets, 0, ops.Failed},
-		"no source":         {gotool.ProofSources, 0, ops.Failed},
-		"no refusal":        {gotool.ProofRefusals, 0, ops.Failed},
-		"no surface":        {gotool.ProofSurfaces, 0, ops.Failed},
-		"no byte":           {gotool.ProofBytes, 0, ops.Failed},
-		"no canary":         {gotool.ProofPlanted, 0, ops.Failed},
-		"a canary not seen": {gotool.ProofFound, 1, ops.Failed},
-		"a canary too many": {gotool.ProofFound, 3, ops.Failed},
-		"a value":           {gotool.ProofValues, 1, ops.Leak},
+		"no combination":    {gotool.ProofCombinations, 0, fault.Failed},
+		"no service":        {gotool.ProofServices, 0, fault.Failed},
+		"no secret":         {gotool.ProofSecrets, 0, fault.Failed},
+		"no source":         {gotool.ProofSources, 0, fault.Failed},
+		"no refusal":        {gotool.ProofRefusals, 0, fault.Failed},
+		"no surface":        {gotool.ProofSurfaces, 0, fault.Failed},
+		"no byte":           {gotool.ProofBytes, 0, fault.Failed},
+		"no canary":         {gotool.ProofPlanted, 0, fault.Failed},
+		"a canary not seen": {gotool.ProofFound, 1, fault.Failed},
+		"a canary too many": {gotool.ProofFound, 3, fault.Failed},
+		"a value":           {gotool.ProofValues, 1, fault.Leak},
 	} {
 		changed := maps.Clone(whole)
 		changed[change.key] = change.n
-		if got := ops.ClassOf(changed.Err()); changed.Err() == nil || got != change.class {
+		if got := fault.CodeOf(changed.Err()); changed.Err() == nil || got != change.class {
 			t.Errorf("%s: %v", name, changed.Err())
 		}
 	}

@@ -10,18 +10,18 @@ import (
 	"strings"
 	"time"
 
-	"github.com/keepmum/keepmum/internal/child"
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/proc"
 )
 
 // Tests says what is tested.
 type Tests struct {
-	Dir      string   // where go.mod is
-	Tags     []string // build tags
-	Packages []string // empty: ./...
-	Args     []string // further arguments of go test
-	Env      []string // added to the process's own environment
-	Talk     ops.Talk // hears each package's end and each failure
+	Dir      string         // where go.mod is
+	Tags     []string       // build tags
+	Packages []string       // empty: ./...
+	Args     []string       // further arguments of go test
+	Env      []string       // added to the process's own environment
+	Progress fault.Progress // hears each package's end and each failure
 }
 
 // Tally is what a run did.
@@ -63,7 +63,7 @@ func Tagged(ctx context.Context, dir, tag string) ([]string, error) {
 		}
 	}
 	if len(packages) == 0 {
-		return nil, &ops.Error{Class: ops.Failed, What: "no package has tests with the tag " + tag, Next: "run this in keepmum's own checkout"}
+		return nil, &fault.Error{Code: fault.Failed, What: "no package has tests with the tag " + tag, Next: "run this in keepmum's own checkout"}
 	}
 	return packages, nil
 }
@@ -92,7 +92,7 @@ func (r Tests) Run(ctx context.Context) (Tally, error) {
 	}
 	path, err := exec.LookPath("go")
 	if err != nil {
-		return Tally{}, &ops.Error{Class: ops.Failed, What: "go could not be started: it is needed to run the tests", Next: "install Go, then go version", Cause: err}
+		return Tally{}, &fault.Error{Code: fault.Failed, What: "go could not be started: it is needed to run the tests", Next: "install Go, then go version", Cause: err}
 	}
 	args = append(append(args, r.Args...), packages...)
 	var talk strings.Builder
@@ -100,11 +100,11 @@ func (r Tests) Run(ctx context.Context) (Tally, error) {
 	ended := make(chan error, 1)
 	go func() {
 		// A child with its group: the tests' own programs end with it.
-		err := child.Command{Path: path, Args: args, Dir: r.Dir, Env: environment(r.Env), Out: in, ErrOut: &talk}.Run(ctx)
+		err := proc.Command{Path: path, Args: args, Dir: r.Dir, Env: environment(r.Env), Out: in, ErrOut: &talk}.Run(ctx)
 		in.Close()
 		ended <- err
 	}()
-	tally := count(events, r.Talk)
+	tally := count(events, r.Progress)
 	err = <-ended
 	tally.Took = time.Since(started)
 	if ctx.Err() != nil {
@@ -117,13 +117,13 @@ func (r Tests) Run(ctx context.Context) (Tally, error) {
 func (t Tally) verdict(ended error, talk string) error {
 	switch {
 	case t.Failed > 0:
-		return &ops.Error{Class: ops.Failed, What: fmt.Sprintf("%d tests failed", t.Failed), Next: "read their output above"}
+		return &fault.Error{Code: fault.Failed, What: fmt.Sprintf("%d tests failed", t.Failed), Next: "read their output above"}
 	case ended != nil:
-		return &ops.Error{Class: ops.Failed, What: "go test failed outside a test\n" + strings.TrimSpace(talk), Next: "go build ./..."}
+		return &fault.Error{Code: fault.Failed, What: "go test failed outside a test\n" + strings.TrimSpace(talk), Next: "go build ./..."}
 	case len(t.Skipped) > 0:
-		return &ops.Error{Class: ops.Failed, What: "skipped tests: " + strings.Join(t.Skipped, ", "), Next: "make them run, or remove them"}
+		return &fault.Error{Code: fault.Failed, What: "skipped tests: " + strings.Join(t.Skipped, ", "), Next: "make them run, or remove them"}
 	case t.Passed == 0:
-		return &ops.Error{Class: ops.Failed, What: "no test ran", Next: "check the packages and tags"}
+		return &fault.Error{Code: fault.Failed, What: "no test ran", Next: "check the packages and tags"}
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func (t Tally) String() string {
 }
 
 // count reads events to the end and passes on what a person should hear.
-func count(events io.Reader, talk ops.Talk) Tally {
+func count(events io.Reader, talk fault.Progress) Tally {
 	tally := Tally{Skipped: []string{}, Proof: Proof{}}
 	output := map[string][]string{}
 	lines := bufio.NewScanner(events)
@@ -152,7 +152,7 @@ func count(events io.Reader, talk ops.Talk) Tally {
 }
 
 // add takes one event in.
-func (t *Tally) add(e event, output map[string][]string, talk ops.Talk) {
+func (t *Tally) add(e event, output map[string][]string, talk fault.Progress) {
 	key := e.Package + " " + e.Test
 	switch e.Action {
 	case "output":
@@ -167,7 +167,7 @@ func (t *Tally) add(e event, output map[string][]string, talk ops.Talk) {
 }
 
 // end counts the end of a test, or of a package where the event names none.
-func (t *Tally) end(e event, output []string, talk ops.Talk) {
+func (t *Tally) end(e event, output []string, talk fault.Progress) {
 	if e.Test == "" {
 		t.endPackage(e, output, talk)
 		return
@@ -184,7 +184,7 @@ func (t *Tally) end(e event, output []string, talk ops.Talk) {
 }
 
 // endPackage tells the end of a package; one without test files says nothing.
-func (t *Tally) endPackage(e event, output []string, talk ops.Talk) {
+func (t *Tally) endPackage(e event, output []string, talk fault.Progress) {
 	switch e.Action {
 	case "pass":
 		t.Packages++

@@ -8,7 +8,8 @@ import (
 	"testing"
 
 	"github.com/keepmum/keepmum/internal/gotool"
-	"github.com/keepmum/keepmum/internal/ops"
+
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
 // heard keeps what a run says.
@@ -31,7 +32,7 @@ func run(t *testing.T, body string) (gotool.Tally, string, error) {
 		}
 	}
 	var said heard
-	tally, err := gotool.Tests{Dir: dir, Talk: &said, Env: []string{"GOFLAGS=-mod=mod", "GOWORK=off"}}.Run(t.Context())
+	tally, err := gotool.Tests{Dir: dir, Progress: &said, Env: []string{"GOFLAGS=-mod=mod", "GOWORK=off"}}.Run(t.Context())
 	return tally, strings.Join(said.lines, "\n"), err
 }
 
@@ -60,8 +61,8 @@ func TestARunIsJudged(t *testing.T) {
 				t.Errorf("error %v, want none", err)
 			case test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)):
 				t.Errorf("error %v, want %q", err, test.err)
-			case test.err != "" && ops.ClassOf(err) != ops.Failed:
-				t.Errorf("class %d, want %d", ops.ClassOf(err), ops.Failed)
+			case test.err != "" && fault.CodeOf(err) != fault.Failed:
+				t.Errorf("class %d, want %d", fault.CodeOf(err), fault.Failed)
 			}
 			if !strings.Contains(said, test.said) {
 				t.Errorf("said %q, want a part %q", said, test.said)
@@ -78,12 +79,12 @@ func TestOnlyTheCheckoutIsWorkedOn(t *testing.T) {
 	refused := func(missing string) {
 		t.Helper()
 		err := gotool.Checkout(dir)
-		if ops.ClassOf(err) != ops.Invalid || !strings.Contains(err.Error(), "there is no "+missing+" here") {
+		if fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "there is no "+missing+" here") {
 			t.Errorf("without %s: %v", missing, err)
 		}
 	}
 	refused("go.mod")
-	if _, err := (gotool.Binary{Dir: dir}).Build(t.Context()); ops.ClassOf(err) != ops.Invalid {
+	if _, err := (gotool.Binary{Dir: dir}).Build(t.Context()); fault.CodeOf(err) != fault.Invalid {
 		t.Errorf("a binary of no checkout: %v", err)
 	}
 	if made, err := os.ReadDir(dir); err != nil || len(made) > 0 {

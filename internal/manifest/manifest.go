@@ -17,7 +17,7 @@ const MaxSize = 511_999
 const RulesKey = "x-keepmum"
 
 // Finding is one thing that is wrong with a compose file. Its fields are those
-// of ops.Finding, so that one converts into the other. No field holds a value,
+// of fault.Finding, so that one converts into the other. No field holds a value,
 // the length of one, or a digest of one.
 type Finding struct {
 	File    string // as given to Parse

@@ -15,9 +15,10 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/keepmum/keepmum/internal/ops"
-	"github.com/keepmum/keepmum/internal/secretdir"
 	"io/fs"
+
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/secretdir"
 )
 
 // childKey names the variable that makes this test binary the writer that is
@@ -89,8 +90,8 @@ func fullWriter(path string) int {
 		return 1
 	}
 	err = d.Write(context.Background(), values("SMALL", "new", "LARGE", strings.Repeat("x", 100_000)))
-	var failed *ops.Error
-	if !errors.As(err, &failed) || failed.Class != ops.Failed || !strings.Contains(failed.What, "file too large") {
+	var failed *fault.Error
+	if !errors.As(err, &failed) || failed.Code != fault.Failed || !strings.Contains(failed.What, "file too large") {
 		return 2
 	}
 	return 0

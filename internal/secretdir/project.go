@@ -10,7 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/fingerprint"
 )
 
 const (
@@ -32,7 +33,7 @@ type Project struct {
 func OpenProject(dir, keyFile string) (*Project, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, &ops.Error{Class: ops.Failed, What: "the project directory cannot be opened: " + reason(err), Next: "run keepmum in the directory of docker-compose.yml", Cause: err}
+		return nil, &fault.Error{Code: fault.Failed, What: "the project directory cannot be opened: " + reason(err), Next: "run keepmum in the directory of docker-compose.yml", Cause: err}
 	}
 	return &Project{root: root, keyFile: keyFile}, nil
 }
@@ -57,9 +58,9 @@ func (p *Project) Read(path string) ([]byte, error) {
 	case err != nil:
 		return nil, unreadable(path, err)
 	case info.IsDir():
-		return nil, &ops.Error{Class: ops.Invalid, What: filepath.ToSlash(path) + " is a directory where a file should be", Next: "name the file: -file=PATH"}
+		return nil, &fault.Error{Code: fault.Invalid, What: filepath.ToSlash(path) + " is a directory where a file should be", Next: "name the file: -file=PATH"}
 	case !info.Mode().IsRegular():
-		return nil, &ops.Error{Class: ops.Invalid, What: filepath.ToSlash(path) + " is not a regular file", Next: "name the file: -file=PATH"}
+		return nil, &fault.Error{Code: fault.Invalid, What: filepath.ToSlash(path) + " is not a regular file", Next: "name the file: -file=PATH"}
 	}
 	file, err := root.Open(name)
 	if err != nil {
@@ -71,7 +72,7 @@ func (p *Project) Read(path string) ([]byte, error) {
 		return nil, unreadable(path, err)
 	}
 	if len(data) > maxFile {
-		return nil, &ops.Error{Class: ops.Invalid, What: filepath.ToSlash(path) + " is larger than 16 MiB", Next: "name the right file: -file=PATH"}
+		return nil, &fault.Error{Code: fault.Invalid, What: filepath.ToSlash(path) + " is larger than 16 MiB", Next: "name the right file: -file=PATH"}
 	}
 	return data, nil
 }
@@ -83,7 +84,7 @@ func unreadable(path string, err error) error {
 	if strings.Contains(why, "escapes") {
 		why, next = "it is a symbolic link that leaves its directory", "put the file itself in its place"
 	}
-	return &ops.Error{Class: ops.Invalid, What: filepath.ToSlash(path) + " cannot be read: " + why, Next: next, Cause: err}
+	return &fault.Error{Code: fault.Invalid, What: filepath.ToSlash(path) + " cannot be read: " + why, Next: next, Cause: err}
 }
 
 // locate finds the root that a path is read under, and its name there.
@@ -147,9 +148,9 @@ func replaced(root *os.Root, name, path string) (fs.FileMode, error) {
 	info, err := root.Lstat(name)
 	switch {
 	case err == nil && info.Mode()&fs.ModeSymlink != 0:
-		return 0, &ops.Error{Class: ops.Invalid, What: shown + " is a symbolic link and is not replaced", Next: "name the file that it leads to: -file=PATH"}
+		return 0, &fault.Error{Code: fault.Invalid, What: shown + " is a symbolic link and is not replaced", Next: "name the file that it leads to: -file=PATH"}
 	case err == nil && !info.Mode().IsRegular():
-		return 0, &ops.Error{Class: ops.Invalid, What: shown + " is not a regular file", Next: "name a file: -file=PATH"}
+		return 0, &fault.Error{Code: fault.Invalid, What: shown + " is not a regular file", Next: "name a file: -file=PATH"}
 	case err == nil:
 		return info.Mode().Perm(), nil
 	case !errors.Is(err, fs.ErrNotExist):
@@ -193,7 +194,7 @@ func replace(root *os.Root, name string, data []byte, mode fs.FileMode) error {
 // unwritable is the error of a file that the system did not let us write.
 func unwritable(path string, err error) error {
 	shown := filepath.ToSlash(path)
-	return &ops.Error{Class: ops.Failed, What: shown + " cannot be written: " + reason(err), Next: "check owner, mode and free space: ls -la " + filepath.ToSlash(filepath.Dir(path)) + " && df .", Cause: err}
+	return &fault.Error{Code: fault.Failed, What: shown + " cannot be written: " + reason(err), Next: "check owner, mode and free space: ls -la " + filepath.ToSlash(filepath.Dir(path)) + " && df .", Cause: err}
 }
 
 // Scaffold writes a file that does not exist yet, with its parents, and tells
@@ -214,7 +215,7 @@ func (p *Project) Scaffold(path string, data []byte) (made bool, err error) {
 
 // Key returns the project's key. The error is of class Invalid where there is
 // none, or it is not one.
-func (p *Project) Key() (ops.Key, error) {
+func (p *Project) Key() (fingerprint.Key, error) {
 	shown, read := keyPath, func() ([]byte, error) { return p.Read(keyPath) }
 	if p.keyFile != "" {
 		shown, read = filepath.ToSlash(p.keyFile), func() ([]byte, error) { return p.Read(p.keyFile) }
@@ -225,14 +226,14 @@ func (p *Project) Key() (ops.Key, error) {
 		if p.keyFile != "" {
 			next = "set KEEPMUM_KEY_FILE to the key's file, or unset it"
 		}
-		return ops.Key{}, &ops.Error{Class: ops.Invalid, What: shown + " does not exist: it keys the digests that tell which service holds which value", Next: next, Cause: err}
+		return fingerprint.Key{}, &fault.Error{Code: fault.Invalid, What: shown + " does not exist: it keys the digests that tell which service holds which value", Next: next, Cause: err}
 	}
 	if err != nil {
-		return ops.Key{}, err
+		return fingerprint.Key{}, err
 	}
-	key, err := ops.NewKey(data)
+	key, err := fingerprint.NewKey(data)
 	if err != nil {
-		return ops.Key{}, &ops.Error{Class: ops.Invalid, What: shown + ": " + err.Error(), Next: "restore it from where the team keeps it, or remove it and run mage secrets:init"}
+		return fingerprint.Key{}, &fault.Error{Code: fault.Invalid, What: shown + ": " + err.Error(), Next: "restore it from where the team keeps it, or remove it and run mage secrets:init"}
 	}
 	return key, nil
 }
@@ -252,7 +253,7 @@ func (p *Project) MakeKey() (made bool, err error) {
 		_, err := p.Key()
 		return false, err
 	}
-	random := make([]byte, ops.KeySize)
+	random := make([]byte, fingerprint.KeySize)
 	_, _ = rand.Read(random) // never fails since Go 1.24
 	temporary := filepath.Join(filepath.Dir(keyPath), ".key."+rand.Text()[:12]+".tmp")
 	if err := replace(p.root, temporary, random, tmpMode); err != nil {

@@ -11,11 +11,11 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/secretdir"
 )
 
-func project(t *testing.T, dir, keyFile string) *secretdir.Project {
+func newProject(t *testing.T, dir, keyFile string) *secretdir.Project {
 	t.Helper()
 	p, err := secretdir.OpenProject(dir, keyFile)
 	if err != nil {
@@ -37,7 +37,7 @@ func TestReadFollowsLinksInsideOnly(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p := project(t, dir, "")
+	p := newProject(t, dir, "")
 	if data, err := p.Read("in"); err != nil || string(data) != "inside" {
 		t.Errorf("a link inside: %q, %v", data, err)
 	}
@@ -46,7 +46,7 @@ func TestReadFollowsLinksInsideOnly(t *testing.T) {
 	}
 	for name, part := range map[string]string{"out": "leaves its directory", "up": "leaves its directory", "folder": "is a directory"} {
 		data, err := p.Read(name)
-		if ops.ClassOf(err) != ops.Invalid || !strings.Contains(err.Error(), part) || len(data) > 0 {
+		if fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), part) || len(data) > 0 {
 			t.Errorf("%s: %d bytes, error %v; want class Invalid and %q", name, len(data), err, part)
 		}
 	}
@@ -60,7 +60,7 @@ func TestReadFollowsLinksInsideOnly(t *testing.T) {
 func TestReadRefusesAFileThatIsTooLarge(t *testing.T) {
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, ".env"), strings.Repeat("x", 16<<20+1))
-	if _, err := project(t, dir, "").Read(".env"); ops.ClassOf(err) != ops.Invalid {
+	if _, err := newProject(t, dir, "").Read(".env"); fault.CodeOf(err) != fault.Invalid {
 		t.Errorf("error %v, want class Invalid", err)
 	}
 }
@@ -74,7 +74,7 @@ func TestReplaceKeepsTheModeAndRefusesLinks(t *testing.T) {
 	if err := os.Symlink(".env", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	p := project(t, dir, "")
+	p := newProject(t, dir, "")
 	if err := p.Replace(".env", []byte("new")); err != nil {
 		t.Fatal(err)
 	}
@@ -84,11 +84,11 @@ func TestReplaceKeepsTheModeAndRefusesLinks(t *testing.T) {
 	if m := mode(t, filepath.Join(dir, ".env")); m != 0o600 && runtime.GOOS != "windows" {
 		t.Errorf("mode %#o, want 0600", m)
 	}
-	if err := p.Replace("link", []byte("newer")); ops.ClassOf(err) != ops.Invalid {
+	if err := p.Replace("link", []byte("newer")); fault.CodeOf(err) != fault.Invalid {
 		t.Errorf("a link is replaced: %v", err)
 	}
-	for path, class := range map[string]ops.Class{".env": 0, "absent": 0, "link": ops.Invalid, ".": ops.Invalid, "nowhere/.env": ops.Failed} {
-		if err := p.Replaceable(path); ops.ClassOf(err) != class {
+	for path, class := range map[string]fault.Code{".env": 0, "absent": 0, "link": fault.Invalid, ".": fault.Invalid, "nowhere/.env": fault.Failed} {
+		if err := p.Replaceable(path); fault.CodeOf(err) != class {
 			t.Errorf("may %s be replaced: %v, want class %d", path, err, class)
 		}
 	}
@@ -99,7 +99,7 @@ func TestReplaceKeepsTheModeAndRefusesLinks(t *testing.T) {
 
 func TestScaffoldKeepsWhatIsThere(t *testing.T) {
 	dir := t.TempDir()
-	p := project(t, dir, "")
+	p := newProject(t, dir, "")
 	for i, want := range []bool{true, false} {
 		if made, err := p.Scaffold("secrets/README.md", []byte{byte('a' + i)}); err != nil || made != want {
 			t.Errorf("made %v, %v; want %v", made, err, want)
@@ -115,8 +115,8 @@ func TestScaffoldKeepsWhatIsThere(t *testing.T) {
 
 func TestTheKeyIsMadeOnceAndIsPrivate(t *testing.T) {
 	dir := t.TempDir()
-	p := project(t, dir, "")
-	if _, err := p.Key(); ops.ClassOf(err) != ops.Invalid {
+	p := newProject(t, dir, "")
+	if _, err := p.Key(); fault.CodeOf(err) != fault.Invalid {
 		t.Errorf("no key: %v, want class Invalid", err)
 	}
 	var made [8]bool
@@ -157,12 +157,12 @@ func TestTheKeyIsMadeOnceAndIsPrivate(t *testing.T) {
 func TestAnotherKeyFileIsUsedAndNeverMade(t *testing.T) {
 	dir, elsewhere := t.TempDir(), t.TempDir()
 	path := filepath.Join(elsewhere, "team.key")
-	p := project(t, dir, path)
-	if _, err := p.MakeKey(); ops.ClassOf(err) != ops.Invalid || !strings.Contains(err.Error(), "does not exist") {
+	p := newProject(t, dir, path)
+	if _, err := p.MakeKey(); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "does not exist") {
 		t.Errorf("a missing key file: %v", err)
 	}
 	put(t, path, "short")
-	if _, err := p.Key(); ops.ClassOf(err) != ops.Invalid || strings.Contains(err.Error(), "short") {
+	if _, err := p.Key(); fault.CodeOf(err) != fault.Invalid || strings.Contains(err.Error(), "short") {
 		t.Errorf("a key of the wrong size: %v", err)
 	}
 	if err := os.WriteFile(path, bytes.Repeat([]byte{7}, 32), 0o600); err != nil {

@@ -37,7 +37,8 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
@@ -56,7 +57,7 @@ const MaxSize = 511_999
 // Dir is a directory of values. Where it does not exist yet it is empty, and
 // the first write or lock makes it. Close it.
 type Dir struct {
-	Talk ops.Talk // hears that another command holds the lock; nil: nobody
+	Progress fault.Progress // hears that another command holds the lock; nil: nobody
 
 	path string // as the user wrote it, slash-separated, for messages
 	name string // as the system names it
@@ -88,9 +89,9 @@ func Look(path string) (*Dir, error) {
 	case err != nil:
 		return nil, d.fault("cannot be looked at", "", err)
 	case info.Mode()&fs.ModeSymlink != 0:
-		return nil, &ops.Error{Class: ops.Invalid, What: d.path + " is a symbolic link; values are kept in a real directory", Next: "rm " + d.path + " && mage secrets:init"}
+		return nil, &fault.Error{Code: fault.Invalid, What: d.path + " is a symbolic link; values are kept in a real directory", Next: "rm " + d.path + " && mage secrets:init"}
 	case !info.IsDir():
-		return nil, &ops.Error{Class: ops.Invalid, What: d.path + " is not a directory", Next: "mv " + d.path + " " + d.path + ".old && mage secrets:init"}
+		return nil, &fault.Error{Code: fault.Invalid, What: d.path + " is not a directory", Next: "mv " + d.path + " " + d.path + ".old && mage secrets:init"}
 	}
 	if d.root, err = os.OpenRoot(path); err != nil {
 		return nil, d.fault("cannot be opened", "", err)
@@ -155,7 +156,7 @@ func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
 		return nil, err
 	}
 	if info, err := d.root.Lstat(lockName); err == nil && !info.Mode().IsRegular() {
-		return nil, &ops.Error{Class: ops.Invalid, What: d.path + "/" + lockName + " is not a regular file", Next: "rm -r " + d.path + "/" + lockName}
+		return nil, &fault.Error{Code: fault.Invalid, What: d.path + "/" + lockName + " is not a regular file", Next: "rm -r " + d.path + "/" + lockName}
 	}
 	file, err := d.root.OpenFile(lockName, os.O_CREATE|os.O_RDWR, tmpMode)
 	if err != nil {
@@ -165,8 +166,8 @@ func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
 	lock := flock.New(filepath.Join(d.root.Name(), lockName))
 	got, err := lock.TryLock()
 	if err == nil && !got {
-		if d.Talk != nil {
-			d.Talk.Say("another keepmum command holds %s/%s; waiting for it, %s at most", d.path, lockName, lockWait)
+		if d.Progress != nil {
+			d.Progress.Say("another keepmum command holds %s/%s; waiting for it, %s at most", d.path, lockName, lockWait)
 		}
 		waiting, cancel := context.WithTimeout(ctx, lockWait)
 		defer cancel()
@@ -178,7 +179,7 @@ func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
 	case err != nil && !errors.Is(err, context.DeadlineExceeded):
 		return nil, d.fault("cannot be locked", lockName, err)
 	case !got:
-		return nil, &ops.Error{Class: ops.Failed, What: "another keepmum command holds " + d.path + "/" + lockName, Next: "wait for it to end, then run this again"}
+		return nil, &fault.Error{Code: fault.Failed, What: "another keepmum command holds " + d.path + "/" + lockName, Next: "wait for it to end, then run this again"}
 	}
 	return func() { _ = lock.Unlock() }, nil
 }
@@ -186,11 +187,11 @@ func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
 // stopped is the error of a context that ended before the first value was
 // changed.
 func (d *Dir) stopped(ctx context.Context) error {
-	class := ops.Interrupted
+	class := fault.Interrupted
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		class = ops.Incomplete
+		class = fault.Incomplete
 	}
-	return &ops.Error{Class: class, What: "interrupted before a value of " + d.path + " was changed", Next: "run the same command again", Cause: ctx.Err()}
+	return &fault.Error{Code: class, What: "interrupted before a value of " + d.path + " was changed", Next: "run the same command again", Cause: ctx.Err()}
 }
 
 // Names lists the names that stand in the directory, sorted: every entry that
@@ -250,7 +251,7 @@ func (d *Dir) entries() ([]fs.DirEntry, error) {
 
 // Read returns the value of name and when it was last written. The error
 // matches fs.ErrNotExist where there is no such file; anything else that keeps
-// the value from being read is an *ops.Error of class Invalid.
+// the value from being read is an *fault.Error of class Invalid.
 func (d *Dir) Read(name string) (secrets.Secret, time.Time, error) {
 	var none secrets.Secret
 	info, err := d.regular(name)
@@ -267,9 +268,9 @@ func (d *Dir) Read(name string) (secrets.Secret, time.Time, error) {
 	case err != nil:
 		return none, time.Time{}, d.fault("cannot be read", name, err)
 	case len(value) > MaxSize:
-		return none, time.Time{}, &ops.Error{Class: ops.Invalid, What: d.at(name) + " is larger than 511999 bytes, the most that Swarm keeps in a secret", Next: "mage secrets:set " + name, Cause: ops.ErrContent}
+		return none, time.Time{}, &fault.Error{Code: fault.Invalid, What: d.at(name) + " is larger than 511999 bytes, the most that Swarm keeps in a secret", Next: "mage secrets:set " + name, Cause: project.ErrContent}
 	case len(value) == 0:
-		return none, time.Time{}, &ops.Error{Class: ops.Invalid, What: d.at(name) + " is empty", Next: "mage secrets:set " + name, Cause: ops.ErrContent}
+		return none, time.Time{}, &fault.Error{Code: fault.Invalid, What: d.at(name) + " is empty", Next: "mage secrets:set " + name, Cause: project.ErrContent}
 	}
 	return secrets.New(value), info.ModTime(), nil
 }
@@ -286,7 +287,7 @@ func (d *Dir) ValueMode(name string) (fs.FileMode, error) {
 // regular checks the name and that a regular file stands under it.
 func (d *Dir) regular(name string) (fs.FileInfo, error) {
 	if err := secrets.ValidName(name); err != nil {
-		return nil, &ops.Error{Class: ops.Usage, What: err.Error(), Next: "use letters, digits and _"}
+		return nil, &fault.Error{Code: fault.Usage, What: err.Error(), Next: "use letters, digits and _"}
 	}
 	if d.root == nil {
 		return nil, d.absent(name)
@@ -298,11 +299,11 @@ func (d *Dir) regular(name string) (fs.FileInfo, error) {
 	case err != nil:
 		return nil, d.fault("cannot be looked at", name, err)
 	case info.Mode()&fs.ModeSymlink != 0:
-		return nil, &ops.Error{Class: ops.Invalid, What: d.at(name) + " is a symbolic link; a value is a regular file", Next: "rm " + d.at(name) + " && mage secrets:set " + name}
+		return nil, &fault.Error{Code: fault.Invalid, What: d.at(name) + " is a symbolic link; a value is a regular file", Next: "rm " + d.at(name) + " && mage secrets:set " + name}
 	case info.IsDir():
-		return nil, &ops.Error{Class: ops.Invalid, What: d.at(name) + " is a directory where a file should be; docker-compose 1.x makes one when the file is missing", Next: "rm -r " + d.at(name) + " && mage secrets:set " + name}
+		return nil, &fault.Error{Code: fault.Invalid, What: d.at(name) + " is a directory where a file should be; docker-compose 1.x makes one when the file is missing", Next: "rm -r " + d.at(name) + " && mage secrets:set " + name}
 	case !info.Mode().IsRegular():
-		return nil, &ops.Error{Class: ops.Invalid, What: d.at(name) + " is not a regular file", Next: "rm " + d.at(name) + " && mage secrets:set " + name}
+		return nil, &fault.Error{Code: fault.Invalid, What: d.at(name) + " is not a regular file", Next: "rm " + d.at(name) + " && mage secrets:set " + name}
 	}
 	return info, nil
 }
@@ -351,7 +352,7 @@ func (d *Dir) at(name string) string {
 
 // fault makes the error of an operation that the system refused.
 func (d *Dir) fault(what, name string, err error) error {
-	return &ops.Error{Class: ops.Failed, What: d.at(name) + " " + what + ": " + reason(err), Next: "check owner, mode and free space: ls -la " + d.path + " && df " + d.path, Cause: err}
+	return &fault.Error{Code: fault.Failed, What: d.at(name) + " " + what + ": " + reason(err), Next: "check owner, mode and free space: ls -la " + d.path + " && df " + d.path, Cause: err}
 }
 
 // reason is the system's word for an error, without the paths around it.

@@ -13,7 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/internal/secretdir"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
@@ -130,8 +131,8 @@ func TestNothingIsWrittenWhereOneValueIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := open(t, path)
 			err := d.Write(t.Context(), bad)
-			var refused *ops.Error
-			if !errors.As(err, &refused) || refused.Class != ops.Invalid {
+			var refused *fault.Error
+			if !errors.As(err, &refused) || refused.Code != fault.Invalid {
 				t.Fatalf("error %v, want one of class Invalid", err)
 			}
 			if got, want := len(refused.Findings), len(bad)-1; got != want {
@@ -178,8 +179,8 @@ func TestReadTellsAbsentFromWhatCannotBeAValue(t *testing.T) {
 		part string
 	}{
 		"ABSENT": {fs.ErrNotExist, "ABSENT does not exist"},
-		"EMPTY":  {ops.ErrContent, "EMPTY is empty"},
-		"LARGE":  {ops.ErrContent, "LARGE is larger than 511999 bytes"},
+		"EMPTY":  {project.ErrContent, "EMPTY is empty"},
+		"LARGE":  {project.ErrContent, "LARGE is larger than 511999 bytes"},
 		"DIR":    {nil, "DIR is a directory where a file should be"},
 		"LINK":   {nil, "LINK is a symbolic link"},
 		"../x":   {nil, "name"},
@@ -211,7 +212,7 @@ func TestADirectoryThatIsNoneIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, part := range map[string]string{"file": "is not a directory", "link": "is a symbolic link"} {
-		if _, err := secretdir.Open(filepath.Join(base, name)); ops.ClassOf(err) != ops.Invalid || !strings.Contains(err.Error(), part) {
+		if _, err := secretdir.Open(filepath.Join(base, name)); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), part) {
 			t.Errorf("%s: error %v, want class Invalid and %q", name, err, part)
 		}
 	}
@@ -253,7 +254,7 @@ func TestTheLockIsExclusive(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	var heard talk
-	d.Talk = &heard
+	d.Progress = &heard
 	heard.then = cancel
 	if _, err := d.Lock(ended); !errors.Is(err, context.Canceled) {
 		t.Errorf("a second lock: %v, want it to wait until its context ends", err)

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
@@ -83,13 +83,13 @@ func (d *Dir) stepped() {
 
 // writable reports everything that is known to stand in the way of a write.
 func (d *Dir) writable(names []string, values map[string]secrets.Secret) error {
-	var findings []ops.Finding
+	var findings []fault.Finding
 	find := func(name, problem, next string) {
-		findings = append(findings, ops.Finding{File: d.at(name), Subject: name, Problem: problem, Next: next})
+		findings = append(findings, fault.Finding{File: d.at(name), Subject: name, Problem: problem, Next: next})
 	}
 	for _, name := range names {
 		if secrets.ValidName(name) != nil {
-			findings = append(findings, ops.Finding{File: d.path, Problem: "a name is not letters, digits and _", Next: "rename the secret"})
+			findings = append(findings, fault.Finding{File: d.path, Problem: "a name is not letters, digits and _", Next: "rename the secret"})
 			continue
 		}
 		switch size := len(values[name].Reveal()); {
@@ -108,7 +108,7 @@ func (d *Dir) writable(names []string, values map[string]secrets.Secret) error {
 	if len(findings) == 0 {
 		return nil
 	}
-	return &ops.Error{Class: ops.Invalid, What: "nothing was written to " + d.path, Findings: findings, Next: findings[0].Next}
+	return &fault.Error{Code: fault.Invalid, What: "nothing was written to " + d.path, Findings: findings, Next: findings[0].Next}
 }
 
 // place writes and syncs the temporary file of name, mode 0444. It must not

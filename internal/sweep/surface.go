@@ -7,7 +7,7 @@ import (
 	"io"
 	"sync"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/docker"
 )
 
 // Surface is somewhere a value could show. The functions of this package make
@@ -27,7 +27,7 @@ type Surface struct {
 // Docker is the part of an engine that is searched. internal/engine's Engine
 // is one.
 type Docker interface {
-	ContainerLogs(ctx context.Context, id string, opt ops.EngineLogOptions, stdout, stderr io.Writer) error
+	ContainerLogs(ctx context.Context, id string, opt docker.LogOptions, stdout, stderr io.Writer) error
 	InspectContainer(ctx context.Context, id string) ([]byte, error)
 	InspectImage(ctx context.Context, ref string) ([]byte, error)
 	ImageHistory(ctx context.Context, ref string) ([]byte, error)
@@ -59,10 +59,10 @@ func Stream(name string, open func(context.Context) (io.ReadCloser, error)) Surf
 
 // Logs is the log of a container: both streams, from the beginning, over its
 // restarts.
-func Logs(docker Docker, container string) Surface {
+func Logs(from Docker, container string) Surface {
 	return Surface{Name: "logs of " + container, empty: true, read: func(r *reading) error {
 		out, errOut := r.watch("stdout"), r.watch("stderr")
-		if err := docker.ContainerLogs(r.ctx, container, ops.EngineLogOptions{}, out, errOut); err != nil {
+		if err := from.ContainerLogs(r.ctx, container, docker.LogOptions{}, out, errOut); err != nil {
 			return err
 		}
 		return errors.Join(out.finish(), errOut.finish())

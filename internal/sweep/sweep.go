@@ -14,7 +14,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
@@ -42,7 +42,7 @@ func New(known []secrets.Known) (*Sweep, error) { return newWith(known, redact.N
 func newWith(known []secrets.Known, search func([]secrets.Known) *redact.Matcher) (*Sweep, error) {
 	for _, k := range known {
 		if k.Name == CanaryName {
-			return nil, &ops.Error{Class: ops.Invalid, What: "no secret can have the name " + CanaryName + ": it is the canary's"}
+			return nil, &fault.Error{Code: fault.Invalid, What: "no secret can have the name " + CanaryName + ": it is the canary's"}
 		}
 	}
 	s := &Sweep{canary: "canary" + rand.Text()}
@@ -82,7 +82,7 @@ func prove(find func([]byte) []redact.Match, value string) error {
 		"go":      strconv.QuoteToASCII(value),
 	} {
 		if !slices.ContainsFunc(find([]byte(text)), func(m redact.Match) bool { return m.Encoding == encoding }) {
-			return &ops.Error{Class: ops.Failed, What: "the search is broken: it does not find the canary in " + encoding}
+			return &fault.Error{Code: fault.Failed, What: "the search is broken: it does not find the canary in " + encoding}
 		}
 	}
 	return nil
@@ -166,36 +166,36 @@ func (s *Sweep) Read(ctx context.Context, surface Surface) (Result, error) {
 }
 
 // Err returns nil if every surface was read and no value was found: else an
-// *ops.Error of class Leak, Incomplete or Interrupted with a finding for each
+// *fault.Error of class Leak, Incomplete or Interrupted with a finding for each
 // hit and each surface that was not read.
 func (r Report) Err() error {
 	if len(r.Results)+len(r.Unread) == 0 {
-		return &ops.Error{Class: ops.Incomplete, What: "no surface was read: none was given"}
+		return &fault.Error{Code: fault.Incomplete, What: "no surface was read: none was given"}
 	}
 	if r.Hits == 0 && len(r.Unread) == 0 {
 		return nil
 	}
-	e := &ops.Error{Class: ops.Incomplete, What: fmt.Sprintf("%d of %d surfaces could not be read to the end", len(r.Unread), len(r.Results)+len(r.Unread))}
+	e := &fault.Error{Code: fault.Incomplete, What: fmt.Sprintf("%d of %d surfaces could not be read to the end", len(r.Unread), len(r.Results)+len(r.Unread))}
 	if r.stopped {
-		e.Class, e.What = ops.Interrupted, "the sweep was interrupted"
+		e.Code, e.What = fault.Interrupted, "the sweep was interrupted"
 	}
 	if r.Hits > 0 {
 		e.What = fmt.Sprintf("values of secrets were found, in %d places", r.Hits)
 		e.Next = "replace each value above: mage secrets:set NAME; whoever could read the place may know it"
 		if !r.stopped {
-			e.Class = ops.Leak
+			e.Code = fault.Leak
 		}
 	}
 	for _, result := range r.Results {
 		for _, h := range result.Hits {
-			e.Findings = append(e.Findings, ops.Finding{File: h.Surface, Line: h.Line, Subject: h.Name, Problem: h.problem()})
+			e.Findings = append(e.Findings, fault.Finding{File: h.Surface, Line: h.Line, Subject: h.Name, Problem: h.problem()})
 		}
 		if result.More > 0 {
-			e.Findings = append(e.Findings, ops.Finding{File: result.Surface, Problem: fmt.Sprintf("%d more", result.More)})
+			e.Findings = append(e.Findings, fault.Finding{File: result.Surface, Problem: fmt.Sprintf("%d more", result.More)})
 		}
 	}
 	for _, u := range r.Unread {
-		e.Findings = append(e.Findings, ops.Finding{File: u.Surface, Problem: "not read: " + u.Why})
+		e.Findings = append(e.Findings, fault.Finding{File: u.Surface, Problem: "not read: " + u.Why})
 	}
 	return e
 }

@@ -16,7 +16,8 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
@@ -56,11 +57,11 @@ func unread(t *testing.T, s *Sweep, surface Surface, why string) {
 	if err == nil || !strings.Contains(err.Error(), why) {
 		t.Errorf("%s: the error is %v, should say %q", surface.Name, err, why)
 	}
-	var e *ops.Error
+	var e *fault.Error
 	report := s.Run(t.Context(), surface)
-	if err := report.Err(); !errors.As(err, &e) || e.Class != ops.Incomplete {
+	if err := report.Err(); !errors.As(err, &e) || e.Code != fault.Incomplete {
 		t.Errorf("%s: the report's error is %v, should be of class Incomplete", surface.Name, err)
-	} else if !slices.ContainsFunc(e.Findings, func(f ops.Finding) bool {
+	} else if !slices.ContainsFunc(e.Findings, func(f fault.Finding) bool {
 		return f.File == surface.Name && strings.HasPrefix(f.Problem, "not read: ") && strings.Contains(f.Problem, why)
 	}) {
 		t.Errorf("%s: the findings %v do not say why it was not read", surface.Name, e.Findings)
@@ -119,7 +120,7 @@ func TestNewProvesTheSearch(t *testing.T) {
 			return redact.New([]secrets.Known{{Name: CanaryName, Value: secrets.New([]byte("something else"))}})
 		},
 	} {
-		if _, err := newWith(nil, search); ops.ClassOf(err) != ops.Failed || !strings.Contains(err.Error(), "the search is broken") {
+		if _, err := newWith(nil, search); fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "the search is broken") {
 			t.Errorf("a search that %s gives %v", name, err)
 		}
 	}
@@ -157,7 +158,7 @@ func TestEveryEncodingIsProven(t *testing.T) {
 func TestCanaryName(t *testing.T) {
 	t.Parallel()
 	_, err := New([]secrets.Known{{Name: CanaryName, Value: secrets.New([]byte(value))}})
-	if ops.ClassOf(err) != ops.Invalid {
+	if fault.CodeOf(err) != fault.Invalid {
 		t.Errorf("a secret with the canary's name gives %v", err)
 	}
 	known := []secrets.Known{{Name: "KEY", Value: secrets.New([]byte(value))}, {Name: "NEXT"}}
@@ -227,7 +228,7 @@ func TestHitsOfAnUnreadSurfaceCount(t *testing.T) {
 	s := newSweep(t)
 	half := io.MultiReader(strings.NewReader(value+"\n"+strings.Repeat("x", 100_000)), failing{})
 	report := s.Run(t.Context(), Stream("broken", func(context.Context) (io.ReadCloser, error) { return io.NopCloser(half), nil }))
-	if report.Hits != 1 || len(report.Results) != 1 || len(report.Unread) != 1 || ops.ClassOf(report.Err()) != ops.Leak {
+	if report.Hits != 1 || len(report.Results) != 1 || len(report.Unread) != 1 || fault.CodeOf(report.Err()) != fault.Leak {
 		t.Errorf("%+v, %v", report, report.Err())
 	}
 	if got := report.Err().Error(); !strings.Contains(got, "pulled the plug") || !strings.Contains(got, "KEY") {
@@ -243,7 +244,7 @@ func TestHitsOfAnUnreadSurfaceCount(t *testing.T) {
 	}
 	for _, surface := range []Surface{outside, lost((*reading).watch), lost((*reading).search)} {
 		report := s.Run(t.Context(), surface)
-		if report.Hits != 1 || len(report.Results) != 1 || len(report.Unread) != 1 || ops.ClassOf(report.Err()) != ops.Leak {
+		if report.Hits != 1 || len(report.Results) != 1 || len(report.Unread) != 1 || fault.CodeOf(report.Err()) != fault.Leak {
 			t.Errorf("%s: %+v", surface.Name, report)
 		}
 	}
@@ -257,8 +258,8 @@ func TestReport(t *testing.T) {
 	if report.Hits != 1 || report.Canaries != 3 || report.Bytes != int64(4+len(value)) || len(report.Results) != 3 {
 		t.Errorf("%+v", report)
 	}
-	var e *ops.Error
-	if !errors.As(report.Err(), &e) || e.Class != ops.Leak {
+	var e *fault.Error
+	if !errors.As(report.Err(), &e) || e.Code != fault.Leak {
 		t.Fatalf("the error is %v", report.Err())
 	}
 	if want := "values of secrets were found, in 1 places"; e.What != want || !strings.Contains(e.Next, "mage secrets:set") {
@@ -270,7 +271,7 @@ func TestReport(t *testing.T) {
 	if err := s.Run(t.Context(), clean).Err(); err != nil {
 		t.Errorf("a clean sweep gives %v", err)
 	}
-	if ops.ClassOf(s.Run(t.Context()).Err()) != ops.Incomplete {
+	if fault.CodeOf(s.Run(t.Context()).Err()) != fault.Incomplete {
 		t.Error("a sweep of nothing is silent")
 	}
 	text, err := json.Marshal(report)
@@ -297,8 +298,8 @@ func TestManyHits(t *testing.T) {
 	if report.Hits != mostHits+7 || len(report.Results[0].Hits) != mostHits || report.Results[0].More != 7 {
 		t.Errorf("%d hits, %d kept, %d more", report.Hits, len(report.Results[0].Hits), report.Results[0].More)
 	}
-	var e *ops.Error
-	if !errors.As(report.Err(), &e) || len(e.Findings) != mostHits+1 || e.Findings[mostHits] != (ops.Finding{File: "b", Problem: "7 more"}) {
+	var e *fault.Error
+	if !errors.As(report.Err(), &e) || len(e.Findings) != mostHits+1 || e.Findings[mostHits] != (fault.Finding{File: "b", Problem: "7 more"}) {
 		t.Error("the error does not tell of the rest")
 	}
 }
@@ -353,12 +354,12 @@ func TestInterrupted(t *testing.T) {
 		})), nil
 	})
 	report := s.Run(ctx, endless, Bytes("left", []byte("x")))
-	if len(report.Unread) != 2 || ops.ClassOf(report.Err()) != ops.Interrupted {
+	if len(report.Unread) != 2 || fault.CodeOf(report.Err()) != fault.Interrupted {
 		t.Errorf("%+v, %v", report, report.Err())
 	}
 	ctx, cancel = context.WithCancel(t.Context())
 	report = s.Run(ctx, Tree("tree", cancelFS{fstest.MapFS{"a": {}, "b": {}}, cancel}))
-	if len(report.Unread) != 1 || ops.ClassOf(report.Err()) != ops.Interrupted {
+	if len(report.Unread) != 1 || fault.CodeOf(report.Err()) != fault.Interrupted {
 		t.Errorf("a tree: %+v, %v", report, report.Err())
 	}
 }
@@ -469,7 +470,7 @@ type engine struct {
 	err                                      error
 }
 
-func (e engine) ContainerLogs(_ context.Context, _ string, _ ops.EngineLogOptions, stdout, stderr io.Writer) error {
+func (e engine) ContainerLogs(_ context.Context, _ string, _ docker.LogOptions, stdout, stderr io.Writer) error {
 	for rest := e.stdout; rest != ""; rest = rest[min(7, len(rest)):] { // cut as frames are
 		if _, err := io.WriteString(stdout, rest[:min(7, len(rest))]); err != nil {
 			return err
@@ -505,7 +506,7 @@ func TestLogs(t *testing.T) {
 	if !slices.Equal(found.Hits, want) || found.Canaries != 2 || found.Parts != 2 {
 		t.Errorf("%+v", found)
 	}
-	var e *ops.Error
+	var e *fault.Error
 	report := s.Run(t.Context(), Logs(engine{stderr: value}, "api"))
 	if want := "logs of api:1: KEY: found in raw form in stderr"; !errors.As(report.Err(), &e) || len(e.Findings) != 1 || e.Findings[0].String() != want {
 		t.Errorf("the error is %v, should tell %q", report.Err(), want)

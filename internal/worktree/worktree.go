@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
 // limit is how long git may take.
@@ -43,7 +43,7 @@ func (g Git) Tracked(ctx context.Context, paths []string) ([]string, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, &ops.Error{Class: ops.Failed, What: "git cannot list the files that it tracks", Next: "git ls-files", Cause: errors.New("git ls-files failed")}
+		return nil, &fault.Error{Code: fault.Failed, What: "git cannot list the files that it tracks", Next: "git ls-files", Cause: errors.New("git ls-files failed")}
 	}
 	var tracked []string
 	for _, name := range bytes.Split(bytes.TrimRight(out, "\x00"), []byte{0}) {

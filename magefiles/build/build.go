@@ -8,7 +8,8 @@ import (
 
 	"github.com/keepmum/keepmum/internal/console"
 	"github.com/keepmum/keepmum/internal/gotool"
-	"github.com/keepmum/keepmum/internal/ops"
+
+	"github.com/keepmum/keepmum/internal/ops/images"
 	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
 
@@ -43,10 +44,10 @@ func (Build) Images(ctx context.Context,
 	dryRun *bool, // make everything and load nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, wire.Long, wire.Open, json, showImages, func(ctx context.Context, t *wire.Tools) (ops.BuildImagesResult, error) {
+	return wire.Report(ctx, wire.Long, wire.Open, json, showImages, func(ctx context.Context, t *wire.Tools) (images.Result, error) {
 		e, err := t.Engine(ctx)
 		if err != nil {
-			return ops.BuildImagesResult{}, err
+			return images.Result{}, err
 		}
 		defer e.Close()
 		use := t.BuildImages(e, ".")

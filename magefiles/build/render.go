@@ -4,15 +4,16 @@ import (
 	"fmt"
 
 	"github.com/keepmum/keepmum/internal/console"
-	"github.com/keepmum/keepmum/internal/ops"
+
+	"github.com/keepmum/keepmum/internal/ops/images"
 )
 
 // showImages prints what became of each image.
-func showImages(c *console.Console, result ops.BuildImagesResult) error {
+func showImages(c *console.Console, result images.Result) error {
 	var rows [][]string
 	for _, one := range result.Images {
 		action := string(one.Action)
-		if result.DryRun && one.Action != ops.ImageUnchanged && one.Action != ops.ImagePresent {
+		if result.DryRun && one.Action != images.Unchanged && one.Action != images.Present {
 			action = "would be " + action
 		}
 		size := ""

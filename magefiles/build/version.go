@@ -5,7 +5,8 @@ import (
 	"strings"
 
 	"github.com/keepmum/keepmum/internal/console"
-	"github.com/keepmum/keepmum/internal/ops"
+
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
 // What the linker puts into a binary that build:binary makes. Empty in a binary
@@ -53,7 +54,7 @@ func completionScript(shell string) (string, error) {
 	case "fish":
 		return fishCompletion, nil
 	}
-	return "", &ops.Error{Class: ops.Usage, What: "no completion for this shell: bash, zsh and fish have one", Next: "keepmum completion bash"}
+	return "", &fault.Error{Code: fault.Usage, What: "no completion for this shell: bash, zsh and fish have one", Next: "keepmum completion bash"}
 }
 
 const bashCompletion = `# keepmum: completion for bash. source <(keepmum completion bash)

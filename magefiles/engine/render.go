@@ -2,11 +2,12 @@ package engine
 
 import (
 	"github.com/keepmum/keepmum/internal/console"
-	"github.com/keepmum/keepmum/internal/ops"
+
+	"github.com/keepmum/keepmum/internal/ops/host"
 )
 
 // showUp prints how it ended, and the steps that were or would be taken.
-func showUp(c *console.Console, result ops.EngineUpResult) error {
+func showUp(c *console.Console, result host.UpResult) error {
 	for _, step := range result.Steps {
 		c.Say("%s", step.String())
 	}
@@ -20,7 +21,7 @@ func showUp(c *console.Console, result ops.EngineUpResult) error {
 }
 
 // showDoctor prints one line a check; what to do stands below it.
-func showDoctor(c *console.Console, result ops.EngineDoctorResult) error {
+func showDoctor(c *console.Console, result host.DoctorResult) error {
 	var rows [][]string
 	for _, check := range result.Checks {
 		rows = append(rows, []string{string(check.State), check.Name, check.Detail})
@@ -29,7 +30,7 @@ func showDoctor(c *console.Console, result ops.EngineDoctorResult) error {
 		return err
 	}
 	for _, check := range result.Checks {
-		if check.Next != "" && check.State == ops.VerdictWarn {
+		if check.Next != "" && check.State == host.VerdictWarn {
 			c.Say("%s: %s", check.Name, check.Next)
 		}
 	}

@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/keepmum/keepmum/internal/console"
-	"github.com/keepmum/keepmum/internal/ops"
+
+	"github.com/keepmum/keepmum/internal/ops/project"
+	"github.com/keepmum/keepmum/internal/ops/values"
 )
 
 // showScaffold prints the files that secrets:init made or found.
-func showScaffold(c *console.Console, result ops.ScaffoldResult) error {
+func showScaffold(c *console.Console, result values.InitResult) error {
 	var rows [][]string
 	for _, file := range result.Files {
 		rows = append(rows, []string{file.Path, dry(result.DryRun, file.Change)})
@@ -20,15 +22,15 @@ func showScaffold(c *console.Console, result ops.ScaffoldResult) error {
 }
 
 // dry words a change that did not happen.
-func dry(dryRun bool, change ops.Change) string {
-	if dryRun && change != ops.Unchanged && change != ops.Ignored {
+func dry(dryRun bool, change values.Change) string {
+	if dryRun && change != values.Unchanged && change != values.Ignored {
 		return "would be " + string(change)
 	}
 	return string(change)
 }
 
 // showFromEnv prints what became of each secret, and says what is left to do.
-func showFromEnv(c *console.Console, result ops.FromEnvResult) error {
+func showFromEnv(c *console.Console, result values.FromEnvResult) error {
 	var rows [][]string
 	for _, row := range result.Secrets {
 		where := row.Reason
@@ -59,14 +61,14 @@ func showFromEnv(c *console.Console, result ops.FromEnvResult) error {
 }
 
 // sayStale names the services that hold an older value.
-func sayStale(c *console.Console, stale []ops.Stale) {
+func sayStale(c *console.Console, stale []project.Stale) {
 	for _, one := range stale {
 		c.Say("%s runs with an older value of %s: mage stack:up recreates it", one.Service, strings.Join(one.Secrets, ", "))
 	}
 }
 
 // showEdit prints what became of one secret.
-func showEdit(c *console.Console, result ops.EditResult) error {
+func showEdit(c *console.Console, result values.EditResult) error {
 	if err := c.Print("%s %s", result.Name, dry(result.DryRun, result.Change)); err != nil {
 		return err
 	}
@@ -75,7 +77,7 @@ func showEdit(c *console.Console, result ops.EditResult) error {
 }
 
 // showList prints one line a secret.
-func showList(c *console.Console, result ops.ListResult) error {
+func showList(c *console.Console, result values.ListResult) error {
 	var rows [][]string
 	for _, row := range result.Secrets {
 		source := row.Source
@@ -104,7 +106,7 @@ func age(seconds int64) string {
 }
 
 // showValidate says that nothing was found: findings are the error's.
-func showValidate(c *console.Console, result ops.ValidateResult) error {
+func showValidate(c *console.Console, result values.ValidateResult) error {
 	for _, warning := range result.Warnings {
 		c.Say("warning: %s", warning)
 	}

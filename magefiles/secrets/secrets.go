@@ -11,7 +11,7 @@ import (
 
 	"github.com/magefile/mage/mg"
 
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/ops/values"
 	"github.com/keepmum/keepmum/internal/secretdir"
 	"github.com/keepmum/keepmum/magefiles/internal/wire"
 	"github.com/keepmum/keepmum/pkg/secrets"
@@ -28,8 +28,8 @@ func (Secrets) Init(ctx context.Context,
 	dryRun *bool, // say what would be made and make nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, wire.Short, wire.Open, json, showScaffold, func(ctx context.Context, t *wire.Tools) (ops.ScaffoldResult, error) {
-		return ops.Scaffold{Project: t.Project, Values: t.Values, ComposeFile: t.ComposeFile, DryRun: wire.Is(dryRun)}.Run(ctx)
+	return wire.Report(ctx, wire.Short, wire.Open, json, showScaffold, func(ctx context.Context, t *wire.Tools) (values.InitResult, error) {
+		return values.Init{Project: t.Project, Values: t.Values, ComposeFile: t.ComposeFile, DryRun: wire.Is(dryRun)}.Run(ctx)
 	})
 }
 
@@ -46,8 +46,8 @@ func (Secrets) FromEnv(ctx context.Context,
 	dryRun *bool, // say what would be done and do nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, wire.Short, wire.Open, json, showFromEnv, func(ctx context.Context, t *wire.Tools) (ops.FromEnvResult, error) {
-		use := ops.FromEnv{Project: t.Project, Values: t.Values, Holders: t.Holders(), Talk: t.Console, ComposeFile: t.ComposeFile,
+	return wire.Report(ctx, wire.Short, wire.Open, json, showFromEnv, func(ctx context.Context, t *wire.Tools) (values.FromEnvResult, error) {
+		use := values.FromEnv{Project: t.Project, Values: t.Values, Holders: t.Holders(), Progress: t.Console, ComposeFile: t.ComposeFile,
 			File: wire.Text(file), Literal: wire.List(literal), AsCompose: wire.List(asCompose), DryRun: wire.Is(dryRun), Prune: wire.Is(prune), Replaceable: t.Project.Replaceable}
 		return use.Run(ctx)
 	})
@@ -58,9 +58,9 @@ func (Secrets) Set(ctx context.Context, name string,
 	dryRun *bool, // check the value and store nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, 0, wire.Open, json, showEdit, func(ctx context.Context, t *wire.Tools) (ops.EditResult, error) {
+	return wire.Report(ctx, 0, wire.Open, json, showEdit, func(ctx context.Context, t *wire.Tools) (values.EditResult, error) {
 		if err := wire.Name(name); err != nil {
-			return ops.EditResult{}, err
+			return values.EditResult{}, err
 		}
 		return edit(t, dryRun).Set(ctx, name, func(ctx context.Context) (secrets.Secret, error) {
 			return t.Console.ReadValue(ctx, name, secretdir.MaxSize+2)
@@ -73,9 +73,9 @@ func (Secrets) Remove(ctx context.Context, name string,
 	dryRun *bool, // say what would be removed and remove nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, wire.Short, wire.Open, json, showEdit, func(ctx context.Context, t *wire.Tools) (ops.EditResult, error) {
+	return wire.Report(ctx, wire.Short, wire.Open, json, showEdit, func(ctx context.Context, t *wire.Tools) (values.EditResult, error) {
 		if err := wire.Name(name); err != nil {
-			return ops.EditResult{}, err
+			return values.EditResult{}, err
 		}
 		return edit(t, dryRun).Remove(ctx, name)
 	})
@@ -87,9 +87,9 @@ func (Secrets) Generate(ctx context.Context, name string,
 	dryRun *bool, // make a value and store nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, wire.Short, wire.Open, json, showEdit, func(ctx context.Context, t *wire.Tools) (ops.EditResult, error) {
+	return wire.Report(ctx, wire.Short, wire.Open, json, showEdit, func(ctx context.Context, t *wire.Tools) (values.EditResult, error) {
 		if err := wire.Name(name); err != nil {
-			return ops.EditResult{}, err
+			return values.EditResult{}, err
 		}
 		return edit(t, dryRun).Generate(ctx, name, wire.Is(force))
 	})
@@ -99,8 +99,8 @@ func (Secrets) Generate(ctx context.Context, name string,
 func (Secrets) List(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, wire.Short, wire.Open, json, showList, func(ctx context.Context, t *wire.Tools) (ops.ListResult, error) {
-		return ops.List{Project: t.Project, Values: t.Values, Sources: t.Sources(), Now: time.Now(), ComposeFile: t.ComposeFile}.Run(ctx)
+	return wire.Report(ctx, wire.Short, wire.Open, json, showList, func(ctx context.Context, t *wire.Tools) (values.ListResult, error) {
+		return values.List{Project: t.Project, Values: t.Values, Sources: t.Sources(), Now: time.Now(), ComposeFile: t.ComposeFile}.Run(ctx)
 	})
 }
 
@@ -110,12 +110,12 @@ func (Secrets) List(ctx context.Context,
 func (Secrets) Validate(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, wire.Short, wire.Look, json, showValidate, func(ctx context.Context, t *wire.Tools) (ops.ValidateResult, error) {
+	return wire.Report(ctx, wire.Short, wire.Look, json, showValidate, func(ctx context.Context, t *wire.Tools) (values.ValidateResult, error) {
 		return t.Validate().Run(ctx)
 	})
 }
 
 // edit is the use case behind set, generate and remove.
-func edit(t *wire.Tools, dryRun *bool) ops.Edit {
-	return ops.Edit{Project: t.Project, Values: t.Values, Holders: t.Holders(), Talk: t.Console, ComposeFile: t.ComposeFile, DryRun: wire.Is(dryRun)}
+func edit(t *wire.Tools, dryRun *bool) values.Edit {
+	return values.Edit{Project: t.Project, Values: t.Values, Holders: t.Holders(), Progress: t.Console, ComposeFile: t.ComposeFile, DryRun: wire.Is(dryRun)}
 }

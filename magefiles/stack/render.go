@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"github.com/keepmum/keepmum/internal/console"
-	"github.com/keepmum/keepmum/internal/ops"
+
+	"github.com/keepmum/keepmum/internal/ops/demo"
+	"github.com/keepmum/keepmum/internal/ops/stack"
 	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
 
 // report is the frame of a target over a project's stack that has a document.
-func report[R any](ctx context.Context, limit time.Duration, json *bool, render func(*console.Console, R) error, fn func(context.Context, *wire.Tools, ops.Stack) (R, error)) error {
+func report[R any](ctx context.Context, limit time.Duration, json *bool, render func(*console.Console, R) error, fn func(context.Context, *wire.Tools, stack.Stack) (R, error)) error {
 	return wire.Report(ctx, limit, wire.Open, json, render, func(ctx context.Context, t *wire.Tools) (R, error) {
 		stack, err := t.Stack()
 		if err != nil {
@@ -25,11 +27,11 @@ func report[R any](ctx context.Context, limit time.Duration, json *bool, render 
 }
 
 // showUp prints what became of each service.
-func showUp(c *console.Console, result ops.StackUpResult) error {
+func showUp(c *console.Console, result stack.UpResult) error {
 	var rows [][]string
 	for _, s := range result.Services {
 		action := string(s.Action)
-		if result.DryRun && s.Action != ops.StackUnchanged {
+		if result.DryRun && s.Action != stack.Unchanged {
 			action = "would be " + action
 		}
 		rows = append(rows, []string{s.Service, action, s.State, s.Reason})
@@ -47,7 +49,7 @@ func showUp(c *console.Console, result ops.StackUpResult) error {
 }
 
 // showStatus prints one line a service.
-func showStatus(c *console.Console, result ops.StackStatusResult) error {
+func showStatus(c *console.Console, result stack.StatusResult) error {
 	var rows [][]string
 	for _, s := range result.Services {
 		rows = append(rows, []string{s.Service, s.Status, s.Image, strings.Join(s.Grants, ","), string(s.Values), strings.Join(s.Visible, ",")})
@@ -56,7 +58,7 @@ func showStatus(c *console.Console, result ops.StackStatusResult) error {
 }
 
 // showDown says what is gone.
-func showDown(c *console.Console, result ops.StackDownResult) error {
+func showDown(c *console.Console, result stack.DownResult) error {
 	word := "removed"
 	if result.DryRun {
 		word = "would be removed"
@@ -69,7 +71,7 @@ func showDown(c *console.Console, result ops.StackDownResult) error {
 }
 
 // showDemo prints the prediction and what else was seen.
-func showDemo(c *console.Console, result ops.DemoResult) error {
+func showDemo(c *console.Console, result demo.Result) error {
 	if err := showUp(c, result.Stack); err != nil {
 		return err
 	}
@@ -102,10 +104,10 @@ func openDemo(ctx context.Context, c *console.Console, install bool) (*wire.Demo
 }
 
 // runDemo runs the demo.
-func runDemo(ctx context.Context, c *console.Console, install bool) (ops.DemoResult, error) {
+func runDemo(ctx context.Context, c *console.Console, install bool) (demo.Result, error) {
 	t, err := openDemo(ctx, c, install)
 	if err != nil {
-		return ops.DemoResult{}, err
+		return demo.Result{}, err
 	}
 	defer t.Close()
 	return t.Demo().Run(ctx)

@@ -12,7 +12,8 @@ import (
 	"github.com/magefile/mage/mg"
 
 	"github.com/keepmum/keepmum/internal/console"
-	"github.com/keepmum/keepmum/internal/ops"
+
+	"github.com/keepmum/keepmum/internal/ops/stack"
 	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
 
@@ -29,8 +30,8 @@ func (Stack) Up(ctx context.Context,
 	dryRun *bool, // check everything and say what would be done
 	json *bool, // print the result as JSON
 ) error {
-	return report(ctx, wire.Long, json, showUp, func(ctx context.Context, t *wire.Tools, stack ops.Stack) (ops.StackUpResult, error) {
-		use := t.StackUp(stack)
+	return report(ctx, wire.Long, json, showUp, func(ctx context.Context, t *wire.Tools, of stack.Stack) (stack.UpResult, error) {
+		use := t.StackUp(of)
 		use.Legacy, use.DryRun, use.Deadline = wire.Is(legacyEnv), wire.Is(dryRun), wire.Duration(deadline)
 		return use.Run(ctx)
 	})
@@ -40,13 +41,13 @@ func (Stack) Up(ctx context.Context,
 func (Stack) Status(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
-	return report(ctx, wire.Short, json, showStatus, func(ctx context.Context, t *wire.Tools, stack ops.Stack) (ops.StackStatusResult, error) {
+	return report(ctx, wire.Short, json, showStatus, func(ctx context.Context, t *wire.Tools, of stack.Stack) (stack.StatusResult, error) {
 		e, err := t.Engine(ctx)
 		if err != nil {
-			return ops.StackStatusResult{}, err
+			return stack.StatusResult{}, err
 		}
 		defer e.Close()
-		return ops.StackStatus{Stack: stack, Engine: e}.Run(ctx)
+		return stack.Status{Stack: of, Engine: e}.Run(ctx)
 	})
 }
 
@@ -60,7 +61,7 @@ func (Stack) Logs(ctx context.Context,
 	follow *bool, // go on until Ctrl-C (default: true; -follow=false ends with what is there)
 ) error {
 	return wire.Target(ctx, 0, func(ctx context.Context, t *wire.Tools) error {
-		stack, err := t.Stack()
+		of, err := t.Stack()
 		if err != nil {
 			return err
 		}
@@ -69,7 +70,7 @@ func (Stack) Logs(ctx context.Context,
 			return err
 		}
 		defer e.Close()
-		use := ops.StackLogs{Stack: stack, Engine: e, Out: t.Console.Out, Service: wire.Text(service), Tail: wire.Number(tail), Follow: follow == nil || *follow}
+		use := stack.Logs{Stack: of, Engine: e, Out: t.Console.Out, Service: wire.Text(service), Tail: wire.Number(tail), Follow: follow == nil || *follow}
 		_, err = use.Run(ctx)
 		return err
 	})
@@ -84,13 +85,13 @@ func (Stack) Down(ctx context.Context,
 	dryRun *bool, // say what would be removed
 	json *bool, // print the result as JSON
 ) error {
-	return report(ctx, wire.Long, json, showDown, func(ctx context.Context, t *wire.Tools, stack ops.Stack) (ops.StackDownResult, error) {
+	return report(ctx, wire.Long, json, showDown, func(ctx context.Context, t *wire.Tools, of stack.Stack) (stack.DownResult, error) {
 		e, err := t.Engine(ctx)
 		if err != nil {
-			return ops.StackDownResult{}, err
+			return stack.DownResult{}, err
 		}
 		defer e.Close()
-		return ops.StackDown{Stack: stack, Engine: e, Compose: t.Composer, Volumes: wire.Is(volumes), DryRun: wire.Is(dryRun)}.Run(ctx)
+		return stack.Down{Stack: of, Engine: e, Compose: t.Composer, Volumes: wire.Is(volumes), DryRun: wire.Is(dryRun)}.Run(ctx)
 	})
 }
 

@@ -9,7 +9,8 @@ import (
 
 	"github.com/keepmum/keepmum/internal/console"
 	"github.com/keepmum/keepmum/internal/gotool"
-	"github.com/keepmum/keepmum/internal/ops"
+
+	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
 
@@ -28,7 +29,7 @@ func modules() []string { return []string{".", "leaktest"} }
 
 // unit runs the tests without a tag, of all modules.
 func unit(ctx context.Context, c *console.Console) (gotool.Tally, error) {
-	return inModules(func(dir string) (gotool.Tally, error) { return gotool.Tests{Dir: dir, Talk: c}.Run(ctx) })
+	return inModules(func(dir string) (gotool.Tally, error) { return gotool.Tests{Dir: dir, Progress: c}.Run(ctx) })
 }
 
 // inModules sums what was done in each module that is there.
@@ -66,12 +67,12 @@ func tagged(ctx context.Context, c *console.Console, dir string) (gotool.Tally, 
 	if err != nil {
 		return gotool.Tally{}, err
 	}
-	return gotool.Tests{Dir: dir, Tags: []string{"integration"}, Packages: packages, Args: []string{"-p", "2", "-parallel", "4", "-count", "1", "-timeout", "25m"}, Talk: c}.Run(ctx)
+	return gotool.Tests{Dir: dir, Tags: []string{"integration"}, Packages: packages, Args: []string{"-p", "2", "-parallel", "4", "-count", "1", "-timeout", "25m"}, Progress: c}.Run(ctx)
 }
 
 // lint is what is checked, in all modules.
 func lint(c *console.Console) gotool.Lint {
-	return gotool.Lint{Dir: ".", Modules: modules()[1:], Talk: c}
+	return gotool.Lint{Dir: ".", Modules: modules()[1:], Progress: c}
 }
 
 // show prints the closing lines of a run: what was proven, where something was,
@@ -107,14 +108,14 @@ func all(ctx context.Context, c *console.Console) error {
 		part("integration tests", func() (gotool.Tally, error) { return integration(ctx, c) }),
 	)
 	if failed != nil {
-		failed = &ops.Error{Class: ops.ClassOf(failed), What: "not everything passed", Next: "read what each part says above", Cause: failed}
+		failed = &fault.Error{Code: fault.CodeOf(failed), What: "not everything passed", Next: "read what each part says above", Cause: failed}
 	}
 	return show(c, total, failed)
 }
 
 // mutants tries the mutants and prints the table of all of them.
 func mutants(ctx context.Context, c *console.Console, limit *time.Duration, again bool) error {
-	run := gotool.Mutation{Dir: ".", Talk: c, Again: again}
+	run := gotool.Mutation{Dir: ".", Progress: c, Again: again}
 	if limit != nil {
 		run.Limit = *limit
 	}

@@ -11,9 +11,14 @@ import (
 
 	"github.com/keepmum/keepmum/internal/compose"
 	"github.com/keepmum/keepmum/internal/console"
-	"github.com/keepmum/keepmum/internal/engine"
-	"github.com/keepmum/keepmum/internal/images"
-	"github.com/keepmum/keepmum/internal/ops"
+
+	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/docker/engine"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/imagebuild"
+	"github.com/keepmum/keepmum/internal/ops/demo"
+	"github.com/keepmum/keepmum/internal/ops/project"
+	"github.com/keepmum/keepmum/internal/ops/stack"
 	"github.com/keepmum/keepmum/internal/secretdir"
 	"github.com/keepmum/keepmum/internal/sweep"
 	"github.com/keepmum/keepmum/pkg/secrets"
@@ -45,18 +50,18 @@ type DemoTools struct {
 func OpenDemo(c *console.Console) (*DemoTools, error) {
 	dir, err := filepath.Abs(demoDir)
 	if err != nil {
-		return nil, &ops.Error{Class: ops.Failed, What: "the current directory has no path", Next: "cd to the project"}
+		return nil, &fault.Error{Code: fault.Failed, What: "the current directory has no path", Next: "cd to the project"}
 	}
 	source, err := secretdir.OpenProject(".", "")
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := ops.FindManifest(source, os.Getenv("KEEPMUM_COMPOSE_FILE")); err != nil {
+	if _, _, err := project.FindManifest(source, os.Getenv("KEEPMUM_COMPOSE_FILE")); err != nil {
 		return nil, errors.Join(err, source.Close())
 	}
 	if err := os.MkdirAll(demoDir, 0o700); err != nil {
 		_ = source.Close()
-		return nil, &ops.Error{Class: ops.Failed, What: demoDir + " cannot be made", Next: "check the owner and mode of this directory", Cause: err}
+		return nil, &fault.Error{Code: fault.Failed, What: demoDir + " cannot be made", Next: "check the owner and mode of this directory", Cause: err}
 	}
 	project, err := secretdir.OpenProject(dir, "")
 	if err != nil {
@@ -77,23 +82,23 @@ func (t *DemoTools) Close() {
 }
 
 // stack is the demo's stack.
-func (t *DemoTools) stack() ops.Stack {
-	return ops.Stack{Project: t.project, Values: t.values, Talk: t.Console, Name: demoName, Dir: t.dir, LookupEnv: os.LookupEnv}
+func (t *DemoTools) stack() stack.Stack {
+	return stack.Stack{Project: t.project, Values: t.values, Progress: t.Console, Name: demoName, Dir: t.dir, LookupEnv: os.LookupEnv}
 }
 
 // Demo is the use case.
-func (t *DemoTools) Demo() ops.Demo {
+func (t *DemoTools) Demo() demo.Demo {
 	tools := &Tools{Console: t.Console, Project: t.project, Values: t.values}
 	up := tools.StackUp(t.stack())
-	maker := images.Maker{Dir: ".", Talk: t.Console}
+	maker := imagebuild.Maker{Dir: ".", Progress: t.Console}
 	up.Build.Services, up.Build.Postgres = maker, maker
 	up.Validate.Tracked = nil
-	return ops.Demo{Source: t.source, Up: up, API: localAPI{}, Sweep: logSweep{}, Talk: t.Console, ComposeFile: os.Getenv("KEEPMUM_COMPOSE_FILE")}
+	return demo.Demo{Source: t.source, Up: up, API: localAPI{}, Sweep: logSweep{}, Progress: t.Console, ComposeFile: os.Getenv("KEEPMUM_COMPOSE_FILE")}
 }
 
 // Clean removes the demo's stack, with its volumes, and its directory.
 func (t *DemoTools) Clean(ctx context.Context) error {
-	there, err := ops.HasDemo(t.project)
+	there, err := demo.Exists(t.project)
 	if err != nil {
 		return err
 	}
@@ -103,13 +108,15 @@ func (t *DemoTools) Clean(ctx context.Context) error {
 			return err
 		}
 		defer e.Close()
-		composer := func(ctx context.Context) (ops.Composer, error) { return compose.Finder{Talk: t.Console}.Find(ctx) }
-		if _, err := (ops.StackDown{Stack: t.stack(), Engine: e, Compose: composer, Volumes: true}).Run(ctx); err != nil {
+		composer := func(ctx context.Context) (stack.Composer, error) {
+			return compose.Finder{Progress: t.Console}.Find(ctx)
+		}
+		if _, err := (stack.Down{Stack: t.stack(), Engine: e, Compose: composer, Volumes: true}).Run(ctx); err != nil {
 			return err
 		}
 	}
 	if err := os.RemoveAll(t.dir); err != nil {
-		return &ops.Error{Class: ops.Failed, What: demoDir + " cannot be removed", Next: "rm -r " + demoDir, Cause: err}
+		return &fault.Error{Code: fault.Failed, What: demoDir + " cannot be removed", Next: "rm -r " + demoDir, Cause: err}
 	}
 	return t.Console.Print("the demo is gone: containers, volumes, secrets")
 }
@@ -125,7 +132,7 @@ func (localAPI) Get(ctx context.Context, path string, token secrets.Secret) (int
 	}
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	failed := &ops.Error{Class: ops.Failed, What: "strict-api does not answer on 127.0.0.1:" + port, Next: "docker ps --filter label=com.docker.compose.project=" + demoName}
+	failed := &fault.Error{Code: fault.Failed, What: "strict-api does not answer on 127.0.0.1:" + port, Next: "docker ps --filter label=com.docker.compose.project=" + demoName}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+port+path, nil)
 	if err != nil {
 		return 0, nil, failed
@@ -150,20 +157,20 @@ func (localAPI) Get(ctx context.Context, path string, token secrets.Secret) (int
 type logSweep struct{}
 
 // SweepLogs reads both streams of each container to their end.
-func (logSweep) SweepLogs(ctx context.Context, known []secrets.Known, containers []ops.EngineContainer) (ops.LogsRead, error) {
+func (logSweep) SweepLogs(ctx context.Context, known []secrets.Known, containers []docker.Container) (demo.LogsRead, error) {
 	e, err := engine.Connect(ctx, engine.Options{})
 	if err != nil {
-		return ops.LogsRead{}, err
+		return demo.LogsRead{}, err
 	}
 	defer e.Close()
 	search, err := sweep.New(known)
 	if err != nil {
-		return ops.LogsRead{}, err
+		return demo.LogsRead{}, err
 	}
 	var surfaces []sweep.Surface
 	for _, c := range containers {
 		surfaces = append(surfaces, sweep.Logs(e, c.ID))
 	}
 	report := search.Run(ctx, surfaces...)
-	return ops.LogsRead{Logs: len(surfaces), Bytes: report.Bytes, Canaries: report.Canaries, Hits: report.Hits}, report.Err()
+	return demo.LogsRead{Logs: len(surfaces), Bytes: report.Bytes, Canaries: report.Canaries, Hits: report.Hits}, report.Err()
 }

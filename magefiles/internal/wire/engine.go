@@ -4,8 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/keepmum/keepmum/internal/engine"
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/docker/engine"
+	"github.com/keepmum/keepmum/internal/ops/project"
 )
 
 // quickLook is how long an engine is asked by a command that can do without.
@@ -16,7 +17,7 @@ type holders struct{}
 
 // Holders returns the port by which file commands learn who holds an older
 // value. It connects when asked, and for a moment only.
-func (t *Tools) Holders() ops.Holders { return holders{} }
+func (t *Tools) Holders() project.Holders { return holders{} }
 
 // GrantDigests returns the digest of each running service of a Compose
 // project.
@@ -35,7 +36,7 @@ func (holders) GrantDigests(ctx context.Context, project string) (map[string]str
 	digests := map[string]string{}
 	for _, c := range containers {
 		if c.State == "running" && c.Labels["com.docker.compose.oneoff"] != "True" { // of docker compose run
-			digests[c.Service] = c.Labels[ops.LabelGrants]
+			digests[c.Service] = c.Labels[docker.LabelGrants]
 		}
 	}
 	return digests, nil

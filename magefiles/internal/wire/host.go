@@ -5,13 +5,14 @@ import (
 	"os"
 	"time"
 
-	"github.com/keepmum/keepmum/internal/engine"
-	"github.com/keepmum/keepmum/internal/host"
-	"github.com/keepmum/keepmum/internal/ops"
+	"github.com/keepmum/keepmum/internal/docker/engine"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/machine"
+	"github.com/keepmum/keepmum/internal/ops/host"
 )
 
 // Connect connects to the engine that the environment names.
-func Connect(ctx context.Context) (ops.EnginePort, error) {
+func Connect(ctx context.Context) (host.Engine, error) {
 	e, err := engine.Connect(ctx, engine.Options{})
 	if err != nil {
 		return nil, err
@@ -19,13 +20,13 @@ func Connect(ctx context.Context) (ops.EnginePort, error) {
 	return e, nil
 }
 
-// EngineUp is the use case that makes sure an engine answers.
-func EngineUp(talk ops.Talk, install, dryRun bool) ops.EngineUp {
-	return ops.EngineUp{Connect: Connect, Host: &host.Machine{}, Talk: talk, Install: install, DryRun: dryRun}
+// Up is the use case that makes sure an engine answers.
+func EngineUp(talk fault.Progress, install, dryRun bool) host.Up {
+	return host.Up{Connect: Connect, Host: &machine.Machine{}, Progress: talk, Install: install, DryRun: dryRun}
 }
 
-// EngineDoctor is the use case that looks at everything an engine needs.
-func EngineDoctor() ops.EngineDoctor {
-	machine := &host.Machine{}
-	return ops.EngineDoctor{Connect: Connect, Look: machine.Look, FreeDisk: host.FreeDisk, Env: os.LookupEnv, Now: time.Now}
+// Doctor is the use case that looks at everything an engine needs.
+func EngineDoctor() host.Doctor {
+	this := &machine.Machine{}
+	return host.Doctor{Connect: Connect, Look: this.Look, FreeDisk: machine.FreeDisk, Env: os.LookupEnv, Now: time.Now}
 }

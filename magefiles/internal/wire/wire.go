@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/keepmum/keepmum/internal/console"
-	"github.com/keepmum/keepmum/internal/ops"
+
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/values"
 	"github.com/keepmum/keepmum/internal/secretdir"
 	"github.com/keepmum/keepmum/internal/worktree"
 	"github.com/keepmum/keepmum/pkg/secrets"
@@ -53,7 +55,7 @@ func open(c *console.Console, dir func(string) (*secretdir.Dir, error)) (*Tools,
 		project.Close()
 		return nil, err
 	}
-	values.Talk = c
+	values.Progress = c
 	return &Tools{Console: c, Project: project, Values: values, Git: worktree.Git{Dir: "."}, ComposeFile: os.Getenv("KEEPMUM_COMPOSE_FILE")}, nil
 }
 
@@ -69,8 +71,8 @@ func (t *Tools) Sources() []secrets.Source {
 }
 
 // Validate is the use case that looks at everything and changes nothing.
-func (t *Tools) Validate() ops.Validate {
-	return ops.Validate{Project: t.Project, Values: t.Values, Modes: t.Values, Tracked: t.Git, ComposeFile: t.ComposeFile, Now: time.Now()}
+func (t *Tools) Validate() values.Validate {
+	return values.Validate{Project: t.Project, Values: t.Values, Modes: t.Values, Tracked: t.Git, ComposeFile: t.ComposeFile, Now: time.Now()}
 }
 
 // Target is the frame of a target over a project that has no document: it
@@ -170,7 +172,7 @@ func List(flag *string) []string {
 // positionals only, and would hand the flag over as the name.
 func Name(name string) error {
 	if strings.HasPrefix(name, "-") {
-		return &ops.Error{Class: ops.Usage, What: "a flag stands where a name is expected", Next: "put the name first, then the flags"}
+		return &fault.Error{Code: fault.Usage, What: "a flag stands where a name is expected", Next: "put the name first, then the flags"}
 	}
 	return nil
 }

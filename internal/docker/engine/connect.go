@@ -1,0 +1,344 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/versions"
+	"github.com/docker/docker/client"
+
+	"github.com/keepmum/keepmum/internal/docker"
+)
+
+// oldest is the API of Engine 20.10.
+const oldest = "1.41"
+
+// Engine is a connection to an engine that answered. It is safe for
+// concurrent use.
+type Engine struct {
+	client       *client.Client
+	endpoint     docker.Endpoint
+	callDeadline time.Duration // 0: 30 s
+}
+
+// Connect finds the engine and makes sure that it answers, speaks a version
+// that is understood and runs Linux containers. Close the result.
+func Connect(ctx context.Context, opt Options) (*Engine, error) {
+	t, err := resolve(opt)
+	if err != nil {
+		return nil, err
+	}
+	cli, err := client.NewClientWithOpts(t.opts...)
+	if err != nil {
+		return nil, failure(docker.CauseAddress, t.Endpoint, "the client refuses the address",
+			"the engine's address "+t.Host+" ("+t.Source+") cannot be used", "use unix:///path, tcp://host:port or ssh://user@host")
+	}
+	if err := greet(ctx, cli, t, opt); err != nil {
+		_ = cli.Close()
+		return nil, err
+	}
+	return &Engine{client: cli, endpoint: t.Endpoint}, nil
+}
+
+// Close ends the connection.
+func (e *Engine) Close() error { return e.client.Close() }
+
+// Endpoint says which engine this is and who chose it.
+func (e *Engine) Endpoint() docker.Endpoint { return e.endpoint }
+
+// greet asks for the first answer and judges it.
+func greet(ctx context.Context, cli *client.Client, t target, opt Options) error {
+	inner, cancel := context.WithTimeout(ctx, opt.deadline(t))
+	defer cancel()
+	ping, err := cli.Ping(inner)
+	switch {
+	case err != nil:
+		return diagnose(ctx, cli, t, opt, err)
+	case ping.APIVersion == "":
+		return failure(docker.CauseAnswer, t.Endpoint, "the answer names no API version",
+			"what answers at "+t.Host+" ("+t.Source+") is not a Docker engine", elsewhere(t, opt))
+	case versions.LessThan(ping.APIVersion, oldest):
+		return failure(docker.CauseVersion, t.Endpoint, "API "+ping.APIVersion,
+			"the engine at "+t.Host+" is too old: it speaks API "+oneLine(ping.APIVersion)+", keepmum needs "+oldest+" (Engine 20.10) or newer",
+			"update the engine")
+	case ping.OSType != "" && ping.OSType != "linux":
+		return failure(docker.CauseWindows, t.Endpoint, "OSType "+oneLine(ping.OSType),
+			"the engine at "+t.Host+" runs "+oneLine(ping.OSType)+" containers; keepmum's services are Linux containers",
+			"switch Docker Desktop to Linux containers")
+	}
+	cli.NegotiateAPIVersionPing(ping)
+	if asked := opt.env("DOCKER_API_VERSION"); asked != "" && versions.LessThan(asked, oldest) {
+		return failure(docker.CauseVersion, t.Endpoint, "DOCKER_API_VERSION",
+			"DOCKER_API_VERSION asks for an API older than "+oldest, "unset DOCKER_API_VERSION")
+	}
+	return nil
+}
+
+// diagnose finds out why the first answer did not come. The client throws the
+// system's error away, so the address is dialled once more without it.
+func diagnose(ctx context.Context, cli *client.Client, t target, opt Options, cause error) error {
+	if ctx.Err() != nil {
+		return stopped(ctx, "connecting to the engine at "+t.Host)
+	}
+	if t.scheme == "ssh" {
+		return sshFailure(t, opt, lastWords(ctx, cli, cause))
+	}
+	dialled := dial(ctx, t)
+	if t.scheme == "tcp" {
+		return diagnoseTCP(t, opt, cause, dialled)
+	}
+	return diagnoseSocket(t, opt, cause, dialled)
+}
+
+// dial connects and hangs up.
+func dial(ctx context.Context, t target) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if t.scheme == "npipe" {
+		return nil // the client's own error says enough
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, t.scheme, t.address)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err
+}
+
+func diagnoseSocket(t target, opt Options, cause, dialled error) error {
+	say := func(why docker.Cause, detail, what, next string) error {
+		return failure(why, t.Endpoint, detail, what, next)
+	}
+	info, statErr := os.Stat(t.address)
+	either := func(target error) bool { return errors.Is(dialled, target) || errors.Is(cause, target) }
+	switch {
+	case either(fs.ErrPermission):
+		return say(docker.CausePermission, "the socket denies access",
+			"the engine's socket "+t.address+" denies access to this user",
+			"sudo usermod -aG docker \"$USER\", then log in again; or run this command with sudo")
+	case statErr == nil && info.IsDir():
+		return say(docker.CauseAddress, "the socket is a directory",
+			t.address+" ("+t.Source+") is a directory: a container that mounts the socket was started before the engine",
+			"remove the directory, then restart the engine")
+	case statErr == nil && info.Mode().IsRegular():
+		return say(docker.CauseAddress, "the socket is a file", t.address+" ("+t.Source+") is a file, not an engine's socket", elsewhere(t, opt))
+	case (either(fs.ErrNotExist) || either(syscall.ECONNREFUSED)) && t.Source != "default":
+		return say(docker.CauseAbsent, "nothing listens on the socket", "no engine listens on the socket "+t.address+" ("+t.Source+")", elsewhere(t, opt))
+	case either(fs.ErrNotExist) || either(syscall.ECONNREFUSED):
+		if opt.installed() {
+			return say(docker.CauseStopped, "nothing listens on the socket",
+				"an engine is installed here, but it does not run: nothing listens on "+t.address+" ("+t.Source+")", elsewhere(t, opt))
+		}
+		return say(docker.CauseAbsent, "there is no socket",
+			"no Docker engine: there is no socket "+t.address+" ("+t.Source+"), and none is installed", elsewhere(t, opt))
+	case errors.Is(cause, context.DeadlineExceeded):
+		return say(docker.CauseTimeout, "connected, no answer",
+			"something listens on "+t.address+" ("+t.Source+"), but did not answer within "+opt.deadline(t).String(),
+			"restart the engine (sudo systemctl restart docker), then mage engine:doctor")
+	}
+	return say(docker.CauseAnswer, oneLine(hideURL(cause)),
+		"what listens on "+t.address+" ("+t.Source+") does not answer as a healthy Docker engine",
+		"restart the engine (sudo systemctl restart docker), then mage engine:doctor")
+}
+
+func diagnoseTCP(t target, opt Options, cause, dialled error) error {
+	say := func(why docker.Cause, detail, what, next string) error {
+		return failure(why, t.Endpoint, detail, "the engine at "+t.Host+" ("+t.Source+") "+what, next)
+	}
+	var dns *net.DNSError
+	switch {
+	case errors.As(dialled, &dns):
+		return say(docker.CauseRemote, "unknown host", "cannot be found: the name of its host is not known", elsewhere(t, opt))
+	case errors.Is(dialled, syscall.ECONNREFUSED):
+		return say(docker.CauseRemote, "refused", "refuses the connection: nothing listens there", elsewhere(t, opt))
+	case dialled != nil:
+		return say(docker.CauseRemote, "unreachable", "cannot be reached from this machine", elsewhere(t, opt))
+	case aboutTLS(cause):
+		return say(docker.CauseTLS, "TLS", tlsProblem(t, cause),
+			"check DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, or the context's certificates (docker context inspect)")
+	case errors.Is(cause, context.DeadlineExceeded):
+		return say(docker.CauseTimeout, "connected, no answer", "accepts connections, but did not answer within "+opt.deadline(t).String(), elsewhere(t, opt))
+	}
+	return say(docker.CauseAnswer, oneLine(hideURL(cause)), "does not answer as a healthy Docker engine", elsewhere(t, opt))
+}
+
+// aboutTLS reports whether the two sides disagree about TLS.
+func aboutTLS(err error) bool {
+	text := err.Error()
+	for _, sign := range []string{"x509:", "tls:", "malformed HTTP response", "HTTP response to HTTPS client", "HTTP request to an HTTPS server", "TLS-enabled", "bad certificate"} {
+		if strings.Contains(text, sign) {
+			return true
+		}
+	}
+	return false
+}
+
+func tlsProblem(t target, err error) string {
+	text := err.Error()
+	switch {
+	case !t.tls:
+		return "wants TLS, and none is configured"
+	case strings.Contains(text, "HTTP response to HTTPS client") || strings.Contains(text, "first record does not look"):
+		return "does not speak TLS, and TLS is configured"
+	case strings.Contains(text, "remote error"):
+		return "does not accept the certificate of this client"
+	case strings.Contains(text, "expired"):
+		return "shows a certificate that is expired or not yet valid"
+	}
+	return "shows a certificate that is not trusted, or not for this name"
+}
+
+// lastWords makes sure that a failure by ssh has what ssh wrote. When ssh ends
+// before our request is written, the client has only a broken pipe; then ssh is
+// asked again, without a request.
+func lastWords(ctx context.Context, cli *client.Client, cause error) error {
+	if strings.Contains(cause.Error(), "stderr=") || errors.Is(cause, context.DeadlineExceeded) || errors.Is(cause, exec.ErrNotFound) {
+		return cause
+	}
+	conn, err := cli.Dialer()(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	said := make(chan error, 1)
+	go func() {
+		_, err := conn.Read(make([]byte, 1))
+		said <- err
+	}()
+	select {
+	case err := <-said:
+		_ = conn.Close()
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		go func() { _ = conn.Close() }() // waits for ssh to end
+	}
+	return cause
+}
+
+// sshFailure reads what ssh wrote before it gave up.
+func sshFailure(t target, opt Options, err error) error {
+	text := err.Error()
+	for _, known := range []struct{ sign, what, next string }{
+		{"Host key verification failed", "its host key is not known", "ssh to it once by hand and accept the key"},
+		{"REMOTE HOST IDENTIFICATION HAS CHANGED", "its host key has changed", "find out why before you accept the new key"},
+		{"Permission denied", "it accepts none of your ssh keys", "ssh-add, or check the user in the address"},
+		{"Could not resolve hostname", "the name of its host is not known", "check the address"},
+		{"Connection refused", "no ssh server listens there", "check the address and port"},
+		{"timed out", "it cannot be reached", "check the address and the network"},
+		{"No route to host", "it cannot be reached", "check the address and the network"},
+		{"executable file not found", "there is no ssh command on this machine", "install an ssh client"},
+		{"not found", "there is no docker command on it", "install Docker 18.09 or newer there"},
+		{"permission denied while trying to connect", "its engine denies access to that user", "add the user to the group docker there"},
+		{"Cannot connect to the Docker daemon", "its engine does not run", "start the engine there"},
+	} {
+		if strings.Contains(text, known.sign) {
+			return failure(docker.CauseSSH, t.Endpoint, known.what,
+				"the engine at "+t.Host+" ("+t.Source+") cannot be used by ssh: "+known.what, known.next)
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return failure(docker.CauseSSH, t.Endpoint, "no answer",
+			"the engine at "+t.Host+" ("+t.Source+") did not answer by ssh within "+opt.deadline(t).String(), "ssh to it by hand to see why")
+	}
+	return failure(docker.CauseSSH, t.Endpoint, "ssh failed",
+		"the engine at "+t.Host+" ("+t.Source+") cannot be used by ssh", "ssh to it by hand to see why")
+}
+
+// elsewhere is the way out when the chosen engine is not there: another one
+// that is, or mage engine:up.
+func elsewhere(t target, opt Options) string {
+	if t.Source != "default" {
+		undo := "docker context use default"
+		if t.Source == "DOCKER_HOST" {
+			undo = "unset DOCKER_HOST"
+		} else if opt.env("DOCKER_CONTEXT") != "" {
+			undo = "unset DOCKER_CONTEXT"
+		}
+		if path, ok := strings.CutPrefix(opt.defaultHost(), "unix://"); ok && path != t.address && isSocket(path) {
+			return undo + ": this machine's own engine has a socket at " + path
+		}
+		return "start it, correct the address, or " + undo
+	}
+	for _, path := range opt.otherSockets() {
+		if path != t.address && isSocket(path) {
+			return "export DOCKER_HOST=unix://" + path + " (a socket is there), or mage engine:up"
+		}
+	}
+	return "mage engine:up"
+}
+
+// otherSockets are where engines of this user put their sockets.
+func (o Options) otherSockets() []string {
+	var all []string
+	if dir := o.env("XDG_RUNTIME_DIR"); dir != "" {
+		all = append(all, filepath.Join(dir, "docker.sock"))
+	}
+	home := o.home()
+	if home == "" {
+		return all
+	}
+	for _, path := range []string{".docker/run/docker.sock", ".docker/desktop/docker.sock", ".colima/default/docker.sock", ".orbstack/run/docker.sock", ".rd/docker.sock"} {
+		all = append(all, filepath.Join(home, filepath.FromSlash(path)))
+	}
+	return all
+}
+
+func isSocket(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode()&fs.ModeSocket != 0
+}
+
+func (o Options) deadline(t target) time.Duration {
+	switch {
+	case o.Deadline > 0:
+		return o.Deadline
+	case t.scheme == "ssh":
+		return 30 * time.Second
+	}
+	return 10 * time.Second
+}
+
+func (o Options) installed() bool {
+	if o.Installed != nil {
+		return o.Installed()
+	}
+	if _, err := exec.LookPath("dockerd"); err == nil {
+		return true
+	}
+	for _, path := range []string{"/usr/bin/dockerd", "/usr/sbin/dockerd", "/usr/local/bin/dockerd", "/snap/bin/docker.dockerd"} {
+		if _, err := os.Stat(path); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// hideURL is what happened, without the address of the request.
+func hideURL(err error) string {
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op):
+		return op.Op + ": " + op.Err.Error()
+	case isEOF(err):
+		return "the answer broke off"
+	case errdefs.IsInternal(err):
+		return "it answers with an internal error"
+	}
+	return "the answer cannot be understood"
+}
+
+func isEOF(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}

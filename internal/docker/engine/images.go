@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/build"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/client"
+
+	"github.com/keepmum/keepmum/internal/docker"
+)
+
+// Image describes the image that ref names: a name, an id, or the beginning of
+// an id. found is false when the engine does not hold it; nothing is pulled.
+func (e *Engine) Image(ctx context.Context, ref string) (img docker.Image, found bool, err error) {
+	inner, cancel := e.quick(ctx)
+	defer cancel()
+	raw, err := e.client.ImageInspect(inner, ref)
+	if errdefs.IsNotFound(err) && ctx.Err() == nil {
+		return docker.Image{}, false, nil
+	}
+	if err != nil {
+		return docker.Image{}, false, e.fail(ctx, "looking at the image "+ref, err)
+	}
+	img = docker.Image{ID: raw.ID, Tags: raw.RepoTags, OS: raw.Os, Arch: raw.Architecture, Size: raw.Size}
+	if raw.Config != nil {
+		img.Labels, img.User = raw.Config.Labels, raw.Config.User
+	}
+	if at, err := time.Parse(time.RFC3339Nano, raw.Created); err == nil {
+		img.Created = at
+	}
+	return img, true, nil
+}
+
+// ImageID returns the id of the image that ref names, "" when the engine does
+// not hold it.
+func (e *Engine) ImageID(ctx context.Context, ref string) (string, error) {
+	img, _, err := e.Image(ctx, ref)
+	return img.ID, err
+}
+
+// ImageLabels returns the labels of the image that ref names, nil when the
+// engine does not hold it.
+func (e *Engine) ImageLabels(ctx context.Context, ref string) (map[string]string, error) {
+	img, found, err := e.Image(ctx, ref)
+	if found && img.Labels == nil {
+		img.Labels = map[string]string{}
+	}
+	return img.Labels, err
+}
+
+// InspectImage returns the engine's raw JSON about an image. It may hold
+// values.
+func (e *Engine) InspectImage(ctx context.Context, ref string) ([]byte, error) {
+	inner, cancel := e.quick(ctx)
+	defer cancel()
+	var raw bytes.Buffer
+	if _, err := e.client.ImageInspect(inner, ref, client.ImageInspectWithRawResponse(&raw)); err != nil {
+		return nil, e.fail(ctx, "inspecting the image "+ref, err)
+	}
+	return raw.Bytes(), nil
+}
+
+// ImageHistory returns, as JSON, how the image was made. It may hold values.
+func (e *Engine) ImageHistory(ctx context.Context, ref string) ([]byte, error) {
+	inner, cancel := e.quick(ctx)
+	defer cancel()
+	steps, err := e.client.ImageHistory(inner, ref)
+	if err != nil {
+		return nil, e.fail(ctx, "reading the history of the image "+ref, err)
+	}
+	return json.Marshal(steps)
+}
+
+// BuildImage builds an image from a tar stream with a Dockerfile at its root,
+// by the classic builder that every engine since 20.10 has; nothing is pulled
+// for "FROM scratch". platform is "" or "linux/arm64" and the like; the
+// builder's cache does not know it, so it is used for the engine's own only.
+// progress, which may be nil, gets what the builder says, line by line.
+func (e *Engine) BuildImage(ctx context.Context, tar io.Reader, tags []string, labels map[string]string, platform string, progress func(line string)) (id string, err error) {
+	doing := "building " + strings.Join(tags, ", ")
+	foreign := false
+	if platform != "" {
+		info, err := e.Info(ctx)
+		if err != nil {
+			return "", err
+		}
+		foreign = platform != info.OS+"/"+info.Arch
+	}
+	res, err := e.client.ImageBuild(ctx, tar, build.ImageBuildOptions{
+		Tags: tags, Labels: labels, Platform: platform, Remove: true, ForceRemove: true, NoCache: foreign, Version: build.BuilderV1})
+	if err != nil {
+		return "", e.fail(ctx, doing, err)
+	}
+	defer res.Body.Close()
+	err = messages(res.Body, func(m message) {
+		if m.Aux.ID != "" {
+			id = m.Aux.ID
+		}
+		m.tell(progress)
+	})
+	if err == nil && id == "" {
+		err = io.ErrUnexpectedEOF // the answer ended before the image was made
+	}
+	if err != nil {
+		return "", e.fail(ctx, doing, err)
+	}
+	return id, nil
+}
+
+// LoadImage loads the images of a tar stream that SaveImage, or docker save,
+// made, and returns their names, or ids where they have none.
+func (e *Engine) LoadImage(ctx context.Context, tar io.Reader) ([]string, error) {
+	res, err := e.client.ImageLoad(ctx, tar)
+	if err != nil {
+		return nil, e.fail(ctx, "loading images", err)
+	}
+	defer res.Body.Close()
+	var loaded []string
+	err = messages(res.Body, func(m message) {
+		for _, prefix := range []string{"Loaded image: ", "Loaded image ID: "} {
+			if name, ok := strings.CutPrefix(strings.TrimSpace(m.Stream), prefix); ok {
+				loaded = append(loaded, name)
+			}
+		}
+	})
+	if err == nil && len(loaded) == 0 {
+		err = errors.New("the stream holds no image")
+	}
+	return loaded, e.fail(ctx, "loading images", err)
+}
+
+// ImportImage makes an image of one layer, the tar stream of a file system for
+// the engine's own platform, and names it. changes are Dockerfile
+// instructions: `CMD ["/run"]`.
+func (e *Engine) ImportImage(ctx context.Context, tar io.Reader, ref string, changes []string) (id string, err error) {
+	body, err := e.client.ImageImport(ctx, image.ImportSource{Source: tar, SourceName: "-"}, ref,
+		image.ImportOptions{Changes: changes})
+	if err != nil {
+		return "", e.fail(ctx, "importing "+ref, err)
+	}
+	defer body.Close()
+	err = messages(body, func(m message) {
+		if strings.HasPrefix(m.Status, "sha256:") {
+			id = m.Status
+		}
+	})
+	if err == nil && id == "" {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return "", e.fail(ctx, "importing "+ref, err)
+	}
+	return id, nil
+}
+
+// TagImage gives an image one more name.
+func (e *Engine) TagImage(ctx context.Context, ref, name string) error {
+	inner, cancel := e.quick(ctx)
+	defer cancel()
+	return e.fail(ctx, "naming the image "+name, e.client.ImageTag(inner, ref, name))
+}
+
+// RemoveImage removes a name, and the image with its last name. An image that
+// is not there is no error. With force, one that a stopped container uses is
+// removed too.
+func (e *Engine) RemoveImage(ctx context.Context, ref string, force bool) error {
+	inner, cancel := e.quick(ctx)
+	defer cancel()
+	_, err := e.client.ImageRemove(inner, ref, image.RemoveOptions{Force: force, PruneChildren: true})
+	if errdefs.IsNotFound(err) && ctx.Err() == nil {
+		return nil
+	}
+	return e.fail(ctx, "removing the image "+ref, err)
+}
+
+// SaveImage writes images, with all layers, as a tar stream.
+func (e *Engine) SaveImage(ctx context.Context, w io.Writer, refs ...string) error {
+	doing := "saving " + strings.Join(refs, ", ")
+	if len(refs) == 0 {
+		return fmt.Errorf("no image to save")
+	}
+	body, err := e.client.ImageSave(ctx, refs)
+	if err != nil {
+		return e.fail(ctx, doing, err)
+	}
+	defer body.Close()
+	if _, err := io.Copy(w, body); err != nil {
+		return e.fail(ctx, doing, err)
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/docker/docker/api/types/system"
+
+	"github.com/keepmum/keepmum/internal/docker"
+)
+
+// Info asks the engine about itself.
+func (e *Engine) Info(ctx context.Context) (docker.Info, error) {
+	inner, cancel := e.quick(ctx)
+	defer cancel()
+	raw, err := e.client.Info(inner)
+	if err != nil {
+		return docker.Info{}, e.fail(ctx, "asking the engine about itself", err)
+	}
+	info := docker.Info{
+		ID: raw.ID, Name: raw.Name, ServerVersion: raw.ServerVersion, APIVersion: e.client.ClientVersion(),
+		OS: raw.OSType, Arch: goArch(raw.Architecture), OperatingSystem: raw.OperatingSystem, Kernel: raw.KernelVersion,
+		StorageDriver: raw.Driver, CgroupDriver: raw.CgroupDriver, CgroupVersion: raw.CgroupVersion, RootDir: raw.DockerRootDir,
+		CPUs: raw.NCPU, Memory: raw.MemTotal, SecurityOptions: raw.SecurityOptions, Warnings: raw.Warnings,
+		Swarm: swarmOf(raw.Swarm), Proxies: proxiesOf(raw),
+	}
+	has := func(name string) bool { return slices.Contains(securityNames(raw.SecurityOptions), name) }
+	info.Rootless, info.UsernsRemap, info.SELinux = has("rootless"), has("userns"), has("selinux")
+	if at, err := time.Parse(time.RFC3339Nano, raw.SystemTime); err == nil {
+		info.Time = at
+	}
+	return info, nil
+}
+
+// securityNames takes the names out of "name=seccomp,profile=default".
+func securityNames(options []string) []string {
+	var names []string
+	for _, option := range options {
+		for _, field := range strings.Split(option, ",") {
+			if name, ok := strings.CutPrefix(field, "name="); ok {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+func swarmOf(raw swarm.Info) docker.Swarm {
+	s := docker.Swarm{State: string(raw.LocalNodeState), Manager: raw.ControlAvailable, NodeID: raw.NodeID, Error: oneLine(raw.Error)}
+	if raw.Cluster != nil {
+		s.Cluster = raw.Cluster.ID
+	}
+	return s
+}
+
+// proxiesOf names the proxy settings; their text may hold a password.
+func proxiesOf(raw system.Info) []string {
+	var set []string
+	for _, one := range []struct{ name, value string }{{"HTTP_PROXY", raw.HTTPProxy}, {"HTTPS_PROXY", raw.HTTPSProxy}, {"NO_PROXY", raw.NoProxy}} {
+		if one.value != "" {
+			set = append(set, one.name)
+		}
+	}
+	return set
+}
+
+// goArch is an engine's architecture in Go's words.
+func goArch(arch string) string {
+	switch arch {
+	case "x86_64":
+		return "amd64"
+	case "aarch64":
+		return "arm64"
+	case "armv7l", "armv6l":
+		return "arm"
+	case "i686", "i386":
+		return "386"
+	}
+	return arch
+}
+
+// RequireManager fails unless the engine is a manager of an active Swarm.
+func (e *Engine) RequireManager(ctx context.Context) error {
+	info, err := e.Info(ctx)
+	if err != nil {
+		return err
+	}
+	refuse := func(what, next string) error {
+		return failure(docker.CauseSwarm, e.endpoint, info.Swarm.State, "the engine at "+e.endpoint.Host+" "+what, next)
+	}
+	switch s := info.Swarm; {
+	case s.State == "active" && s.Manager:
+		return nil
+	case s.State == "active":
+		return refuse("is a worker of its Swarm: only a manager can change it", "choose a manager by docker context use, or DOCKER_HOST")
+	case s.State == "locked":
+		return refuse("is in a Swarm that is locked", "docker swarm unlock")
+	case s.State == "pending" || s.State == "error":
+		return refuse("has not joined its Swarm: "+s.State, "docker info, docker node ls on another manager")
+	}
+	return refuse("is not in a Swarm", "docker swarm init")
+}

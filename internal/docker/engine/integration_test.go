@@ -1,0 +1,591 @@
+//go:build integration
+
+package engine_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+	"github.com/docker/docker/client"
+	"github.com/keepmum/keepmum/integration/reaper"
+
+	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/docker/engine"
+	"github.com/keepmum/keepmum/internal/fault"
+	"go.uber.org/goleak"
+)
+
+// The contract: what the rest of keepmum relies on, asked of a real engine.
+
+// mark and subject are of this run: the mark is in a label or in the name of all
+// that it makes, and subject is its image.
+var mark, subject string
+
+// ref is the name of an image of this run.
+func ref(tag string) string { return "keepmum-engine-test:" + tag + "-" + mark }
+
+// labels mark what a test makes.
+func labels(t *testing.T) map[string]string {
+	return map[string]string{"io.keepmum.test": "engine-" + mark + "-" + strings.ReplaceAll(t.Name(), "/", "-")}
+}
+
+// reaped are tests beside a reaper.
+type reaped struct{ *testing.M }
+
+// Run runs the tests.
+func (r reaped) Run() int {
+	return reaper.Main(func(given string) int {
+		mark = given
+		subject = ref("subject")
+		return r.M.Run()
+	}, reaper.Clean)
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(reaped{m}) }
+
+func connect(t *testing.T) *engine.Engine {
+	t.Helper()
+	e, err := engine.Connect(t.Context(), engine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	return e
+}
+
+// raw is a client of its own, to make what the adapter only observes.
+func raw(t *testing.T) *client.Client {
+	t.Helper()
+	cli, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cli.Close() })
+	return cli
+}
+
+// compiled is the subject for the engine's machine, linked once.
+var compiled = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "subject")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", filepath.Join(dir, "subject"), "./testdata/subject")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, out)
+	}
+	return os.ReadFile(filepath.Join(dir, "subject"))
+})
+
+// buildContext is a tar with a Dockerfile and the compiled subject.
+func buildContext(t *testing.T, dockerfile string) []byte {
+	t.Helper()
+	data, err := compiled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tarOf(t, map[string][]byte{"Dockerfile": []byte(dockerfile), "subject": data})
+}
+
+func tarOf(t *testing.T, files map[string][]byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for name, data := range files {
+		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(data))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// image builds the subject, and removes it after the test.
+func image(t *testing.T, e *engine.Engine) string {
+	t.Helper()
+	id, err := e.BuildImage(t.Context(), bytes.NewReader(buildContext(t, "FROM scratch\nCOPY subject /subject\nUSER 65532:65532\nENTRYPOINT [\"/subject\"]\n")),
+		[]string{subject}, map[string]string{"io.keepmum.test": "engine"}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(id, "sha256:") {
+		t.Fatalf("id %q", id)
+	}
+	t.Cleanup(func() {
+		if err := e.RemoveImage(context.WithoutCancel(t.Context()), subject, true); err != nil {
+			t.Error(err)
+		}
+	})
+	return id
+}
+
+// start runs a container of the subject and removes it at the end.
+func start(t *testing.T, config container.Config) string {
+	t.Helper()
+	cli := raw(t)
+	config.Image, config.Labels = subject, labels(t)
+	created, err := cli.ContainerCreate(t.Context(), &config, &container.HostConfig{NetworkMode: "none"}, nil, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		err := cli.ContainerRemove(context.WithoutCancel(t.Context()), created.ID, container.RemoveOptions{Force: true})
+		if err != nil && !strings.Contains(err.Error(), "No such container") {
+			t.Error(err)
+		}
+	})
+	if err := cli.ContainerStart(t.Context(), created.ID, container.StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return created.ID
+}
+
+// ended waits until a container has ended.
+func ended(t *testing.T, e *engine.Engine, id string) docker.Container {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		c, err := e.Container(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.State == "exited" {
+			return c
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("still %s", c.State)
+		}
+		pause(t)
+	}
+}
+
+func pause(t *testing.T) {
+	t.Helper()
+	select {
+	case <-time.After(20 * time.Millisecond):
+	case <-t.Context().Done():
+		t.Fatal(t.Context().Err())
+	}
+}
+
+func TestInfo(t *testing.T) {
+	info, err := connect(t).Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.OS != "linux" || info.Arch != runtime.GOARCH || info.ServerVersion == "" || info.StorageDriver == "" || info.RootDir == "" || info.Swarm.State == "" {
+		t.Errorf("%+v", info)
+	}
+	if info.APIVersion < "1.41" || info.APIVersion > "1.51" {
+		t.Errorf("negotiated %s", info.APIVersion)
+	}
+	if skew := time.Since(info.Time); skew > time.Minute || skew < -time.Minute {
+		t.Errorf("clock %v", info.Time)
+	}
+}
+
+func TestEndpoint(t *testing.T) {
+	if at := connect(t).Endpoint(); at.Host == "" || at.Source == "" {
+		t.Errorf("%+v", at)
+	}
+}
+
+// TestSSH goes the whole way of an ssh:// address: a command that stands in for
+// ssh connects its streams to the engine's socket, as docker system dial-stdio
+// does on the other side.
+func TestSSH(t *testing.T) {
+	socket, ok := strings.CutPrefix(connect(t).Endpoint().Host, "unix://")
+	if !ok {
+		t.Fatal("this test needs an engine on a unix socket")
+	}
+	dir := t.TempDir()
+	data, err := compiled()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "subject"), data, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := "#!/bin/sh\nexec " + filepath.Join(dir, "subject") + " dial " + socket + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "ssh"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	t.Setenv("DOCKER_HOST", "ssh://me@far.example")
+	e := connect(t)
+	if at := e.Endpoint(); !at.Remote || at.Host != "ssh://me@far.example" {
+		t.Errorf("%+v", at)
+	}
+	if info, err := e.Info(t.Context()); err != nil || info.ServerVersion == "" {
+		t.Errorf("%+v %v", info, err)
+	}
+}
+
+func TestRequireManagerRefusesPlainEngine(t *testing.T) {
+	e := connect(t)
+	info, err := e.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = e.RequireManager(t.Context())
+	if info.Swarm.Manager {
+		if err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	var f *docker.Failure
+	if !errors.As(err, &f) || f.Cause != docker.CauseSwarm {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestImageLifecycle(t *testing.T) {
+	e, ctx := connect(t), t.Context()
+	id := image(t, e)
+	img, found, err := e.Image(ctx, subject)
+	if err != nil || !found {
+		t.Fatal(found, err)
+	}
+	if img.ID != id || img.Labels["io.keepmum.test"] != "engine" || img.User != "65532:65532" || img.Arch != runtime.GOARCH || img.Created.IsZero() || img.Size == 0 {
+		t.Errorf("%+v", img)
+	}
+	if again := image(t, e); again != id {
+		t.Errorf("building the same twice gave %s, then %s", id, again)
+	}
+	if got, err := e.ImageID(ctx, subject); got != id || err != nil {
+		t.Errorf("%s %v", got, err)
+	}
+	if got, err := e.ImageLabels(ctx, subject); got["io.keepmum.test"] != "engine" || err != nil {
+		t.Errorf("%v %v", got, err)
+	}
+	for _, inspect := range []func(context.Context, string) ([]byte, error){e.InspectImage, e.ImageHistory} {
+		if data, err := inspect(ctx, subject); err != nil || !json.Valid(data) || !bytes.Contains(data, []byte("COPY")) && !bytes.Contains(data, []byte(id)) {
+			t.Errorf("%s %v", data, err)
+		}
+	}
+	second := ref("second")
+	if err := e.TagImage(ctx, subject, second); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := e.ImageID(ctx, second); got != id {
+		t.Errorf("tagged %s", got)
+	}
+	for range 2 { // twice: the second finds nothing and says nothing
+		if err := e.RemoveImage(ctx, second, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := e.ImageID(ctx, second); got != "" || err != nil {
+		t.Errorf("%q %v", got, err)
+	}
+}
+
+func TestImageForAnotherPlatform(t *testing.T) {
+	other := "arm64"
+	if runtime.GOARCH == other {
+		other = "amd64"
+	}
+	name := ref("other")
+	e := connect(t)
+	_, err := e.BuildImage(t.Context(), bytes.NewReader(buildContext(t, "FROM scratch\nCOPY subject /subject\n")), []string{name}, nil, "linux/"+other, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.RemoveImage(context.WithoutCancel(t.Context()), name, true) })
+	if img, _, err := e.Image(t.Context(), name); err != nil || img.Arch != other {
+		t.Errorf("%s %v", img.Arch, err)
+	}
+}
+
+func TestSaveLoadImport(t *testing.T) {
+	e, ctx := connect(t), t.Context()
+	image(t, e)
+	name := ref("saved")
+	if err := e.TagImage(ctx, subject, name); err != nil {
+		t.Fatal(err)
+	}
+	var saved bytes.Buffer
+	if err := e.SaveImage(ctx, &saved, name); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.RemoveImage(ctx, name, false); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := e.LoadImage(ctx, &saved)
+	if err != nil || !slices.Equal(loaded, []string{name}) {
+		t.Errorf("%v %v", loaded, err)
+	}
+	imported := ref("imported")
+	id, err := e.ImportImage(ctx, bytes.NewReader(tarOf(t, map[string][]byte{"hello": []byte("x")})), imported, []string{`CMD ["/hello"]`, `LABEL a=b`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, found, err := e.Image(ctx, imported)
+	if err != nil || !found || img.ID != id || img.Labels["a"] != "b" {
+		t.Errorf("%+v %v %v", img, found, err)
+	}
+	for _, one := range []string{name, imported} {
+		if err := e.RemoveImage(ctx, one, true); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestBuildFailureIsToldInOneLine(t *testing.T) {
+	var said []string
+	_, err := connect(t).BuildImage(t.Context(), bytes.NewReader(tarOf(t, map[string][]byte{"Dockerfile": []byte("FROM scratch\nCOPY missing /\n")})),
+		[]string{ref("bad")}, nil, "", func(line string) { said = append(said, line) })
+	if err == nil || !strings.Contains(err.Error(), ref("bad")) || !strings.Contains(err.Error(), "missing") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v", err)
+	}
+	if len(said) == 0 || !strings.HasPrefix(said[0], "Step 1/2") {
+		t.Errorf("progress %q", said)
+	}
+}
+
+func TestContainers(t *testing.T) {
+	e := connect(t)
+	image(t, e)
+	id := start(t, container.Config{Cmd: []string{"exit", "7"}, Env: []string{"B_NAME=a value", "A_NAME=another"}})
+	ended(t, e, id)
+	all, err := e.Containers(t.Context(), labels(t))
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	c := all[0]
+	if c.ID != id || c.State != "exited" || c.ExitCode != 7 || c.Image != subject || c.Health != "" || c.Name == "" || strings.HasPrefix(c.Name, "/") || c.Finished.IsZero() {
+		t.Errorf("%+v", c)
+	}
+	if !slices.Contains(c.EnvNames, "A_NAME") || !slices.Contains(c.EnvNames, "B_NAME") || strings.Contains(strings.Join(c.EnvNames, ""), "value") {
+		t.Errorf("%q", c.EnvNames)
+	}
+	data, err := e.InspectContainer(t.Context(), id)
+	if err != nil || !json.Valid(data) || !bytes.Contains(data, []byte("B_NAME=a value")) {
+		t.Errorf("%s %v", data, err)
+	}
+	if _, err := e.InspectContainer(t.Context(), "keepmum-engine-none"); !errors.Is(err, engine.ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+	if names, err := e.RemoveContainers(t.Context(), labels(t)); err != nil || !slices.Equal(names, []string{c.Name}) {
+		t.Errorf("%v %v", names, err)
+	}
+	if names, err := e.RemoveContainers(t.Context(), labels(t)); err != nil || len(names) != 0 {
+		t.Errorf("%v %v", names, err)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	e := connect(t)
+	image(t, e)
+	id := start(t, container.Config{Cmd: []string{"tick"}, Healthcheck: &container.HealthConfig{
+		Test: []string{"CMD", "/subject", "exit", "0"}, Interval: 200 * time.Millisecond}})
+	for deadline := time.Now().Add(30 * time.Second); ; pause(t) {
+		c, err := e.Container(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Health == "healthy" {
+			return
+		}
+		if c.Health != "starting" || time.Now().After(deadline) {
+			t.Fatalf("%+v", c)
+		}
+	}
+}
+
+func TestLogsAreWhatWasWritten(t *testing.T) {
+	e := connect(t)
+	image(t, e)
+	id := start(t, container.Config{Cmd: []string{"long", "50000"}})
+	ended(t, e, id)
+	var stdout, stderr bytes.Buffer
+	if err := e.ContainerLogs(t.Context(), id, docker.LogOptions{Follow: true}, &stdout, &stderr); err != nil {
+		t.Fatal(err)
+	}
+	if stdout.String() != strings.Repeat("o", 50000)+"\n" || stderr.String() != strings.Repeat("e", 50000)+"\n" {
+		t.Errorf("%d bytes, %d bytes", stdout.Len(), stderr.Len())
+	}
+	stdout.Reset()
+	if err := e.ContainerLogs(t.Context(), id, docker.LogOptions{Since: time.Now().Add(time.Hour)}, &stdout, io.Discard); err != nil || stdout.Len() != 0 {
+		t.Errorf("%d bytes from the future, %v", stdout.Len(), err)
+	}
+}
+
+func TestLogsOfATerminal(t *testing.T) {
+	e := connect(t)
+	image(t, e)
+	id := start(t, container.Config{Cmd: []string{"whoami"}, Tty: true})
+	ended(t, e, id)
+	var stdout bytes.Buffer
+	if err := e.ContainerLogs(t.Context(), id, docker.LogOptions{}, &stdout, io.Discard); err != nil || stdout.String() != "65532 65532\r\n" {
+		t.Errorf("%q %v", stdout.String(), err)
+	}
+}
+
+func TestLogsAreFollowedUntilCancelled(t *testing.T) {
+	e := connect(t)
+	image(t, e)
+	id := start(t, container.Config{Cmd: []string{"tick"}})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, w := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		done <- e.ContainerLogs(ctx, id, docker.LogOptions{Follow: true, Tail: 1}, w, io.Discard)
+		_ = w.Close()
+	}()
+	buffer := make([]byte, 1024)
+	for seen := ""; !strings.Contains(seen, "tick 2\n") && strings.Count(seen, "\n") < 3; {
+		n, err := r.Read(buffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen += string(buffer[:n])
+	}
+	cancel()
+	go func() { _, _ = io.Copy(io.Discard, r) }()
+	began := time.Now()
+	if err := <-done; fault.CodeOf(err) != fault.Interrupted || !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("took %v to stop", took)
+	}
+}
+
+func TestRemoveVolumesAndNetworks(t *testing.T) {
+	e, cli, ctx := connect(t), raw(t), t.Context()
+	if _, err := cli.VolumeCreate(ctx, volume.CreateOptions{Name: "keepmum-engine-v-" + mark, Labels: labels(t)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cli.NetworkCreate(ctx, "keepmum-engine-n-"+mark, network.CreateOptions{Labels: labels(t), Internal: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := e.RemoveVolumes(ctx, labels(t)); err != nil || !slices.Equal(got, []string{"keepmum-engine-v-" + mark}) {
+		t.Errorf("%v %v", got, err)
+	}
+	if got, err := e.RemoveNetworks(ctx, labels(t)); err != nil || !slices.Equal(got, []string{"keepmum-engine-n-" + mark}) {
+		t.Errorf("%v %v", got, err)
+	}
+}
+
+func TestProbe(t *testing.T) {
+	e := connect(t)
+	image(t, e)
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	open, shut := filepath.Join(dir, "open"), filepath.Join(dir, "shut")
+	for path, mode := range map[string]os.FileMode{open: 0o444, shut: 0o400} {
+		if err := os.WriteFile(path, []byte("12345"), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bind := func(path string) []docker.Mount {
+		return []docker.Mount{{Type: "bind", Source: path, Destination: "/run/secrets/X", ReadOnly: true}}
+	}
+	for _, c := range []struct {
+		name           string
+		probe          docker.Probe
+		code           int
+		stdout, stderr string
+	}{
+		{"readable", docker.Probe{Cmd: []string{"read", "/run/secrets/X"}, Mounts: bind(open)}, 0, "read 5\n", ""},
+		{"not readable by the image's user", docker.Probe{Cmd: []string{"read", "/run/secrets/X"}, Mounts: bind(shut)}, 1, "", "permission denied"},
+		{"user", docker.Probe{Cmd: []string{"whoami"}, User: "1234:77"}, 0, "1234 77\n", ""},
+		{"read-only mount", docker.Probe{Cmd: []string{"write", "/run/secrets/X"}, User: "0", Mounts: bind(open)}, 1, "", "read-only"},
+		{"read-only root", docker.Probe{Cmd: []string{"write", "/x"}, User: "0", ReadOnly: true}, 1, "", "read-only"},
+		{"exit code", docker.Probe{Entrypoint: []string{"/subject", "exit"}, Cmd: []string{"42"}}, 42, "", ""},
+		{"much output is cut", docker.Probe{Cmd: []string{"long", "300000"}, MaxOutput: 4}, 0, "oooo", "eeee"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.probe.Image, c.probe.Labels = subject, labels(t)
+			got, err := e.RunProbe(t.Context(), c.probe)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.ExitCode != c.code || string(got.Stdout) != c.stdout || !strings.Contains(string(got.Stderr), c.stderr) {
+				t.Errorf("%d %.80q %.80q", got.ExitCode, got.Stdout, got.Stderr)
+			}
+			nothingLeft(t, e)
+		})
+	}
+}
+
+// nothingLeft fails when a probe left a container behind.
+func nothingLeft(t *testing.T, e *engine.Engine) {
+	t.Helper()
+	left, err := e.Containers(context.WithoutCancel(t.Context()), map[string]string{engine.LabelProbe: "1", "io.keepmum.test": labels(t)["io.keepmum.test"]})
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+func TestProbeFaults(t *testing.T) {
+	e := connect(t)
+	image(t, e)
+	for name, c := range map[string]struct {
+		probe docker.Probe
+		says  string
+	}{
+		"no such image":   {docker.Probe{Image: ref("none")}, "No such image"},
+		"no such program": {docker.Probe{Image: subject, Entrypoint: []string{"/none"}}, "/none"},
+		"no such source": {docker.Probe{Image: subject, Cmd: []string{"whoami"},
+			Mounts: []docker.Mount{{Type: "bind", Source: "/keepmum-engine-none", Destination: "/x"}}}, "does not exist"},
+		"never ends": {docker.Probe{Image: subject, Cmd: []string{"tick"}, Deadline: 1500 * time.Millisecond}, "did not end within 1.5s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.probe.Labels = labels(t)
+			_, err := e.RunProbe(t.Context(), c.probe)
+			if err == nil || !strings.Contains(err.Error(), c.says) || fault.CodeOf(err) != fault.Failed {
+				t.Errorf("%v", err)
+			}
+			nothingLeft(t, e)
+		})
+	}
+}
+
+// TestProbeIsRemovedWhenCancelled cancels at many moments of a probe's life.
+func TestProbeIsRemovedWhenCancelled(t *testing.T) {
+	e := connect(t)
+	image(t, e)
+	for _, after := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond, 60 * time.Millisecond, 150 * time.Millisecond, 400 * time.Millisecond, time.Second} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		stop := time.AfterFunc(after, cancel)
+		_, err := e.RunProbe(ctx, docker.Probe{Image: subject, Cmd: []string{"tick"}, Labels: labels(t)})
+		stop.Stop()
+		cancel()
+		if fault.CodeOf(err) != fault.Interrupted {
+			t.Errorf("cancelled after %v: %v", after, err)
+		}
+		nothingLeft(t, e)
+	}
+}

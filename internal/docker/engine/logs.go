@@ -1,0 +1,86 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/keepmum/keepmum/internal/docker"
+)
+
+// ContainerLogs copies the log of a container to two writers: byte for byte
+// what the program wrote to each of its streams. It never asks for
+// timestamps: the engine would put one into the middle of a line longer than
+// 16 KiB, and a value there could no longer be found. A container with a
+// terminal has one stream, which goes to stdout.
+func (e *Engine) ContainerLogs(ctx context.Context, id string, opt docker.LogOptions, stdout, stderr io.Writer) error {
+	doing := "reading the log of " + id
+	c, err := e.Container(ctx, id)
+	if err != nil {
+		return err
+	}
+	ask := container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: opt.Follow}
+	if !opt.Since.IsZero() {
+		ask.Since = fmt.Sprintf("%d.%09d", opt.Since.Unix(), opt.Since.Nanosecond())
+	}
+	if opt.Tail > 0 {
+		ask.Tail = strconv.Itoa(opt.Tail)
+	}
+	body, err := e.client.ContainerLogs(ctx, c.ID, ask)
+	if err != nil {
+		return e.fail(ctx, doing, err)
+	}
+	defer body.Close()
+	if c.TTY {
+		_, err = io.Copy(stdout, body)
+	} else {
+		err = demultiplex(body, stdout, stderr)
+	}
+	return e.fail(ctx, doing, err)
+}
+
+// errFrame is the error of a stream that is not in the engine's frames.
+var errFrame = errors.New("the engine's log stream is not in the form that it should have")
+
+// demultiplex takes the engine's frames apart: a byte for the stream, three
+// zeros, four bytes of length, the text. It copies without holding a frame in
+// memory, passes on what it has of a frame that breaks off, and tells that it
+// broke off, which the client's own stdcopy does not.
+func demultiplex(r io.Reader, stdout, stderr io.Writer) error {
+	var header [8]byte
+	for {
+		if _, err := io.ReadFull(r, header[:]); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		size := int64(binary.BigEndian.Uint32(header[4:]))
+		to := stdout
+		switch header[0] {
+		case 0, 1:
+		case 2:
+			to = stderr
+		case 3:
+			text, err := io.ReadAll(io.LimitReader(r, min(size, 1<<12)))
+			if err != nil {
+				return err
+			}
+			return errors.New(string(text))
+		default:
+			return errFrame
+		}
+		if header[1]|header[2]|header[3] != 0 {
+			return errFrame
+		}
+		if _, err := io.CopyN(to, r, size); err == io.EOF {
+			return io.ErrUnexpectedEOF
+		} else if err != nil {
+			return err
+		}
+	}
+}

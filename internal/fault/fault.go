@@ -1,0 +1,137 @@
+// Package ops holds keepmum's use cases. Each reads as a list of steps: it
+// declares the small ports that it needs, calls the pure packages of the
+// domain, and returns a plain result or an *Error.
+//
+// A use case renders nothing and knows neither Docker nor mage. What a person
+// should hear while it works goes through Talk; what a program should get is
+// the result. An *Error carries the class that chooses the exit code, the next
+// command to run, and all findings at once.
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Code says what kind of end a use case came to. Its value is the exit code
+// of DESIGN section 8.
+type Code int
+
+// The classes of DESIGN section 8.
+const (
+	Failed      Code = 1   // something went wrong
+	Usage       Code = 2   // the command line cannot be what was meant
+	Invalid     Code = 3   // validation failed; nothing was changed
+	NoEngine    Code = 4   // no engine answers, or it is not a Swarm manager
+	RolledBack  Code = 5   // everything touched is back and converged
+	Incomplete  Code = 6   // a deadline passed, or a requested surface was not read
+	Pending     Code = 7   // changes are due
+	Leak        Code = 8   // a value was found where it must not be
+	Interrupted Code = 130 // stopped by a signal
+)
+
+// Finding is one thing that validation found. No field holds a value, the
+// length of one, or a digest of one.
+type Finding struct {
+	File    string `json:"file,omitempty"`    // slash-separated, relative to the project
+	Line    int    `json:"line,omitempty"`    // from 1; 0 where the file as a whole is meant
+	Subject string `json:"subject,omitempty"` // name of the secret, service or key
+	Problem string `json:"problem"`           // what is wrong, in lower case
+	Next    string `json:"next,omitempty"`    // what to do: a command, or an edit
+}
+
+// String renders the finding on one line: where, subject, problem. A subject
+// that the file is named after is not said twice.
+func (f Finding) String() string {
+	var b strings.Builder
+	if f.File != "" {
+		b.WriteString(f.File)
+		if f.Line > 0 {
+			fmt.Fprintf(&b, ":%d", f.Line)
+		}
+		b.WriteString(": ")
+	}
+	if f.Subject != "" && f.File != f.Subject && !strings.HasSuffix(f.File, "/"+f.Subject) {
+		b.WriteString(f.Subject + ": ")
+	}
+	b.WriteString(f.Problem)
+	return b.String()
+}
+
+// Error is how a use case fails. What is in lower case and holds no value;
+// Next is the command that goes on from here.
+type Error struct {
+	Code     Code
+	What     string
+	Next     string
+	Findings []Finding
+	Cause    error // for errors.Is and errors.As; its text is not shown
+}
+
+// Error returns What and the findings, one a line, without the hints.
+func (e *Error) Error() string {
+	lines := []string{e.What}
+	for _, f := range e.Findings {
+		lines = append(lines, "  "+f.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// CodeOf returns the class of err: that of the first *Error in its chain,
+// Failed for any other error, 0 for nil. Of several joined errors the one
+// whose class comes first in DESIGN section 8 wins.
+func CodeOf(err error) Code {
+	if err == nil {
+		return 0
+	}
+	best := Failed
+	var visit func(error)
+	visit = func(err error) {
+		var e *Error
+		switch joined := err.(type) {
+		case interface{ Unwrap() []error }:
+			for _, one := range joined.Unwrap() {
+				visit(one)
+			}
+			return
+		case *Error:
+			e = joined
+		default:
+			if inner := errors.Unwrap(err); inner != nil {
+				visit(inner)
+			}
+			return
+		}
+		if rank(e.Code) < rank(best) {
+			best = e.Code
+		}
+	}
+	visit(err)
+	return best
+}
+
+// rank orders classes: the lowest wins when several apply.
+func rank(c Code) int {
+	for i, one := range []Code{Interrupted, Leak, RolledBack, Incomplete, NoEngine, Invalid, Pending, Usage, Failed} {
+		if one == c {
+			return i
+		}
+	}
+	return 99
+}
+
+// Progress is where a use case says what it is doing: one plain line a call, to
+// standard error, masked.
+type Progress interface {
+	Say(format string, args ...any)
+}
+
+// Quiet is a Talk that says nothing.
+type Quiet struct{}
+
+// Say does nothing.
+func (Quiet) Say(string, ...any) {}

@@ -1,0 +1,230 @@
+package imagebuild
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/proc"
+)
+
+const (
+	aptDeadline   = 10 * time.Minute
+	listsFresh    = 24 * time.Hour // how long downloaded package lists serve
+	ownImage      = "set KEEPMUM_POSTGRES_IMAGE to an image of Postgres 15 or newer that this engine has or can pull"
+	leastPostgres = 15
+)
+
+// apt runs Debian's package tools over a state of its own.
+type apt struct {
+	maker Maker
+	arch  string // in Debian's words
+	state string // directory
+	tools map[string]string
+}
+
+// apt returns the package tools for an architecture in Go's words.
+func (m Maker) apt(arch string) (apt, error) {
+	a := apt{maker: m, tools: map[string]string{}}
+	for _, tool := range []string{"apt-get", "apt-cache", "dpkg-deb"} {
+		path, err := m.LookPath(tool)
+		if err != nil {
+			return apt{}, &fault.Error{Code: fault.Failed, What: "no image registry answers, and this system has no " + tool + " to make an image of Postgres with", Next: ownImage}
+		}
+		a.tools[tool] = path
+	}
+	names := map[string]string{"amd64": "amd64", "arm64": "arm64", "arm": "armhf", "386": "i386", "ppc64le": "ppc64el", "s390x": "s390x", "riscv64": "riscv64"}
+	if a.arch = names[arch]; a.arch == "" {
+		return apt{}, &fault.Error{Code: fault.Failed, What: "there are no Debian packages for the engine's architecture " + arch, Next: ownImage}
+	}
+	dir, err := m.cacheDir()
+	if err != nil {
+		return apt{}, err
+	}
+	a.state = filepath.Join(dir, "apt", a.arch)
+	return a, a.prepare()
+}
+
+// prepare makes the state: empty lists, no package installed.
+func (a apt) prepare() error {
+	for _, dir := range []string{"lists/partial", "cache/archives/partial", "debs"} {
+		if err := os.MkdirAll(filepath.Join(a.state, dir), 0o755); err != nil {
+			return noCache(a.state, err)
+		}
+	}
+	for name, text := range map[string]string{"status": "", "apt.conf": a.settings()} {
+		if err := os.WriteFile(filepath.Join(a.state, name), []byte(text), 0o644); err != nil {
+			return noCache(a.state, err)
+		}
+	}
+	return nil
+}
+
+// settings is apt's configuration over the system's own, which names sources,
+// keys and proxies.
+func (a apt) settings() string {
+	var b strings.Builder
+	for _, pair := range [][2]string{
+		{"Dir::State", a.state}, {"Dir::State::status", filepath.Join(a.state, "status")}, {"Dir::State::lists", filepath.Join(a.state, "lists")},
+		{"Dir::Cache", filepath.Join(a.state, "cache")}, {"APT::Architecture", a.arch}, {"APT::Install-Recommends", "false"}, {"APT::Sandbox::User", ""},
+		{"APT::Update::Error-Mode", "any"}, {"Acquire::Languages", "none"}, {"Acquire::http::Timeout", "15"}, {"Acquire::https::Timeout", "15"}, {"Acquire::Retries", "1"},
+	} {
+		fmt.Fprintf(&b, "%s %q;\n", pair[0], pair[1])
+	}
+	fmt.Fprintf(&b, "#clear APT::Architectures;\nAPT::Architectures { %q; };\n", a.arch)
+	return b.String()
+}
+
+// run runs one of the tools, with its standard output to out.
+func (a apt) run(ctx context.Context, dir string, out io.Writer, tool string, args ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, aptDeadline)
+	defer cancel()
+	env := proc.Inherit(a.maker.LookupEnv, append(proc.SystemNames(), proc.ProxyNames()...))
+	env["LC_ALL"], env["APT_CONFIG"], env["DEBIAN_FRONTEND"] = "C.UTF-8", filepath.Join(a.state, "apt.conf"), "noninteractive"
+	delete(env, "LANG")
+	lines := &proc.Lines{}
+	err := proc.Command{Path: a.tools[tool], Args: args, Dir: dir, Env: env, Out: out, ErrOut: lines}.Run(ctx)
+	lines.Flush()
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return stopped(ctx, tool+" was running")
+	}
+	return &fault.Error{Code: fault.Failed, What: tool + " " + args[len(args)-1] + " failed: " + withoutPasswords(aptProblem(lines.All())), Next: ownImage, Cause: err}
+}
+
+// aptProblem picks the first error of what apt said, else the last line.
+func aptProblem(lines []string) string {
+	for _, line := range lines {
+		if text, ok := strings.CutPrefix(line, "E: "); ok {
+			return text
+		}
+	}
+	if len(lines) == 0 {
+		return "it said nothing"
+	}
+	return lines[len(lines)-1]
+}
+
+// withoutPasswords takes user and password out of the URLs in a line: the
+// address of a mirror or proxy may hold them.
+func withoutPasswords(line string) string {
+	return regexp.MustCompile(`://[^/@\s]+@`).ReplaceAllString(line, "://")
+}
+
+// refresh downloads the package lists unless they are fresh. Older lists serve
+// where that fails.
+func (a apt) refresh(ctx context.Context) error {
+	stamp := filepath.Join(a.state, "refreshed")
+	info, err := os.Stat(stamp)
+	if err == nil && time.Since(info.ModTime()).Abs() < listsFresh {
+		return nil
+	}
+	a.maker.Progress.Say("reading Debian's package lists")
+	failed := a.run(ctx, a.state, nil, "apt-get", "-q", "update")
+	if failed == nil {
+		return os.WriteFile(stamp, nil, 0o644)
+	}
+	if err == nil && ctx.Err() == nil {
+		a.maker.Progress.Say("the package lists could not be read anew; those of %s serve", info.ModTime().Format("2006-01-02"))
+		return nil
+	}
+	return failed
+}
+
+// postgres returns the highest version of Postgres that is offered.
+func (a apt) postgres(ctx context.Context) (string, error) {
+	var out bytes.Buffer
+	if err := a.run(ctx, a.state, &out, "apt-cache", "search", "--names-only", `^postgresql-[0-9]+$`); err != nil {
+		return "", err
+	}
+	best := 0
+	for _, found := range regexp.MustCompile(`(?m)^postgresql-(\d+) - `).FindAllStringSubmatch(out.String(), -1) {
+		if n, err := strconv.Atoi(found[1]); err == nil && n > best {
+			best = n
+		}
+	}
+	switch {
+	case best == 0:
+		return "", &fault.Error{Code: fault.Failed, What: "this system's package sources offer no Postgres", Next: ownImage}
+	case best < leastPostgres:
+		return "", &fault.Error{Code: fault.Failed, What: fmt.Sprintf("this system's package sources offer Postgres %d, and %d or newer is needed", best, leastPostgres), Next: ownImage}
+	}
+	return strconv.Itoa(best), nil
+}
+
+// closure returns the packages, NAME=VERSION, that an installation of the named
+// ones on an empty system would install, sorted.
+func (a apt) closure(ctx context.Context, names ...string) ([]string, error) {
+	var out bytes.Buffer
+	args := append([]string{"-s", "-q", "--no-install-recommends", "install"}, names...)
+	if err := a.run(ctx, a.state, &out, "apt-get", args...); err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, found := range regexp.MustCompile(`(?m)^Inst (\S+) \((\S+) `).FindAllStringSubmatch(out.String(), -1) {
+		name, _, _ := strings.Cut(found[1], ":") // apt writes NAME:ARCH for another architecture
+		all = append(all, name+"="+found[2])
+	}
+	if len(all) == 0 {
+		return nil, &fault.Error{Code: fault.Failed, What: "apt names no packages for Postgres", Next: ownImage}
+	}
+	sort.Strings(all)
+	return all, nil
+}
+
+// unpack downloads the packages, whose signatures apt checks, and returns their
+// files under the names that keep gives them.
+func (a apt) unpack(ctx context.Context, packages []string, keep func(pkg, name string) string) (rootfs, error) {
+	dir, err := os.MkdirTemp(filepath.Join(a.state, "debs"), "run-")
+	if err != nil {
+		return nil, noTemp(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := a.run(ctx, dir, nil, "apt-get", append([]string{"-q", "download"}, packages...)...); err != nil {
+		return nil, err
+	}
+	files := rootfs{}
+	for _, one := range packages {
+		name, _, _ := strings.Cut(one, "=")
+		debs, err := filepath.Glob(filepath.Join(dir, name+"_*.deb"))
+		if err != nil || len(debs) != 1 {
+			return nil, &fault.Error{Code: fault.Failed, What: "apt did not download " + one, Next: ownImage}
+		}
+		if err := a.unpackOne(ctx, debs[0], files, func(file string) string { return keep(name, file) }); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// unpackOne enters the files of one package.
+func (a apt) unpackOne(ctx context.Context, deb string, files rootfs, keep func(string) string) error {
+	stream, in := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		err := a.run(ctx, a.state, in, "dpkg-deb", "--fsys-tarfile", deb)
+		in.CloseWithError(err)
+		ended <- err
+	}()
+	err := files.readTar(stream, keep)
+	_, _ = io.Copy(io.Discard, stream) // what follows the end of the archive
+	stream.Close()
+	if failed := <-ended; failed != nil {
+		return failed
+	}
+	if err != nil {
+		return &fault.Error{Code: fault.Failed, What: filepath.Base(deb) + " cannot be unpacked", Next: "mage build:images", Cause: err}
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package imagebuild
+
+import (
+	"archive/tar"
+	"bytes"
+	"debug/elf"
+	"path"
+	"strings"
+
+	"github.com/keepmum/keepmum/internal/fault"
+)
+
+// linked returns the files that wanted accepts, and of the rest the shared
+// libraries that they need, transitively, with the symbolic links on the way.
+// Names in extra are needed by the dynamic loader alone.
+func linked(files rootfs, wanted func(name string) bool, extra ...string) (rootfs, error) {
+	l := linker{files: files, root: rootfs{}, byName: map[string]string{}}
+	for _, name := range sortedKeys(files) {
+		if strings.Contains(path.Base(name), ".so") {
+			l.byName[path.Base(name)] = name
+		}
+	}
+	for _, library := range extra {
+		l.need(library, "the loader")
+	}
+	for _, name := range sortedKeys(files) {
+		if wanted(name) {
+			l.take(name)
+		}
+	}
+	if len(l.missing) > 0 {
+		return nil, &fault.Error{Code: fault.Failed, What: "the Debian packages of Postgres lack libraries", Findings: l.missing, Next: "set KEEPMUM_POSTGRES_IMAGE to an image of Postgres"}
+	}
+	return l.root, nil
+}
+
+// linker collects files and what they need.
+type linker struct {
+	files   rootfs
+	root    rootfs
+	byName  map[string]string // shared libraries by the name that programs use
+	missing []fault.Finding
+}
+
+// take enters a file, and what it needs.
+func (l *linker) take(name string) {
+	if _, done := l.root[name]; done {
+		return
+	}
+	e, ok := l.files[name]
+	if !ok {
+		return
+	}
+	l.root[name] = e
+	if e.kind == tar.TypeSymlink {
+		l.take(resolve(name, e.link))
+		return
+	}
+	if e.kind != tar.TypeReg || !bytes.HasPrefix(e.data, []byte(elf.ELFMAG)) {
+		return
+	}
+	program, err := elf.NewFile(bytes.NewReader(e.data))
+	if err != nil {
+		l.missing = append(l.missing, fault.Finding{Subject: name, Problem: "is no program that can be read"})
+		return
+	}
+	libraries, err := program.ImportedLibraries()
+	if err != nil {
+		return // a static program
+	}
+	for _, library := range libraries {
+		l.need(library, name)
+	}
+	if loader := interpreter(program); loader != "" {
+		l.take(keepFile("", loader, ""))
+		l.need(path.Base(loader), name)
+	}
+}
+
+// need enters the library of that name.
+func (l *linker) need(library, by string) {
+	if strings.HasPrefix(library, "linux-vdso") {
+		return
+	}
+	name, ok := l.byName[library]
+	if !ok {
+		l.missing = append(l.missing, fault.Finding{Subject: by, Problem: "needs " + library + ", which is in none of the packages"})
+		return
+	}
+	l.take(name)
+}
+
+// interpreter returns the path of the dynamic loader that a program names,
+// without the leading slash.
+func interpreter(program *elf.File) string {
+	for _, part := range program.Progs {
+		if part.Type == elf.PT_INTERP {
+			data := make([]byte, part.Filesz)
+			if _, err := part.ReadAt(data, 0); err == nil {
+				return strings.Trim(string(data), "\x00/")
+			}
+		}
+	}
+	return ""
+}
+
+// resolve returns what a symbolic link at name leads to, in the image's names.
+func resolve(name, target string) string {
+	if !path.IsAbs(target) {
+		target = path.Join(path.Dir(name), target)
+	}
+	target = strings.TrimPrefix(path.Clean("/"+target), "/")
+	for _, top := range []string{"lib/", "lib64/", "bin/"} {
+		if strings.HasPrefix(target, top) {
+			return "usr/" + target
+		}
+	}
+	return target
+}

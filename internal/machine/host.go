@@ -1,0 +1,262 @@
+// Package host says what this machine is, as far as a Docker engine on it is
+// concerned, and knows the commands that bring one to it.
+//
+// Machine looks: distribution, init system, WSL, container, root, and which
+// engine is installed and how. Plan turns what it saw into ordered commands:
+// pure, so that each distribution is a row of a table test. Run executes one
+// of them.
+//
+// Only Debian's and Ubuntu's own packages are installed automatically. For
+// other systems the plan has commands and lines for a person. An installed
+// engine is started on any Linux whose init system is known.
+//
+// Run builds no shell strings, hands a child nothing of our environment but a
+// few named variables, and starts a daemon so that it outlives keepmum and
+// holds none of its streams open.
+package machine
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/user"
+	"path"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/ops/host"
+)
+
+// Machine is this machine. The zero value is ready; the fields are for tests,
+// and for looking at another root.
+type Machine struct {
+	Root      fs.FS                                   // nil: the file system's root
+	GOOS      string                                  // "": this program's
+	UID       func() int                              // nil: os.Getuid
+	Groups    func() ([]int, error)                   // nil: os.Getgroups
+	LookPath  func(name string) (string, error)       // nil: exec.LookPath, then the directories of root's programs
+	LookupEnv func(name string) (string, bool)        // nil: os.LookupEnv
+	UserName  func() string                           // nil: os/user
+	Ask       func(context.Context, ...string) string // runs a command for its output, "" on failure; nil: for real
+
+	mu      sync.Mutex
+	daemons []*daemon
+}
+
+// Look says what the machine is. What cannot be found out is left empty.
+func (m *Machine) Look(ctx context.Context) host.Facts {
+	f := host.Facts{OS: m.goos(), Root: m.uid() == 0, User: m.userName(), Dockerd: m.find("dockerd"), Docker: m.find("docker"), Iptables: m.find("iptables")}
+	f.Pretty = f.OS
+	if f.OS != "linux" {
+		return f
+	}
+	release := m.release()
+	f.Distribution, f.Version, f.Like, f.Pretty = release["ID"], release["VERSION_ID"], strings.Fields(release["ID_LIKE"]), release["PRETTY_NAME"]
+	if f.Pretty == "" {
+		f.Pretty = "an unknown Linux"
+	}
+	kernel := strings.ToLower(m.read("proc/sys/kernel/osrelease"))
+	f.WSL = strings.Contains(kernel, "microsoft")
+	f.Container = m.container()
+	f.Init = m.init(f.WSL)
+	f.Package = m.packaged(f.Dockerd)
+	if f.Dockerd == "" && f.Package == "snap" {
+		f.Dockerd = "/snap/bin/docker"
+	}
+	if f.Init == "systemd" && f.Dockerd != "" {
+		f.Service = m.service(ctx)
+	}
+	m.group(&f)
+	f.DpkgBroken = m.dpkgBroken()
+	return f
+}
+
+// release reads os-release; its quotes are a shell's.
+func (m *Machine) release() map[string]string {
+	text := m.read("etc/os-release")
+	if text == "" {
+		text = m.read("usr/lib/os-release")
+	}
+	fields := map[string]string{}
+	for line := range strings.Lines(text) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
+		if !ok || strings.HasPrefix(name, "#") {
+			continue
+		}
+		if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
+			value = value[1 : n-1]
+		}
+		fields[name] = value
+	}
+	return fields
+}
+
+// container says in what kind of container we are, "" in none.
+func (m *Machine) container() string {
+	for _, mark := range []struct{ path, kind string }{{".dockerenv", "docker"}, {"run/.containerenv", "podman"}} {
+		if m.exists(mark.path) {
+			return mark.kind
+		}
+	}
+	for field := range strings.SplitSeq(m.read("proc/1/environ"), "\x00") {
+		if kind, ok := strings.CutPrefix(field, "container="); ok && kind != "" {
+			return kind
+		}
+	}
+	return ""
+}
+
+// init says what starts services here.
+func (m *Machine) init(wsl bool) string {
+	first := strings.TrimSpace(m.read("proc/1/comm"))
+	switch {
+	case m.exists("run/systemd/system"):
+		return "systemd"
+	case m.exists("run/openrc"):
+		return "openrc"
+	case (first == "init" || first == "sysvinit" || wsl) && m.exists("etc/init.d"):
+		return "sysv"
+	}
+	return "none"
+}
+
+// packaged says by which package the engine came, "" when that is unknown.
+func (m *Machine) packaged(dockerd string) string {
+	for _, name := range []string{"docker.io", "docker-ce", "moby-engine"} {
+		if m.exists("var/lib/dpkg/info/" + name + ".list") {
+			return name
+		}
+	}
+	if m.exists("snap/docker/current") || strings.HasPrefix(dockerd, "/snap/") {
+		return "snap"
+	}
+	if m.exists("var/lib/dpkg/info/podman-docker.list") {
+		return "podman-docker"
+	}
+	return ""
+}
+
+// service is systemd's word for the engine's unit; "masked" when it must not
+// be started.
+func (m *Machine) service(ctx context.Context) string {
+	if m.ask(ctx, "systemctl", "is-enabled", "docker.service") == "masked" {
+		return "masked"
+	}
+	return m.ask(ctx, "systemctl", "is-active", "docker.service")
+}
+
+// group looks for the group whose members may use the socket.
+func (m *Machine) group(f *host.Facts) {
+	for line := range strings.Lines(m.read("etc/group")) {
+		fields := strings.Split(strings.TrimSpace(line), ":")
+		if len(fields) < 4 || fields[0] != "docker" {
+			continue
+		}
+		f.GroupExists = true
+		f.GroupListed = f.User != "" && slices.Contains(strings.Split(fields[3], ","), f.User)
+		if id, err := strconv.Atoi(fields[2]); err == nil {
+			ids, _ := m.groups()
+			f.GroupActive = slices.Contains(ids, id)
+		}
+	}
+}
+
+// dpkgBroken reports whether dpkg was interrupted: then it leaves its journal
+// in updates, with numbers for names.
+func (m *Machine) dpkgBroken() bool {
+	entries, err := fs.ReadDir(m.root(), "var/lib/dpkg/updates")
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		_, err := strconv.Atoi(e.Name())
+		return err == nil
+	})
+}
+
+func (m *Machine) root() fs.FS {
+	if m.Root != nil {
+		return m.Root
+	}
+	return os.DirFS("/")
+}
+
+func (m *Machine) read(name string) string {
+	data, err := fs.ReadFile(m.root(), name)
+	if err != nil {
+		return ""
+	}
+	return string(data)
+}
+
+func (m *Machine) exists(name string) bool {
+	_, err := fs.Stat(m.root(), name)
+	return err == nil
+}
+
+// find looks for a program where root's programs are too: a user's PATH often
+// lacks them.
+func (m *Machine) find(name string) string {
+	look := m.LookPath
+	if look == nil {
+		look = exec.LookPath
+	}
+	if full, err := look(name); err == nil {
+		return full
+	}
+	if m.goos() != "linux" {
+		return ""
+	}
+	for _, dir := range []string{"usr/sbin", "sbin", "usr/local/sbin", "usr/bin"} {
+		if m.exists(path.Join(dir, name)) {
+			return "/" + path.Join(dir, name)
+		}
+	}
+	return ""
+}
+
+func (m *Machine) ask(ctx context.Context, args ...string) string {
+	if m.Ask != nil {
+		return m.Ask(ctx, args...)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	out, _ := exec.CommandContext(ctx, args[0], args[1:]...).Output() // is-active says "inactive" and fails
+	return strings.TrimSpace(string(out))
+}
+
+func (m *Machine) goos() string {
+	if m.GOOS != "" {
+		return m.GOOS
+	}
+	return runtime.GOOS
+}
+
+func (m *Machine) uid() int {
+	if m.UID != nil {
+		return m.UID()
+	}
+	return os.Getuid()
+}
+
+func (m *Machine) groups() ([]int, error) {
+	if m.Groups != nil {
+		return m.Groups()
+	}
+	return os.Getgroups()
+}
+
+func (m *Machine) userName() string {
+	if m.UserName != nil {
+		return m.UserName()
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
+}

@@ -1,0 +1,149 @@
+package machine
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/ops/host"
+)
+
+// daemonLog is where a daemon without an init system writes.
+const daemonLog = "/var/log/dockerd.log"
+
+// Plan says how an engine comes to a machine with these facts. It is pure.
+func (m *Machine) Plan(f host.Facts) host.Plan { return plan(f) }
+
+func plan(f host.Facts) host.Plan {
+	p := host.Plan{System: f.Pretty}
+	switch f.OS {
+	case "linux":
+	case "darwin":
+		p.Manual = []string{
+			"macOS runs no engine of its own; install one of these, then start it:",
+			"  Docker Desktop: brew install --cask docker, then open -a Docker",
+			"  Colima:         brew install colima docker, then colima start",
+		}
+		return p
+	case "windows":
+		p.Manual = []string{
+			"install Docker Desktop: winget install Docker.DockerDesktop, then start it with Linux containers;",
+			"or work inside WSL 2 (wsl --install) and run mage engine:up there",
+		}
+		return p
+	default:
+		p.Manual = []string{"there is no Docker engine for " + f.OS + ": set DOCKER_HOST to one on another machine"}
+		return p
+	}
+	p.Start = start(f)
+	p.Fallback = fallback(p.Start)
+	if f.Package == "podman-docker" {
+		p.Manual = append(p.Manual, "the package podman-docker stands in for the docker command here: remove it first, or start podman's own socket (systemctl enable --now podman.socket) and set DOCKER_HOST to it")
+	}
+	if f.Container != "" {
+		p.Manual = append(p.Manual, "this is a container ("+f.Container+"): an engine in it needs at least the capabilities SYS_ADMIN and NET_ADMIN, and writable cgroups")
+	}
+	if f.WSL && f.Init != "systemd" {
+		p.Manual = append(p.Manual, "this is WSL without systemd: the engine must be started again after each restart of WSL, unless /etc/wsl.conf has [boot] systemd=true")
+	}
+	install(&p, f)
+	return p
+}
+
+// family is the distribution whose commands serve.
+func family(f host.Facts) string {
+	known := []string{"debian", "ubuntu", "fedora", "rhel", "arch", "alpine", "suse"}
+	for _, id := range append([]string{f.Distribution}, f.Like...) {
+		switch {
+		case id == "centos" || id == "rocky" || id == "almalinux" || id == "ol":
+			return "rhel"
+		case id == "opensuse" || strings.HasPrefix(id, "opensuse-") || id == "sles":
+			return "suse"
+		case slices.Contains(known, id):
+			return id
+		}
+	}
+	return ""
+}
+
+// install fills in the commands that install the distribution's engine.
+func install(p *host.Plan, f host.Facts) {
+	step := func(why string, args ...string) {
+		p.Install = append(p.Install, host.Step{Args: args, Why: why, Deadline: 20 * time.Minute})
+	}
+	switch family(f) {
+	case "debian", "ubuntu":
+		p.Automatic = f.Distribution == "debian" || f.Distribution == "ubuntu"
+		if f.DpkgBroken {
+			step("finish an interrupted installation", "dpkg", "--configure", "-a")
+		}
+		step("read the package lists", "apt-get", "-q", "update")
+		for i := range p.Install {
+			p.Install[i].Busy = "lock" // the last step waits by itself
+		}
+		step("install the distribution's engine", append([]string{
+			"apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "install", "--no-install-recommends"}, debianPackages(f)...)...)
+	case "fedora":
+		step("install the distribution's engine", "dnf", "install", "-y", "moby-engine")
+	case "rhel":
+		p.Manual = append(p.Manual, "the engine is not in this distribution: add Docker's own repository as https://docs.docker.com/engine/install/ describes, then install docker-ce")
+	case "arch":
+		step("install the distribution's engine", "pacman", "-S", "--needed", "docker")
+	case "alpine":
+		step("install the distribution's engine", "apk", "add", "docker")
+	case "suse":
+		step("install the distribution's engine", "zypper", "install", "-y", "docker")
+	default:
+		p.Manual = append(p.Manual, "keepmum does not know this distribution: https://docs.docker.com/engine/install/ tells how to install the engine")
+	}
+}
+
+// debianPackages is the engine with what it needs to run, but not all that
+// Debian recommends beside it (a Python among it, 13 s of 26 on a minimal
+// system). Without apparmor's parser an engine on a kernel with AppArmor starts
+// no container. Debian 13 made the docker command a package of its own.
+func debianPackages(f host.Facts) []string {
+	packages := []string{"docker.io", "iptables", "ca-certificates", "apparmor"}
+	major, _, _ := strings.Cut(f.Version, ".")
+	if n, err := strconv.Atoi(major); f.Distribution == "debian" && (err != nil || n >= 13) {
+		packages = append(packages, "docker-cli")
+	}
+	return packages
+}
+
+// start is how an installed engine is started here.
+func start(f host.Facts) []host.Step {
+	one := func(why string, args ...string) host.Step {
+		return host.Step{Args: args, Why: why, Deadline: 2 * time.Minute}
+	}
+	if f.Package == "snap" {
+		return []host.Step{one("start the engine", "snap", "start", "--enable", "docker")}
+	}
+	switch f.Init {
+	case "systemd":
+		steps := []host.Step{one("start the engine, now and at boot", "systemctl", "enable", "--now", "docker")}
+		if f.Service == "masked" {
+			steps = append([]host.Step{one("allow the engine to start", "systemctl", "unmask", "docker.service", "docker.socket")}, steps...)
+		}
+		return steps
+	case "openrc":
+		return []host.Step{one("start the engine at boot", "rc-update", "add", "docker", "default"), one("start the engine", "rc-service", "docker", "start")}
+	case "sysv":
+		return []host.Step{one("start the engine", "service", "docker", "start")}
+	}
+	return []host.Step{{Why: "start the engine in the background", Args: []string{"dockerd"}, Background: true, Log: daemonLog}}
+}
+
+// fallback is what a daemon that we start is started with when it finds no
+// storage that it can use: vfs copies every layer, slowly, and works anywhere.
+func fallback(steps []host.Step) *host.Step {
+	for _, step := range steps {
+		if step.Background {
+			step.Args = append(slices.Clone(step.Args), "--storage-driver=vfs")
+			step.Why = "start the engine with plain copies for storage"
+			return &step
+		}
+	}
+	return nil
+}

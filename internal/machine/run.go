@@ -1,0 +1,179 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/host"
+	"github.com/keepmum/keepmum/internal/proc"
+)
+
+// tailSize is how much of a daemon's log is read for its last words.
+const tailSize = 8 << 10
+
+// daemon is a program that was started to outlive us.
+type daemon struct {
+	step  host.Step
+	from  int64         // where its own part of the log begins
+	ended chan struct{} // closed when it has ended
+}
+
+// Run runs one step to its end and tells each line that it says; of a daemon
+// it returns as soon as it is started. A failed step's error holds what it said
+// last. A step that finds another program at work is tried again until ctx
+// ends.
+func (m *Machine) Run(ctx context.Context, step host.Step, talk fault.Progress) error {
+	if len(step.Args) == 0 {
+		return errors.New("a step without a command")
+	}
+	full := m.find(step.Args[0])
+	if full == "" {
+		return fmt.Errorf("%s: not found", step.Args[0])
+	}
+	if step.Background {
+		return m.background(full, step)
+	}
+	for {
+		err := m.foreground(ctx, full, step, talk)
+		if err == nil || step.Busy == "" || !strings.Contains(err.Error(), step.Busy) {
+			return err
+		}
+		talk.Say("  waiting for another program that is at work")
+		select {
+		case <-time.After(2 * time.Second):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// foreground runs a step once.
+func (m *Machine) foreground(ctx context.Context, full string, step host.Step, talk fault.Progress) error {
+	last, isError := "", false
+	tell := &proc.Lines{Say: func(line string) {
+		serious := strings.HasPrefix(line, "E: ") || strings.Contains(line, "error: ")
+		if serious || !isError {
+			last, isError = line, serious
+		}
+		talk.Say("  %s", line)
+	}}
+	err := proc.Command{Path: full, Args: step.Args[1:], Env: m.environment(), Out: tell, ErrOut: tell}.Run(ctx)
+	tell.Flush()
+	if err != nil && last != "" {
+		return fmt.Errorf("%w: %s", err, last)
+	}
+	return err
+}
+
+// environment is what a step gets: what a program needs, the proxies, and no
+// questions.
+func (m *Machine) environment() map[string]string {
+	lookup := m.LookupEnv
+	if lookup == nil {
+		lookup = os.LookupEnv
+	}
+	env := proc.Inherit(lookup, append(proc.SystemNames(), proc.ProxyNames()...))
+	env["PATH"] = strings.TrimPrefix(env["PATH"]+":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", ":")
+	env["DEBIAN_FRONTEND"], env["NEEDRESTART_MODE"], env["LC_ALL"] = "noninteractive", "l", "C.UTF-8"
+	return env
+}
+
+// background starts a daemon in a session of its own, with its log for output,
+// so that neither our end nor a signal to our terminal reaches it.
+func (m *Machine) background(full string, step host.Step) error {
+	log, from, err := openLog(step.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	cmd := exec.Command(full, step.Args[1:]...)
+	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, string(filepath.Separator)
+	for name, value := range m.environment() {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	detach(cmd)
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("%s cannot be started: %w", full, err)
+	}
+	d := &daemon{step: step, from: from, ended: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait() // reaps it, should it end before we do
+		close(d.ended)
+	}()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.daemons = []*daemon{d} // a fallback takes the place of what it stands in for
+	return nil
+}
+
+// openLog opens a log for appending and says how long it is.
+func openLog(path string) (*os.File, int64, error) {
+	log, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	if err != nil {
+		return nil, 0, fmt.Errorf("the engine's log %s cannot be written: %w", path, errors.Unwrap(err))
+	}
+	info, err := log.Stat()
+	if err != nil {
+		_ = log.Close()
+		return nil, 0, err
+	}
+	return log, info.Size(), nil
+}
+
+// Ended returns an error with the last words of a daemon that Run started and
+// that has ended; nil while all is well.
+func (m *Machine) Ended() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range m.daemons {
+		select {
+		case <-d.ended:
+			return fmt.Errorf("%s: see %s", d.lastWords(), d.step.Log)
+		default:
+		}
+	}
+	return nil
+}
+
+// lastWords is the last line of its log that tells of a failure, or the last.
+func (d *daemon) lastWords() string {
+	text, err := tail(d.step.Log, d.from)
+	if err != nil {
+		return "it left no log"
+	}
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	words := lines[len(lines)-1]
+	for _, line := range lines {
+		if strings.Contains(line, "failed to start daemon") || strings.Contains(line, "failed to load listeners") || strings.Contains(line, "level=fatal") {
+			words = line
+		}
+	}
+	if words = strings.TrimSpace(words); words == "" {
+		return "it wrote nothing"
+	}
+	return words
+}
+
+// tail reads the end of a file, not before from.
+func tail(path string, from int64) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return "", err
+	}
+	from = max(from, info.Size()-tailSize)
+	data, err := io.ReadAll(io.NewSectionReader(file, from, tailSize))
+	return string(data), err
+}

@@ -1,0 +1,265 @@
+//go:build unix
+
+package machine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/machine"
+	"github.com/keepmum/keepmum/internal/ops/host"
+	"golang.org/x/sys/unix"
+)
+
+// heard collects what is said.
+type heard struct{ lines []string }
+
+// Say keeps the line.
+func (h *heard) Say(format string, args ...any) {
+	h.lines = append(h.lines, fmt.Sprintf(format, args...))
+}
+
+func shell(script string) host.Step {
+	return host.Step{Args: []string{"sh", "-c", script}, Why: "try"}
+}
+
+func TestRunTellsEachLine(t *testing.T) {
+	var talk heard
+	m := &machine.Machine{}
+	if err := m.Run(t.Context(), shell("echo one; echo two >&2; printf three"), &talk); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(talk.lines, "|"); got != "  one|  two|  three" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestRunFailsWithTheLastLine(t *testing.T) {
+	err := new(machine.Machine).Run(t.Context(), shell("echo first; echo E: no such package >&2; exit 100"), &heard{})
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 100 || !strings.HasSuffix(err.Error(), ": E: no such package") {
+		t.Errorf("%v", err)
+	}
+	if err := new(machine.Machine).Run(t.Context(), shell("exit 3"), &heard{}); err == nil || err.Error() != "exit status 3" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestRunPrefersTheLineOfTheError(t *testing.T) {
+	err := new(machine.Machine).Run(t.Context(), shell("echo start; echo 'dpkg: error: locked by 7'; echo 'Note: see the web'; exit 2"), &heard{})
+	if err == nil || err.Error() != "exit status 2: dpkg: error: locked by 7" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestRunWaitsForAnotherProgram(t *testing.T) {
+	mark := filepath.Join(t.TempDir(), "mark")
+	step := shell("test -e " + mark + " && exit 0; touch " + mark + "; echo 'E: Could not get lock'; exit 100")
+	if err := new(machine.Machine).Run(t.Context(), step, &heard{}); err == nil {
+		t.Fatal("waits unasked")
+	}
+	if err := os.Remove(mark); err != nil {
+		t.Fatal(err)
+	}
+	step.Busy = "lock"
+	var talk heard
+	if err := new(machine.Machine).Run(t.Context(), step, &talk); err != nil || !strings.Contains(strings.Join(talk.lines, "|"), "lock|  waiting for another program") {
+		t.Errorf("%v %q", err, talk.lines)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	step.Args[2] = "echo lock; exit 1"
+	began := time.Now()
+	if err := new(machine.Machine).Run(ctx, step, &talk); err == nil || time.Since(began) > time.Second {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+}
+
+func TestRunHandsOverNoValues(t *testing.T) {
+	m := &machine.Machine{LookupEnv: func(name string) (string, bool) {
+		if name == "https_proxy" {
+			return "proxy", true
+		}
+		return "canary", name == "DB_ADMIN_PASSWORD"
+	}}
+	t.Setenv("DB_ADMIN_PASSWORD", "canary")
+	var talk heard
+	if err := m.Run(t.Context(), host.Step{Args: []string{"env"}}, &talk); err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(talk.lines, "\n")
+	for _, want := range []string{"DEBIAN_FRONTEND=noninteractive", "https_proxy=proxy", "PATH=", "LC_ALL=C.UTF-8"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if strings.Contains(all, "canary") {
+		t.Error("a value is handed over")
+	}
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	err := new(machine.Machine).Run(ctx, shell("sleep 300 & sleep 300"), &heard{})
+	if took := time.Since(began); err == nil || took > 2*time.Second {
+		t.Errorf("%v after %v", err, took)
+	}
+}
+
+// daemonLogEnv tells TestDaemonOfAnother where to write: it is run in another
+// process, which ends at once.
+const daemonLogEnv = "KEEPMUM_TEST_DAEMON_LOG"
+
+// TestDaemonOutlives starts a process that starts a daemon. The daemon must
+// neither end with it, nor keep its output open, nor share its session.
+func TestDaemonOutlives(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestDaemonOfAnother$", "-test.v")
+	cmd.Env = append(os.Environ(), daemonLogEnv+"="+log)
+	began := time.Now()
+	out, err := cmd.CombinedOutput() // ends when nobody holds the pipe any more
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestDaemonOfAnother") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("the output was held open for %v", took)
+	}
+	pid := 0
+	for deadline := time.Now().Add(10 * time.Second); pid == 0; {
+		data, _ := os.ReadFile(log)
+		line, _, complete := strings.Cut(string(data), "\n")
+		if complete {
+			if pid, err = strconv.Atoi(line); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the daemon wrote %q", data)
+		}
+		pause(t)
+	}
+	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()
+	if err := syscall.Kill(pid, 0); err != nil {
+		t.Errorf("the daemon ended: %v", err)
+	}
+	if session, err := unix.Getsid(pid); err != nil || session != pid {
+		t.Errorf("session %d of process %d, %v", session, pid, err)
+	}
+}
+
+// TestDaemonOfAnother is the other half of TestDaemonOutlives; alone it does
+// nothing.
+func TestDaemonOfAnother(t *testing.T) {
+	log := os.Getenv(daemonLogEnv)
+	if log == "" {
+		return
+	}
+	step := shell("echo $$; exec sleep 300")
+	step.Background, step.Log = true, log
+	m := &machine.Machine{}
+	if err := m.Run(t.Context(), step, &heard{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Ended(); err != nil {
+		t.Error(err)
+	}
+}
+
+func pause(t *testing.T) {
+	t.Helper()
+	select {
+	case <-time.After(10 * time.Millisecond):
+	case <-t.Context().Done():
+		t.Fatal(t.Context().Err())
+	}
+}
+
+// ended waits for the end of a daemon.
+func ended(t *testing.T, m *machine.Machine) error {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); pause(t) {
+		if err := m.Ended(); err != nil {
+			return err
+		}
+	}
+	t.Fatal("it goes on")
+	return nil
+}
+
+func TestDaemonThatEndsIsNoticed(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(log, []byte("failed to start daemon: of an earlier run\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for script, want := range map[string]string{
+		"echo info; echo failed to start daemon: no driver; echo bye; exit 1": "failed to start daemon: no driver: see " + log,
+		"echo only words": "only words: see " + log,
+		"true":            "it wrote nothing: see " + log,
+	} {
+		step := shell(script)
+		step.Background, step.Log = true, log
+		m := &machine.Machine{}
+		if err := m.Run(t.Context(), step, &heard{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := ended(t, m); err.Error() != want {
+			t.Errorf("%s: %v", script, err)
+		}
+	}
+}
+
+func TestFallbackTakesThePlaceOfTheFirst(t *testing.T) {
+	m := &machine.Machine{}
+	step := shell("exit 1")
+	step.Background, step.Log = true, filepath.Join(t.TempDir(), "log")
+	if err := m.Run(t.Context(), step, &heard{}); err != nil {
+		t.Fatal(err)
+	}
+	_ = ended(t, m)
+	step.Args = []string{"sleep", "2"}
+	if err := m.Run(t.Context(), step, &heard{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Ended(); err != nil {
+		t.Errorf("the first is still told: %v", err)
+	}
+	_ = ended(t, m)
+}
+
+func TestDaemonThatCannotStart(t *testing.T) {
+	dir := t.TempDir()
+	step := shell("true")
+	step.Background, step.Log = true, filepath.Join(dir, "none", "log")
+	if err := new(machine.Machine).Run(t.Context(), step, &heard{}); err == nil || !strings.Contains(err.Error(), "cannot be written") {
+		t.Errorf("%v", err)
+	}
+	program := filepath.Join(dir, "program")
+	if err := os.WriteFile(program, []byte("not a program"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	step.Args, step.Log = []string{program}, filepath.Join(dir, "log")
+	if err := new(machine.Machine).Run(t.Context(), step, &heard{}); err == nil || !strings.Contains(err.Error(), "cannot be started") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestFreeDisk(t *testing.T) {
+	free, err := machine.FreeDisk(t.TempDir())
+	if err != nil || free == 0 {
+		t.Errorf("%d %v", free, err)
+	}
+	if _, err := machine.FreeDisk(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("space of nothing")
+	}
+}

@@ -1,0 +1,221 @@
+package opstest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/images"
+	"github.com/keepmum/keepmum/internal/secretdir"
+)
+
+// ComposeFile declares a secret of each kind.
+const ComposeFile = `name: shop
+services:
+  api:
+    image: shop/api
+    secrets: [TOKEN, EXTRA, LOGIN]
+  worker:
+    image: shop/worker
+    secrets: [LOGIN]
+secrets:
+  TOKEN:
+    file: ./secrets/TOKEN
+    x-keepmum: {description: of the API, min_length: 8, generate: {bytes: 24, alphabet: base62}}
+  LOGIN:
+    file: ./secrets/LOGIN
+    x-keepmum: {description: of the database, min_length: 8, rotate_every: 90d}
+  EXTRA:
+    file: ./secrets/EXTRA
+    x-keepmum: {description: not needed, optional: true}
+`
+
+// The values of the tests: no output may hold one.
+const (
+	LoginValue = "login-value-77aa"
+	TokenValue = "token-value-88bb"
+	OtherValue = "other-value-99cc"
+)
+
+// Bench is a project in a directory of its own, with the real adapters.
+type Bench struct {
+	T         *testing.T
+	Dir       string
+	Workspace *secretdir.Project
+	Store     *secretdir.Dir
+	Running   map[string]string // digests of running services
+	Said      bytes.Buffer
+}
+
+func New(t *testing.T) *Bench {
+	t.Helper()
+	b := &Bench{T: t, Dir: t.TempDir()}
+	b.Put("docker-compose.yml", ComposeFile)
+	b.Open()
+	return b
+}
+
+// open opens the adapters, again after files were put in by hand.
+func (b *Bench) Open() {
+	b.T.Helper()
+	var err error
+	if b.Workspace, err = secretdir.OpenProject(b.Dir, ""); err != nil {
+		b.T.Fatal(err)
+	}
+	if b.Store, err = secretdir.Open(filepath.Join(b.Dir, "secrets")); err != nil {
+		b.T.Fatal(err)
+	}
+	b.T.Cleanup(func() { b.Workspace.Close(); b.Store.Close() })
+}
+
+func (b *Bench) Put(name, text string) {
+	b.T.Helper()
+	path := filepath.Join(b.Dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		b.T.Fatal(err)
+	}
+	_ = os.Remove(path)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		b.T.Fatal(err)
+	}
+}
+
+// file returns a file's text, or "" where there is none.
+func (b *Bench) File(name string) string {
+	data, _ := os.ReadFile(filepath.Join(b.Dir, name))
+	return string(data)
+}
+
+func (b *Bench) Say(format string, args ...any) { fmt.Fprintf(&b.Said, format+"\n", args...) }
+
+func (b *Bench) GrantDigests(context.Context, string) (map[string]string, error) {
+	if b.Running == nil {
+		return nil, errors.New("no engine")
+	}
+	return b.Running, nil
+}
+
+// silent fails where a result or an error tells a value.
+func (b *Bench) Silent(result any, err error) {
+	b.T.Helper()
+	data, _ := json.Marshal(result)
+	text := string(data) + b.Said.String()
+	if err != nil {
+		text += err.Error()
+	}
+	for _, value := range []string{LoginValue, TokenValue, OtherValue} {
+		if strings.Contains(text, value) {
+			b.T.Errorf("a value is told in: %s", strings.ReplaceAll(text, value, "VALUE"))
+		}
+	}
+}
+
+// ImageStore is an engine's images, in memory.
+type ImageStore struct {
+	OS      string
+	Images  map[string]docker.Image
+	Loaded  []string
+	Removed []string
+	Fail    error // of LoadImage
+	InUse   bool  // the first removal of an image is refused
+}
+
+func NewImageStore(refs ...string) *ImageStore {
+	s := &ImageStore{OS: "linux", Images: map[string]docker.Image{}}
+	for _, ref := range refs {
+		s.Images[ref] = docker.Image{ID: "id of " + ref}
+	}
+	return s
+}
+
+func (s *ImageStore) Info(context.Context) (docker.Info, error) {
+	return docker.Info{OS: s.OS, Arch: "arm64"}, nil
+}
+
+func (s *ImageStore) Image(_ context.Context, ref string) (docker.Image, bool, error) {
+	image, ok := s.Images[ref]
+	return image, ok, nil
+}
+
+// LoadImage takes an "archive" of the form REF DIGEST.
+func (s *ImageStore) LoadImage(_ context.Context, archive io.Reader) ([]string, error) {
+	if s.Fail != nil {
+		return nil, s.Fail // without reading
+	}
+	data, err := io.ReadAll(archive)
+	if err != nil {
+		return nil, err
+	}
+	ref, digest, _ := strings.Cut(string(data), " ")
+	s.Images[ref] = docker.Image{ID: "new " + ref, Labels: map[string]string{docker.LabelBuild: digest}}
+	s.Loaded = append(s.Loaded, ref)
+	return []string{ref}, nil
+}
+
+func (s *ImageStore) RemoveImage(_ context.Context, ref string, force bool) error {
+	if force {
+		return errors.New("an image is never removed by force")
+	}
+	if s.InUse {
+		s.InUse = false
+		return &fault.Error{Code: fault.Failed, What: "in use"}
+	}
+	s.Removed = append(s.Removed, ref)
+	return nil
+}
+
+// ImageMaker makes images of no more than their names.
+type ImageMaker struct {
+	Digest      string
+	OfferAnswer images.PostgresOffer
+	OfferErr    error
+	Asked       map[string]string
+	Arch        string
+	Offered     int
+	Made        int
+}
+
+func (m *ImageMaker) Services(_ context.Context, arch string, refs map[string]string) ([]images.Archive, error) {
+	m.Asked, m.Arch = refs, arch
+	var all []images.Archive
+	for _, ref := range refs {
+		all = append(all, Archive(ref, m.Digest))
+	}
+	slices.SortFunc(all, func(a, b images.Archive) int { return strings.Compare(a.Ref, b.Ref) })
+	return all, nil
+}
+
+func (m *ImageMaker) Offer(context.Context, string) (images.PostgresOffer, error) {
+	m.Offered++
+	return m.OfferAnswer, m.OfferErr
+}
+
+func (m *ImageMaker) Postgres(_ context.Context, offer images.PostgresOffer) (images.Archive, error) {
+	m.Made++
+	return Archive(offer.Ref, offer.Digest), nil
+}
+
+func Archive(ref, digest string) images.Archive {
+	return images.Archive{Ref: ref, Digest: digest, Size: 1_500_000, Write: func(w io.Writer) error {
+		_, err := fmt.Fprint(w, ref+" "+digest)
+		return err
+	}}
+}
+
+// value writes a file as secretdir does.
+func (b *Bench) Value(name, value string) {
+	b.Put(name, value)
+	if err := os.Chmod(filepath.Join(b.Dir, name), 0o444); err != nil {
+		b.T.Fatal(err)
+	}
+}

@@ -1,6 +1,0 @@
-package ops
-
-import "runtime"
-
-// posix tells whether files have permission bits here.
-const posix = runtime.GOOS != "windows"

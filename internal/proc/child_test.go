@@ -1,0 +1,105 @@
+//go:build unix
+
+package proc_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/proc"
+)
+
+// shell runs a script in sh with the given environment.
+func shell(ctx context.Context, script string, env map[string]string) (string, string, error) {
+	var out, errOut bytes.Buffer
+	err := proc.Command{Path: "/bin/sh", Args: []string{"-c", script}, Env: env, Out: &out, ErrOut: &errOut}.Run(ctx)
+	return out.String(), errOut.String(), err
+}
+
+func TestRunGivesStreamsAndExitCode(t *testing.T) {
+	out, errOut, err := shell(t.Context(), "echo out; echo err >&2; exit 7", nil)
+	var exit *exec.ExitError
+	if out != "out\n" || errOut != "err\n" || !errors.As(err, &exit) || exit.ExitCode() != 7 {
+		t.Errorf("got %q, %q, %v", out, errOut, err)
+	}
+}
+
+func TestAnEmptyEnvironmentIsEmpty(t *testing.T) {
+	t.Setenv("KEEPMUM_CANARY", "exported")
+	out, _, err := shell(t.Context(), "echo ${KEEPMUM_CANARY-none}; cat", nil)
+	if err != nil || out != "none\n" {
+		t.Errorf("the child saw %q, %v", out, err)
+	}
+}
+
+func TestInheritPicks(t *testing.T) {
+	lookup := func(name string) (string, bool) { return "of " + name, name != "HOME" }
+	env := proc.Inherit(lookup, []string{"HOME", "PATH"})
+	if len(env) != 1 || env["PATH"] != "of PATH" {
+		t.Errorf("got %v", env)
+	}
+}
+
+func TestNamesHoldNoPlaceForValues(t *testing.T) {
+	for _, name := range slices.Concat(proc.EngineNames(), proc.GoNames()) {
+		for _, bad := range []string{"PASSWORD", "TOKEN", "SECRET", "KEY", "KEEPMUM_", "POSTGRES"} {
+			if strings.Contains(name, bad) {
+				t.Errorf("%s is handed to every child", name)
+			}
+		}
+	}
+	if !slices.Contains(proc.GoNames(), "GOPROXY") || !slices.Contains(proc.EngineNames(), "DOCKER_HOST") || !slices.Contains(proc.GoNames(), "PATH") {
+		t.Error("a name that is needed is missing")
+	}
+}
+
+func TestAStubbornGroupIsKilled(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+	// What is written to lives as long as something that the shell has started.
+	alive := filepath.Join(t.TempDir(), "alive")
+	if err := syscall.Mkfifo(alive, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan error, 1)
+	go func() {
+		_, err := os.ReadFile(alive)
+		gone <- err
+	}()
+	// Both the shell and what it starts ignore the interrupt, and hold the pipe.
+	_, _, err := shell(ctx, "trap '' INT; sleep 300 4>$ALIVE & sleep 300", map[string]string{"PATH": "/usr/bin:/bin", "ALIVE": alive})
+	if err == nil || ctx.Err() == nil {
+		t.Fatalf("ended by itself: %v", err)
+	}
+	if took := time.Since(begun); took > 1500*time.Millisecond {
+		t.Errorf("took %s", took)
+	}
+	select {
+	case err := <-gone:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("what it started goes on")
+	}
+}
+
+func TestAChildThatObeysEndsAtOnce(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+	out, _, _ := shell(ctx, "trap 'echo caught; exit 130' INT; while :; do :; done", nil)
+	if took := time.Since(begun); took > proc.Grace || out != "caught\n" {
+		t.Errorf("said %q after %s", out, took)
+	}
+}
