@@ -6,12 +6,13 @@
 // Standard output is data: a table, or with -json one document of a stable
 // schema. Standard error is talk: progress, hints, errors; one plain line at a
 // time, never coloured, never animated. Every line of talk goes through a
-// Masker when one is set.
+// masker when one is set.
 //
-// Run is the frame of every target. It gives the target a context that ends
+// [Run] is the frame of every target. It gives the target a context that ends
 // at the first SIGINT or SIGTERM and at the deadline, turns a panic into an
-// error without its text, and ends in Exit. Exit is the only maker of mage's
-// fatal error: mage recognises its exit code on the outermost error alone.
+// error without its text, and ends in [Console.Exit], the only maker of mage's
+// fatal error: mage recognises its exit code on the outermost error alone. With
+// [WithStreams] a target runs in a test, over buffers.
 package console
 
 import (
@@ -147,8 +148,8 @@ func fill(v reflect.Value) {
 	}
 }
 
-// ReadValue reads a value for name: from standard input to its end where that
-// is no terminal, else by a prompt that does not show what is typed.
+// ReadValue reads a value for name: from standard input to its end unless that
+// is a terminal, else by a prompt that does not show what is typed.
 func (c *Console) ReadValue(ctx context.Context, name string, limit int) (secrets.Secret, error) {
 	type answer struct {
 		value []byte
@@ -186,15 +187,37 @@ func (c *Console) ReadValue(ctx context.Context, name string, limit int) (secret
 	}
 }
 
-// Run is the frame of a target: it calls fn with a context that ends at the
-// first signal and after limit (no limit where it is 0), and returns what mage
-// is to exit with.
-func Run(ctx context.Context, limit time.Duration, fn func(context.Context, *Console) error) error {
-	return New(os.Stdin, os.Stdout, os.Stderr).run(ctx, limit, fn)
+// Streams are what a command reads and writes.
+type Streams struct {
+	In     io.Reader
+	Out    io.Writer
+	ErrOut io.Writer
 }
 
-// run is Run over the console's own streams.
-func (c *Console) run(ctx context.Context, limit time.Duration, fn func(context.Context, *Console) error) error {
+// streamsKey is the key of the streams in a context.
+type streamsKey struct{}
+
+// WithStreams returns a context in which [Run] uses the given streams in place
+// of the process's own. So a test calls a target, whose arguments mage decides,
+// over buffers.
+func WithStreams(ctx context.Context, streams Streams) context.Context {
+	return context.WithValue(ctx, streamsKey{}, streams)
+}
+
+// Run is the frame of a target: [RunWith] over the streams of the context, or
+// the process's own.
+func Run(ctx context.Context, limit time.Duration, fn func(context.Context, *Console) error) error {
+	streams, ok := ctx.Value(streamsKey{}).(Streams)
+	if !ok {
+		streams = Streams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
+	}
+	return RunWith(ctx, streams, limit, fn)
+}
+
+// RunWith calls fn with a context that ends at the first SIGINT or SIGTERM and
+// after limit (no limit if it is 0), and returns what mage is to exit with.
+func RunWith(ctx context.Context, streams Streams, limit time.Duration, fn func(context.Context, *Console) error) error {
+	c := New(streams.In, streams.Out, streams.ErrOut)
 	signalled, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	limited := signalled
@@ -215,12 +238,12 @@ func (c *Console) run(ctx context.Context, limit time.Duration, fn func(context.
 	return c.Exit(err)
 }
 
-// guard calls fn and turns a panic into an error that does not tell its text:
-// it may hold a value.
+// guard calls fn and turns a panic into an error without its text, which may hold
+// a value.
 func (c *Console) guard(ctx context.Context, fn func(context.Context, *Console) error) (err error) {
 	defer func() {
 		if recover() != nil {
-			err = &fault.Error{Code: fault.Failed, What: "keepmum came upon a defect of its own; the text of the panic is withheld, for it may hold a value", Next: "report it with the command and the version: mage version"}
+			err = &fault.Error{Code: fault.Failed, What: "internal error (panic); details are hidden because they may contain a secret", Next: "report it with the command and the version: mage version"}
 		}
 	}()
 	return fn(ctx, c)

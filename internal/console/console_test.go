@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"syscall"
@@ -88,6 +89,27 @@ func TestADocumentHasItsLists(t *testing.T) {
 	}
 }
 
+// nothing is streams that have and keep nothing.
+func nothing() Streams {
+	return Streams{In: strings.NewReader(""), Out: io.Discard, ErrOut: io.Discard}
+}
+
+func TestRunUsesTheStreamsOfTheContext(t *testing.T) {
+	var out, errOut bytes.Buffer
+	ctx := WithStreams(t.Context(), Streams{In: strings.NewReader("typed"), Out: &out, ErrOut: &errOut})
+	err := Run(ctx, 0, func(_ context.Context, c *Console) error {
+		typed, err := io.ReadAll(c.In)
+		if err != nil {
+			return err
+		}
+		c.Say("said %s", typed)
+		return c.Print("data")
+	})
+	if err != nil || out.String() != "data\n" || errOut.String() != "said typed\n" {
+		t.Errorf("%v, out %q, err %q", err, out.String(), errOut.String())
+	}
+}
+
 func TestExitCodes(t *testing.T) {
 	tests := map[string]struct {
 		fn   func(context.Context, *Console) error
@@ -101,7 +123,7 @@ func TestExitCodes(t *testing.T) {
 			return errors.Join(errors.New("x"), &fault.Error{Code: fault.Leak, What: "leak"})
 		}, 8, "leak"},
 		"deadline": {func(ctx context.Context, _ *Console) error { <-ctx.Done(); return ctx.Err() }, 6, "not done after"},
-		"a panic":  {func(context.Context, *Console) error { panic(value) }, 1, "the text of the panic is withheld"},
+		"a panic":  {func(context.Context, *Console) error { panic(value) }, 1, "details are hidden because they may contain a secret"},
 		"finding": {func(context.Context, *Console) error {
 			return &fault.Error{Code: fault.Invalid, What: "1 finding", Findings: []fault.Finding{{File: "f", Line: 2, Problem: "p", Next: "n"}}}
 		}, 3, "f:2: p\n    next: n"},
@@ -111,8 +133,7 @@ func TestExitCodes(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			c, _, _ := piped("")
-			err := c.run(t.Context(), 50*time.Millisecond, test.fn)
+			err := RunWith(t.Context(), nothing(), 50*time.Millisecond, test.fn)
 			if code := mg.ExitStatus(err); code != test.code {
 				t.Errorf("code %d, want %d", code, test.code)
 			}
@@ -125,8 +146,7 @@ func TestExitCodes(t *testing.T) {
 
 func TestASignalEndsTheContextAndGives130(t *testing.T) {
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
-		c, _, _ := piped("")
-		err := c.run(t.Context(), time.Minute, func(ctx context.Context, _ *Console) error {
+		err := RunWith(t.Context(), nothing(), time.Minute, func(ctx context.Context, _ *Console) error {
 			self, err := os.FindProcess(os.Getpid())
 			if err != nil {
 				return err

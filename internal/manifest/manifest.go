@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
@@ -16,16 +17,8 @@ const MaxSize = 511_999
 // RulesKey is the key of a secret's entry that holds keepmum's rules.
 const RulesKey = "x-keepmum"
 
-// Finding is one thing that is wrong with a compose file. Its fields are those
-// of fault.Finding, so that one converts into the other. No field holds a value,
-// the length of one, or a digest of one.
-type Finding struct {
-	File    string // as given to Parse
-	Line    int    // from 1; 0 where the file as a whole is meant
-	Subject string // name of the secret, service or key
-	Problem string // what is wrong, in lower case
-	Next    string // what to do: a command, or an edit
-}
+// Finding is one thing that is wrong with a compose file.
+type Finding = fault.Finding
 
 // Manifest is what one compose file says about secrets and who gets them.
 type Manifest struct {

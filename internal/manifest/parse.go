@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"go.yaml.in/yaml/v4"
@@ -10,10 +9,12 @@ import (
 
 // Options are what Parse does not know from the bytes alone.
 type Options struct {
-	// Environment is what ${NAME} in the compose file stands for. Nil means
-	// that no variable is set, so that every default counts. Names of declared
-	// secrets are ignored: their values never enter a Manifest.
-	Environment map[string]string
+	// Lookup is asked, once each, for the variables that the compose file
+	// interpolates; never for a declared secret. Nil: no variable is set, so that
+	// every default counts.
+	Lookup func(name string) (string, bool)
+	// Secret reports further names that are secrets, declared in another file.
+	Secret func(name string) bool
 }
 
 // Parse reads a compose file as the manifest. file is the name that findings
@@ -32,8 +33,8 @@ func (o Options) Parse(file string, data []byte) (*Manifest, []Finding) {
 	}
 	r.checkTopLevel()
 	r.readDeclarations()
-	r.environment = o.withoutSecrets(r.manifest)
 	r.readVariables()
+	r.environment = o.environment(r)
 	r.readServices()
 	accepted := r.askCompose()
 	r.checkGrants()
@@ -47,11 +48,18 @@ func (o Options) Parse(file string, data []byte) (*Manifest, []Finding) {
 	return r.manifest, r.findings
 }
 
-// withoutSecrets returns the environment without the declared names.
-func (o Options) withoutSecrets(m *Manifest) map[string]string {
-	environment := maps.Clone(o.Environment)
-	for _, name := range m.Names() {
-		delete(environment, name)
+// environment looks the variables of the file up.
+func (o Options) environment(r *reader) map[string]string {
+	environment := map[string]string{}
+	asked := map[string]bool{}
+	for _, v := range r.manifest.Variables {
+		if o.Lookup == nil || asked[v.Name] || r.declared[v.Name] || o.Secret != nil && o.Secret(v.Name) {
+			continue
+		}
+		asked[v.Name] = true
+		if value, set := o.Lookup(v.Name); set {
+			environment[v.Name] = value
+		}
 	}
 	return environment
 }

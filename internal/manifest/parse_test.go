@@ -201,9 +201,9 @@ func TestParseReadsAService(t *testing.T) {
 
 func TestEnvironmentFillsVariablesButNeverSecrets(t *testing.T) {
 	data := strings.Replace(full, "MODE=${MODE-fast}", "MODE=${MODE-fast}${API_KEY}", 1)
-	m, findings := Options{Environment: map[string]string{"IMAGE": "other", "MODE": "", "PASSED": "yes", "API_KEY": "canary-value"}}.Parse("x.yml", []byte(data))
+	m, findings := Options{Lookup: of(map[string]string{"IMAGE": "other", "MODE": "", "PASSED": "yes", "API_KEY": "canary-value"})}.Parse("x.yml", []byte(data))
 	web, _ := m.Service("web")
-	if web.Image != "other:1" || web.Environment["MODE"] != "" || web.Environment["PASSED"] != "yes" {
+	if web.Image != "other:1" || web.Environment["MODE"] != "" || web.Environment["PASSED"] != "" {
 		t.Errorf("image %q, environment of %d", web.Image, len(web.Environment))
 	}
 	if len(findings) != 1 || findings[0].Subject != "API_KEY" {
@@ -321,4 +321,9 @@ func TestFindingsQuoteNoValue(t *testing.T) {
 			}
 		}
 	}
+}
+
+// of looks variables up in a map.
+func of(environment map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) { value, set := environment[name]; return value, set }
 }

@@ -104,7 +104,7 @@ func TestOnlyTheAPIIsPublishedAndOnlyOnLoopback(t *testing.T) {
 	if !slices.Equal(published, []string{"strict-api 127.0.0.1:8090:8090"}) {
 		t.Errorf("published: %v", published)
 	}
-	m, _ := Options{Environment: map[string]string{"KEEPMUM_API_PORT": "9999", "KEEPMUM_POSTGRES_IMAGE": "other"}}.Parse("docker-compose.yml", ofProject(t, "docker-compose.yml"))
+	m, _ := Options{Lookup: of(map[string]string{"KEEPMUM_API_PORT": "9999", "KEEPMUM_POSTGRES_IMAGE": "other"})}.Parse("docker-compose.yml", ofProject(t, "docker-compose.yml"))
 	api, _ := m.Service("strict-api")
 	database, _ := m.Service("postgres")
 	if api.Ports[0].Published != "9999" || database.Image != "other" {

@@ -52,7 +52,7 @@ func timeOurs(b *testing.B, batch map[string]secrets.Secret) float64 {
 	}
 	defer d.Close()
 	began := time.Now()
-	if err := d.Write(b.Context(), batch); err != nil {
+	if err := write(b.Context(), d, batch); err != nil {
 		b.Fatal(err)
 	}
 	return float64(time.Since(began).Microseconds()) / 1000

@@ -72,7 +72,7 @@ func killedWriter(arg string) {
 			select {}
 		}
 	})
-	if d.Write(context.Background(), values(pairs(batch("b"))...)) != nil {
+	if write(context.Background(), d, values(pairs(batch("b"))...)) != nil {
 		os.Exit(1)
 	}
 	os.Exit(42) // every step was taken
@@ -89,7 +89,7 @@ func fullWriter(path string) int {
 	if err != nil {
 		return 1
 	}
-	err = d.Write(context.Background(), values("SMALL", "new", "LARGE", strings.Repeat("x", 100_000)))
+	err = write(context.Background(), d, values("SMALL", "new", "LARGE", strings.Repeat("x", 100_000)))
 	var failed *fault.Error
 	if !errors.As(err, &failed) || failed.Code != fault.Failed || !strings.Contains(failed.What, "file too large") {
 		return 2
@@ -110,7 +110,7 @@ func TestKilledAtEveryStepEachFileIsOldOrNew(t *testing.T) {
 	for step := 1; ; step++ {
 		path := filepath.Join(t.TempDir(), "secrets")
 		d := open(t, path)
-		if err := d.Write(t.Context(), values(pairs(batch("a"))...)); err != nil {
+		if err := write(t.Context(), d, values(pairs(batch("a"))...)); err != nil {
 			t.Fatal(err)
 		}
 		err := child(t, "killed "+strconv.Itoa(step)+" "+path)
@@ -123,10 +123,10 @@ func TestKilledAtEveryStepEachFileIsOldOrNew(t *testing.T) {
 		}
 		kills++
 		oldOrNew(t, d, step)
-		if err := d.Write(t.Context(), values(pairs(batch("b"))...)); err != nil {
+		if err := write(t.Context(), d, values(pairs(batch("b"))...)); err != nil {
 			t.Fatalf("step %d: the next run does not complete: %v", step, err)
 		}
-		if strays, _ := d.Strays(); len(strays) > 0 {
+		if strays := look(t, d).Strays; len(strays) > 0 {
 			t.Errorf("step %d: temporary files are left: %q", step, strays)
 		}
 	}
@@ -140,7 +140,7 @@ func oldOrNew(t *testing.T, d *secretdir.Dir, step int) {
 	t.Helper()
 	old, now := batch("a"), batch("b")
 	for name := range old {
-		got, _, err := d.Read(name)
+		got, _, err := look(t, d).Read(name)
 		if err != nil {
 			t.Errorf("step %d: %v", step, err)
 			continue
@@ -154,19 +154,19 @@ func oldOrNew(t *testing.T, d *secretdir.Dir, step int) {
 func TestAFullDiskChangesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secrets")
 	d := open(t, path)
-	if err := d.Write(t.Context(), values("SMALL", "old")); err != nil {
+	if err := write(t.Context(), d, values("SMALL", "old")); err != nil {
 		t.Fatal(err)
 	}
 	if err := child(t, "full "+path); err != nil {
 		t.Fatalf("the writer: %v", err)
 	}
-	if got, _, err := d.Read("SMALL"); err != nil || got.RevealString() != "old" {
+	if got, _, err := look(t, d).Read("SMALL"); err != nil || got.RevealString() != "old" {
 		t.Errorf("a value of the batch was changed: %v", err)
 	}
-	if names, _ := d.Names(); len(names) != 1 {
+	if names := look(t, d).Names(); len(names) != 1 {
 		t.Errorf("names %q, want SMALL alone", names)
 	}
-	if strays, _ := d.Strays(); len(strays) > 0 {
+	if strays := look(t, d).Strays; len(strays) > 0 {
 		t.Errorf("temporary files are left: %q", strays)
 	}
 }
@@ -183,26 +183,20 @@ func TestTwoWritersLeaveOneOfTheirBatches(t *testing.T) {
 			}
 			defer d.Close()
 			for range 5 {
-				unlock, err := d.Lock(t.Context())
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if err := d.Write(t.Context(), values(pairs(batch(generation))...)); err != nil {
+				if err := write(t.Context(), d, values(pairs(batch(generation))...)); err != nil {
 					t.Error(err)
 				}
-				unlock()
 			}
 		})
 	}
 	writers.Wait()
 	d := open(t, path)
-	first, _, err := d.Read("NAME_0")
+	first, _, err := look(t, d).Read("NAME_0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name := range batch("a") {
-		if got, _, err := d.Read(name); err != nil || !got.Equal(first) {
+		if got, _, err := look(t, d).Read(name); err != nil || !got.Equal(first) {
 			t.Errorf("%s is of another batch than NAME_0: %v", name, err)
 		}
 	}
@@ -225,7 +219,7 @@ func TestATemporaryFileIsOnesOwn(t *testing.T) {
 			}
 		}
 	})
-	if err := d.Write(t.Context(), values("A", "first", "B", "second")); err != nil {
+	if err := write(t.Context(), d, values("A", "first", "B", "second")); err != nil {
 		t.Fatal(err)
 	}
 	if modes[0o600] == 0 || modes[0o444] == 0 || len(modes) != 2 {

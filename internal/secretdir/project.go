@@ -213,20 +213,37 @@ func (p *Project) Scaffold(path string, data []byte) (made bool, err error) {
 	return true, replace(p.root, path, data, publicMode)
 }
 
-// Key returns the project's key. The error is of class Invalid where there is
-// none, or it is not one.
-func (p *Project) Key() (fingerprint.Key, error) {
-	shown, read := keyPath, func() ([]byte, error) { return p.Read(keyPath) }
-	if p.keyFile != "" {
-		shown, read = filepath.ToSlash(p.keyFile), func() ([]byte, error) { return p.Read(p.keyFile) }
-	}
-	data, err := read()
-	if errors.Is(err, fs.ErrNotExist) {
-		next := "mage secrets:init"
-		if p.keyFile != "" {
-			next = "set KEEPMUM_KEY_FILE to the key's file, or unset it"
+// Key returns the project's key. If there is none, create makes it, exclusively
+// and with mode 0600, and made says so; without create, or with KEEPMUM_KEY_FILE
+// set, that is an error that matches fs.ErrNotExist.
+func (p *Project) Key(create bool) (key fingerprint.Key, made bool, err error) {
+	create = create && p.keyFile == ""
+	if create {
+		if _, err := p.Scaffold(keyIgnore, []byte("*\n")); err != nil {
+			return key, false, err
 		}
-		return fingerprint.Key{}, &fault.Error{Code: fault.Invalid, What: shown + " does not exist: it keys the digests that tell which service holds which value", Next: next, Cause: err}
+	}
+	key, err = p.readKey()
+	if !create || !errors.Is(err, fs.ErrNotExist) {
+		return key, false, err
+	}
+	if made, err = p.makeKey(); err != nil {
+		return key, false, err
+	}
+	key, err = p.readKey()
+	return key, made, err
+}
+
+// readKey reads the key.
+func (p *Project) readKey() (fingerprint.Key, error) {
+	path, next := keyPath, "mage secrets:init"
+	if p.keyFile != "" {
+		path, next = p.keyFile, "set KEEPMUM_KEY_FILE to the key's file, or unset it"
+	}
+	shown := filepath.ToSlash(path)
+	data, err := p.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fingerprint.Key{}, &fault.Error{Code: fault.Invalid, What: shown + " does not exist: it keys the digests that show which service holds which value", Next: next, Cause: err}
 	}
 	if err != nil {
 		return fingerprint.Key{}, err
@@ -238,21 +255,8 @@ func (p *Project) Key() (fingerprint.Key, error) {
 	return key, nil
 }
 
-// MakeKey makes the project's key where there is none, exclusively and with
-// mode 0600, and tells whether it did. With KEEPMUM_KEY_FILE set it makes
-// nothing.
-func (p *Project) MakeKey() (made bool, err error) {
-	if p.keyFile != "" {
-		_, err := p.Key()
-		return false, err
-	}
-	if _, err := p.Scaffold(keyIgnore, []byte("*\n")); err != nil {
-		return false, err
-	}
-	if _, err := p.root.Lstat(keyPath); err == nil {
-		_, err := p.Key()
-		return false, err
-	}
+// makeKey makes the key unless another command is faster.
+func (p *Project) makeKey() (made bool, err error) {
 	random := make([]byte, fingerprint.KeySize)
 	_, _ = rand.Read(random) // never fails since Go 1.24
 	temporary := filepath.Join(filepath.Dir(keyPath), ".key."+rand.Text()[:12]+".tmp")
@@ -263,8 +267,7 @@ func (p *Project) MakeKey() (made bool, err error) {
 	// A link, not a rename: of two commands that make a key, one wins.
 	err = p.root.Link(temporary, keyPath)
 	if errors.Is(err, fs.ErrExist) {
-		_, err := p.Key()
-		return false, err
+		return false, nil
 	}
 	if err != nil {
 		return false, unwritable(keyPath, err)

@@ -116,7 +116,7 @@ func TestScaffoldKeepsWhatIsThere(t *testing.T) {
 func TestTheKeyIsMadeOnceAndIsPrivate(t *testing.T) {
 	dir := t.TempDir()
 	p := newProject(t, dir, "")
-	if _, err := p.Key(); fault.CodeOf(err) != fault.Invalid {
+	if _, _, err := p.Key(false); fault.CodeOf(err) != fault.Invalid {
 		t.Errorf("no key: %v, want class Invalid", err)
 	}
 	var made [8]bool
@@ -124,7 +124,7 @@ func TestTheKeyIsMadeOnceAndIsPrivate(t *testing.T) {
 	for i := range made {
 		makers.Go(func() {
 			var err error
-			if made[i], err = p.MakeKey(); err != nil {
+			if _, made[i], err = p.Key(true); err != nil {
 				t.Error(err)
 			}
 		})
@@ -139,7 +139,7 @@ func TestTheKeyIsMadeOnceAndIsPrivate(t *testing.T) {
 	if count != 1 {
 		t.Errorf("%d of 8 makers made the key, want one", count)
 	}
-	key, err := p.Key()
+	key, _, err := p.Key(false)
 	if err != nil || len(key.ID()) != 16 {
 		t.Errorf("key id %q, %v", key.ID(), err)
 	}
@@ -158,17 +158,17 @@ func TestAnotherKeyFileIsUsedAndNeverMade(t *testing.T) {
 	dir, elsewhere := t.TempDir(), t.TempDir()
 	path := filepath.Join(elsewhere, "team.key")
 	p := newProject(t, dir, path)
-	if _, err := p.MakeKey(); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "does not exist") {
+	if _, _, err := p.Key(true); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "does not exist") {
 		t.Errorf("a missing key file: %v", err)
 	}
 	put(t, path, "short")
-	if _, err := p.Key(); fault.CodeOf(err) != fault.Invalid || strings.Contains(err.Error(), "short") {
+	if _, _, err := p.Key(false); fault.CodeOf(err) != fault.Invalid || strings.Contains(err.Error(), "short") {
 		t.Errorf("a key of the wrong size: %v", err)
 	}
 	if err := os.WriteFile(path, bytes.Repeat([]byte{7}, 32), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	made, err := p.MakeKey()
+	_, made, err := p.Key(true)
 	if err != nil || made {
 		t.Errorf("made %v, %v; want neither", made, err)
 	}

@@ -131,50 +131,66 @@ func (d *Dir) Close() error {
 	return d.root.Close()
 }
 
-// Exists tells whether the directory is there.
-func (d *Dir) Exists() bool { return d.root != nil }
-
-// Path returns the directory's path as it was given to Open.
-func (d *Dir) Path() string { return d.path }
-
-// Mode returns the directory's permission bits.
-func (d *Dir) Mode() (fs.FileMode, error) {
-	if d.root == nil {
-		return 0, d.absent("")
-	}
-	info, err := d.root.Stat(".")
-	if err != nil {
-		return 0, d.fault("cannot be looked at", "", err)
-	}
-	return info.Mode().Perm(), nil
-}
-
-// Lock takes the directory's lock for one command and returns the function
+// lock takes the directory's lock for one command and returns the function
 // that gives it back. It waits ten seconds at most.
-func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
+func (d *Dir) lock(ctx context.Context) (unlock func(), err error) {
 	if err := d.ensure(); err != nil {
 		return nil, err
 	}
-	if info, err := d.root.Lstat(lockName); err == nil && !info.Mode().IsRegular() {
-		return nil, &fault.Error{Code: fault.Invalid, What: d.path + "/" + lockName + " is not a regular file", Next: "rm -r " + d.path + "/" + lockName}
+	if _, err := d.lockFile(); err != nil {
+		return nil, err
 	}
 	file, err := d.root.OpenFile(lockName, os.O_CREATE|os.O_RDWR, tmpMode)
 	if err != nil {
 		return nil, d.fault("cannot be locked", lockName, err)
 	}
 	file.Close()
-	lock := flock.New(filepath.Join(d.root.Name(), lockName))
-	got, err := lock.TryLock()
+	return d.acquire(ctx, flock.New(filepath.Join(d.root.Name(), lockName)), (*flock.Flock).TryLock, (*flock.Flock).TryLockContext)
+}
+
+// lockFile reports whether the lock's file is there, and refuses anything else in
+// its place.
+func (d *Dir) lockFile() (there bool, err error) {
+	info, err := d.root.Lstat(lockName)
+	if err != nil {
+		return false, nil
+	}
+	if !info.Mode().IsRegular() {
+		return true, &fault.Error{Code: fault.Invalid, What: d.path + "/" + lockName + " is not a regular file", Next: "rm -r " + d.path + "/" + lockName}
+	}
+	return true, nil
+}
+
+// share takes the lock for reading, beside other readers. A directory that
+// nobody has locked yet has no lock file; then no command writes, and ok is false.
+func (d *Dir) share(ctx context.Context) (unlock func(), ok bool, err error) {
+	if d.root == nil {
+		return nil, false, nil
+	}
+	if there, err := d.lockFile(); !there || err != nil {
+		return nil, false, err
+	}
+	lock := flock.New(filepath.Join(d.root.Name(), lockName), flock.SetFlag(os.O_RDONLY))
+	unlock, err = d.acquire(ctx, lock, (*flock.Flock).TryRLock, (*flock.Flock).TryRLockContext)
+	return unlock, err == nil, err
+}
+
+// acquire tries a lock, and says so if another command holds it.
+func (d *Dir) acquire(ctx context.Context, lock *flock.Flock, try func(*flock.Flock) (bool, error), wait func(*flock.Flock, context.Context, time.Duration) (bool, error)) (unlock func(), err error) {
+	got, err := try(lock)
 	if err == nil && !got {
 		if d.Progress != nil {
 			d.Progress.Say("another keepmum command holds %s/%s; waiting for it, %s at most", d.path, lockName, lockWait)
 		}
 		waiting, cancel := context.WithTimeout(ctx, lockWait)
 		defer cancel()
-		got, err = lock.TryLockContext(waiting, lockPoll)
+		got, err = wait(lock, waiting, lockPoll)
 	}
 	switch {
 	case ctx.Err() != nil:
+		if got {
+			_ = lock.Unlock()
+		}
 		return nil, d.stopped(ctx)
 	case err != nil && !errors.Is(err, context.DeadlineExceeded):
 		return nil, d.fault("cannot be locked", lockName, err)
@@ -191,45 +207,102 @@ func (d *Dir) stopped(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		class = fault.Incomplete
 	}
-	return &fault.Error{Code: class, What: "interrupted before a value of " + d.path + " was changed", Next: "run the same command again", Cause: ctx.Err()}
+	return &fault.Error{Code: class, What: "interrupted before anything in " + d.path + " was changed", Next: "run the same command again", Cause: ctx.Err()}
 }
 
-// Names lists the names that stand in the directory, sorted: every entry that
-// is neither hidden, nor a README, nor an example.
-func (d *Dir) Names() ([]string, error) {
-	entries, err := d.entries()
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, entry := range entries {
-		if name := entry.Name(); secrets.ValidName(name) == nil {
-			names = append(names, name)
+// Snapshot reads everything in the directory. It waits for a command that
+// writes, and none writes meanwhile.
+func (d *Dir) Snapshot(ctx context.Context) (*project.Snapshot, error) {
+	for {
+		unlock, locked, err := d.share(ctx)
+		if err != nil {
+			return nil, err
+		}
+		snapshot, err := d.snapshot()
+		if locked {
+			unlock()
+		}
+		if err != nil || locked || d.root == nil {
+			return snapshot, err
+		}
+		if there, err := d.lockFile(); !there {
+			return snapshot, err // no other command has begun to write
 		}
 	}
-	sort.Strings(names)
-	return names, nil
 }
 
-// Strays lists the entries that are neither values nor part of the scaffold,
-// sorted: files whose name is no name, and temporary files of a write that was
-// cut off.
-func (d *Dir) Strays() ([]string, error) {
+// Update takes the directory's lock, reads everything, asks change what to
+// write and remove, and does it. What is written is written whole or not at
+// all, as far as that can be known beforehand: names, sizes and what is in the
+// way are checked first.
+func (d *Dir) Update(ctx context.Context, change func(*project.Snapshot) (project.Batch, error)) (*project.Snapshot, error) {
+	unlock, err := d.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	snapshot, err := d.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	batch, err := change(snapshot)
+	if err != nil {
+		return snapshot, err
+	}
+	if len(batch.Write) > 0 {
+		if err := d.write(ctx, batch.Write); err != nil {
+			return snapshot, err
+		}
+	}
+	for _, name := range batch.Remove {
+		if err := d.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return snapshot, err
+		}
+	}
+	return snapshot.After(batch, time.Now()), nil
+}
+
+// snapshot reads the directory, each value once.
+func (d *Dir) snapshot() (*project.Snapshot, error) {
+	s := &project.Snapshot{Dir: d.path, Exists: d.root != nil, Values: map[string]project.Value{}}
+	if d.root == nil {
+		return s, nil
+	}
+	info, err := d.root.Stat(".")
+	if err != nil {
+		return nil, d.fault("cannot be looked at", "", err)
+	}
+	s.Mode = info.Mode().Perm()
 	entries, err := d.entries()
 	if err != nil {
 		return nil, err
 	}
-	var strays []string
 	for _, entry := range entries {
 		name := entry.Name()
-		scaffold := name == lockName || name == ".gitignore" || name == ".gitkeep" || name == ".environment" || name == ".previous" ||
-			name == "README.md" || strings.HasSuffix(name, ".example")
-		if !scaffold && secrets.ValidName(name) != nil {
-			strays = append(strays, name)
+		switch {
+		case secrets.ValidName(name) == nil:
+			value := d.read(name)
+			if errors.Is(value.Err, fs.ErrNotExist) {
+				continue // it was removed by hand meanwhile
+			}
+			s.Values[name] = value
+		case !scaffold(name):
+			s.Strays = append(s.Strays, name)
 		}
 	}
-	sort.Strings(strays)
-	return strays, nil
+	sort.Strings(s.Strays)
+	return s, nil
+}
+
+// scaffold reports whether an entry that is not a value belongs here: anything
+// else has a name that is not valid, or is a temporary file of a write that was
+// cut off.
+func scaffold(name string) bool {
+	switch name {
+	case lockName, ".gitignore", ".gitkeep", ".environment", ".previous", "README.md":
+		return true
+	}
+	return strings.HasSuffix(name, ".example")
 }
 
 // entries reads the directory.
@@ -249,39 +322,32 @@ func (d *Dir) entries() ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
-// Read returns the value of name and when it was last written. The error
-// matches fs.ErrNotExist where there is no such file; anything else that keeps
-// the value from being read is an *fault.Error of class Invalid.
-func (d *Dir) Read(name string) (secrets.Secret, time.Time, error) {
-	var none secrets.Secret
+// read returns the value of name. An error that is not fs.ErrNotExist is a
+// *fault.Error with the code Invalid.
+func (d *Dir) read(name string) project.Value {
 	info, err := d.regular(name)
 	if err != nil {
-		return none, time.Time{}, err
+		return project.Value{Err: err}
 	}
+	value := project.Value{Written: info.ModTime(), Mode: info.Mode().Perm()}
 	file, err := d.root.Open(name)
 	if err != nil {
-		return none, time.Time{}, d.fault("cannot be read", name, err)
+		value.Err = d.fault("cannot be read", name, err)
+		return value
 	}
 	defer file.Close()
-	value, err := io.ReadAll(io.LimitReader(file, MaxSize+1))
+	content, err := io.ReadAll(io.LimitReader(file, MaxSize+1))
 	switch {
 	case err != nil:
-		return none, time.Time{}, d.fault("cannot be read", name, err)
-	case len(value) > MaxSize:
-		return none, time.Time{}, &fault.Error{Code: fault.Invalid, What: d.at(name) + " is larger than 511999 bytes, the most that Swarm keeps in a secret", Next: "mage secrets:set " + name, Cause: project.ErrContent}
-	case len(value) == 0:
-		return none, time.Time{}, &fault.Error{Code: fault.Invalid, What: d.at(name) + " is empty", Next: "mage secrets:set " + name, Cause: project.ErrContent}
+		value.Err = d.fault("cannot be read", name, err)
+	case len(content) > MaxSize:
+		value.Err = &fault.Error{Code: fault.Invalid, What: d.at(name) + " is larger than 511999 bytes, the most that Swarm keeps in a secret", Next: "mage secrets:set " + name, Cause: project.ErrContent}
+	case len(content) == 0:
+		value.Err = &fault.Error{Code: fault.Invalid, What: d.at(name) + " is empty", Next: "mage secrets:set " + name, Cause: project.ErrContent}
+	default:
+		value.Secret = secrets.New(content)
 	}
-	return secrets.New(value), info.ModTime(), nil
-}
-
-// ValueMode returns the permission bits of name's file.
-func (d *Dir) ValueMode(name string) (fs.FileMode, error) {
-	info, err := d.regular(name)
-	if err != nil {
-		return 0, err
-	}
-	return info.Mode().Perm(), nil
+	return value
 }
 
 // regular checks the name and that a regular file stands under it.
@@ -308,26 +374,9 @@ func (d *Dir) regular(name string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// FixModes sets the mode of each named value to 0444 again.
-func (d *Dir) FixModes(names []string) error {
-	for _, name := range names {
-		info, err := d.regular(name)
-		if err != nil {
-			return err
-		}
-		if info.Mode().Perm() == valueMode {
-			continue
-		}
-		if err := d.root.Chmod(name, valueMode); err != nil {
-			return d.fault("cannot be made readable for containers", name, err)
-		}
-	}
-	return nil
-}
-
-// Remove removes the value of name. The error matches fs.ErrNotExist where
-// there is none.
-func (d *Dir) Remove(name string) error {
+// remove removes the value of name. The error matches fs.ErrNotExist if there is
+// none.
+func (d *Dir) remove(name string) error {
 	if _, err := d.regular(name); err != nil {
 		return err
 	}

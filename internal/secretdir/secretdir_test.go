@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/keepmum/keepmum/internal/fault"
@@ -27,6 +28,22 @@ func open(t *testing.T, path string) *secretdir.Dir {
 	}
 	t.Cleanup(func() { d.Close() })
 	return d
+}
+
+// write stores values.
+func write(ctx context.Context, d *secretdir.Dir, values map[string]secrets.Secret) error {
+	_, err := d.Update(ctx, func(*project.Snapshot) (project.Batch, error) { return project.Batch{Write: values}, nil })
+	return err
+}
+
+// look takes a snapshot.
+func look(t *testing.T, d *secretdir.Dir) *project.Snapshot {
+	t.Helper()
+	snapshot, err := d.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snapshot
 }
 
 // put writes files beside the package under test.
@@ -60,14 +77,14 @@ func mode(t *testing.T, path string) fs.FileMode {
 func TestWriteMakesThePrivateDirectoryAndReadableFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secrets")
 	d := open(t, path)
-	if d.Exists() {
+	if look(t, d).Exists {
 		t.Fatal("the directory exists before the first write")
 	}
-	if err := d.Write(t.Context(), values("A", "one", "B", "two\n")); err != nil {
+	if err := write(t.Context(), d, values("A", "one", "B", "two\n")); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{"A": "one", "B": "two\n"} {
-		got, _, err := d.Read(name)
+		got, _, err := look(t, d).Read(name)
 		if err != nil || got.RevealString() != want {
 			t.Errorf("%s does not hold what was written: %v", name, err)
 		}
@@ -78,10 +95,10 @@ func TestWriteMakesThePrivateDirectoryAndReadableFiles(t *testing.T) {
 	if m := mode(t, path); m != 0o700 && runtime.GOOS != "windows" {
 		t.Errorf("the directory has mode %#o, want 0700", m)
 	}
-	if err := d.Write(t.Context(), values("A", "other")); err != nil {
+	if err := write(t.Context(), d, values("A", "other")); err != nil {
 		t.Fatalf("a value that is there is not replaced: %v", err)
 	}
-	if got, _, _ := d.Read("A"); got.RevealString() != "other" {
+	if got, _, _ := look(t, d).Read("A"); got.RevealString() != "other" {
 		t.Error("the value was not replaced")
 	}
 }
@@ -130,7 +147,7 @@ func TestNothingIsWrittenWhereOneValueIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := open(t, path)
-			err := d.Write(t.Context(), bad)
+			err := write(t.Context(), d, bad)
 			var refused *fault.Error
 			if !errors.As(err, &refused) || refused.Code != fault.Invalid {
 				t.Fatalf("error %v, want one of class Invalid", err)
@@ -141,7 +158,7 @@ func TestNothingIsWrittenWhereOneValueIsRefused(t *testing.T) {
 			if strings.Contains(err.Error(), large[:64]) {
 				t.Error("the error holds a value")
 			}
-			if names, _ := d.Names(); slices.Contains(names, "GOOD") {
+			if names := look(t, d).Names(); slices.Contains(names, "GOOD") {
 				t.Error("a value of the batch was written")
 			}
 			if kept, _ := os.ReadFile(outside); string(kept) != "kept" {
@@ -154,10 +171,10 @@ func TestNothingIsWrittenWhereOneValueIsRefused(t *testing.T) {
 func TestTheLargestValueIsKeptWhole(t *testing.T) {
 	d := open(t, filepath.Join(t.TempDir(), "secrets"))
 	largest := strings.Repeat("y", secretdir.MaxSize)
-	if err := d.Write(t.Context(), values("A", largest)); err != nil {
+	if err := write(t.Context(), d, values("A", largest)); err != nil {
 		t.Fatal(err)
 	}
-	if got, _, err := d.Read("A"); err != nil || got.RevealString() != largest {
+	if got, _, err := look(t, d).Read("A"); err != nil || got.RevealString() != largest {
 		t.Errorf("511999 bytes do not come back: %v", err)
 	}
 }
@@ -178,27 +195,28 @@ func TestReadTellsAbsentFromWhatCannotBeAValue(t *testing.T) {
 		is   error
 		part string
 	}{
-		"ABSENT": {fs.ErrNotExist, "ABSENT does not exist"},
-		"EMPTY":  {project.ErrContent, "EMPTY is empty"},
-		"LARGE":  {project.ErrContent, "LARGE is larger than 511999 bytes"},
-		"DIR":    {nil, "DIR is a directory where a file should be"},
-		"LINK":   {nil, "LINK is a symbolic link"},
-		"../x":   {nil, "name"},
+		"EMPTY": {project.ErrContent, "EMPTY is empty"},
+		"LARGE": {project.ErrContent, "LARGE is larger than 511999 bytes"},
+		"DIR":   {nil, "DIR is a directory where a file should be"},
+		"LINK":  {nil, "LINK is a symbolic link"},
 	}
 	for name, want := range tests {
-		_, _, err := d.Read(name)
+		_, there, err := look(t, d).Read(name)
+		if !there {
+			t.Errorf("%s: looks absent", name)
+		}
 		if err == nil || !strings.Contains(err.Error(), want.part) {
 			t.Errorf("%s: error %v, want a part %q", name, err, want.part)
 		}
 		if want.is != nil && !errors.Is(err, want.is) {
 			t.Errorf("%s: error %v is not %v", name, err, want.is)
 		}
-		if want.is != fs.ErrNotExist && errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s: looks absent", name)
-		}
 	}
-	if _, _, err := d.Read("GOOD"); err != nil {
-		t.Error(err)
+	if _, there, err := look(t, d).Read("GOOD"); err != nil || !there {
+		t.Errorf("GOOD: %v, %v", there, err)
+	}
+	if _, there, err := look(t, d).Read("ABSENT"); err != nil || there {
+		t.Errorf("ABSENT: %v, %v", there, err)
 	}
 }
 
@@ -224,13 +242,12 @@ func TestNamesAndStraysPartTheDirectory(t *testing.T) {
 		put(t, filepath.Join(path, name), "x")
 	}
 	d := open(t, path)
-	names, err := d.Names()
-	if want := []string{"A", "B"}; err != nil || !slices.Equal(names, want) {
-		t.Errorf("names %q, %v; want %q", names, err, want)
+	snapshot := look(t, d)
+	if want := []string{"A", "B"}; !slices.Equal(snapshot.Names(), want) {
+		t.Errorf("names %q, want %q", snapshot.Names(), want)
 	}
-	strays, err := d.Strays()
-	if want := []string{".A.X.tmp", "9lives", "no-name"}; err != nil || !slices.Equal(strays, want) {
-		t.Errorf("strays %q, %v; want %q", strays, err, want)
+	if want := []string{".A.X.tmp", "9lives", "no-name"}; !slices.Equal(snapshot.Strays, want) {
+		t.Errorf("strays %q, want %q", snapshot.Strays, want)
 	}
 }
 
@@ -238,38 +255,109 @@ func TestAWriteRemovesTheTemporaryFilesOfOneThatWasCutOff(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secrets")
 	put(t, filepath.Join(path, ".A.OLD.tmp"), "torn")
 	d := open(t, path)
-	if err := d.Write(t.Context(), values("A", "v")); err != nil {
+	if err := write(t.Context(), d, values("A", "v")); err != nil {
 		t.Fatal(err)
 	}
-	if strays, _ := d.Strays(); len(strays) > 0 {
+	if strays := look(t, d).Strays; len(strays) > 0 {
 		t.Errorf("left: %q", strays)
 	}
 }
 
-func TestTheLockIsExclusive(t *testing.T) {
-	d := open(t, filepath.Join(t.TempDir(), "secrets"))
-	unlock, err := d.Lock(t.Context())
-	if err != nil {
+// hold takes the lock until release is called.
+func hold(t *testing.T, path string) (release func()) {
+	t.Helper()
+	d := open(t, path)
+	held, done, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, err := d.Update(context.Background(), func(*project.Snapshot) (project.Batch, error) {
+			close(held)
+			<-done
+			return project.Batch{}, nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}()
+	<-held
+	return func() { close(done); <-ended }
+}
+
+func TestLockKeepsOtherCommandsOut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secrets")
+	for name, try := range map[string]func(context.Context, *secretdir.Dir) error{
+		"a write":    func(ctx context.Context, d *secretdir.Dir) error { return write(ctx, d, values("A", "v")) },
+		"a snapshot": func(ctx context.Context, d *secretdir.Dir) error { _, err := d.Snapshot(ctx); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			release := hold(t, path)
+			d := open(t, path)
+			ended, cancel := context.WithCancel(t.Context())
+			heard := talk{then: cancel}
+			d.Progress = &heard
+			if err := try(ended, d); !errors.Is(err, context.Canceled) {
+				t.Errorf("beside a writer: %v, want it to wait until its context ends", err)
+			}
+			if len(heard.lines) != 1 || !strings.Contains(heard.lines[0], "another keepmum command holds") {
+				t.Errorf("said while waiting: %q", heard.lines)
+			}
+			release()
+			if err := try(t.Context(), d); err != nil {
+				t.Fatalf("after the writer: %v", err)
+			}
+			if len(heard.lines) != 1 {
+				t.Errorf("said of a lock that no command held: %q", heard.lines[1:])
+			}
+		})
+	}
+}
+
+func TestSnapshotsDoNotExcludeEachOther(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secrets")
+	d := open(t, path)
+	if err := write(t.Context(), d, values("A", "v")); err != nil {
 		t.Fatal(err)
 	}
-	ended, cancel := context.WithCancel(t.Context())
-	var heard talk
+	heard := talk{then: func() {}}
 	d.Progress = &heard
-	heard.then = cancel
-	if _, err := d.Lock(ended); !errors.Is(err, context.Canceled) {
-		t.Errorf("a second lock: %v, want it to wait until its context ends", err)
+	var readers sync.WaitGroup
+	for range 20 {
+		readers.Go(func() {
+			if _, err := d.Snapshot(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	if len(heard.lines) != 1 || !strings.Contains(heard.lines[0], "another keepmum command holds") {
-		t.Errorf("said while waiting: %q", heard.lines)
+	readers.Wait()
+	if len(heard.lines) > 0 {
+		t.Errorf("one reader waited for another: %q", heard.lines)
 	}
-	unlock()
-	again, err := d.Lock(t.Context())
-	if err != nil {
-		t.Fatalf("after unlock: %v", err)
+}
+
+func TestSnapshotChangesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secrets")
+	put(t, filepath.Join(path, "A"), "v")
+	d := open(t, path)
+	if snapshot := look(t, d); snapshot.Values["A"].Mode != 0o644 && runtime.GOOS != "windows" {
+		t.Errorf("mode %#o, want that of the file", snapshot.Values["A"].Mode)
 	}
-	again()
-	if len(heard.lines) != 1 {
-		t.Errorf("said of a lock that nobody held: %q", heard.lines[1:])
+	entries, err := os.ReadDir(path)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("the directory has %v, %v; want A alone", entries, err)
+	}
+}
+
+func TestLockThatIsNotAFileIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secrets")
+	if err := os.MkdirAll(filepath.Join(path, ".lock"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, path)
+	_, err := d.Snapshot(t.Context())
+	for _, err := range []error{err, write(t.Context(), d, values("A", "v"))} {
+		if fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), ".lock is not a regular file") {
+			t.Errorf("error %v", err)
+		}
 	}
 }
 
@@ -284,21 +372,40 @@ func (t *talk) Say(format string, args ...any) {
 	t.then()
 }
 
-func TestRemoveAndFixModes(t *testing.T) {
+func TestUpdateRemovesAndReturnsWhatIsThereThen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secrets")
-	put(t, filepath.Join(path, "A"), "v")
 	d := open(t, path)
-	if err := d.FixModes([]string{"A"}); err != nil {
+	if err := write(t.Context(), d, values("A", "v", "B", "w")); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := d.ValueMode("A"); err != nil || m != 0o444 && runtime.GOOS != "windows" {
-		t.Errorf("mode %#o, %v; want 0444", m, err)
+	for range 2 { // removing twice is safe
+		after, err := d.Update(t.Context(), func(*project.Snapshot) (project.Batch, error) {
+			return project.Batch{Write: values("B", "x"), Remove: []string{"A"}}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for from, snapshot := range map[string]*project.Snapshot{"returned": after, "on disk": look(t, d)} {
+			if got, _, err := snapshot.Read("B"); err != nil || got.RevealString() != "x" || !slices.Equal(snapshot.Names(), []string{"B"}) {
+				t.Errorf("%s: %q, %v", from, snapshot.Names(), err)
+			}
+		}
 	}
-	if err := d.Remove("A"); err != nil {
-		t.Fatal(err)
+	if _, err := d.Update(t.Context(), func(*project.Snapshot) (project.Batch, error) {
+		return project.Batch{Remove: []string{"../A"}}, nil
+	}); fault.CodeOf(err) != fault.Usage {
+		t.Errorf("a path as a name: %v", err)
 	}
-	if err := d.Remove("A"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("removing what is not there: %v", err)
+}
+
+func TestUpdateThatIsRefusedWritesNothing(t *testing.T) {
+	d := open(t, filepath.Join(t.TempDir(), "secrets"))
+	refusal := errors.New("refused")
+	_, err := d.Update(t.Context(), func(*project.Snapshot) (project.Batch, error) {
+		return project.Batch{Write: values("A", "v")}, refusal
+	})
+	if !errors.Is(err, refusal) || len(look(t, d).Values) > 0 {
+		t.Errorf("error %v, values %q", err, look(t, d).Names())
 	}
 }
 
@@ -309,7 +416,7 @@ func TestNoErrorTellsAValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := open(t, path)
-	err := d.Write(t.Context(), values("DIR", canary, "BAD-NAME", canary))
+	err := write(t.Context(), d, values("DIR", canary, "BAD-NAME", canary))
 	if err == nil {
 		t.Fatal("no error")
 	}

@@ -20,11 +20,11 @@ import (
 // syncs that come together.
 const writers = 16
 
-// Write puts every value in place, or none where it can be known beforehand:
+// write puts every value in place, or none where it can be known beforehand:
 // names, sizes and what stands in the way are checked first, then all
 // temporary files are written and synced, and only then the first is renamed.
 // The caller holds the lock.
-func (d *Dir) Write(ctx context.Context, values map[string]secrets.Secret) error {
+func (d *Dir) write(ctx context.Context, values map[string]secrets.Secret) error {
 	names := make([]string, 0, len(values))
 	for name := range values {
 		names = append(names, name)
@@ -36,7 +36,7 @@ func (d *Dir) Write(ctx context.Context, values map[string]secrets.Secret) error
 	if err := d.ensure(); err != nil {
 		return err
 	}
-	if err := d.Tidy(); err != nil {
+	if err := d.tidy(); err != nil {
 		return err
 	}
 	batch := rand.Text()[:12]
@@ -138,9 +138,9 @@ func (d *Dir) place(temporary, name string, value secrets.Secret) error {
 	return nil
 }
 
-// Tidy removes the temporary files of writes that were cut off. The caller
+// tidy removes the temporary files of writes that were cut off. The caller
 // holds the lock.
-func (d *Dir) Tidy() error {
+func (d *Dir) tidy() error {
 	entries, err := d.entries()
 	if err != nil {
 		return err

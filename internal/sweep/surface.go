@@ -27,11 +27,16 @@ type Surface struct {
 // Docker is the part of an engine that is searched. internal/engine's Engine
 // is one.
 type Docker interface {
-	ContainerLogs(ctx context.Context, id string, opt docker.LogOptions, stdout, stderr io.Writer) error
+	LogReader
 	InspectContainer(ctx context.Context, id string) ([]byte, error)
 	InspectImage(ctx context.Context, ref string) ([]byte, error)
 	ImageHistory(ctx context.Context, ref string) ([]byte, error)
 	SaveImage(ctx context.Context, w io.Writer, refs ...string) error
+}
+
+// LogReader reads the log of a container.
+type LogReader interface {
+	ContainerLogs(ctx context.Context, id string, opt docker.LogOptions, stdout, stderr io.Writer) error
 }
 
 // Bytes is a surface that is in memory, such as a rendered compose file.
@@ -59,7 +64,7 @@ func Stream(name string, open func(context.Context) (io.ReadCloser, error)) Surf
 
 // Logs is the log of a container: both streams, from the beginning, over its
 // restarts.
-func Logs(from Docker, container string) Surface {
+func Logs(from LogReader, container string) Surface {
 	return Surface{Name: "logs of " + container, empty: true, read: func(r *reading) error {
 		out, errOut := r.watch("stdout"), r.watch("stderr")
 		if err := from.ContainerLogs(r.ctx, container, docker.LogOptions{}, out, errOut); err != nil {

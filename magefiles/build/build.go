@@ -44,15 +44,8 @@ func (Build) Images(ctx context.Context,
 	dryRun *bool, // make everything and load nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, wire.Long, wire.Open, json, showImages, func(ctx context.Context, t *wire.Tools) (images.Result, error) {
-		e, err := t.Engine(ctx)
-		if err != nil {
-			return images.Result{}, err
-		}
-		defer e.Close()
-		use := t.BuildImages(e, ".")
-		use.Refresh, use.DryRun = wire.Is(refresh), wire.Is(dryRun)
-		return use.Run(ctx)
+	return wire.Target[images.Result]{Limit: wire.Long, JSON: json, Show: showImages}.Run(ctx, func(ctx context.Context, t *wire.Tools) (images.Result, error) {
+		return t.BuildImages(ctx, wire.Is(refresh), wire.Is(dryRun))
 	})
 }
 

@@ -22,8 +22,8 @@ func showScaffold(c *console.Console, result values.InitResult) error {
 }
 
 // dry words a change that did not happen.
-func dry(dryRun bool, change values.Change) string {
-	if dryRun && change != values.Unchanged && change != values.Ignored {
+func dry(dryRun bool, change project.Change) string {
+	if dryRun && change != project.Unchanged && change != project.Ignored {
 		return "would be " + string(change)
 	}
 	return string(change)
@@ -61,7 +61,7 @@ func showFromEnv(c *console.Console, result values.FromEnvResult) error {
 }
 
 // sayStale names the services that hold an older value.
-func sayStale(c *console.Console, stale []project.Stale) {
+func sayStale(c *console.Console, stale []project.StaleService) {
 	for _, one := range stale {
 		c.Say("%s runs with an older value of %s: mage stack:up recreates it", one.Service, strings.Join(one.Secrets, ", "))
 	}

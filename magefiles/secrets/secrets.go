@@ -7,7 +7,6 @@ package secrets
 
 import (
 	"context"
-	"time"
 
 	"github.com/magefile/mage/mg"
 
@@ -28,8 +27,8 @@ func (Secrets) Init(ctx context.Context,
 	dryRun *bool, // say what would be made and make nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, wire.Short, wire.Open, json, showScaffold, func(ctx context.Context, t *wire.Tools) (values.InitResult, error) {
-		return values.Init{Project: t.Project, Values: t.Values, ComposeFile: t.ComposeFile, DryRun: wire.Is(dryRun)}.Run(ctx)
+	return wire.Target[values.InitResult]{Limit: wire.Short, JSON: json, Show: showScaffold}.Run(ctx, func(ctx context.Context, t *wire.Tools) (values.InitResult, error) {
+		return t.Values().Init(ctx, wire.Is(dryRun))
 	})
 }
 
@@ -46,10 +45,8 @@ func (Secrets) FromEnv(ctx context.Context,
 	dryRun *bool, // say what would be done and do nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, wire.Short, wire.Open, json, showFromEnv, func(ctx context.Context, t *wire.Tools) (values.FromEnvResult, error) {
-		use := values.FromEnv{Project: t.Project, Values: t.Values, Holders: t.Holders(), Progress: t.Console, ComposeFile: t.ComposeFile,
-			File: wire.Text(file), Literal: wire.List(literal), AsCompose: wire.List(asCompose), DryRun: wire.Is(dryRun), Prune: wire.Is(prune), Replaceable: t.Project.Replaceable}
-		return use.Run(ctx)
+	return wire.Target[values.FromEnvResult]{Limit: wire.Short, JSON: json, Show: showFromEnv}.Run(ctx, func(ctx context.Context, t *wire.Tools) (values.FromEnvResult, error) {
+		return t.Values().FromEnv(ctx, values.FromEnvOptions{File: wire.Text(file), Literal: wire.List(literal), AsCompose: wire.List(asCompose), DryRun: wire.Is(dryRun), Prune: wire.Is(prune)})
 	})
 }
 
@@ -58,13 +55,13 @@ func (Secrets) Set(ctx context.Context, name string,
 	dryRun *bool, // check the value and store nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, 0, wire.Open, json, showEdit, func(ctx context.Context, t *wire.Tools) (values.EditResult, error) {
+	return wire.Target[values.EditResult]{JSON: json, Show: showEdit}.Run(ctx, func(ctx context.Context, t *wire.Tools) (values.EditResult, error) {
 		if err := wire.Name(name); err != nil {
 			return values.EditResult{}, err
 		}
-		return edit(t, dryRun).Set(ctx, name, func(ctx context.Context) (secrets.Secret, error) {
+		return t.Values().Set(ctx, name, func(ctx context.Context) (secrets.Secret, error) {
 			return t.Console.ReadValue(ctx, name, secretdir.MaxSize+2)
-		})
+		}, wire.Is(dryRun))
 	})
 }
 
@@ -73,11 +70,11 @@ func (Secrets) Remove(ctx context.Context, name string,
 	dryRun *bool, // say what would be removed and remove nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, wire.Short, wire.Open, json, showEdit, func(ctx context.Context, t *wire.Tools) (values.EditResult, error) {
+	return wire.Target[values.EditResult]{Limit: wire.Short, JSON: json, Show: showEdit}.Run(ctx, func(ctx context.Context, t *wire.Tools) (values.EditResult, error) {
 		if err := wire.Name(name); err != nil {
 			return values.EditResult{}, err
 		}
-		return edit(t, dryRun).Remove(ctx, name)
+		return t.Values().Remove(ctx, name, wire.Is(dryRun))
 	})
 }
 
@@ -87,11 +84,11 @@ func (Secrets) Generate(ctx context.Context, name string,
 	dryRun *bool, // make a value and store nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, wire.Short, wire.Open, json, showEdit, func(ctx context.Context, t *wire.Tools) (values.EditResult, error) {
+	return wire.Target[values.EditResult]{Limit: wire.Short, JSON: json, Show: showEdit}.Run(ctx, func(ctx context.Context, t *wire.Tools) (values.EditResult, error) {
 		if err := wire.Name(name); err != nil {
 			return values.EditResult{}, err
 		}
-		return edit(t, dryRun).Generate(ctx, name, wire.Is(force))
+		return t.Values().Generate(ctx, name, wire.Is(force), wire.Is(dryRun))
 	})
 }
 
@@ -99,8 +96,8 @@ func (Secrets) Generate(ctx context.Context, name string,
 func (Secrets) List(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, wire.Short, wire.Open, json, showList, func(ctx context.Context, t *wire.Tools) (values.ListResult, error) {
-		return values.List{Project: t.Project, Values: t.Values, Sources: t.Sources(), Now: time.Now(), ComposeFile: t.ComposeFile}.Run(ctx)
+	return wire.Target[values.ListResult]{Limit: wire.Short, JSON: json, Show: showList}.Run(ctx, func(ctx context.Context, t *wire.Tools) (values.ListResult, error) {
+		return t.Values().List(ctx)
 	})
 }
 
@@ -110,12 +107,7 @@ func (Secrets) List(ctx context.Context,
 func (Secrets) Validate(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Report(ctx, wire.Short, wire.Look, json, showValidate, func(ctx context.Context, t *wire.Tools) (values.ValidateResult, error) {
-		return t.Validate().Run(ctx)
+	return wire.Target[values.ValidateResult]{Limit: wire.Short, ReadOnly: true, JSON: json, Show: showValidate}.Run(ctx, func(ctx context.Context, t *wire.Tools) (values.ValidateResult, error) {
+		return t.Values().Validate(ctx)
 	})
-}
-
-// edit is the use case behind set, generate and remove.
-func edit(t *wire.Tools, dryRun *bool) values.Edit {
-	return values.Edit{Project: t.Project, Values: t.Values, Holders: t.Holders(), Progress: t.Console, ComposeFile: t.ComposeFile, DryRun: wire.Is(dryRun)}
 }

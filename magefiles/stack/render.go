@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/keepmum/keepmum/internal/console"
 
@@ -13,18 +12,6 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/stack"
 	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
-
-// report is the frame of a target over a project's stack that has a document.
-func report[R any](ctx context.Context, limit time.Duration, json *bool, render func(*console.Console, R) error, fn func(context.Context, *wire.Tools, stack.Stack) (R, error)) error {
-	return wire.Report(ctx, limit, wire.Open, json, render, func(ctx context.Context, t *wire.Tools) (R, error) {
-		stack, err := t.Stack()
-		if err != nil {
-			var none R
-			return none, err
-		}
-		return fn(ctx, t, stack)
-	})
-}
 
 // showUp prints what became of each service.
 func showUp(c *console.Console, result stack.UpResult) error {
@@ -95,30 +82,13 @@ func showDemo(c *console.Console, result demo.Result) error {
 	return nil
 }
 
-// openDemo makes sure of an engine and opens the demo's directory.
-func openDemo(ctx context.Context, c *console.Console, install bool) (*wire.DemoTools, error) {
+// showLogs shows nothing more: the logs were written as they came.
+func showLogs(*console.Console, stack.LogsResult) error { return nil }
+
+// openDemo makes sure of an engine and opens the demo.
+func openDemo(ctx context.Context, c *console.Console, install bool) (*demo.Demo, func(), error) {
 	if _, err := wire.EngineUp(c, install, false).Run(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return wire.OpenDemo(c)
-}
-
-// runDemo runs the demo.
-func runDemo(ctx context.Context, c *console.Console, install bool) (demo.Result, error) {
-	t, err := openDemo(ctx, c, install)
-	if err != nil {
-		return demo.Result{}, err
-	}
-	defer t.Close()
-	return t.Demo().Run(ctx)
-}
-
-// cleanDemo removes the demo.
-func cleanDemo(ctx context.Context, c *console.Console, install bool) error {
-	t, err := openDemo(ctx, c, install)
-	if err != nil {
-		return err
-	}
-	defer t.Close()
-	return t.Clean(ctx)
+	return wire.Demo(c)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keepmum/keepmum/internal/console"
 
+	"github.com/keepmum/keepmum/internal/ops/demo"
 	"github.com/keepmum/keepmum/internal/ops/stack"
 	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
@@ -25,15 +26,17 @@ type Stack mg.Namespace
 // A service whose secrets changed is recreated, the others stay as they are. A
 // service that fails is shown with its last log lines, masked.
 func (Stack) Up(ctx context.Context,
-	legacyEnv *bool, // the old way: values from .env in the environment, by docker-compose.env.yml
+	legacyEnv *bool, // legacy mode: values from .env in the environment, by docker-compose.env.yml
 	deadline *time.Duration, // for all to be healthy, like 90s (default 5m); exit code 6 when it passes
 	dryRun *bool, // check everything and say what would be done
 	json *bool, // print the result as JSON
 ) error {
-	return report(ctx, wire.Long, json, showUp, func(ctx context.Context, t *wire.Tools, of stack.Stack) (stack.UpResult, error) {
-		use := t.StackUp(of)
-		use.Legacy, use.DryRun, use.Deadline = wire.Is(legacyEnv), wire.Is(dryRun), wire.Duration(deadline)
-		return use.Run(ctx)
+	return wire.Target[stack.UpResult]{Limit: wire.Long, JSON: json, Show: showUp}.Run(ctx, func(ctx context.Context, t *wire.Tools) (stack.UpResult, error) {
+		use, err := t.Stack()
+		if err != nil {
+			return stack.UpResult{}, err
+		}
+		return use.Up(ctx, stack.UpOptions{Legacy: wire.Is(legacyEnv), DryRun: wire.Is(dryRun), Deadline: wire.Duration(deadline)})
 	})
 }
 
@@ -41,13 +44,12 @@ func (Stack) Up(ctx context.Context,
 func (Stack) Status(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
-	return report(ctx, wire.Short, json, showStatus, func(ctx context.Context, t *wire.Tools, of stack.Stack) (stack.StatusResult, error) {
-		e, err := t.Engine(ctx)
+	return wire.Target[stack.StatusResult]{Limit: wire.Short, JSON: json, Show: showStatus}.Run(ctx, func(ctx context.Context, t *wire.Tools) (stack.StatusResult, error) {
+		use, err := t.Stack()
 		if err != nil {
 			return stack.StatusResult{}, err
 		}
-		defer e.Close()
-		return stack.Status{Stack: of, Engine: e}.Run(ctx)
+		return use.Status(ctx)
 	})
 }
 
@@ -60,19 +62,12 @@ func (Stack) Logs(ctx context.Context,
 	tail *int, // the last lines of each only (default: all)
 	follow *bool, // go on until Ctrl-C (default: true; -follow=false ends with what is there)
 ) error {
-	return wire.Target(ctx, 0, func(ctx context.Context, t *wire.Tools) error {
-		of, err := t.Stack()
+	return wire.Target[stack.LogsResult]{Show: showLogs}.Run(ctx, func(ctx context.Context, t *wire.Tools) (stack.LogsResult, error) {
+		use, err := t.Stack()
 		if err != nil {
-			return err
+			return stack.LogsResult{}, err
 		}
-		e, err := t.Engine(ctx)
-		if err != nil {
-			return err
-		}
-		defer e.Close()
-		use := stack.Logs{Stack: of, Engine: e, Out: t.Console.Out, Service: wire.Text(service), Tail: wire.Number(tail), Follow: follow == nil || *follow}
-		_, err = use.Run(ctx)
-		return err
+		return use.Logs(ctx, stack.LogsOptions{Out: t.Console.Out, Service: wire.Text(service), Tail: wire.Number(tail), Follow: follow == nil || *follow})
 	})
 }
 
@@ -85,13 +80,12 @@ func (Stack) Down(ctx context.Context,
 	dryRun *bool, // say what would be removed
 	json *bool, // print the result as JSON
 ) error {
-	return report(ctx, wire.Long, json, showDown, func(ctx context.Context, t *wire.Tools, of stack.Stack) (stack.DownResult, error) {
-		e, err := t.Engine(ctx)
+	return wire.Target[stack.DownResult]{Limit: wire.Long, JSON: json, Show: showDown}.Run(ctx, func(ctx context.Context, t *wire.Tools) (stack.DownResult, error) {
+		use, err := t.Stack()
 		if err != nil {
 			return stack.DownResult{}, err
 		}
-		defer e.Close()
-		return stack.Down{Stack: of, Engine: e, Compose: t.Composer, Volumes: wire.Is(volumes), DryRun: wire.Is(dryRun)}.Run(ctx)
+		return use.Down(ctx, stack.DownOptions{Volumes: wire.Is(volumes), DryRun: wire.Is(dryRun)})
 	})
 }
 
@@ -106,10 +100,23 @@ func Demo(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
 	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
-		if wire.Is(clean) {
-			return cleanDemo(ctx, c, wire.Is(install))
+		use, done, err := openDemo(ctx, c, wire.Is(install))
+		if err == nil {
+			defer done()
 		}
-		result, err := runDemo(ctx, c, wire.Is(install))
+		if wire.Is(clean) {
+			if err != nil {
+				return err
+			}
+			if err := use.Clean(ctx); err != nil {
+				return err
+			}
+			return c.Print("the demo is gone: containers, volumes, secrets")
+		}
+		var result demo.Result
+		if err == nil {
+			result, err = use.Run(ctx)
+		}
 		return wire.Show(c, json, result, err, showDemo)
 	})
 }

@@ -1,3 +1,6 @@
+// Package demo holds the use case that shows the reference stack: it starts it
+// with throw-away secrets in its own directory, shows a prediction, and searches
+// every log for every value.
 package demo
 
 import (
@@ -10,19 +13,20 @@ import (
 	"sort"
 	"time"
 
-	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/internal/ops/stack"
 	"github.com/keepmum/keepmum/internal/ops/values"
+	"github.com/keepmum/keepmum/internal/sweep"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 const (
-	demoToken    = "STRICT_API_TOKEN"
-	demoPatience = 90 * time.Second // for a prediction that market and Elo are both in
-	demoScores   = 60 * time.Second // beyond it, for the first scores of finished games
-	demoPoll     = 500 * time.Millisecond
+	composeFile = "docker-compose.yml"
+	tokenName   = "STRICT_API_TOKEN"
+	patience    = 90 * time.Second // for a prediction that market and Elo are both in
+	scoresWait  = 60 * time.Second // beyond it, for the first scores of finished games
+	poll        = 500 * time.Millisecond
 )
 
 // API asks the stack's API.
@@ -31,14 +35,7 @@ type API interface {
 	Get(ctx context.Context, path string, token secrets.Secret) (status int, body []byte, err error)
 }
 
-// LogSweep searches the logs of containers for known values.
-type LogSweep interface {
-	// SweepLogs returns an error of class Leak where it found one, of class
-	// Incomplete where it could not read a log to its end.
-	SweepLogs(ctx context.Context, known []secrets.Known, containers []docker.Container) (LogsRead, error)
-}
-
-// LogsRead tells how much was searched.
+// LogsRead says how much was searched.
 type LogsRead struct {
 	Logs     int   `json:"logs"`
 	Bytes    int64 `json:"bytes"`
@@ -46,18 +43,19 @@ type LogsRead struct {
 	Hits     int   `json:"hits"`
 }
 
-// Demo starts the reference stack with throw-away secrets in a directory of its
-// own, shows a prediction, and searches the logs. Its Up works on that
-// directory; Source is the project that the compose file is taken from.
-type Demo struct {
-	Source   project.Workspace
-	Up       stack.Up
-	API      API
-	Sweep    LogSweep
-	Progress fault.Progress
-
-	ComposeFile string
+// Config is what the demo works with.
+type Config struct {
+	Source project.Project // the compose file is taken from here
+	Stack  *stack.Stack    // over the demo's own directory
+	API    API
+	Remove func() error // removes the demo's directory
 }
+
+// Demo is the use case.
+type Demo struct{ Config }
+
+// New makes the use case.
+func New(c Config) *Demo { return &Demo{c} }
 
 // Result is what the demo showed.
 type Result struct {
@@ -87,78 +85,89 @@ type Evaluation struct {
 }
 
 // Run prepares, starts, asks and searches.
-func (u Demo) Run(ctx context.Context) (Result, error) {
+func (d *Demo) Run(ctx context.Context) (Result, error) {
 	var result Result
-	if err := u.prepare(ctx); err != nil {
-		return result, err
-	}
-	var err error
-	if result.Stack, err = u.Up.Run(ctx); err != nil {
-		return result, err
-	}
-	token, _, _, err := project.Stored(u.Up.Values, demoToken)
+	values, err := d.prepare(ctx)
 	if err != nil {
 		return result, err
 	}
-	if result.Health, err = u.health(ctx); err != nil {
+	if result.Stack, err = d.Stack.Up(ctx, stack.UpOptions{}); err != nil {
 		return result, err
 	}
-	u.Progress.Say("waiting for a prediction, and for the scores of the games that were played")
-	if err := u.predict(ctx, token, &result); err != nil {
+	token, _, err := values.Read(tokenName)
+	if err != nil {
 		return result, err
 	}
-	result.Logs, err = u.search(ctx, result.Stack.Project)
+	if result.Health, err = d.health(ctx); err != nil {
+		return result, err
+	}
+	d.Source.Progress.Say("waiting for a prediction, and for the scores of the games that were played")
+	if result.Prediction, result.Scores, err = d.predict(ctx, token); err != nil {
+		return result, err
+	}
+	result.Logs, err = d.search(ctx, result.Stack.Project)
 	return result, err
 }
 
+// Clean removes the demo's stack, with its volumes, and its directory.
+func (d *Demo) Clean(ctx context.Context) error {
+	switch _, err := d.Stack.Project.Workspace.Read(composeFile); {
+	case errors.Is(err, fs.ErrNotExist): // it was never prepared
+	case err != nil:
+		return err
+	default:
+		if _, err := d.Stack.Down(ctx, stack.DownOptions{Volumes: true}); err != nil {
+			return err
+		}
+	}
+	return d.Remove()
+}
+
 // prepare copies the compose file, scaffolds, and makes the values that are
-// missing.
-func (u Demo) prepare(ctx context.Context) error {
-	source, err := project.LoadManifest(u.Source, u.ComposeFile)
+// missing. It returns the values.
+func (d *Demo) prepare(ctx context.Context) (*project.Snapshot, error) {
+	source, err := d.Source.LoadManifest()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	data, err := u.Source.Read(source.File)
+	data, err := d.Source.Workspace.Read(source.Manifest.File)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := u.Up.Project.Replace("docker-compose.yml", data); err != nil {
-		return err
+	own := d.Stack.Project
+	if err := own.Workspace.Replace(composeFile, data); err != nil {
+		return nil, err
 	}
-	if _, err := (values.Init{Project: u.Up.Project, Values: u.Up.Values}).Run(ctx); err != nil {
-		return err
+	if _, err := d.Stack.Values.Init(ctx, false); err != nil {
+		return nil, err
 	}
-	batch := map[string]secrets.Secret{}
-	for _, d := range source.Secrets {
-		_, _, there, err := project.Stored(u.Up.Values, d.Name)
-		if err != nil && !errors.Is(err, project.ErrContent) {
-			return err
+	return own.Store.Update(ctx, func(now *project.Snapshot) (project.Batch, error) {
+		batch := project.Batch{Write: map[string]secrets.Secret{}}
+		for _, declared := range source.Manifest.Secrets {
+			_, there, err := now.Read(declared.Name)
+			if err != nil && !errors.Is(err, project.ErrContent) {
+				return batch, err
+			}
+			if there && err == nil || declared.Optional {
+				continue
+			}
+			if declared.Generate == nil {
+				return batch, &fault.Error{Code: fault.Invalid, What: declared.Name + " has no generate rule: the demo cannot make a throw-away value", Next: "mage secrets:set, then mage stack:up"}
+			}
+			if batch.Write[declared.Name], err = values.Generated(declared, rand.Reader); err != nil {
+				return batch, err
+			}
 		}
-		if there || d.Optional {
-			continue
+		if len(batch.Write) > 0 {
+			d.Source.Progress.Say("made %s", fault.Count(len(batch.Write), "throw-away secret"))
 		}
-		if d.Generate == nil {
-			return &fault.Error{Code: fault.Invalid, What: d.Name + " has no generate rule: the demo cannot make a throw-away value", Next: "mage secrets:set, then mage stack:up"}
-		}
-		if batch[d.Name], err = values.NewValue(d, rand.Reader); err != nil {
-			return err
-		}
-	}
-	if len(batch) == 0 {
-		return nil
-	}
-	u.Progress.Say("made %s", fault.Count(len(batch), "throw-away secret"))
-	unlock, err := u.Up.Values.Lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	return u.Up.Values.Write(ctx, batch)
+		return batch, nil
+	})
 }
 
 // health asks for /health, without the token.
-func (u Demo) health(ctx context.Context) (string, error) {
-	status, body, err := u.API.Get(ctx, "/health", secrets.Secret{})
+func (d *Demo) health(ctx context.Context) (string, error) {
+	status, body, err := d.API.Get(ctx, "/health", secrets.Secret{})
 	if err != nil {
 		return "", err
 	}
@@ -171,34 +180,34 @@ func (u Demo) health(ctx context.Context) (string, error) {
 
 // predict polls until the API has a prediction that both inputs are in, and
 // after it, for a while, until there are scores.
-func (u Demo) predict(ctx context.Context, token secrets.Secret, result *Result) error {
+func (d *Demo) predict(ctx context.Context, token secrets.Secret) (Prediction, []Evaluation, error) {
 	began := time.Now()
-	tick := time.NewTicker(demoPoll)
+	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for {
-		status, body, err := u.API.Get(ctx, "/predictions?limit=20", token)
+		status, body, err := d.API.Get(ctx, "/predictions?limit=20", token)
 		if err == nil && status != 200 {
-			return &fault.Error{Code: fault.Failed, What: fmt.Sprintf("strict-api answers /predictions with %d", status), Next: "mage stack:status"}
+			return Prediction{}, nil, &fault.Error{Code: fault.Failed, What: fmt.Sprintf("strict-api answers /predictions with %d", status), Next: "mage stack:status"}
 		}
-		predicted := err == nil && readPrediction(body, result)
+		prediction, scores, found := readPrediction(body)
 		waited := time.Since(began)
-		if predicted && (len(result.Scores) > 0 || waited > demoPatience+demoScores) {
-			return nil
-		}
-		if !predicted && waited > demoPatience {
-			return &fault.Error{Code: fault.Incomplete, What: "no prediction within " + demoPatience.String(), Next: "docker logs keepmum-demo-prediction-service-1"}
+		switch {
+		case err == nil && found && (len(scores) > 0 || waited > patience+scoresWait):
+			return prediction, scores, nil
+		case !(err == nil && found) && waited > patience:
+			return Prediction{}, nil, &fault.Error{Code: fault.Incomplete, What: "no prediction within " + patience.String(), Next: "docker logs " + d.Stack.Project.Name + "-prediction-service-1"}
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return Prediction{}, nil, ctx.Err()
 		case <-tick.C:
 		}
 	}
 }
 
 // readPrediction takes the first prediction that both inputs are in out of an
-// answer, and the scores, and says whether there was one.
-func readPrediction(body []byte, result *Result) bool {
+// answer, and the scores, best first, and reports whether there was one.
+func readPrediction(body []byte) (prediction Prediction, scores []Evaluation, found bool) {
 	var answer struct {
 		Events []struct {
 			Home, Away string
@@ -212,50 +221,47 @@ func readPrediction(body []byte, result *Result) bool {
 		}
 	}
 	if json.Unmarshal(body, &answer) != nil {
-		return false
+		return prediction, nil, false
 	}
-	found := false
 	for _, e := range answer.Events {
 		if p := e.Prediction; p.Market > 0 && p.Elo > 0 {
-			result.Prediction = Prediction{Home: e.Home, Away: e.Away, Commence: e.Commence, Pooled: p.Home, Market: p.Market, Elo: p.Elo}
+			prediction = Prediction{Home: e.Home, Away: e.Away, Commence: e.Commence, Pooled: p.Home, Market: p.Market, Elo: p.Elo}
 			found = true
 			break
 		}
 	}
-	result.Scores = []Evaluation{}
 	for _, e := range answer.Evaluations {
-		result.Scores = append(result.Scores, Evaluation{e.Input, e.Games, e.LogLoss})
+		scores = append(scores, Evaluation{e.Input, e.Games, e.LogLoss})
 	}
-	sort.Slice(result.Scores, func(i, j int) bool { return result.Scores[i].LogLoss < result.Scores[j].LogLoss })
-	return found
+	sort.Slice(scores, func(i, j int) bool { return scores[i].LogLoss < scores[j].LogLoss })
+	return prediction, scores, found
 }
 
-// search sweeps the logs of every container of the demo.
-func (u Demo) search(ctx context.Context, name string) (LogsRead, error) {
-	m, err := project.LoadManifest(u.Up.Project, "")
+// search reads both streams of each container of the demo to their end.
+func (d *Demo) search(ctx context.Context, name string) (LogsRead, error) {
+	state, err := d.Stack.Project.LoadValid(ctx)
 	if err != nil {
 		return LogsRead{}, err
 	}
-	known, err := u.Up.Known(m)
+	search, err := sweep.New(state.Values.Known())
 	if err != nil {
 		return LogsRead{}, err
 	}
-	ports, err := u.Up.Connect(ctx)
+	at, err := d.Stack.Connect(ctx)
 	if err != nil {
 		return LogsRead{}, err
 	}
-	all, err := stack.Containers(ctx, ports.Engine, name)
+	if at.Close != nil {
+		defer func() { _ = at.Close() }()
+	}
+	all, err := project.ServiceContainers(ctx, at.Engine, name)
 	if err != nil {
 		return LogsRead{}, err
 	}
-	return u.Sweep.SweepLogs(ctx, known, all)
-}
-
-// Exists tells whether a demo directory was prepared there.
-func Exists(project project.Workspace) (bool, error) {
-	_, err := project.Read("docker-compose.yml")
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+	var surfaces []sweep.Surface
+	for _, c := range all {
+		surfaces = append(surfaces, sweep.Logs(at.Engine, c.ID))
 	}
-	return err == nil, err
+	report := search.Run(ctx, surfaces...)
+	return LogsRead{Logs: len(surfaces), Bytes: report.Bytes, Canaries: report.Canaries, Hits: report.Hits}, report.Err()
 }

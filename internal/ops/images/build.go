@@ -12,7 +12,6 @@ import (
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/manifest"
-	"github.com/keepmum/keepmum/internal/ops/project"
 )
 
 const (
@@ -26,14 +25,12 @@ const (
 // their sources, and one of Postgres where none can be had. Only what changed
 // is loaded into the engine.
 type Build struct {
-	Project  project.Workspace
 	Store    Store
 	Puller   Puller // nil: nothing is ever pulled
 	Services ServiceMaker
 	Postgres PostgresMaker
 	Progress fault.Progress
 
-	ComposeFile   string // empty: Compose's own names
 	PostgresImage string // value of PostgresVariable; empty: none
 	Refresh       bool   // ask Debian for newer packages of a Postgres that was made before
 	DryRun        bool   // make everything, load and pull nothing
@@ -73,13 +70,9 @@ type Result struct {
 }
 
 // Run makes the images in order: the services', then Postgres.
-func (u Build) Run(ctx context.Context) (Result, error) {
+func (u Build) Run(ctx context.Context, m *manifest.Manifest) (Result, error) {
 	begun := time.Now()
 	result := Result{DryRun: u.DryRun, Images: []Image{}}
-	m, err := project.LoadManifest(u.Project, u.ComposeFile)
-	if err != nil {
-		return result, err
-	}
 	info, err := u.Store.Info(ctx)
 	if err != nil {
 		return result, err

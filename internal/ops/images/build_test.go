@@ -53,11 +53,11 @@ func build(t *testing.T, store *opstest.ImageStore, maker *opstest.ImageMaker, c
 	t.Helper()
 	b := opstest.New(t)
 	b.Put("docker-compose.yml", buildFile)
-	use := images.Build{Project: b.Workspace, Store: store, Services: maker, Postgres: maker, Progress: b}
+	use := images.Build{Store: store, Services: maker, Postgres: maker, Progress: b}
 	if change != nil {
 		change(&use)
 	}
-	result, err := use.Run(t.Context())
+	result, err := use.Run(t.Context(), b.Load().Manifest)
 	return result, b.Said.String(), err
 }
 

@@ -1,3 +1,6 @@
+// Package opstest is the bench that tests of use cases work on: a project in a
+// directory of its own, over the real adapters of files, and an engine's images
+// in memory.
 package opstest
 
 import (
@@ -16,7 +19,9 @@ import (
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/ops/images"
+	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/internal/secretdir"
+	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 // ComposeFile declares a secret of each kind.
@@ -57,6 +62,7 @@ type Bench struct {
 	Said      bytes.Buffer
 }
 
+// New makes a project of ComposeFile.
 func New(t *testing.T) *Bench {
 	t.Helper()
 	b := &Bench{T: t, Dir: t.TempDir()}
@@ -65,7 +71,7 @@ func New(t *testing.T) *Bench {
 	return b
 }
 
-// open opens the adapters, again after files were put in by hand.
+// Open opens the adapters, again after files were put in by hand.
 func (b *Bench) Open() {
 	b.T.Helper()
 	var err error
@@ -78,6 +84,34 @@ func (b *Bench) Open() {
 	b.T.Cleanup(func() { b.Workspace.Close(); b.Store.Close() })
 }
 
+// Project is the project as a command finds it.
+func (b *Bench) Project() project.Project {
+	return project.Project{Workspace: b.Workspace, Store: b.Store, Progress: b}
+}
+
+// Load loads the project.
+func (b *Bench) Load() *project.State {
+	b.T.Helper()
+	state, err := b.Project().LoadValid(b.T.Context())
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	return state
+}
+
+// Write stores values, given as NAME, VALUE, NAME, VALUE.
+func (b *Bench) Write(pairs ...string) {
+	b.T.Helper()
+	batch := project.Batch{Write: map[string]secrets.Secret{}}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		batch.Write[pairs[i]] = secrets.New([]byte(pairs[i+1]))
+	}
+	if _, err := b.Store.Update(b.T.Context(), func(*project.Snapshot) (project.Batch, error) { return batch, nil }); err != nil {
+		b.T.Fatal(err)
+	}
+}
+
+// Put writes a file, in place of one that is there.
 func (b *Bench) Put(name, text string) {
 	b.T.Helper()
 	path := filepath.Join(b.Dir, name)
@@ -90,14 +124,16 @@ func (b *Bench) Put(name, text string) {
 	}
 }
 
-// file returns a file's text, or "" where there is none.
+// File returns a file's text, or "" if there is none.
 func (b *Bench) File(name string) string {
 	data, _ := os.ReadFile(filepath.Join(b.Dir, name))
 	return string(data)
 }
 
+// Say keeps what is said.
 func (b *Bench) Say(format string, args ...any) { fmt.Fprintf(&b.Said, format+"\n", args...) }
 
+// GrantDigests answers for the running services.
 func (b *Bench) GrantDigests(context.Context, string) (map[string]string, error) {
 	if b.Running == nil {
 		return nil, errors.New("no engine")
@@ -105,7 +141,7 @@ func (b *Bench) GrantDigests(context.Context, string) (map[string]string, error)
 	return b.Running, nil
 }
 
-// silent fails where a result or an error tells a value.
+// Silent fails if a result, an error or what was said holds a value.
 func (b *Bench) Silent(result any, err error) {
 	b.T.Helper()
 	data, _ := json.Marshal(result)
@@ -115,7 +151,7 @@ func (b *Bench) Silent(result any, err error) {
 	}
 	for _, value := range []string{LoginValue, TokenValue, OtherValue} {
 		if strings.Contains(text, value) {
-			b.T.Errorf("a value is told in: %s", strings.ReplaceAll(text, value, "VALUE"))
+			b.T.Errorf("a value is in: %s", strings.ReplaceAll(text, value, "VALUE"))
 		}
 	}
 }

@@ -8,176 +8,275 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/keepmum/keepmum/internal/envfile"
 	"github.com/keepmum/keepmum/internal/fault"
-	"github.com/keepmum/keepmum/internal/fingerprint"
 	"github.com/keepmum/keepmum/internal/manifest"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// Workspace is the directory of the compose file.
-type Workspace interface {
-	// Read returns a file's bytes; the error matches fs.ErrNotExist where
-	// there is none.
-	Read(path string) ([]byte, error)
-	// Replace puts data in a file's place at once and keeps its mode.
-	Replace(path string, data []byte) error
-	// Scaffold writes a file that does not exist, and tells whether it did.
-	Scaffold(path string, data []byte) (made bool, err error)
-	// Key returns the project's key.
-	Key() (fingerprint.Key, error)
-	// MakeKey makes the key where there is none, and tells whether it did.
-	MakeKey() (made bool, err error)
-}
-
-// SecretStore is the directory of values, secrets/.
-type SecretStore interface {
-	Names() ([]string, error)
-	// Read returns a value and when it was written; the error matches
-	// fs.ErrNotExist where there is none.
-	Read(name string) (secrets.Secret, time.Time, error)
-	// Write puts all values in place; the caller holds the lock.
-	Write(ctx context.Context, values map[string]secrets.Secret) error
-	Remove(name string) error
-	Lock(ctx context.Context) (unlock func(), err error)
-}
-
-// Holders tells which digest of its grants each running service of a project
-// was started with, by service. A service that carries none has "".
-type Holders interface {
-	GrantDigests(ctx context.Context, project string) (map[string]string, error)
-}
+// LegacyFile is the compose file of legacy mode, in which values come from the
+// .env through the containers' environment.
+const LegacyFile = "docker-compose.env.yml"
 
 // composeFiles are the names a manifest is looked for under, in the order of
 // the Compose specification.
 var composeFiles = [...]string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"}
 
-// FindManifest reads the manifest from file, or where file is empty from the
-// first of Compose's own names that exists. It returns the findings beside it.
-func FindManifest(project Workspace, file string) (*manifest.Manifest, []fault.Finding, error) {
+// Project is a team's project, as a command finds it.
+type Project struct {
+	Workspace Workspace
+	Store     SecretStore
+	Progress  fault.Progress
+
+	Name        string                      // of the Compose project; empty: the manifest's
+	Dir         string                      // absolute path; needed by the use cases of a stack
+	ComposeFile string                      // empty: the first of Compose's own names that exists
+	EnvFile     string                      // empty: .env
+	LookupEnv   func(string) (string, bool) // the environment, for what the compose file interpolates; nil: nothing is interpolated
+}
+
+// State is a project at one moment: what its compose file says and what is in
+// secrets/.
+type State struct {
+	Manifest  *manifest.Manifest
+	Findings  []fault.Finding   // what is wrong with the compose file
+	Variables map[string]string // what the compose file interpolates and is set; never a declared secret
+	Values    *Snapshot
+}
+
+// Load reads the compose file and the values, each once. The error says why
+// there is nothing to work with; what is wrong with the compose file itself is
+// in the state's findings.
+func (p Project) Load(ctx context.Context) (*State, error) {
+	state, err := p.loadFile(p.ComposeFile, nil)
+	if err != nil {
+		return nil, err
+	}
+	state.Values, err = p.Store.Snapshot(ctx)
+	return state, err
+}
+
+// LoadValid is Load for a use case that goes on only without findings.
+func (p Project) LoadValid(ctx context.Context) (*State, error) {
+	state, err := p.Load(ctx)
+	if err == nil {
+		err = state.Valid()
+	}
+	return state, err
+}
+
+// LoadManifest reads the compose file alone, for a use case that goes on only
+// without findings.
+func (p Project) LoadManifest() (*State, error) {
+	state, err := p.loadFile(p.ComposeFile, nil)
+	if err == nil {
+		err = state.Valid()
+	}
+	return state, err
+}
+
+// HasManifest returns an error if there is no compose file that can be read.
+func (p Project) HasManifest() error {
+	_, err := p.loadFile(p.ComposeFile, nil)
+	return err
+}
+
+// LoadLegacy reads the compose file of legacy mode, over the values that state
+// has. What the manifest declares as a secret is a secret there too.
+func (p Project) LoadLegacy(state *State) (*State, error) {
+	legacy, err := p.loadFile(LegacyFile, state.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	legacy.Values = state.Values
+	return legacy, legacy.Valid()
+}
+
+// Valid returns an error that holds the findings, nil if there are none.
+func (s *State) Valid() error {
+	switch {
+	case len(s.Findings) == 0:
+		return nil
+	case len(s.Variables) > 0:
+		return &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s has %s, with the variables that are set", s.Manifest.File, fault.Count(len(s.Findings), "finding")), Findings: s.Findings,
+			Next: "fix it, or look at " + strings.Join(slices.Sorted(maps.Keys(s.Variables)), ", ") + "; then mage secrets:validate"}
+	}
+	return &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s has %s", s.Manifest.File, fault.Count(len(s.Findings), "finding")), Findings: s.Findings, Next: "fix it, then mage secrets:validate"}
+}
+
+// ComposeProject returns the name that Compose gives to everything of the
+// project.
+func (p Project) ComposeProject(m *manifest.Manifest) string {
+	switch {
+	case p.Name != "":
+		return p.Name
+	case m.Project != "":
+		return m.Project
+	}
+	return "keepmum"
+}
+
+// EnvFileName is the name of the file that Compose would read.
+func (p Project) EnvFileName() string {
+	if p.EnvFile == "" {
+		return ".env"
+	}
+	return p.EnvFile
+}
+
+// Path joins a path of the project to its directory.
+func (p Project) Path(name string) string {
+	return strings.TrimSuffix(p.Dir, "/") + "/" + strings.TrimPrefix(name, "./")
+}
+
+// loadFile reads and parses one compose file. declared names further secrets;
+// nil: the file's own alone.
+func (p Project) loadFile(file string, declared *manifest.Manifest) (*State, error) {
 	candidates := composeFiles[:]
 	if file != "" {
 		candidates = []string{file}
 	}
 	for _, candidate := range candidates {
-		data, err := project.Read(candidate)
+		data, err := p.Workspace.Read(candidate)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		parsed, found := manifest.Parse(candidate, data)
-		var findings []fault.Finding
-		for _, f := range found {
-			findings = append(findings, fault.Finding(f))
-		}
-		return parsed, findings, nil
+		return p.parse(candidate, data, declared)
 	}
-	what := "no compose file here: looked for " + strings.Join(candidates, ", ")
-	return nil, nil, &fault.Error{Code: fault.Invalid, What: what, Next: "go to the directory of docker-compose.yml, or set KEEPMUM_COMPOSE_FILE"}
+	return nil, &fault.Error{Code: fault.Invalid, What: "no compose file here: looked for " + strings.Join(candidates, ", "),
+		Next: "go to the directory of docker-compose.yml, or set KEEPMUM_COMPOSE_FILE"}
 }
 
-// LoadManifest is FindManifest for a use case that goes on only without
-// findings.
-func LoadManifest(project Workspace, file string) (*manifest.Manifest, error) {
-	m, findings, err := FindManifest(project, file)
+// parse parses a compose file, and asks for the variables that it interpolates:
+// first the environment, then the file that Compose would read.
+func (p Project) parse(file string, data []byte, declared *manifest.Manifest) (*State, error) {
+	state := &State{Variables: map[string]string{}}
+	options := manifest.Options{}
+	if declared != nil {
+		options.Secret = func(name string) bool { _, is := declared.Secret(name); return is }
+	}
+	env := &lazyEnv{project: p}
+	if p.LookupEnv != nil {
+		options.Lookup = func(name string) (string, bool) {
+			value, set := p.LookupEnv(name)
+			if !set {
+				value, set = env.lookup(name)
+			}
+			if set {
+				state.Variables[name] = value
+			}
+			return value, set
+		}
+	}
+	state.Manifest, state.Findings = options.Parse(file, data)
+	switch {
+	case env.err != nil:
+		return nil, env.err
+	case len(env.findings) > 0:
+		return nil, &fault.Error{Code: fault.Invalid, What: p.EnvFileName() + " sets variables of " + file + " that cannot be read", Findings: env.findings, Next: env.findings[0].Next}
+	}
+	return state, nil
+}
+
+// lazyEnv is the file that Compose would read, read when it is first asked.
+type lazyEnv struct {
+	project  Project
+	read     bool
+	data     []byte
+	err      error
+	findings []fault.Finding
+}
+
+// lookup returns what Compose would read as name.
+func (e *lazyEnv) lookup(name string) (string, bool) {
+	if !e.read {
+		e.read = true
+		e.data, e.err = e.project.readEnvFile()
+	}
+	entries, problems := parseEnv(e.project.EnvFileName(), e.data, []string{name})
+	for _, problem := range problems {
+		if problem.Key == name {
+			e.findings = append(e.findings, fault.Finding{File: problem.File, Line: problem.Line, Subject: problem.Key, Problem: problem.What, Next: problem.Next})
+		}
+	}
+	for _, entry := range entries {
+		if entry.Key == name {
+			return entry.Value.RevealString(), true
+		}
+	}
+	return "", false
+}
+
+// readEnvFile reads the file that Compose would read; nil if there is none.
+func (p Project) readEnvFile() ([]byte, error) {
+	data, err := p.Workspace.Read(p.EnvFileName())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// parseEnv reads a .env, the named keys as Compose does.
+func parseEnv(file string, data []byte, asCompose []string) ([]envfile.Entry, []envfile.Problem) {
+	if data == nil {
+		return nil, nil
+	}
+	// Parse reports a key that is named and that the file does not have.
+	assigned := map[string]bool{}
+	entries, problems := envfile.Parse(data, envfile.Options{File: file})
+	for _, entry := range entries {
+		assigned[entry.Key] = true
+	}
+	for _, problem := range problems {
+		assigned[problem.Key] = true
+	}
+	named := slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(asCompose))), func(key string) bool { return !assigned[key] })
+	if len(named) == 0 {
+		return entries, problems
+	}
+	return envfile.Parse(data, envfile.Options{File: file, AsCompose: named})
+}
+
+// EnvSecrets returns the declared secrets that the file Compose would read has
+// a value for, read as Compose reads them.
+func (p Project) EnvSecrets(m *manifest.Manifest) ([]secrets.Known, error) {
+	data, err := p.readEnvFile()
 	if err != nil {
 		return nil, err
 	}
-	if len(findings) > 0 {
-		return nil, NotValid(m, findings)
+	var known []secrets.Known
+	entries, _ := parseEnv(p.EnvFileName(), data, m.Names())
+	for _, entry := range entries {
+		if _, declared := m.Secret(entry.Key); declared && !entry.Empty {
+			known = append(known, secrets.Known{Name: entry.Key, Value: entry.Value})
+		}
 	}
-	return m, nil
+	return known, nil
 }
 
-// NotValid is the error of a manifest with findings.
-func NotValid(m *manifest.Manifest, findings []fault.Finding) error {
-	return &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s has %s", m.File, fault.Count(len(findings), "finding")), Findings: findings, Next: "mend it, then mage secrets:validate"}
-}
-
-// Stored returns the value of name and whether there is one.
-func Stored(values SecretStore, name string) (value secrets.Secret, written time.Time, ok bool, err error) {
-	value, written, err = values.Read(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return value, written, false, nil
-	}
-	return value, written, err == nil, err
-}
-
-// Stale is a running service that holds an older value than secrets/ does.
-type Stale struct {
-	Service string   `json:"service"`
-	Secrets []string `json:"secrets"` // the granted secrets that may be older
-}
-
-// StaleServices names the running services that are granted a touched secret
-// and whose digest is not that of the values that stand in secrets/ now.
-// Without an engine that answers nothing runs here; without a key a service
-// counts as stale, for nothing shows that it is not.
-func StaleServices(ctx context.Context, project Workspace, holders Holders, m *manifest.Manifest, values SecretStore, touched map[string]bool) []Stale {
-	if holders == nil || len(touched) == 0 {
-		return nil
-	}
-	running, err := holders.GrantDigests(ctx, m.Project)
+// Known returns every value that the project's services could hold: those in
+// secrets/, and those of declared secrets in the file that Compose would read.
+func (p Project) Known(state *State) ([]secrets.Known, error) {
+	inEnv, err := p.EnvSecrets(state.Manifest)
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	key, keyless := project.Key()
-	var stale []Stale
-	for _, service := range m.Services {
-		label, runs := running[service.Name]
-		affected := affectedBy(service, touched)
-		if !runs || len(affected) == 0 {
-			continue
-		}
-		if keyless == nil {
-			if digest, err := ServiceDigest(key, m.Project, service, values); err == nil && digest == label {
-				continue
-			}
-		}
-		stale = append(stale, Stale{Service: service.Name, Secrets: affected})
-	}
-	return stale
+	return append(state.Values.Known(), inEnv...), nil
 }
 
-// affectedBy returns the touched secrets that a service is granted, sorted.
-func affectedBy(service manifest.Service, touched map[string]bool) []string {
-	affected := map[string]bool{}
-	for _, grant := range service.Grants {
-		if touched[grant.Secret] {
-			affected[grant.Secret] = true
-		}
+// Declared returns the declaration of name, or a usage error with the nearest
+// thing to do.
+func (s *State) Declared(name string) (manifest.Declaration, error) {
+	if err := secrets.ValidName(name); err != nil {
+		return manifest.Declaration{}, &fault.Error{Code: fault.Usage, What: err.Error(), Next: "mage secrets:list"}
 	}
-	return slices.Sorted(maps.Keys(affected))
-}
-
-// ServiceDigest is the digest of the grants of one service over the values
-// that stand in secrets/ now. An optional secret without a file is left out.
-func ServiceDigest(key fingerprint.Key, project string, service manifest.Service, values SecretStore) (string, error) {
-	var grants []fingerprint.Grant
-	for _, g := range service.Grants {
-		value, _, ok, err := Stored(values, g.Secret)
-		if err != nil {
-			return "", err
-		}
-		if ok {
-			grants = append(grants, fingerprint.Grant{Name: g.Secret, Target: g.Target, Value: value})
-		}
+	d, ok := s.Manifest.Secret(name)
+	if !ok {
+		return d, &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s declares no secret %s", s.Manifest.File, name), Next: "add it under secrets: there, or see the names: mage secrets:list"}
 	}
-	return key.GrantsDigest(project, service.Name, grants), nil
-}
-
-// ErrContent is the cause of an *Error about a file whose content cannot be a
-// value: it is empty or too large. Writing a value there mends it.
-var ErrContent = errors.New("the content cannot be a value")
-
-// Modes is what the disk says about secrets/ beside the values.
-type Modes interface {
-	Path() string
-	Exists() bool
-	Mode() (fs.FileMode, error)                 // of the directory
-	ValueMode(name string) (fs.FileMode, error) // of one value
-	Strays() ([]string, error)                  // entries that are no values and no scaffold
+	return d, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/manifest"
+	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/pkg/redact"
 )
 
@@ -19,63 +20,71 @@ const (
 	maxLogLine = 1 << 20     // bytes of a line that is waited for to its end
 )
 
-// Logs shows the logs of the stack's containers, masked.
-//
-// A container may hold a value that is no longer known here, and a value that
-// is not known cannot be masked: the log of a service whose digest says that
-// it holds an older one is withheld.
-type Logs struct {
-	Stack
-	Engine Engine
-	Out    io.Writer
-
+// LogsOptions says which logs are shown.
+type LogsOptions struct {
+	Out     io.Writer
 	Service string // empty: all
 	Follow  bool   // until the context ends
 	Tail    int    // last lines of each container; 0: all
 	Since   time.Time
 }
 
-// LogsResult tells whose logs were shown.
+// LogsResult says whose logs were shown.
 type LogsResult struct {
 	Shown    []string `json:"shown"`    // services
 	Withheld []string `json:"withheld"` // services
 }
 
-// Run writes lines of the form "SERVICE | TEXT". Lines of different containers
-// are mixed as they come; each is whole. With Follow the end of ctx is no
-// error.
-func (u Logs) Run(ctx context.Context) (LogsResult, error) {
-	result := LogsResult{Shown: []string{}, Withheld: []string{}}
-	m, _, err := u.load(u.ComposeFile, nil)
-	if err != nil {
-		return result, err
+// Logs shows the logs of the stack's containers, masked, as lines of the form
+// "SERVICE | TEXT". Lines of different containers are mixed as they come; each
+// is whole. With Follow the end of ctx is not an error.
+//
+// A container may hold a value that is no longer known here, and a value that
+// is not known cannot be masked: the log of a service whose digest says that it
+// holds an older one is withheld.
+func (s *Stack) Logs(ctx context.Context, o LogsOptions) (LogsResult, error) {
+	state, at, closeAll, err := s.open(ctx)
+	if o.Follow && fault.CodeOf(err) == fault.Interrupted {
+		return LogsResult{}, nil
 	}
-	if _, ok := m.Service(u.Service); !ok && u.Service != "" {
-		return result, wrongService(m, u.Service)
-	}
-	known, err := u.Known(m)
 	if err != nil {
-		return result, err
+		return LogsResult{}, err
+	}
+	defer closeAll()
+	if _, ok := state.Manifest.Service(o.Service); !ok && o.Service != "" {
+		return LogsResult{}, wrongService(state.Manifest, o.Service)
+	}
+	known, err := s.Project.Known(state)
+	if err != nil {
+		return LogsResult{}, err
 	}
 	matcher := redact.New(known)
 	if short := matcher.Unmasked(); len(short) > 0 {
-		u.Progress.Say("warning: too short to be found in a log, and therefore not masked: %s", strings.Join(short, ", "))
+		s.Project.Progress.Say("warning: too short to be found in a log, and therefore not masked: %s", strings.Join(short, ", "))
 	}
-	reader := logReader{use: u, m: m, matcher: matcher, result: &result, out: &lineGate{w: u.Out}, seen: map[string]time.Time{}, running: map[string]bool{}}
+	digests, _ := s.Project.Digests(state, false) // without a key the answer is unknown
+	reader := logReader{
+		options: o, progress: s.Project.Progress, engine: at.Engine, m: state.Manifest, project: s.Project.ComposeProject(state.Manifest),
+		digests: digests, matcher: matcher, out: &lineGate{w: o.Out}, seen: map[string]time.Time{}, running: map[string]bool{},
+	}
 	err = reader.run(ctx)
-	if u.Follow && ctx.Err() != nil {
+	if o.Follow && ctx.Err() != nil {
 		err = nil
 	}
-	return result, err
+	return reader.result, err
 }
 
 // logReader reads the logs of containers, each in a goroutine of its own.
 type logReader struct {
-	use     Logs
-	m       *manifest.Manifest
-	matcher *redact.Matcher
-	result  *LogsResult
-	out     *lineGate
+	options  LogsOptions
+	progress fault.Progress
+	engine   Engine
+	m        *manifest.Manifest
+	project  string
+	digests  project.Digests
+	matcher  *redact.Matcher
+	result   LogsResult
+	out      *lineGate
 
 	wait    sync.WaitGroup
 	mu      sync.Mutex
@@ -91,19 +100,19 @@ func (r *logReader) run(ctx context.Context) error {
 	tick := time.NewTicker(logsEvery)
 	defer tick.Stop()
 	for first := true; ; first = false {
-		all, err := Containers(ctx, r.use.Engine, r.use.project(r.m))
+		all, err := project.ServiceContainers(ctx, r.engine, r.project)
 		if err != nil {
 			return err
 		}
 		for _, c := range all {
-			if r.use.Service == "" || c.Service == r.use.Service {
+			if r.options.Service == "" || c.Service == r.options.Service {
 				r.begin(ctx, c, first)
 			}
 		}
-		if first && len(r.result.Shown)+len(r.result.Withheld) == 0 && !r.use.Follow {
+		if first && len(r.result.Shown)+len(r.result.Withheld) == 0 && !r.options.Follow {
 			return &fault.Error{Code: fault.Failed, What: "the stack has no containers here", Next: "mage stack:up"}
 		}
-		if !r.use.Follow {
+		if !r.options.Follow {
 			r.wait.Wait()
 			return r.failed
 		}
@@ -134,7 +143,7 @@ func (r *logReader) begin(ctx context.Context, c docker.Container, first bool) {
 		r.seen[c.ID] = time.Now()
 		return
 	}
-	opt := docker.LogOptions{Follow: r.use.Follow, Tail: r.use.Tail, Since: r.use.Since}
+	opt := docker.LogOptions{Follow: r.options.Follow, Tail: r.options.Tail, Since: r.options.Since}
 	if was {
 		opt.Tail, opt.Since = 0, c.Started
 	} else if !first {
@@ -154,22 +163,18 @@ func (r *logReader) begin(ctx context.Context, c docker.Container, first bool) {
 	}()
 }
 
-// allowed tells whether a container's values are all known, and says so where
+// allowed reports whether a container's values are all known, and says so where
 // not.
 func (r *logReader) allowed(c docker.Container) bool {
 	service, _ := r.m.Service(c.Service)
-	key, err := r.use.Project.Key()
-	holds := HoldsUnknown
-	if err == nil {
-		holds = r.use.holding(key, r.use.project(r.m), service, c)
-	}
-	if holds == HoldsOlder {
+	holds := r.digests.Freshness(service, c)
+	if holds == project.Stale {
 		r.result.Withheld = append(r.result.Withheld, c.Service)
-		r.use.Progress.Say("%s: log withheld: it holds an older value, which is not known here and cannot be masked; mage stack:up gives it the new one", c.Service)
+		r.progress.Say("%s: log withheld: it holds an older value, which is not known here and cannot be masked; mage stack:up gives it the new one", c.Service)
 		return false
 	}
-	if holds == HoldsUnknown && len(service.Grants) > 0 {
-		r.use.Progress.Say("warning: %s was not started by stack:up with this key: only the values that are in secrets/ now are masked", c.Service)
+	if holds == project.Unknown {
+		r.progress.Say("warning: %s was not started by stack:up with this key: only the values that are in secrets/ now are masked", c.Service)
 	}
 	r.result.Shown = append(r.result.Shown, c.Service)
 	return true
@@ -185,7 +190,7 @@ func (r *logReader) read(ctx context.Context, c docker.Container, opt docker.Log
 		lines[i] = &linePrefix{out: r.out, prefix: prefix}
 		streams[i] = r.matcher.Writer(lines[i])
 	}
-	err := r.use.Engine.ContainerLogs(ctx, c.ID, opt, streams[0], streams[1])
+	err := r.engine.ContainerLogs(ctx, c.ID, opt, streams[0], streams[1])
 	for i := range streams {
 		_ = streams[i].Close()
 		lines[i].end()

@@ -11,7 +11,7 @@ import (
 // again.
 func TestWhatComposeRunLeftIsNoService(t *testing.T) {
 	w := newWorld(t)
-	if _, err := w.up(nil); err != nil {
+	if _, err := w.up(stack.UpOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, service := range []string{"api", "db"} {
@@ -20,11 +20,11 @@ func TestWhatComposeRunLeftIsNoService(t *testing.T) {
 		left.Labels = map[string]string{"com.docker.compose.oneoff": "True"}
 		w.containers["zz-run-"+service] = left
 	}
-	status, err := stack.Status{Stack: w.stack(), Engine: w}.Run(t.Context())
+	status, err := w.use().Status(t.Context())
 	if err != nil || !status.Ready || len(status.Services) != 3 {
 		t.Errorf("%+v, %v", status, err)
 	}
-	result, err := w.up(nil)
+	result, err := w.up(stack.UpOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,9 +43,9 @@ func newOverride(digests map[string]string) override {
 	return o
 }
 
-// addGrants gives the services of the old compose file, which has no secrets,
-// the grants of the manifest whose values stand in files; and the variables by
-// which an image is told of such a file, as the manifest has them.
+// addGrants gives the services of the legacy compose file, which has no secrets,
+// the grants of the manifest whose values are in files; and the variables by
+// which an image learns of such a file, as the manifest has them.
 func (o override) addGrants(m *manifest.Manifest, inFile func(name string) bool) {
 	for _, service := range m.Services {
 		added, ok := o.Services[service.Name]

@@ -7,9 +7,7 @@ import (
 	"maps"
 	"path"
 	"regexp"
-	"runtime"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/keepmum/keepmum/internal/docker"
@@ -18,17 +16,10 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/images"
 )
 
-// HostPorts tells about this machine's ports.
-type HostPorts interface {
-	// Holder tells whether a port is taken, and by whom as far as that can be
-	// known: "" for a holder that cannot be named.
-	Holder(ctx context.Context, ip, port, protocol string) (holder string, taken bool, err error)
-}
-
-// ports reports published ports that somebody else holds. A service of this
+// takenPorts reports published ports that somebody else holds. A service of this
 // project that runs holds its own.
-func (u Up) ports(ctx context.Context, m *manifest.Manifest, running map[string]bool, remote bool) ([]fault.Finding, error) {
-	if u.Ports == nil || remote {
+func (s *Stack) takenPorts(ctx context.Context, m *manifest.Manifest, running map[string]bool, remote bool) ([]fault.Finding, error) {
+	if s.Ports == nil || remote {
 		return nil, nil
 	}
 	var findings []fault.Finding
@@ -40,7 +31,7 @@ func (u Up) ports(ctx context.Context, m *manifest.Manifest, running map[string]
 			if !regexp.MustCompile(`^[0-9]+$`).MatchString(port.Published) {
 				continue // any, or a range: the engine chooses
 			}
-			holder, taken, err := u.Ports.Holder(ctx, port.HostIP, port.Published, port.Protocol)
+			holder, taken, err := s.Ports.Holder(ctx, port.HostIP, port.Published, port.Protocol)
 			if err != nil {
 				return nil, err
 			}
@@ -126,33 +117,38 @@ func probeGroups(m *manifest.Manifest, inFile func(string) bool) []probeGroup {
 	return sorted
 }
 
-// numericUser tells whether a user needs no /etc/passwd to be understood.
+// numericUser reports whether a user needs no /etc/passwd to be understood.
 func numericUser(user string) bool {
 	return regexp.MustCompile(`^[0-9]+(:[0-9]+)?$`).MatchString(user)
 }
 
 // readable proves that each service's user can read its secrets, by a container
 // with that user and those mounts, before anything is started.
-func (u Up) readable(ctx context.Context, engine Engine, m *manifest.Manifest, hasProbe bool, inFile func(string) bool) error {
-	info, err := engine.Info(ctx)
+func (s *Stack) readable(ctx context.Context, at Connection, plan *startPlan) error {
+	info, err := at.Engine.Info(ctx)
 	if err != nil {
 		return err
 	}
+	_, hasProbe, err := at.Images.Image(ctx, images.ProbeImage)
+	if err != nil {
+		return err
+	}
+	m := asStarted(plan)
 	var findings []fault.Finding
-	for _, group := range probeGroups(m, inFile) {
-		answers, err := u.probe(ctx, engine, m, group, hasProbe)
+	for _, group := range probeGroups(m, plan.inFile) {
+		answers, err := s.probe(ctx, at.Engine, m, group, hasProbe)
 		if err != nil && fault.CodeOf(err) == fault.NoEngine || ctx.Err() != nil {
 			return err
 		}
 		if err != nil {
 			if cause := mountCause(err); cause != "" {
-				findings = append(findings, fault.Finding{Subject: strings.Join(sortedValues(group.paths), ", "), Problem: cause, Next: "keep the project where the engine can mount it from"})
+				findings = append(findings, fault.Finding{Subject: strings.Join(slices.Sorted(maps.Values(group.paths)), ", "), Problem: cause, Next: "keep the project where the engine can mount it from"})
 				continue
 			}
-			u.Progress.Say("whether %s of %s can read its secrets was not tried: %s", userOf(group.user), strings.Join(group.services(), ", "), fault.Text(err))
+			s.Project.Progress.Say("whether %s of %s can read its secrets was not tried: %s", userOf(group.user), strings.Join(slices.Compact(slices.Sorted(slices.Values(slices.Concat(slices.Collect(maps.Values(group.used))...)))), ", "), fault.Text(err))
 			continue
 		}
-		findings = append(findings, u.unreadable(m, group, answers, info)...)
+		findings = append(findings, unreadable(m, group, answers, info)...)
 	}
 	if len(findings) == 0 {
 		return nil
@@ -160,8 +156,23 @@ func (u Up) readable(ctx context.Context, engine Engine, m *manifest.Manifest, h
 	return &fault.Error{Code: fault.Invalid, What: "services cannot read their secrets; nothing was started", Findings: findings, Next: findings[0].Next}
 }
 
+// asStarted returns the manifest with the images and users that are started.
+func asStarted(plan *startPlan) *manifest.Manifest {
+	m := *plan.declared.Manifest
+	m.Services = slices.Clone(m.Services)
+	for i, service := range m.Services {
+		if started, ok := plan.m.Service(service.Name); ok && started.Image != "" {
+			m.Services[i].Image, m.Services[i].User = started.Image, started.User
+		}
+		if v, ok := images.PostgresVariableUse(plan.m); ok && v.Service == service.Name {
+			m.Services[i].Image = plan.variables[images.PostgresVariable]
+		}
+	}
+	return &m
+}
+
 // probe runs the container of one group and returns a word for each path.
-func (u Up) probe(ctx context.Context, engine Engine, m *manifest.Manifest, group probeGroup, hasProbe bool) (map[string]string, error) {
+func (s *Stack) probe(ctx context.Context, engine Engine, m *manifest.Manifest, group probeGroup, hasProbe bool) (map[string]string, error) {
 	p := docker.Probe{Image: images.ProbeImage, User: group.user, ReadOnly: true}
 	paths := slices.Sorted(maps.Keys(group.paths))
 	p.Cmd = paths
@@ -175,7 +186,7 @@ func (u Up) probe(ctx context.Context, engine Engine, m *manifest.Manifest, grou
 	}
 	for _, target := range paths {
 		declaration, _ := m.Secret(group.paths[target])
-		p.Mounts = append(p.Mounts, docker.Mount{Type: "bind", Source: u.source(declaration.File), Destination: target, ReadOnly: true})
+		p.Mounts = append(p.Mounts, docker.Mount{Type: "bind", Source: s.source(declaration.File), Destination: target, ReadOnly: true})
 	}
 	result, err := engine.RunProbe(ctx, p)
 	if err != nil {
@@ -197,15 +208,15 @@ func (u Up) probe(ctx context.Context, engine Engine, m *manifest.Manifest, grou
 const shellProbe = `for f; do if [ -d "$f" ]; then w=directory; elif [ ! -e "$f" ]; then w=missing; elif [ ! -r "$f" ]; then w=denied; elif [ ! -s "$f" ]; then w=empty; else w=ok; fi; echo "$w $f"; done`
 
 // source is a secret's file as the engine is told of it.
-func (u Up) source(file string) string {
+func (s *Stack) source(file string) string {
 	if path.IsAbs(file) {
 		return file
 	}
-	return u.path(file)
+	return s.Project.Path(file)
 }
 
 // unreadable makes findings of the answers that are not ok.
-func (u Up) unreadable(m *manifest.Manifest, group probeGroup, answers map[string]string, info docker.Info) []fault.Finding {
+func unreadable(m *manifest.Manifest, group probeGroup, answers map[string]string, info docker.Info) []fault.Finding {
 	var findings []fault.Finding
 	for _, target := range slices.Sorted(maps.Keys(group.paths)) {
 		name := group.paths[target]
@@ -219,7 +230,7 @@ func (u Up) unreadable(m *manifest.Manifest, group probeGroup, answers map[strin
 		switch word {
 		case "denied":
 			var cause string
-			cause, f.Next = u.deniedCause(name, declaration.File, info)
+			cause, f.Next = deniedCause(name, declaration.File, info)
 			f.Problem = who + " cannot read it: " + cause
 		case "directory":
 			f.Problem, f.Next = "the engine mounts a directory in its place: the file is not where the engine looks", "keep the project where the engine can mount it from"
@@ -235,13 +246,10 @@ func (u Up) unreadable(m *manifest.Manifest, group probeGroup, answers map[strin
 	return findings
 }
 
-// deniedCause names why a user is refused, the mode or what comes after it, and
+// deniedCause names why a user is refused a file whose mode was validated, and
 // what to do.
-func (u Up) deniedCause(name, file string, info docker.Info) (cause, next string) {
-	mode, err := u.Modes.ValueMode(name)
+func deniedCause(name, file string, info docker.Info) (cause, next string) {
 	switch {
-	case err == nil && mode&0o004 == 0 && runtime.GOOS != "windows":
-		return fmt.Sprintf("its mode is %#o and is to be 0444", mode), "chmod 0444 " + file
 	case info.SELinux:
 		return "its mode is right and the engine uses SELinux, which wants a label", "chcon -Rt container_file_t " + path.Dir(file)
 	case info.UsernsRemap || info.Rootless:
@@ -268,25 +276,4 @@ func userOf(user string) string {
 		return "the image's user"
 	}
 	return "user " + user
-}
-
-// services names the services of a group.
-func (g probeGroup) services() []string {
-	names := map[string]bool{}
-	for _, used := range g.used {
-		for _, name := range used {
-			names[name] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(names))
-}
-
-// sortedValues returns the values of a map, sorted.
-func sortedValues(m map[string]string) []string {
-	var all []string
-	for _, value := range m {
-		all = append(all, value)
-	}
-	sort.Strings(all)
-	return all
 }

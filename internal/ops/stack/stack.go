@@ -1,26 +1,27 @@
+// Package stack holds the use cases over a running stack: start it, look at it,
+// read its logs, stop it.
+//
+// [New] makes the use cases for one project; each method reads the compose file
+// and the values once, and connects to the engine when it needs it. A log is
+// shown only if every value that its container was started with is known, for
+// only a known value can be masked.
 package stack
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"maps"
-	"slices"
-	"sort"
 	"strings"
 
 	"github.com/keepmum/keepmum/internal/docker"
-	"github.com/keepmum/keepmum/internal/envfile"
 	"github.com/keepmum/keepmum/internal/fault"
-	"github.com/keepmum/keepmum/internal/fingerprint"
 	"github.com/keepmum/keepmum/internal/manifest"
+	"github.com/keepmum/keepmum/internal/ops/images"
 	"github.com/keepmum/keepmum/internal/ops/project"
-	"github.com/keepmum/keepmum/pkg/secrets"
+	"github.com/keepmum/keepmum/internal/ops/values"
 )
 
-// Engine is what the stack's use cases need of an engine.
+// Engine is what the use cases need of an engine.
 type Engine interface {
 	Info(ctx context.Context) (docker.Info, error)
 	Endpoint() docker.Endpoint
@@ -29,200 +30,79 @@ type Engine interface {
 	RunProbe(ctx context.Context, p docker.Probe) (docker.ProbeResult, error)
 }
 
-// Stack is the project whose stack is worked on.
-type Stack struct {
-	Project  project.Workspace
-	Values   project.SecretStore
-	Progress fault.Progress
-
-	Name        string                      // of the Compose project; empty: the manifest's
-	Dir         string                      // absolute path of the project
-	ComposeFile string                      // empty: Compose's own names
-	EnvFile     string                      // empty: .env
-	LookupEnv   func(string) (string, bool) // the environment, for what the compose file interpolates
+// Connection is an engine that answers.
+type Connection struct {
+	Engine Engine
+	Images images.Store
+	Puller images.Puller // nil: nothing is pulled
+	Close  func() error
 }
 
-// envFile is the name of the file that Compose would read.
-func (s Stack) envFile() string {
-	if s.EnvFile == "" {
-		return ".env"
-	}
-	return s.EnvFile
+// Composition is one project as a Compose tool runs it.
+type Composition struct {
+	Project string   // name of the project: the label on everything it makes
+	Dir     string   // absolute; relative paths in the files start here
+	Files   []string // absolute, the later over the earlier
+
+	// Variables are handed over for interpolation: never a declared secret's
+	// value. A declared name may be here with an empty value, which hides what
+	// EnvFile says of it.
+	Variables map[string]string
+
+	// EnvFile is read by Compose itself; "" keeps it from reading any, also the
+	// .env that it would find. If it is set, what Compose says is withheld as far
+	// as it could quote a value.
+	EnvFile string
 }
 
-// load reads a compose file and the variables that it interpolates, with the
-// manifest as these variables make it. A declared secret is never among them.
-func (s Stack) load(file string, declared *manifest.Manifest) (*manifest.Manifest, map[string]string, error) {
-	m, err := project.LoadManifest(s.Project, file)
-	if err != nil {
-		return nil, nil, err
-	}
-	if declared == nil {
-		declared = m
-	}
-	variables, err := s.variables(m, declared)
-	if err != nil || len(variables) == 0 {
-		return m, variables, err
-	}
-	data, err := s.Project.Read(m.File)
-	if err != nil {
-		return nil, nil, err
-	}
-	filled, found := manifest.Options{Environment: variables}.Parse(m.File, data)
-	if len(found) > 0 {
-		e := &fault.Error{Code: fault.Invalid, What: m.File + " is not valid with the variables that are set", Next: "look at " + strings.Join(slices.Sorted(maps.Keys(variables)), ", ")}
-		for _, f := range found {
-			e.Findings = append(e.Findings, fault.Finding(f))
-		}
-		return nil, nil, e
-	}
-	return filled, variables, nil
+// Composer starts and stops compositions.
+type Composer interface {
+	// Up creates and starts what the composition names, and returns when all
+	// that others depend on is healthy and the rest is started.
+	Up(ctx context.Context, c Composition) error
+	// Down stops and removes it; the volumes only if asked.
+	Down(ctx context.Context, c Composition, volumes bool) error
 }
 
-// variables returns what the variables of m stand for, by the environment and
-// after it by the file that Compose would read.
-func (s Stack) variables(m, declared *manifest.Manifest) (map[string]string, error) {
-	values := map[string]string{}
-	var open []string
-	for _, v := range m.Variables {
-		if _, secret := declared.Secret(v.Name); secret {
-			continue
-		}
-		if value, ok := s.LookupEnv(v.Name); ok {
-			values[v.Name] = value
-			continue
-		}
-		open = append(open, v.Name)
-	}
-	if len(open) == 0 {
-		return values, nil
-	}
-	entries, problems, err := s.readEnv(open)
-	if err != nil {
-		return nil, err
-	}
-	wanted := map[string]bool{}
-	for _, name := range open {
-		wanted[name] = true
-	}
-	for _, entry := range entries {
-		if wanted[entry.Key] {
-			values[entry.Key] = entry.Value.RevealString()
-		}
-	}
-	var findings []fault.Finding
-	for _, p := range problems {
-		if wanted[p.Key] {
-			findings = append(findings, fault.Finding{File: p.File, Line: p.Line, Subject: p.Key, Problem: p.What, Next: p.Next})
-		}
-	}
-	if len(findings) > 0 {
-		return nil, &fault.Error{Code: fault.Invalid, What: s.envFile() + " sets variables of " + m.File + " that cannot be read", Findings: findings, Next: findings[0].Next}
-	}
-	return values, nil
+// HostPorts looks at this machine's ports.
+type HostPorts interface {
+	// Holder reports whether a port is taken, and by whom as far as that can be
+	// known: "" for a holder that cannot be named.
+	Holder(ctx context.Context, ip, port, protocol string) (holder string, taken bool, err error)
 }
 
-// readEnv reads the file that Compose would read, the named keys as Compose
-// does. Where there is none, it holds nothing.
-func (s Stack) readEnv(asCompose []string) ([]envfile.Entry, []envfile.Problem, error) {
-	data, err := s.Project.Read(s.envFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, nil
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	// Parse takes it for a mistake when a key is named that the file has not.
-	assigned := map[string]bool{}
-	entries, problems := envfile.Parse(data, envfile.Options{File: s.envFile()})
-	for _, entry := range entries {
-		assigned[entry.Key] = true
-	}
-	for _, problem := range problems {
-		assigned[problem.Key] = true
-	}
-	var named []string
-	for _, key := range asCompose {
-		if assigned[key] && !slices.Contains(named, key) {
-			named = append(named, key)
-		}
-	}
-	entries, problems = envfile.Parse(data, envfile.Options{File: s.envFile(), AsCompose: named})
-	return entries, problems, nil
+// Config is what the use cases work with.
+type Config struct {
+	Project  project.Project
+	Values   *values.Values // validates before a start
+	Connect  func(ctx context.Context) (Connection, error)
+	Compose  func(ctx context.Context) (Composer, error)
+	Ports    HostPorts            // nil: published ports are not looked at
+	Services images.ServiceMaker  // makes the images of the services
+	Postgres images.PostgresMaker // makes an image of Postgres; nil: none is made
 }
 
-// known returns every value that the stack's services could hold: those in
-// secrets/, and those of declared secrets in the file that Compose would read.
-func (s Stack) Known(m *manifest.Manifest) ([]secrets.Known, error) {
-	names, err := s.Values.Names()
-	if err != nil {
-		return nil, err
+// Stack is the use cases over one project's stack.
+type Stack struct{ Config }
+
+// New makes the use cases.
+func New(c Config) *Stack { return &Stack{c} }
+
+// open loads the project and connects to the engine. The caller calls close.
+func (s *Stack) open(ctx context.Context) (state *project.State, at Connection, closeAll func(), err error) {
+	if at, err = s.Connect(ctx); err != nil {
+		return nil, at, nil, err
 	}
-	var all []secrets.Known
-	for _, name := range names {
-		value, _, ok, err := project.Stored(s.Values, name)
-		if err != nil && !errors.Is(err, project.ErrContent) {
-			return nil, err
-		}
-		if ok {
-			all = append(all, secrets.Known{Name: name, Value: value})
-		}
-	}
-	entries, _, err := s.readEnv(m.Names())
-	if err != nil {
-		return nil, err
-	}
-	for _, entry := range entries {
-		if _, declared := m.Secret(entry.Key); declared && !entry.Empty {
-			all = append(all, secrets.Known{Name: entry.Key, Value: entry.Value})
+	closeAll = func() {
+		if at.Close != nil {
+			_ = at.Close()
 		}
 	}
-	return all, nil
-}
-
-// key returns the project's key, and makes it where there is none.
-func (s Stack) key() (fingerprint.Key, error) {
-	made, err := s.Project.MakeKey()
-	if err != nil {
-		return fingerprint.Key{}, err
+	if state, err = s.Project.LoadValid(ctx); err != nil {
+		closeAll()
+		return nil, at, nil, err
 	}
-	if made {
-		s.Progress.Say("made the project's key in .keepmum")
-	}
-	return s.Project.Key()
-}
-
-// project returns the name that Compose gives to what belongs to m.
-func (s Stack) project(m *manifest.Manifest) string {
-	if s.Name != "" {
-		return s.Name
-	}
-	if m.Project != "" {
-		return m.Project
-	}
-	return "keepmum"
-}
-
-// Containers returns the containers of the project's services, sorted by
-// service and name. What docker compose run left is none of a service's.
-func Containers(ctx context.Context, engine Engine, project string) ([]docker.Container, error) {
-	all, err := engine.Containers(ctx, map[string]string{docker.LabelProject: project})
-	if err != nil {
-		return nil, err
-	}
-	all = slices.DeleteFunc(all, func(c docker.Container) bool { return c.Labels[docker.LabelOneOff] == "True" })
-	sort.Slice(all, func(i, j int) bool {
-		if all[i].Service != all[j].Service {
-			return all[i].Service < all[j].Service
-		}
-		return all[i].Name < all[j].Name
-	})
-	return all, nil
-}
-
-// path joins a path of the project to its directory.
-func (s Stack) path(name string) string {
-	return strings.TrimSuffix(s.Dir, "/") + "/" + strings.TrimPrefix(name, "./")
+	return state, at, closeAll, nil
 }
 
 // wrongService is the usage error of a name that no service has.

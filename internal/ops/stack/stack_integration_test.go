@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,6 +16,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/keepmum/keepmum/internal/ops/project"
+	"github.com/keepmum/keepmum/pkg/secrets"
 
 	"github.com/keepmum/keepmum/integration/reaper"
 	"github.com/keepmum/keepmum/internal/compose"
@@ -45,14 +49,13 @@ type realStack struct {
 	t        *testing.T
 	dir      string
 	name     string
-	stack    stack.Stack
-	values   *secretdir.Dir
+	config   stack.Config
+	store    *secretdir.Dir
 	engine   *engine.Engine
 	port     string
 	mu       sync.Mutex
 	said     bytes.Buffer
 	archives []images.Archive
-	session  func(context.Context) (stack.Composer, error)
 }
 
 // Say keeps what is said, and shows it in a verbose run.
@@ -68,28 +71,35 @@ func newRealStack(t *testing.T, kind string) *realStack {
 	name := kind + "-" + mark
 	s := &realStack{t: t, dir: t.TempDir(), name: name, port: freePort(t)}
 	for _, file := range []string{"docker-compose.yml", "docker-compose.env.yml"} {
-		data, err := os.ReadFile(filepath.Join("..", "..", file))
+		data, err := os.ReadFile(filepath.Join("..", "..", "..", file))
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.put(file, strings.Replace(string(data), "\nname: keepmum\n", "\nname: "+name+"\n", 1))
 	}
-	project, err := secretdir.OpenProject(s.dir, "")
+	workspace, err := secretdir.OpenProject(s.dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.values, err = secretdir.Open(filepath.Join(s.dir, "secrets")); err != nil {
+	if s.store, err = secretdir.Open(filepath.Join(s.dir, "secrets")); err != nil {
 		t.Fatal(err)
 	}
 	if s.engine, err = engine.Connect(t.Context(), engine.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { project.Close(); s.values.Close(); s.engine.Close() })
-	s.stack = stack.Stack{Project: project, Values: s.values, Progress: s, Dir: s.dir, LookupEnv: func(name string) (string, bool) {
+	t.Cleanup(func() { workspace.Close(); s.store.Close(); s.engine.Close() })
+	p := project.Project{Workspace: workspace, Store: s.store, Progress: s, Dir: s.dir, LookupEnv: func(name string) (string, bool) {
 		return s.port, name == "KEEPMUM_API_PORT"
 	}}
-	s.session = func(ctx context.Context) (stack.Composer, error) { return compose.Finder{Progress: s}.Find(ctx) }
-	if _, err := (values.Init{Project: project, Values: s.values}).Run(t.Context()); err != nil {
+	s.config = stack.Config{
+		Project: p, Values: values.New(values.Config{Project: p}), Ports: compose.HostPorts{},
+		Services: s, Postgres: imagebuild.Maker{Dir: filepath.Join("..", "..", ".."), Progress: s},
+		Compose: func(ctx context.Context) (stack.Composer, error) { return compose.Finder{Progress: s}.Find(ctx) },
+		Connect: func(context.Context) (stack.Connection, error) {
+			return stack.Connection{Engine: s.engine, Images: s.engine, Puller: s.engine}, nil
+		},
+	}
+	if _, err := s.config.Values.Init(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.down)
@@ -100,7 +110,7 @@ func newRealStack(t *testing.T, kind string) *realStack {
 func (s *realStack) down() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if _, err := (stack.Down{Stack: s.stack, Engine: s.engine, Compose: s.session, Volumes: true}).Run(ctx); err != nil {
+	if _, err := stack.New(s.config).Down(ctx, stack.DownOptions{Volumes: true}); err != nil {
 		s.t.Error(err)
 	}
 }
@@ -116,30 +126,16 @@ func (s *realStack) put(name, text string) {
 func (s *realStack) generate(names ...string) {
 	s.t.Helper()
 	for _, name := range names {
-		if _, err := (values.Edit{Project: s.stack.Project, Values: s.values, Progress: fault.Quiet{}, Holders: noHolders{}}).Generate(s.t.Context(), name, true); err != nil {
+		if _, err := s.config.Values.Generate(s.t.Context(), name, true, false); err != nil {
 			s.t.Fatal(err)
 		}
 	}
 }
 
-type noHolders struct{}
-
-func (noHolders) GrantDigests(context.Context, string) (map[string]string, error) { return nil, nil }
-
 // up is the use case, as a target would wire it.
-func (s *realStack) up(change func(*stack.Up)) (stack.UpResult, error) {
+func (s *realStack) up(o stack.UpOptions) (stack.UpResult, error) {
 	s.t.Helper()
-	use := stack.Up{
-		Stack: s.stack, Modes: s.values, Compose: s.session, Ports: compose.HostPorts{},
-		Build: images.Build{Services: s, Postgres: imagebuild.Maker{Dir: filepath.Join("..", ".."), Progress: s}},
-		Connect: func(context.Context) (stack.Ports, error) {
-			return stack.Ports{Engine: s.engine, Images: s.engine, Puller: s.engine}, nil
-		},
-	}
-	if change != nil {
-		change(&use)
-	}
-	return use.Run(s.t.Context())
+	return stack.New(s.config).Up(s.t.Context(), o)
 }
 
 // Services compiles once: the sources may change while the test runs, and it is
@@ -147,7 +143,7 @@ func (s *realStack) up(change func(*stack.Up)) (stack.UpResult, error) {
 func (s *realStack) Services(ctx context.Context, arch string, refs map[string]string) ([]images.Archive, error) {
 	if s.archives == nil {
 		var err error
-		if s.archives, err = (imagebuild.Maker{Dir: filepath.Join("..", ".."), Progress: s}).Services(ctx, arch, refs); err != nil {
+		if s.archives, err = (imagebuild.Maker{Dir: filepath.Join("..", "..", ".."), Progress: s}).Services(ctx, arch, refs); err != nil {
 			return nil, err
 		}
 	}
@@ -184,13 +180,26 @@ func allSecrets() []string {
 	return []string{"API_BASKETBALL_KEY", "DB_ADMIN_PASSWORD", "DB_APP_LOGIN", "STRICT_API_TOKEN", "THE_ODDS_API_KEY"}
 }
 
-// silent fails where something tells one of the values that stand in secrets/.
+// read returns a value of secrets/.
+func (s *realStack) read(name string) (secrets.Secret, error) {
+	snapshot, err := s.store.Snapshot(s.t.Context())
+	if err != nil {
+		return secrets.Secret{}, err
+	}
+	value, there, err := snapshot.Read(name)
+	if err == nil && !there {
+		err = fs.ErrNotExist
+	}
+	return value, err
+}
+
+// silent fails if a text holds one of the values in secrets/.
 func (s *realStack) silent(where, text string) {
 	s.t.Helper()
 	for _, name := range allSecrets() {
-		value, _, err := s.values.Read(name)
+		value, err := s.read(name)
 		if err == nil && strings.Contains(text, value.RevealString()) {
-			s.t.Errorf("%s tells the value of %s", where, name)
+			s.t.Errorf("%s shows the value of %s", where, name)
 		}
 	}
 }
@@ -198,7 +207,7 @@ func (s *realStack) silent(where, text string) {
 func TestTheStackForReal(t *testing.T) {
 	s := newRealStack(t, "opsstack")
 	s.generate(allSecrets()...)
-	first, err := s.up(nil)
+	first, err := s.up(stack.UpOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +219,7 @@ func TestTheStackForReal(t *testing.T) {
 	}
 	before := s.ids()
 
-	again, err := s.up(nil)
+	again, err := s.up(stack.UpOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,10 +238,10 @@ func TestTheStackForReal(t *testing.T) {
 
 	s.generate("THE_ODDS_API_KEY")
 	status := s.status()
-	if got := serviceNames(status, stack.HoldsOlder); !slices.Equal(got, []string{"odds-ingestion", "provider-sim"}) {
+	if got := serviceNames(status, project.Stale); !slices.Equal(got, []string{"odds-ingestion", "provider-sim"}) {
 		t.Errorf("holding an older value: %v", got)
 	}
-	changed, err := s.up(nil)
+	changed, err := s.up(stack.UpOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,12 +257,12 @@ func TestTheStackForReal(t *testing.T) {
 		t.Errorf("recreated %v: %+v", recreated, changed.Services)
 	}
 	status = s.status()
-	if !status.Ready || len(serviceNames(status, stack.HoldsOlder)) != 0 {
+	if !status.Ready || len(serviceNames(status, project.Stale)) != 0 {
 		t.Errorf("after the change: %+v", status)
 	}
 
 	var logs bytes.Buffer
-	if _, err := (stack.Logs{Stack: s.stack, Engine: s.engine, Out: &logs}).Run(t.Context()); err != nil {
+	if _, err := stack.New(s.config).Logs(t.Context(), stack.LogsOptions{Out: &logs}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(logs.String(), "strict-api | ") || !strings.Contains(logs.String(), "postgres | ") {
@@ -272,14 +281,14 @@ func TestTheStackForReal(t *testing.T) {
 
 func (s *realStack) status() stack.StatusResult {
 	s.t.Helper()
-	status, err := stack.Status{Stack: s.stack, Engine: s.engine}.Run(s.t.Context())
+	status, err := stack.New(s.config).Status(s.t.Context())
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return status
 }
 
-func serviceNames(status stack.StatusResult, holding stack.Holding) []string {
+func serviceNames(status stack.StatusResult, holding project.Freshness) []string {
 	var names []string
 	for _, service := range status.Services {
 		if service.Values == holding {
@@ -294,7 +303,7 @@ func TestTheOldWayForReal(t *testing.T) {
 	s.generate(allSecrets()...)
 	var env strings.Builder
 	for _, name := range allSecrets() {
-		value, _, err := s.values.Read(name)
+		value, err := s.read(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -302,13 +311,13 @@ func TestTheOldWayForReal(t *testing.T) {
 		if name == "STRICT_API_TOKEN" || name == "DB_ADMIN_PASSWORD" {
 			continue // these stay files, and win
 		}
-		if err := s.values.Remove(name); err != nil {
+		if _, err := s.config.Values.Remove(t.Context(), name, false); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.put(".env", env.String())
 
-	_, err := s.up(nil)
+	_, err := s.up(stack.UpOptions{})
 	var e *fault.Error
 	if !errors.As(err, &e) || e.Code != fault.Invalid || !strings.Contains(e.Next, "secrets:fromEnv") {
 		t.Fatalf("without files: %v", err)
@@ -317,7 +326,7 @@ func TestTheOldWayForReal(t *testing.T) {
 		t.Error("something was started")
 	}
 
-	result, err := s.up(func(u *stack.Up) { u.Legacy = true })
+	result, err := s.up(stack.UpOptions{Legacy: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,7 +342,7 @@ func TestTheOldWayForReal(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"STRICT_API_TOKEN", "DB_ADMIN_PASSWORD"} {
-			value, _, err := s.values.Read(name)
+			value, err := s.read(name)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -355,7 +364,7 @@ func TestUnreadableFilesAndTakenPortsStopTheStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.up(nil)
+	_, err = s.up(stack.UpOptions{})
 	l.Close()
 	var e *fault.Error
 	if !errors.As(err, &e) || e.Code != fault.Failed || len(e.Findings) != 1 || !strings.Contains(e.Findings[0].Problem, "port "+s.port+" is taken by ") || !strings.Contains(e.Next, "KEEPMUM_API_PORT") {
@@ -364,7 +373,9 @@ func TestUnreadableFilesAndTakenPortsStopTheStart(t *testing.T) {
 	if err := os.Chmod(filepath.Join(s.dir, "secrets", "STRICT_API_TOKEN"), 0o400); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.up(func(u *stack.Up) { u.Modes = looseModes{s.values}; u.Validate.Modes = looseModes{s.values} })
+	loose := s.config
+	loose.Project.Store = looseModes{s.store}
+	_, err = stack.New(loose).Up(t.Context(), stack.UpOptions{})
 	if !errors.As(err, &e) || e.Code != fault.Invalid || len(e.Findings) != 1 || !strings.Contains(e.Findings[0].Problem, "user 65532:65532 of strict-api cannot read it") {
 		t.Errorf("a file that only root can read: %v", err)
 	}
@@ -377,23 +388,25 @@ func TestUnreadableFilesAndTakenPortsStopTheStart(t *testing.T) {
 // find out.
 type looseModes struct{ *secretdir.Dir }
 
-func (looseModes) ValueMode(string) (os.FileMode, error) { return 0o444, nil }
+func (l looseModes) Snapshot(ctx context.Context) (*project.Snapshot, error) {
+	snapshot, err := l.Dir.Snapshot(ctx)
+	if err == nil {
+		for name, value := range snapshot.Values {
+			value.Mode = 0o444
+			snapshot.Values[name] = value
+		}
+	}
+	return snapshot, err
+}
 
 func TestAnInterruptEndsTheStartWithinASecond(t *testing.T) {
 	s := newRealStack(t, "opsinterrupt")
 	s.generate(allSecrets()...)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	maker := imagebuild.Maker{Dir: filepath.Join("..", ".."), Progress: s}
 	done := make(chan error, 1)
 	go func() {
-		_, err := stack.Up{
-			Stack: s.stack, Modes: s.values, Compose: s.session,
-			Build: images.Build{Services: maker, Postgres: maker},
-			Connect: func(context.Context) (stack.Ports, error) {
-				return stack.Ports{Engine: s.engine, Images: s.engine, Puller: s.engine}, nil
-			},
-		}.Run(ctx)
+		_, err := stack.New(s.config).Up(ctx, stack.UpOptions{})
 		done <- err
 	}()
 	deadline := time.After(3 * time.Minute)

@@ -20,7 +20,6 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/ops/images"
 	"github.com/keepmum/keepmum/internal/ops/opstest"
-	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/internal/ops/stack"
 	"github.com/keepmum/keepmum/internal/ops/values"
 )
@@ -93,6 +92,7 @@ type world struct {
 	probeErr   error
 	env        map[string]string
 	connects   int
+	images     *opstest.ImageStore
 	ups        []stack.Composition
 	downs      []bool // with volumes
 	become     func(service string, c *docker.Container)
@@ -101,11 +101,11 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{Bench: &opstest.Bench{T: t, Dir: t.TempDir()}, containers: map[string]docker.Container{}, logs: map[string]string{}, taken: map[string]string{}, answers: map[string]string{}, env: map[string]string{}}
+	w := &world{Bench: &opstest.Bench{T: t, Dir: t.TempDir()}, containers: map[string]docker.Container{}, logs: map[string]string{}, taken: map[string]string{}, answers: map[string]string{}, env: map[string]string{}, images: opstest.NewImageStore("postgres:17", images.ProbeImage)}
 	w.Put("docker-compose.yml", stackFile)
 	w.Put("docker-compose.env.yml", oldFile)
 	w.Open()
-	if _, err := (values.Init{Project: w.Workspace, Values: w.Store}).Run(t.Context()); err != nil {
+	if _, err := w.config().Values.Init(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	w.write("ADMIN", adminValue)
@@ -116,6 +116,14 @@ func newWorld(t *testing.T) *world {
 
 // write puts a value in place.
 func (w *world) write(name, value string) { w.Value("secrets/"+name, value) }
+
+// remove removes a value.
+func (w *world) remove(name string) {
+	w.T.Helper()
+	if _, err := w.config().Values.Remove(w.T.Context(), name, false); err != nil {
+		w.T.Fatal(err)
+	}
+}
 
 func (w *world) Info(context.Context) (docker.Info, error) {
 	return docker.Info{OS: "linux", Arch: "amd64", SELinux: w.selinux}, nil
@@ -214,33 +222,28 @@ func (w *world) Down(_ context.Context, c stack.Composition, volumes bool) error
 	return nil
 }
 
-func (w *world) stack() stack.Stack {
-	return stack.Stack{Project: w.Workspace, Values: w.Store, Progress: w, Dir: w.Dir, LookupEnv: func(name string) (string, bool) { v, ok := w.env[name]; return v, ok }}
-}
-
-func (w *world) compose(context.Context) (stack.Composer, error) { return w, nil }
-
-// up runs stack:up and requires that nothing tells a value.
-func (w *world) up(change func(*stack.Up)) (stack.UpResult, error) {
-	w.T.Helper()
-	return w.upIn(w.T.Context(), change)
-}
-
-func (w *world) upIn(ctx context.Context, change func(*stack.Up)) (stack.UpResult, error) {
-	w.T.Helper()
-	store := opstest.NewImageStore("postgres:17", images.ProbeImage)
-	use := stack.Up{
-		Stack: w.stack(), Modes: w.Store, Compose: w.compose, Ports: w,
-		Build: images.Build{Services: &opstest.ImageMaker{}, Postgres: &opstest.ImageMaker{}},
-		Connect: func(context.Context) (stack.Ports, error) {
+// config is the use cases' configuration over the world.
+func (w *world) config() stack.Config {
+	p := w.Project()
+	p.Progress, p.Dir, p.LookupEnv = w, w.Dir, func(name string) (string, bool) { v, ok := w.env[name]; return v, ok }
+	return stack.Config{
+		Project: p, Values: values.New(values.Config{Project: p}), Ports: w,
+		Compose:  func(context.Context) (stack.Composer, error) { return w, nil },
+		Services: &opstest.ImageMaker{}, Postgres: &opstest.ImageMaker{},
+		Connect: func(context.Context) (stack.Connection, error) {
 			w.connects++
-			return stack.Ports{Engine: w, Images: store}, nil
+			return stack.Connection{Engine: w, Images: w.images}, nil
 		},
 	}
-	if change != nil {
-		change(&use)
-	}
-	result, err := use.Run(ctx)
+}
+
+// use makes the use cases.
+func (w *world) use() *stack.Stack { return stack.New(w.config()) }
+
+// up runs stack:up and requires that no value is shown.
+func (w *world) up(o stack.UpOptions) (stack.UpResult, error) {
+	w.T.Helper()
+	result, err := w.use().Up(w.T.Context(), o)
 	w.silentStack(result, err)
 	return result, err
 }
@@ -276,7 +279,7 @@ func TestUpStartsEverythingAndThenNothing(t *testing.T) {
 	w := newWorld(t)
 	w.env["SHOP_PORT"] = "9000"
 	w.env["TOKEN"] = "exported-by-mistake"
-	result, err := w.up(nil)
+	result, err := w.up(stack.UpOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,12 +297,12 @@ func TestUpStartsEverythingAndThenNothing(t *testing.T) {
 	if !strings.Contains(second, `"io.keepmum.grants": "v1:`) || strings.Contains(second, "secrets") {
 		t.Errorf("the second compose file: %s", second)
 	}
-	result, err = w.up(nil)
+	result, err = w.up(stack.UpOptions{})
 	if err != nil || did(result) != "api unchanged healthy, db unchanged healthy, setup unchanged done" {
 		t.Errorf("again: %s, %v", did(result), err)
 	}
 	w.write("TOKEN", opstest.OtherValue)
-	if result, err = w.up(nil); err != nil || did(result) != "api recreated healthy, db unchanged healthy, setup unchanged done" {
+	if result, err = w.up(stack.UpOptions{}); err != nil || did(result) != "api recreated healthy, db unchanged healthy, setup unchanged done" {
 		t.Errorf("after a change: %s, %v", did(result), err)
 	}
 	if result.Services[0].Reason != "it held an older value" {
@@ -310,15 +313,13 @@ func TestUpStartsEverythingAndThenNothing(t *testing.T) {
 func TestAnImageThatWasReplacedIsRemovedWhenNothingRunsIt(t *testing.T) {
 	w := newWorld(t)
 	w.Put("docker-compose.yml", strings.Replace(stackFile, "shop/api", "keepmum/api:dev", 1))
-	store := opstest.NewImageStore("postgres:17", images.ProbeImage)
-	store.Images["keepmum/api:dev"] = docker.Image{ID: "old", Labels: map[string]string{docker.LabelBuild: "other"}}
-	store.InUse = true
-	_, err := w.up(func(u *stack.Up) {
-		u.Build.Services = &opstest.ImageMaker{Digest: "new"}
-		u.Connect = func(context.Context) (stack.Ports, error) { return stack.Ports{Engine: w, Images: store}, nil }
-	})
-	if err != nil || !slices.Equal(store.Removed, []string{"old"}) {
-		t.Errorf("removed %v, %v", store.Removed, err)
+	w.images.Images["keepmum/api:dev"] = docker.Image{ID: "old", Labels: map[string]string{docker.LabelBuild: "other"}}
+	w.images.InUse = true
+	config := w.config()
+	config.Services = &opstest.ImageMaker{Digest: "new"}
+	_, err := stack.New(config).Up(t.Context(), stack.UpOptions{})
+	if err != nil || !slices.Equal(w.images.Removed, []string{"old"}) {
+		t.Errorf("removed %v, %v", w.images.Removed, err)
 	}
 }
 
@@ -326,27 +327,20 @@ func TestUpProvesReadabilityBeforeItStarts(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		word    string
-		mode    os.FileMode
 		selinux bool
 		want    string
 	}{
-		{"mode", "denied", 0o400, false, "user 65532:65532 of api cannot read it: its mode is 0400 and is to be 0444"},
-		{"SELinux", "denied", 0o444, true, "the engine uses SELinux"},
-		{"network file system", "denied", 0o444, false, "an access list refuses the user, or a network file system"},
-		{"not on the engine's machine", "missing", 0o444, false, "the path is not on the engine's machine"},
-		{"directory in its place", "directory", 0o444, false, "mounts a directory in its place"},
-		{"empty", "empty", 0o444, false, "mounts an empty file"},
-		{"i/o error", "broken", 0o444, false, "the file system refuses"},
+		{"SELinux", "denied", true, "the engine uses SELinux"},
+		{"network file system", "denied", false, "an access list refuses the user, or a network file system"},
+		{"not on the engine's machine", "missing", false, "the path is not on the engine's machine"},
+		{"directory in its place", "directory", false, "mounts a directory in its place"},
+		{"empty", "empty", false, "mounts an empty file"},
+		{"i/o error", "broken", false, "the file system refuses"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t)
 			w.answers["TOKEN"], w.selinux = test.word, test.selinux
-			_, err := w.up(func(u *stack.Up) { u.Modes = modes{u.Modes, test.mode} })
-			if test.mode == 0o400 {
-				// Validation sees the mode first; the probe's cause is looked at below.
-				asError(t, err, fault.Invalid)
-				_, err = w.up(func(u *stack.Up) { u.Modes = &lateModes{Modes: u.Modes, mode: test.mode} })
-			}
+			_, err := w.up(stack.UpOptions{})
 			e := asError(t, err, fault.Invalid)
 			if len(e.Findings) != 1 || e.Findings[0].Subject != "TOKEN" || e.Findings[0].File != "secrets/TOKEN" || !strings.Contains(e.Findings[0].Problem, test.want) {
 				t.Errorf("got %v, want %q", e.Findings, test.want)
@@ -358,31 +352,9 @@ func TestUpProvesReadabilityBeforeItStarts(t *testing.T) {
 	}
 }
 
-// modes says one mode of every value.
-type modes struct {
-	project.Modes
-	mode os.FileMode
-}
-
-func (m modes) ValueMode(string) (os.FileMode, error) { return m.mode, nil }
-
-// lateModes says a good mode until validation has looked at all three values.
-type lateModes struct {
-	project.Modes
-	mode  os.FileMode
-	asked int
-}
-
-func (m *lateModes) ValueMode(string) (os.FileMode, error) {
-	if m.asked++; m.asked <= 3 {
-		return 0o444, nil
-	}
-	return m.mode, nil
-}
-
 func TestTheProbeHasTheServicesUserAndMounts(t *testing.T) {
 	w := newWorld(t)
-	if _, err := w.up(nil); err != nil {
+	if _, err := w.up(stack.UpOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if len(w.probes) != 2 {
@@ -406,7 +378,7 @@ func TestTheProbeHasTheServicesUserAndMounts(t *testing.T) {
 func TestAProbeThatCannotBeTriedIsSaid(t *testing.T) {
 	w := newWorld(t)
 	w.probeErr = &fault.Error{Code: fault.Failed, What: "no such image"}
-	if _, err := w.up(nil); err != nil {
+	if _, err := w.up(stack.UpOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(w.Said.String(), "whether user 65532:65532 of api, setup can read its secrets was not tried: no such image") {
@@ -414,7 +386,7 @@ func TestAProbeThatCannotBeTriedIsSaid(t *testing.T) {
 	}
 	w.probeErr = &fault.Error{Code: fault.Failed, What: "invalid mount config for type \"bind\": bind source path does not exist: /x"}
 	w.write("TOKEN", opstest.OtherValue)
-	_, err := w.up(nil)
+	_, err := w.up(stack.UpOptions{})
 	if e := asError(t, err, fault.Invalid); !strings.Contains(e.Findings[0].Problem, "not on the engine's machine") {
 		t.Errorf("got %v", e.Findings)
 	}
@@ -430,10 +402,10 @@ func TestUpRefusesBeforeAnythingIsChanged(t *testing.T) {
 		connects bool
 	}{
 		{"files missing, the .env has them", func(w *world) {
-			_ = w.Store.Remove("TOKEN")
+			w.remove("TOKEN")
 			w.Put(".env", "TOKEN="+opstest.OtherValue+"\n")
 		}, fault.Invalid, "secrets have no files yet, and .env has their values", "mage secrets:fromEnv", false},
-		{"files missing", func(w *world) { _ = w.Store.Remove("TOKEN") }, fault.Invalid, "no value: the file does not exist", "mage secrets:set TOKEN", false},
+		{"files missing", func(w *world) { w.remove("TOKEN") }, fault.Invalid, "no value: the file does not exist", "mage secrets:set TOKEN", false},
 		{"a placeholder", func(w *world) { w.write("TOKEN", "changeme") }, fault.Invalid, "TOKEN", "mage secrets:set TOKEN", false},
 		{"no compose file", func(w *world) { _ = os.Remove(filepath.Join(w.Dir, "docker-compose.yml")) }, fault.Invalid, "no compose file here", "", false},
 		{"a remote engine", func(w *world) { w.remote = true }, fault.Invalid, "is on another machine, where the files of the secrets are not", "deploy:swarm", true},
@@ -443,7 +415,7 @@ func TestUpRefusesBeforeAnythingIsChanged(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t)
 			test.arrange(w)
-			_, err := w.up(nil)
+			_, err := w.up(stack.UpOptions{})
 			e := asError(t, err, test.class)
 			if !strings.Contains(err.Error(), test.want) || !strings.Contains(e.Next, test.next) {
 				t.Errorf("got %v\nnext %s", err, e.Next)
@@ -459,7 +431,7 @@ func TestAPortIsReadFromTheDotEnvAsComposeWould(t *testing.T) {
 	w := newWorld(t)
 	w.Put(".env", "SHOP_PORT=\"9${X:-1}00\" \nTOKEN=never-handed-over\n")
 	w.taken["8090"] = "nginx"
-	if _, err := w.up(nil); err != nil {
+	if _, err := w.up(stack.UpOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.ups[0].Variables; got["SHOP_PORT"] != "9100" || got["TOKEN"] != "" {
@@ -469,11 +441,11 @@ func TestAPortIsReadFromTheDotEnvAsComposeWould(t *testing.T) {
 
 func TestARunningServiceHoldsItsOwnPort(t *testing.T) {
 	w := newWorld(t)
-	if _, err := w.up(nil); err != nil {
+	if _, err := w.up(stack.UpOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	w.taken["8090"] = "another container"
-	if _, err := w.up(nil); err != nil {
+	if _, err := w.up(stack.UpOptions{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -486,7 +458,7 @@ func TestAFailedServiceIsShownWithItsLastWords(t *testing.T) {
 		}
 	}
 	w.logs["api"] = "starting\nlogin failed: " + opstest.LoginValue + "\x1b[31m\n"
-	result, err := w.up(nil)
+	result, err := w.up(stack.UpOptions{})
 	e := asError(t, err, fault.Failed)
 	if !strings.HasPrefix(e.What, "api failed; ") || !strings.Contains(e.What, "db healthy") || len(e.Findings) != 1 || !strings.Contains(e.Findings[0].Problem, "ended with 3: its secrets are missing") || e.Findings[0].Next != "mage secrets:validate" {
 		t.Errorf("got %v", err)
@@ -529,7 +501,7 @@ func TestUpEndsInEveryWay(t *testing.T) {
 			defer cancel()
 			done := make(chan error, 1)
 			go func() {
-				_, err := w.upIn(ctx, func(u *stack.Up) { u.Deadline = time.Second })
+				_, err := w.use().Up(ctx, stack.UpOptions{Deadline: time.Second})
 				done <- err
 			}()
 			if test.during != nil {
@@ -583,7 +555,7 @@ func eventually(t *testing.T, ok func() bool) {
 func TestADryRunChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	_ = os.Remove(filepath.Join(w.Dir, ".keepmum", "key"))
-	dry := func(u *stack.Up) { u.DryRun = true }
+	dry := stack.UpOptions{DryRun: true}
 	result, err := w.up(dry)
 	if err != nil || did(result) != "api created , db created , setup created " || !result.DryRun {
 		t.Errorf("got %s, %v", did(result), err)
@@ -591,7 +563,7 @@ func TestADryRunChangesNothing(t *testing.T) {
 	if len(w.ups) != 0 || w.File(".keepmum/stack.json") != "" || w.File(".keepmum/key") != "" {
 		t.Error("something was changed")
 	}
-	if _, err := w.up(nil); err != nil {
+	if _, err := w.up(stack.UpOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	w.write("LOGIN", opstest.OtherValue)
@@ -603,9 +575,9 @@ func TestADryRunChangesNothing(t *testing.T) {
 
 func TestTheOldWay(t *testing.T) {
 	w := newWorld(t)
-	_ = w.Store.Remove("TOKEN")
+	w.remove("TOKEN")
 	w.Put(".env", "TOKEN="+opstest.TokenValue+"\nLOGIN="+opstest.OtherValue+"\n")
-	result, err := w.up(func(u *stack.Up) { u.Legacy = true })
+	result, err := w.up(stack.UpOptions{Legacy: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -644,8 +616,8 @@ func TestTheOldWay(t *testing.T) {
 		t.Errorf("secrets: %v", second.Secrets)
 	}
 
-	_ = w.Store.Remove("ADMIN")
-	_, err = w.up(func(u *stack.Up) { u.Legacy = true })
+	w.remove("ADMIN")
+	_, err = w.up(stack.UpOptions{Legacy: true})
 	if e := asError(t, err, fault.Invalid); len(e.Findings) != 1 || e.Findings[0].Subject != "ADMIN" || !strings.Contains(e.Findings[0].Problem, "neither here nor in secrets/ADMIN") {
 		t.Errorf("a value in neither: %v", err)
 	}
@@ -655,7 +627,7 @@ func TestStatusTellsWhoHoldsWhat(t *testing.T) {
 	w := newWorld(t)
 	status := func() (stack.StatusResult, string) {
 		t.Helper()
-		result, err := stack.Status{Stack: w.stack(), Engine: w}.Run(t.Context())
+		result, err := w.use().Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -669,7 +641,7 @@ func TestStatusTellsWhoHoldsWhat(t *testing.T) {
 	if result, got := status(); result.Ready || got != "api absent none false, db absent none false, setup absent none false" {
 		t.Errorf("before: %s", got)
 	}
-	if _, err := w.up(nil); err != nil {
+	if _, err := w.up(stack.UpOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if result, got := status(); !result.Ready || got != "api healthy current true, db healthy current true, setup done current true" {
@@ -687,7 +659,7 @@ func TestStatusTellsWhoHoldsWhat(t *testing.T) {
 	other.Labels = map[string]string{docker.LabelGrants: "v1:0123456789abcdef.00:11"}
 	w.containers["setup"] = other
 	result, got := status()
-	if got != "api healthy older true, db healthy current true, left healthy none true, setup ended with 1 unknown false" {
+	if got != "api healthy stale true, db healthy current true, left healthy none true, setup ended with 1 unknown false" {
 		t.Errorf("changed: %s", got)
 	}
 	for _, s := range result.Services {
@@ -705,35 +677,32 @@ func TestStatusTellsWhoHoldsWhat(t *testing.T) {
 
 func TestLogsAreMaskedAndPrefixed(t *testing.T) {
 	w := newWorld(t)
-	if _, err := w.up(nil); err != nil {
+	if _, err := w.up(stack.UpOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	w.logs = map[string]string{"api": "one " + opstest.TokenValue + "\r\ntwo", "db": "three\n", "setup": "four " + adminValue + "\n"}
-	read := func(change func(*stack.Logs)) (string, stack.LogsResult, error) {
+	read := func(o stack.LogsOptions) (string, stack.LogsResult, error) {
 		t.Helper()
 		var out bytes.Buffer
-		use := stack.Logs{Stack: w.stack(), Engine: w, Out: &out}
-		if change != nil {
-			change(&use)
-		}
-		result, err := use.Run(t.Context())
+		o.Out = &out
+		result, err := w.use().Logs(t.Context(), o)
 		w.silentStack(out.String(), err)
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 		slices.Sort(lines)
 		return strings.Join(lines, "\n"), result, err
 	}
-	got, _, err := read(nil)
+	got, _, err := read(stack.LogsOptions{})
 	if want := "api | one ‹TOKEN›\napi | two\ndb | three\nsetup | four ‹ADMIN›"; got != want || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if got, _, err = read(func(u *stack.Logs) { u.Service = "db" }); got != "db | three" || err != nil {
+	if got, _, err = read(stack.LogsOptions{Service: "db"}); got != "db | three" || err != nil {
 		t.Errorf("one service: %q, %v", got, err)
 	}
-	if _, _, err = read(func(u *stack.Logs) { u.Service = "web\x1b" }); asError(t, err, fault.Usage).What != "docker-compose.yml has no service web?; it has api, db, setup" {
+	if _, _, err = read(stack.LogsOptions{Service: "web\x1b"}); asError(t, err, fault.Usage).What != "docker-compose.yml has no service web?; it has api, db, setup" {
 		t.Errorf("no such service: %v", err)
 	}
 	w.write("TOKEN", opstest.OtherValue)
-	got, result, err := read(nil)
+	got, result, err := read(stack.LogsOptions{})
 	if got != "db | three\nsetup | four ‹ADMIN›" || err != nil || !slices.Equal(result.Withheld, []string{"api"}) {
 		t.Errorf("a value that is no longer known: %q, %v, %+v", got, err, result)
 	}
@@ -742,7 +711,7 @@ func TestLogsAreMaskedAndPrefixed(t *testing.T) {
 	}
 	w.write("TOKEN", "abc")
 	clear(w.containers)
-	if _, _, err = read(nil); !strings.Contains(asError(t, err, fault.Failed).What, "no containers") {
+	if _, _, err = read(stack.LogsOptions{}); !strings.Contains(asError(t, err, fault.Failed).What, "no containers") {
 		t.Errorf("nothing runs: %v", err)
 	}
 	if !strings.Contains(w.Said.String(), "not masked: TOKEN") {
@@ -770,7 +739,7 @@ func (l *lockedBuffer) has(text string) bool {
 
 func TestFollowedLogsGoOnWithNewContainers(t *testing.T) {
 	w := newWorld(t)
-	if _, err := w.up(nil); err != nil {
+	if _, err := w.up(stack.UpOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	w.logs["api"] = "first\n"
@@ -779,7 +748,7 @@ func TestFollowedLogsGoOnWithNewContainers(t *testing.T) {
 	var out lockedBuffer
 	done := make(chan error, 1)
 	go func() {
-		_, err := stack.Logs{Stack: w.stack(), Engine: w, Out: &out, Follow: true}.Run(ctx)
+		_, err := w.use().Logs(ctx, stack.LogsOptions{Out: &out, Follow: true})
 		done <- err
 	}()
 	eventually(t, func() bool { return out.has("api | first") })
@@ -797,7 +766,7 @@ func TestFollowedLogsGoOnWithNewContainers(t *testing.T) {
 	}
 	w.gone = false
 	go func() {
-		_, err := stack.Logs{Stack: w.stack(), Engine: w, Out: &out, Follow: true}.Run(ctx)
+		_, err := w.use().Logs(ctx, stack.LogsOptions{Out: &out, Follow: true})
 		done <- err
 	}()
 	cancel()
@@ -810,7 +779,7 @@ func TestDown(t *testing.T) {
 	w := newWorld(t)
 	down := func(volumes, dry bool) stack.DownResult {
 		t.Helper()
-		result, err := stack.Down{Stack: w.stack(), Engine: w, Compose: w.compose, Volumes: volumes, DryRun: dry}.Run(t.Context())
+		result, err := w.use().Down(t.Context(), stack.DownOptions{Volumes: volumes, DryRun: dry})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -819,7 +788,7 @@ func TestDown(t *testing.T) {
 	if down(false, false); len(w.downs) != 0 {
 		t.Error("Compose was run for nothing")
 	}
-	if _, err := w.up(nil); err != nil {
+	if _, err := w.up(stack.UpOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if result := down(false, true); len(w.downs) != 0 || !slices.Equal(result.Containers, []string{"shop-api-1", "shop-db-1", "shop-setup-1"}) {

@@ -11,6 +11,7 @@ import (
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/manifest"
+	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/pkg/redact"
 )
 
@@ -34,14 +35,14 @@ type watcher struct {
 
 	composing bool                        // Compose runs
 	now       map[string]docker.Container // by service
-	said      map[string]string           // last state told, by service
+	said      map[string]string           // last state said, by service
 	ready     map[string]time.Duration    // when a service first was
 }
 
 // newWatch begins a watch.
-func newWatch(talk fault.Progress, engine Engine, plan *startPlan, matcher *redact.Matcher) *watcher {
+func newWatch(talk fault.Progress, engine Engine, plan *startPlan) *watcher {
 	return &watcher{
-		talk: talk, engine: engine, plan: plan, matcher: matcher, begun: time.Now(),
+		talk: talk, engine: engine, plan: plan, matcher: redact.New(plan.known), begun: time.Now(),
 		composing: true, now: map[string]docker.Container{}, said: map[string]string{}, ready: map[string]time.Duration{},
 	}
 }
@@ -76,9 +77,9 @@ func (w *watcher) until(ctx context.Context, ended <-chan error) error {
 	}
 }
 
-// look reads the containers and tells what changed.
+// look reads the containers and says what changed.
 func (w *watcher) look(ctx context.Context) error {
-	all, err := Containers(ctx, w.engine, w.plan.project)
+	all, err := project.ServiceContainers(ctx, w.engine, w.plan.project)
 	if err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func (w *watcher) look(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		state := stateOf(c)
+		state := c.Status()
 		if readyService(w.plan.m, service, c) {
 			if _, ok := w.ready[service.Name]; !ok && w.fresh(service.Name) {
 				w.ready[service.Name] = time.Since(w.begun)
@@ -106,7 +107,7 @@ func (w *watcher) look(ctx context.Context) error {
 	return nil
 }
 
-// fresh tells whether a service's container is the one that this start is
+// fresh reports whether a service's container is the one that this start is
 // about: not one that Compose has yet to replace.
 func (w *watcher) fresh(service string) bool {
 	c, ok := w.now[service]
@@ -147,7 +148,7 @@ func (w *watcher) failing() []string {
 	return names
 }
 
-// oneShot tells whether others wait for a service's successful end.
+// oneShot reports whether others wait for a service's successful end.
 func oneShot(m *manifest.Manifest, name string) bool {
 	for _, service := range m.Services {
 		for _, d := range service.DependsOn {
@@ -159,7 +160,7 @@ func oneShot(m *manifest.Manifest, name string) bool {
 	return false
 }
 
-// readyService tells whether a service does what the stack needs of it.
+// readyService reports whether a service does what the stack needs of it.
 func readyService(m *manifest.Manifest, service manifest.Service, c docker.Container) bool {
 	switch {
 	case oneShot(m, service.Name):
@@ -170,7 +171,7 @@ func readyService(m *manifest.Manifest, service manifest.Service, c docker.Conta
 	return c.State == "running"
 }
 
-// failedService tells whether a service has ended for good, or is unhealthy.
+// failedService reports whether a service has ended for good, or is unhealthy.
 func failedService(m *manifest.Manifest, service manifest.Service, c docker.Container) bool {
 	switch c.State {
 	case "exited", "dead":
@@ -181,24 +182,7 @@ func failedService(m *manifest.Manifest, service manifest.Service, c docker.Cont
 	return false
 }
 
-// stateOf says a container's state in a word or three.
-func stateOf(c docker.Container) string {
-	switch {
-	case c.State == "running" && c.Health != "" && c.Health != "none":
-		return c.Health
-	case c.State == "exited" && c.OOMKilled:
-		return "killed: out of memory"
-	case c.State == "exited" && c.ExitCode == 0:
-		return "done"
-	case c.State == "exited" || c.State == "dead":
-		return fmt.Sprintf("ended with %d", c.ExitCode)
-	case c.State == "restarting":
-		return fmt.Sprintf("restarting after %d", c.ExitCode)
-	}
-	return c.State
-}
-
-// services tells what became of each service.
+// services says what became of each service.
 func (w *watcher) services() []UpService {
 	list := []UpService{}
 	for _, service := range w.plan.m.Services {
@@ -206,7 +190,7 @@ func (w *watcher) services() []UpService {
 		c, ok := w.now[service.Name]
 		old, was := w.plan.before[service.Name]
 		if ok {
-			s.State = stateOf(c)
+			s.State = c.Status()
 		}
 		switch {
 		case ok && !was:
@@ -225,7 +209,7 @@ func (w *watcher) services() []UpService {
 }
 
 // explain makes the error of a start that did not succeed. parent is the
-// caller's context; late tells that the start's own deadline passed.
+// caller's context; late says that the start's own deadline passed.
 func (w *watcher) explain(parent context.Context, late bool, deadline time.Duration, err error) error {
 	state := w.summary()
 	switch {
@@ -259,7 +243,7 @@ func (w *watcher) failed(names []string) error {
 	e := &fault.Error{Code: fault.Failed, What: strings.Join(names, ", ") + " failed; " + w.summary(), Next: "mage stack:logs, then mage stack:up"}
 	for _, name := range names {
 		c := w.now[name]
-		f := fault.Finding{Subject: name, Problem: stateOf(c)}
+		f := fault.Finding{Subject: name, Problem: c.Status()}
 		switch {
 		case c.ExitCode == 3 && c.State == "exited":
 			f.Problem += ": its secrets are missing or cannot be used"
@@ -278,7 +262,7 @@ func (w *watcher) summary() string {
 	for _, service := range w.plan.m.Services {
 		state := "not started"
 		if c, ok := w.now[service.Name]; ok {
-			state = stateOf(c)
+			state = c.Status()
 		}
 		parts = append(parts, service.Name+" "+state)
 	}

@@ -3,10 +3,8 @@ package values
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/manifest"
@@ -14,29 +12,17 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// Edit changes the file of one secret: Set, Generate and Remove share its
-// ports.
-type Edit struct {
-	Project  project.Workspace
-	Values   project.SecretStore
-	Holders  project.Holders
-	Progress fault.Progress
-
-	ComposeFile string
-	DryRun      bool
-}
-
-// EditResult tells what became of one secret's file.
+// EditResult says what became of one secret's file.
 type EditResult struct {
-	Name   string          `json:"name"`
-	Change Change          `json:"change"`
-	DryRun bool            `json:"dryRun"`
-	Stale  []project.Stale `json:"stale"` // running services that hold an older value
+	Name   string                 `json:"name"`
+	Change project.Change         `json:"change"`
+	DryRun bool                   `json:"dryRun"`
+	Stale  []project.StaleService `json:"stale"` // running services that hold an older value
 }
 
 // Set stores the value that read returns, after the manifest's rules.
-func (u Edit) Set(ctx context.Context, name string, read func(context.Context) (secrets.Secret, error)) (EditResult, error) {
-	m, d, err := u.find(name)
+func (v *Values) Set(ctx context.Context, name string, read func(context.Context) (secrets.Secret, error), dryRun bool) (EditResult, error) {
+	state, d, err := v.declared(ctx, name)
 	if err != nil {
 		return EditResult{Name: name}, err
 	}
@@ -46,110 +32,101 @@ func (u Edit) Set(ctx context.Context, name string, read func(context.Context) (
 	}
 	normal, findings := checked(d, value, fault.Finding{})
 	if len(findings) > 0 {
-		return EditResult{Name: name}, &fault.Error{Code: fault.Invalid, What: "the value breaks " + fault.Count(len(findings), "rule") + " of " + m.File + "; nothing was changed", Findings: findings, Next: "mage secrets:set " + name}
+		return EditResult{Name: name}, &fault.Error{Code: fault.Invalid, What: "the value breaks " + fault.Count(len(findings), "rule") + " of " + state.Manifest.File + "; nothing was changed", Findings: findings, Next: "mage secrets:set " + name}
 	}
-	return u.store(ctx, m, name, normal)
+	return v.store(ctx, state, name, normal, dryRun)
 }
 
-// Generate makes a value by the manifest's rule from crypto/rand and stores
-// it. A value that is there is replaced only when force is set: what used it
-// would stop working.
-func (u Edit) Generate(ctx context.Context, name string, force bool) (EditResult, error) {
-	m, d, err := u.find(name)
+// Generate makes a value by the manifest's rule from crypto/rand and stores it.
+// With force it replaces a value that is there; services that use the old one
+// then stop working until they get the new one.
+func (v *Values) Generate(ctx context.Context, name string, force, dryRun bool) (EditResult, error) {
+	state, d, err := v.declared(ctx, name)
 	if err != nil {
 		return EditResult{Name: name}, err
 	}
 	if d.Generate == nil {
-		return EditResult{Name: name}, &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s:%d: %s has no generate rule: a person must supply it", m.File, d.Line, name), Next: "mage secrets:set " + name}
+		return EditResult{Name: name}, &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s:%d: %s has no generate rule: a person must supply it", state.Manifest.File, d.Line, name), Next: "mage secrets:set " + name}
 	}
-	_, _, there, err := project.Stored(u.Values, name)
-	if err != nil && !errors.Is(err, project.ErrContent) {
+	there, err := readable(state.Values, name)
+	if err != nil {
 		return EditResult{Name: name}, err
 	}
 	if there && !force {
-		return EditResult{Name: name}, &fault.Error{Code: fault.Invalid, What: name + " has a value; a new one locks out what uses the old", Next: "mage secrets:generate " + name + " -force"}
+		return EditResult{Name: name}, &fault.Error{Code: fault.Invalid, What: name + " already has a value; replacing it breaks services that still use the old one", Next: "mage secrets:generate " + name + " -force"}
 	}
-	value, err := NewValue(d, rand.Reader)
+	value, err := Generated(d, rand.Reader)
 	if err != nil {
 		return EditResult{Name: name}, err
 	}
-	return u.store(ctx, m, name, value)
+	return v.store(ctx, state, name, value, dryRun)
 }
 
-// NewValue makes a value by the declaration's rule.
-func NewValue(d manifest.Declaration, random io.Reader) (secrets.Secret, error) {
+// Generated makes a value by the declaration's rule.
+func Generated(d manifest.Declaration, random io.Reader) (secrets.Secret, error) {
 	value, err := d.NewValue(random)
 	if err != nil {
-		return value, &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s: the generate rule makes no value that keeps the other rules", d.Name), Next: "mend the rule at line " + fmt.Sprint(d.Line) + " of the compose file", Cause: err}
+		return value, &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s: the generate rule makes no value that keeps the other rules", d.Name), Next: "fix the rule at line " + fmt.Sprint(d.Line) + " of the compose file", Cause: err}
 	}
 	return value, nil
 }
 
 // Remove removes the file of a secret. A name that the manifest no longer
 // declares may be removed too.
-func (u Edit) Remove(ctx context.Context, name string) (EditResult, error) {
-	result := EditResult{Name: name, Change: Removed, DryRun: u.DryRun, Stale: []project.Stale{}}
+func (v *Values) Remove(ctx context.Context, name string, dryRun bool) (EditResult, error) {
+	result := EditResult{Name: name, Change: project.Removed, DryRun: dryRun, Stale: []project.StaleService{}}
 	if err := secrets.ValidName(name); err != nil {
 		return result, &fault.Error{Code: fault.Usage, What: err.Error(), Next: "mage secrets:list"}
 	}
-	_, _, there, err := project.Stored(u.Values, name)
-	if err != nil && !errors.Is(err, project.ErrContent) {
-		return result, err
-	}
-	if !there && err == nil {
-		result.Change = Unchanged
-		return result, nil
-	}
-	if u.DryRun {
-		return result, nil
-	}
-	unlock, err := u.Values.Lock(ctx)
+	values, err := v.Project.Store.Snapshot(ctx)
 	if err != nil {
 		return result, err
 	}
-	defer unlock()
-	if err := u.Values.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	there, err := readable(values, name)
+	if err != nil {
 		return result, err
 	}
-	return result, nil
+	if !there {
+		result.Change = project.Unchanged
+	}
+	if !there || dryRun {
+		return result, nil
+	}
+	_, err = v.Project.Store.Update(ctx, func(now *project.Snapshot) (project.Batch, error) {
+		if _, still := now.Values[name]; !still {
+			return project.Batch{}, nil
+		}
+		return project.Batch{Remove: []string{name}}, nil
+	})
+	return result, err
 }
 
-// find loads the manifest and the declaration of name.
-func (u Edit) find(name string) (*manifest.Manifest, manifest.Declaration, error) {
-	m, err := project.LoadManifest(u.Project, u.ComposeFile)
+// declared loads the project and the declaration of name.
+func (v *Values) declared(ctx context.Context, name string) (*project.State, manifest.Declaration, error) {
+	state, err := v.Project.LoadValid(ctx)
 	if err != nil {
 		return nil, manifest.Declaration{}, err
 	}
-	d, err := declared(m, name)
-	return m, d, err
+	d, err := state.Declared(name)
+	return state, d, err
 }
 
-// store compares, and writes where there is something to write.
-func (u Edit) store(ctx context.Context, m *manifest.Manifest, name string, value secrets.Secret) (EditResult, error) {
-	result := EditResult{Name: name, DryRun: u.DryRun, Stale: []project.Stale{}}
-	old, _, there, err := project.Stored(u.Values, name)
-	switch {
-	case err != nil && !errors.Is(err, project.ErrContent):
+// store writes a value unless it is there already.
+func (v *Values) store(ctx context.Context, state *project.State, name string, value secrets.Secret, dryRun bool) (EditResult, error) {
+	result := EditResult{Name: name, DryRun: dryRun, Stale: []project.StaleService{}}
+	var err error
+	if result.Change, err = state.Values.Compare(name, value); err != nil || dryRun || result.Change == project.Unchanged {
 		return result, err
-	case !there && err == nil:
-		result.Change = Created
-	case err == nil && old.Equal(value):
-		result.Change = Unchanged
-		return result, nil
-	default:
-		result.Change = Updated
 	}
-	if u.DryRun {
-		return result, nil
-	}
-	unlock, err := u.Values.Lock(ctx)
+	state.Values, err = v.Project.Store.Update(ctx, func(now *project.Snapshot) (batch project.Batch, err error) {
+		if result.Change, err = now.Compare(name, value); err != nil || result.Change == project.Unchanged {
+			return batch, err
+		}
+		return project.Batch{Write: map[string]secrets.Secret{name: value}}, nil
+	})
 	if err != nil {
 		return result, err
 	}
-	defer unlock()
-	if err := u.Values.Write(ctx, map[string]secrets.Secret{name: value}); err != nil {
-		return result, err
-	}
-	result.Stale = append(result.Stale, project.StaleServices(ctx, u.Project, u.Holders, m, u.Values, map[string]bool{name: true})...)
+	result.Stale = v.Project.StaleServices(ctx, state, v.Running, []string{name})
 	return result, nil
 }

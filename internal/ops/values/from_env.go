@@ -11,147 +11,91 @@ import (
 
 	"github.com/keepmum/keepmum/internal/envfile"
 	"github.com/keepmum/keepmum/internal/fault"
-	"github.com/keepmum/keepmum/internal/manifest"
 	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// Change is what becomes of one secret's file.
-type Change string
-
-// The changes.
-const (
-	Created   Change = "created"
-	Updated   Change = "updated"
-	Unchanged Change = "unchanged"
-	Ignored   Change = "ignored" // the .env has nothing for it
-	Removed   Change = "removed"
-)
-
-// FromEnv makes secret files of a .env file.
-type FromEnv struct {
-	Project  project.Workspace
-	Values   project.SecretStore
-	Holders  project.Holders
-	Progress fault.Progress
-
-	ComposeFile string   // empty: Compose's own names
-	File        string   // empty: .env
-	Literal     []string // keys to take as they are written
-	AsCompose   []string // keys to take as Compose reads them
-	DryRun      bool     // say what would be done and do nothing
-	Prune       bool     // comment the keys out in the .env afterwards
-
-	// Replaceable tells why a file could not be replaced, before anything is
-	// written that pruning is to follow; nil: nobody is asked.
-	Replaceable func(path string) error
+// FromEnvOptions says how a .env is taken in.
+type FromEnvOptions struct {
+	File      string   // empty: .env
+	Literal   []string // keys to take as they are written
+	AsCompose []string // keys to take as Compose reads them
+	DryRun    bool     // say what would be done and do nothing
+	Prune     bool     // comment the keys out in the .env afterwards
 }
 
-// FromEnvResult tells what FromEnv did, or with DryRun would do.
+// FromEnvResult says what FromEnv did, or with DryRun would do.
 type FromEnvResult struct {
-	File       string          `json:"file"`
-	DryRun     bool            `json:"dryRun"`
-	Secrets    []FromEnvRow    `json:"secrets"`    // one for each declared secret
-	Undeclared []string        `json:"undeclared"` // keys of the file that the manifest does not declare
-	Pruned     []string        `json:"pruned"`     // keys commented out
-	Remaining  []string        `json:"remaining"`  // keys whose value still stands in the file
-	Stale      []project.Stale `json:"stale"`      // running services that hold an older value
+	File       string                 `json:"file"`
+	DryRun     bool                   `json:"dryRun"`
+	Secrets    []FromEnvRow           `json:"secrets"`    // one for each declared secret
+	Undeclared []string               `json:"undeclared"` // keys of the file that the manifest does not declare
+	Pruned     []string               `json:"pruned"`     // keys commented out
+	Remaining  []string               `json:"remaining"`  // keys whose value is still in the file
+	Stale      []project.StaleService `json:"stale"`      // running services that hold an older value
 }
 
 // FromEnvRow is one secret's part.
 type FromEnvRow struct {
-	Name   string `json:"name"`
-	Change Change `json:"change"`
-	Line   int    `json:"line,omitempty"`   // where the .env has it
-	Reason string `json:"reason,omitempty"` // why it is ignored
-	Note   string `json:"note,omitempty"`   // what a person should know of a key that was taken
+	Name   string         `json:"name"`
+	Change project.Change `json:"change"`
+	Line   int            `json:"line,omitempty"`   // where the .env has it
+	Reason string         `json:"reason,omitempty"` // why it is ignored
+	Note   string         `json:"note,omitempty"`   // what a person should know of a key that was taken
 }
 
-// Run reads, checks everything, and then writes all files or none. The order
-// of its steps is the promise: nothing is written before every key is checked,
-// and the .env is touched only when every file holds its value.
-func (u FromEnv) Run(ctx context.Context) (FromEnvResult, error) {
-	if u.File == "" {
-		u.File = ".env"
+// FromEnv makes secret files from a .env file. It reads, checks everything, and
+// then writes all files or none: nothing is written before every key is
+// checked, and the .env is touched only when every file holds its value.
+func (v *Values) FromEnv(ctx context.Context, o FromEnvOptions) (FromEnvResult, error) {
+	if o.File == "" {
+		o.File = ".env"
 	}
-	result := FromEnvResult{File: u.File, DryRun: u.DryRun, Secrets: []FromEnvRow{}, Undeclared: []string{}, Pruned: []string{}, Remaining: []string{}, Stale: []project.Stale{}}
-	m, err := project.LoadManifest(u.Project, u.ComposeFile)
+	result := FromEnvResult{File: o.File, DryRun: o.DryRun}
+	state, err := v.Project.LoadValid(ctx)
 	if err != nil {
 		return result, err
 	}
-	if err := u.known(m); err != nil {
+	if err := knownKeys(state, o); err != nil {
 		return result, err
 	}
-	data, entries, findings, err := u.read(m, &result)
+	env, err := v.readEnv(state, o)
 	if err != nil {
 		return result, err
 	}
-	wanted, broken := u.check(m, entries, findings, &result)
-	if findings = append(findings, broken...); len(findings) > 0 {
-		sort.SliceStable(findings, func(i, j int) bool { return findings[i].Line < findings[j].Line })
-		return result, &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s has %s; no file was changed", u.File, fault.Count(len(findings), "finding")), Findings: findings, Next: "mend " + u.File + ", then mage secrets:fromEnv"}
+	result.Undeclared = env.undeclared
+	wanted, rows, findings := env.check(state, o.File)
+	if result.Secrets = rows; len(findings) > 0 {
+		return result, &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s has %s; no file was changed", o.File, fault.Count(len(findings), "finding")), Findings: findings, Next: "fix " + o.File + ", then mage secrets:fromEnv"}
 	}
-	if u.Prune && !u.DryRun && u.Replaceable != nil {
-		if err := u.Replaceable(u.File); err != nil {
+	if o.Prune && !o.DryRun {
+		if err := v.Project.Workspace.Replaceable(o.File); err != nil {
 			return result, err
 		}
 	}
-	if !u.DryRun {
-		unlock, err := u.Values.Lock(ctx)
-		if err != nil {
-			return result, err
-		}
-		defer unlock()
-	}
-	touched, err := u.compare(wanted, &result)
-	if err != nil || u.DryRun {
+	if o.DryRun {
+		result.Secrets, _, err = compare(rows, wanted, state.Values)
 		return result, err
 	}
-	if err := u.write(ctx, wanted, touched); err != nil {
+	var batch project.Batch
+	state.Values, err = v.Project.Store.Update(ctx, func(now *project.Snapshot) (project.Batch, error) {
+		result.Secrets, batch, err = compare(rows, wanted, now)
+		return batch, err
+	})
+	if err != nil {
 		return result, err
 	}
-	if err := u.prune(data, wanted, &result); err != nil {
+	if result.Pruned, result.Remaining, err = v.prune(o, env.data, wanted); err != nil {
 		return result, err
 	}
-	u.findStale(ctx, m, touched, &result)
+	result.Stale = v.Project.StaleServices(ctx, state, v.Running, slices.Collect(maps.Keys(batch.Write)))
 	return result, nil
 }
 
-// read parses the .env and keeps what concerns declared secrets. A problem of
-// an undeclared key stops nothing.
-func (u FromEnv) read(m *manifest.Manifest, result *FromEnvResult) ([]byte, map[string]envfile.Entry, []fault.Finding, error) {
-	data, err := u.Project.Read(u.File)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, nil, &fault.Error{Code: fault.Invalid, What: u.File + " does not exist", Next: "copy .env.example to .env and fill it in, or mage secrets:set NAME", Cause: err}
-	}
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	all, problems := envfile.Parse(data, envfile.Options{File: u.File, Literal: u.Literal, AsCompose: u.AsCompose})
-	var findings []fault.Finding
-	undeclared := map[string]bool{}
-	for _, p := range problems {
-		if _, ok := m.Secret(p.Key); p.Key == "" || ok {
-			findings = append(findings, fault.Finding{File: p.File, Line: p.Line, Subject: p.Key, Problem: p.What, Next: p.Next})
-		} else {
-			undeclared[p.Key] = true
-		}
-	}
-	entries := map[string]envfile.Entry{}
-	for _, entry := range all {
-		if _, ok := m.Secret(entry.Key); ok {
-			entries[entry.Key] = entry
-		} else {
-			undeclared[entry.Key] = true
-		}
-	}
-	result.Undeclared = append(result.Undeclared, slices.Sorted(maps.Keys(undeclared))...)
-	return data, entries, findings, nil
-}
-
-// known refuses a -literal or -asCompose key that the manifest does not
+// knownKeys refuses a -literal or -asCompose key that the manifest does not
 // declare: a misspelt key must not pass silently.
-func (u FromEnv) known(m *manifest.Manifest) error {
+func knownKeys(state *project.State, o FromEnvOptions) error {
+	m := state.Manifest
 	var findings []fault.Finding
 	look := func(flag string, keys []string) {
 		for _, key := range keys {
@@ -159,107 +103,124 @@ func (u FromEnv) known(m *manifest.Manifest) error {
 				continue
 			}
 			f := fault.Finding{File: m.File, Problem: "-" + flag + " names a key that is not declared there", Next: "mage secrets:list"}
-			if secrets.ValidName(key) == nil { // anything else may be a value at the wrong place
+			if secrets.ValidName(key) == nil { // anything else may be a value in the wrong place
 				f.Subject = key
 			}
 			findings = append(findings, f)
 		}
 	}
-	look("literal", u.Literal)
-	look("asCompose", u.AsCompose)
+	look("literal", o.Literal)
+	look("asCompose", o.AsCompose)
 	if len(findings) == 0 {
 		return nil
 	}
-	return &fault.Error{Code: fault.Usage, What: "flags name keys that are no secrets; no file was changed", Findings: findings, Next: "mage secrets:list"}
+	return &fault.Error{Code: fault.Usage, What: "flags name keys that are not secrets; no file was changed", Findings: findings, Next: "mage secrets:list"}
 }
 
-// check applies the manifest's rules and returns the values to write. A key
-// that already has a finding is not checked again.
-func (u FromEnv) check(m *manifest.Manifest, entries map[string]envfile.Entry, found []fault.Finding, result *FromEnvResult) (map[string]secrets.Secret, []fault.Finding) {
+// dotEnv is a .env as far as it concerns declared secrets.
+type dotEnv struct {
+	data       []byte
+	entries    map[string]envfile.Entry
+	findings   []fault.Finding
+	undeclared []string // sorted
+}
+
+// readEnv parses the .env and keeps what concerns declared secrets. A problem
+// of an undeclared key stops nothing.
+func (v *Values) readEnv(state *project.State, o FromEnvOptions) (dotEnv, error) {
+	env := dotEnv{entries: map[string]envfile.Entry{}}
+	var err error
+	env.data, err = v.Project.Workspace.Read(o.File)
+	if errors.Is(err, fs.ErrNotExist) {
+		return env, &fault.Error{Code: fault.Invalid, What: o.File + " does not exist", Next: "copy .env.example to .env and fill it in, or mage secrets:set NAME", Cause: err}
+	}
+	if err != nil {
+		return env, err
+	}
+	entries, problems := envfile.Parse(env.data, envfile.Options{File: o.File, Literal: o.Literal, AsCompose: o.AsCompose})
+	undeclared := map[string]bool{}
+	for _, p := range problems {
+		if _, ok := state.Manifest.Secret(p.Key); p.Key == "" || ok {
+			env.findings = append(env.findings, fault.Finding{File: p.File, Line: p.Line, Subject: p.Key, Problem: p.What, Next: p.Next})
+		} else {
+			undeclared[p.Key] = true
+		}
+	}
+	for _, entry := range entries {
+		if _, ok := state.Manifest.Secret(entry.Key); ok {
+			env.entries[entry.Key] = entry
+		} else {
+			undeclared[entry.Key] = true
+		}
+	}
+	env.undeclared = slices.Sorted(maps.Keys(undeclared))
+	return env, nil
+}
+
+// check applies the manifest's rules. It returns the values to write, a row for
+// each declared secret, and all findings by line. A key that already has a
+// finding is not checked again.
+func (e dotEnv) check(state *project.State, file string) (map[string]secrets.Secret, []FromEnvRow, []fault.Finding) {
 	refused := map[string]bool{}
-	for _, f := range found {
+	for _, f := range e.findings {
 		refused[f.Subject] = true
 	}
-	wanted := map[string]secrets.Secret{}
-	var findings []fault.Finding
-	for _, d := range m.Secrets {
-		row := FromEnvRow{Name: d.Name, Change: Ignored}
-		entry, ok := entries[d.Name]
+	wanted, findings := map[string]secrets.Secret{}, e.findings
+	var rows []FromEnvRow
+	for _, d := range state.Manifest.Secrets {
+		row := FromEnvRow{Name: d.Name, Change: project.Ignored}
+		entry, ok := e.entries[d.Name]
 		switch {
 		case refused[d.Name]:
 		case !ok:
-			row.Reason = "not in " + u.File
+			row.Reason = "not in " + file
 		case entry.Empty && d.Optional:
 			row.Line, row.Reason = entry.Line, "empty, and optional"
 		case entry.Empty:
-			findings = append(findings, fault.Finding{File: u.File, Line: entry.Line, Subject: d.Name, Problem: "the value is empty", Next: "fill it in, or remove the line"})
+			findings = append(findings, fault.Finding{File: file, Line: entry.Line, Subject: d.Name, Problem: "the value is empty", Next: "fill it in, or remove the line"})
 		default:
 			row.Line, row.Note = entry.Line, entry.Note
-			value, broken := checked(d, entry.Value, fault.Finding{File: u.File, Line: entry.Line, Next: "mend the value there, then mage secrets:fromEnv"})
+			value, broken := checked(d, entry.Value, fault.Finding{File: file, Line: entry.Line, Next: "fix the value there, then mage secrets:fromEnv"})
 			findings = append(findings, broken...)
 			wanted[d.Name] = value
 		}
-		result.Secrets = append(result.Secrets, row)
+		rows = append(rows, row)
 	}
-	return wanted, findings
+	sort.SliceStable(findings, func(i, j int) bool { return findings[i].Line < findings[j].Line })
+	return wanted, rows, findings
 }
 
-// compare fills in what becomes of each secret and returns those that are to
-// be written.
-func (u FromEnv) compare(wanted map[string]secrets.Secret, result *FromEnvResult) (map[string]bool, error) {
-	touched := map[string]bool{}
-	for i, row := range result.Secrets {
+// compare returns the rows with what becomes of each secret, and what has to be
+// written.
+func compare(rows []FromEnvRow, wanted map[string]secrets.Secret, now *project.Snapshot) ([]FromEnvRow, project.Batch, error) {
+	rows = slices.Clone(rows)
+	batch := project.Batch{Write: map[string]secrets.Secret{}}
+	for i, row := range rows {
 		value, ok := wanted[row.Name]
 		if !ok {
 			continue
 		}
-		old, _, there, err := project.Stored(u.Values, row.Name)
-		switch {
-		case err != nil && !errors.Is(err, project.ErrContent):
-			return nil, err
-		case !there && err == nil:
-			result.Secrets[i].Change = Created
-		case err == nil && old.Equal(value):
-			result.Secrets[i].Change = Unchanged
-			continue
-		default:
-			result.Secrets[i].Change = Updated
+		change, err := now.Compare(row.Name, value)
+		if err != nil {
+			return rows, project.Batch{}, err
 		}
-		touched[row.Name] = true
+		if rows[i].Change = change; change != project.Unchanged {
+			batch.Write[row.Name] = value
+		}
 	}
-	return touched, nil
+	return rows, batch, nil
 }
 
-// write puts the touched values in place.
-func (u FromEnv) write(ctx context.Context, wanted map[string]secrets.Secret, touched map[string]bool) error {
-	batch := map[string]secrets.Secret{}
-	for name := range touched {
-		batch[name] = wanted[name]
-	}
-	return u.Values.Write(ctx, batch)
-}
-
-// prune comments the stored keys out where that is asked for, and fills in
-// which keys remain.
-func (u FromEnv) prune(data []byte, wanted map[string]secrets.Secret, result *FromEnvResult) error {
+// prune comments the stored keys out if that is asked for, and returns which
+// keys were commented out and which remain.
+func (v *Values) prune(o FromEnvOptions, data []byte, wanted map[string]secrets.Secret) (pruned, remaining []string, err error) {
 	keys := slices.Sorted(maps.Keys(wanted))
-	if !u.Prune {
-		result.Remaining = keys
-		return nil
+	if !o.Prune || len(keys) == 0 {
+		return nil, keys, nil
 	}
-	if len(keys) == 0 {
-		return nil
+	without, pruned := envfile.CommentOut(data, keys)
+	if err := v.Project.Workspace.Replace(o.File, without); err != nil {
+		return nil, keys, err
 	}
-	pruned, commented := envfile.CommentOut(data, keys)
-	if err := u.Project.Replace(u.File, pruned); err != nil {
-		return err
-	}
-	result.Pruned = append(result.Pruned, commented...)
-	return nil
-}
-
-// findStale names the running services that hold an older value. That no
-// engine answers is no failure here: then nothing runs.
-func (u FromEnv) findStale(ctx context.Context, m *manifest.Manifest, touched map[string]bool, result *FromEnvResult) {
-	result.Stale = append(result.Stale, project.StaleServices(ctx, u.Project, u.Holders, m, u.Values, touched)...)
+	return pruned, nil, nil
 }

@@ -2,6 +2,7 @@ package values
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,18 +15,7 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/project"
 )
 
-// Init makes what a project needs before its first value: secrets/ with
-// its .gitignore, README and an example for each secret, .env.example, the
-// ignore rules, and the key of DESIGN section 7. What is there stays.
-type Init struct {
-	Project project.Workspace
-	Values  project.SecretStore
-
-	ComposeFile string
-	DryRun      bool
-}
-
-// InitResult tells which files were made, completed, or were there.
+// InitResult says which files were made, completed, or were there.
 type InitResult struct {
 	DryRun bool      `json:"dryRun"`
 	Files  []InitRow `json:"files"`
@@ -33,8 +23,8 @@ type InitResult struct {
 
 // InitRow is one file.
 type InitRow struct {
-	Path   string `json:"path"`
-	Change Change `json:"change"` // created, updated or unchanged
+	Path   string         `json:"path"`
+	Change project.Change `json:"change"` // created, updated or unchanged
 }
 
 const secretsIgnore = `# Values are never committed. Only this file, the README and the examples are.
@@ -71,55 +61,73 @@ var ignoreLines = map[string][]string{
 	".dockerignore": {"secrets/", ".env", ".env.*", ".keepmum/", "**/.*.tmp"},
 }
 
-// Run makes what is missing. Run twice it changes nothing.
-func (u Init) Run(ctx context.Context) (InitResult, error) {
-	result := InitResult{DryRun: u.DryRun, Files: []InitRow{}}
-	m, err := project.LoadManifest(u.Project, u.ComposeFile)
+// Init makes what a project needs before its first value: secrets/ with its
+// .gitignore, README and an example for each secret, .env.example, the ignore
+// rules, and the key of DESIGN section 7. It adds what is missing and changes
+// nothing that is there; run twice it changes nothing.
+func (v *Values) Init(ctx context.Context, dryRun bool) (InitResult, error) {
+	s := scaffold{workspace: v.Project.Workspace, result: InitResult{DryRun: dryRun}}
+	state, err := v.Project.LoadManifest()
 	if err != nil {
-		return result, err
+		return s.result, err
 	}
-	if !u.DryRun {
-		unlock, err := u.Values.Lock(ctx)
-		if err != nil {
-			return result, err
-		}
-		defer unlock()
+	if dryRun {
+		return s.result, s.make(state.Manifest)
 	}
+	_, err = v.Project.Store.Update(ctx, func(*project.Snapshot) (project.Batch, error) {
+		return project.Batch{}, s.make(state.Manifest)
+	})
+	return s.result, err
+}
+
+// scaffold is one run of Init.
+type scaffold struct {
+	workspace project.Workspace
+	result    InitResult
+}
+
+// note adds a file to the result.
+func (s *scaffold) note(path string, change project.Change) {
+	s.result.Files = append(s.result.Files, InitRow{path, change})
+}
+
+// make goes through all files.
+func (s *scaffold) make(m *manifest.Manifest) error {
 	files := map[string]string{"secrets/.gitignore": secretsIgnore, "secrets/README.md": secretsReadme}
 	for _, d := range m.Secrets {
 		files["secrets/"+d.Name+".example"] = string(d.Example())
 	}
 	for _, path := range slices.Sorted(maps.Keys(files)) {
-		if err := u.make(path, []byte(files[path]), &result); err != nil {
-			return result, err
+		if err := s.file(path, []byte(files[path])); err != nil {
+			return err
 		}
 	}
-	if err := u.complete(".env.example", envExample(m), &result); err != nil {
-		return result, err
+	if err := s.complete(".env.example", envExample(m)); err != nil {
+		return err
 	}
 	for _, path := range slices.Sorted(maps.Keys(ignoreLines)) {
-		if err := u.complete(path, asSections(ignoreLines[path]), &result); err != nil {
-			return result, err
+		if err := s.complete(path, asSections(ignoreLines[path])); err != nil {
+			return err
 		}
 	}
-	return result, u.key(&result)
+	return s.key()
 }
 
-// make writes a file that is missing.
-func (u Init) make(path string, data []byte, result *InitResult) error {
-	_, err := u.Project.Read(path)
+// file writes a file that is missing.
+func (s *scaffold) file(path string, data []byte) error {
+	_, err := s.workspace.Read(path)
 	switch {
 	case err == nil:
-		result.Files = append(result.Files, InitRow{path, Unchanged})
+		s.note(path, project.Unchanged)
 		return nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	result.Files = append(result.Files, InitRow{path, Created})
-	if u.DryRun {
+	s.note(path, project.Created)
+	if s.result.DryRun {
 		return nil
 	}
-	_, err = u.Project.Scaffold(path, data)
+	_, err = s.workspace.Scaffold(path, data)
 	return err
 }
 
@@ -140,43 +148,35 @@ func asSections(lines []string) []section {
 func envExample(m *manifest.Manifest) []section {
 	var sections []section
 	for _, d := range m.Secrets {
-		text := fmt.Sprintf("# %s (for %s)\n%s=\n", orElse(d.Description, "no description"), strings.Join(m.GrantedTo(d.Name), ", "), d.Name)
+		text := fmt.Sprintf("# %s (for %s)\n%s=\n", cmp.Or(d.Description, "no description"), strings.Join(m.GrantedTo(d.Name), ", "), d.Name)
 		sections = append(sections, section{d.Name + "=", text})
 	}
 	return sections
 }
 
-// orElse returns s, or other where s is empty.
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
-}
-
-// complete appends the sections that a file does not hold.
-func (u Init) complete(path string, sections []section, result *InitResult) error {
-	old, err := u.Project.Read(path)
+// complete appends the sections that a file does not have.
+func (s *scaffold) complete(path string, sections []section) error {
+	old, err := s.workspace.Read(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	missing := lacking(old, sections)
 	switch {
 	case missing == "":
-		result.Files = append(result.Files, InitRow{path, Unchanged})
+		s.note(path, project.Unchanged)
 		return nil
 	case err != nil:
-		result.Files = append(result.Files, InitRow{path, Created})
+		s.note(path, project.Created)
 	default:
-		result.Files = append(result.Files, InitRow{path, Updated})
+		s.note(path, project.Updated)
 	}
-	if u.DryRun {
+	if s.result.DryRun {
 		return nil
 	}
 	if len(old) > 0 && !bytes.HasSuffix(old, []byte("\n")) {
 		old = append(old, '\n')
 	}
-	return u.Project.Replace(path, append(old, missing...))
+	return s.workspace.Replace(path, append(old, missing...))
 }
 
 // lacking returns the text of the sections whose line no line of data begins
@@ -197,24 +197,15 @@ func lacking(data []byte, sections []section) string {
 }
 
 // key makes the project's key.
-func (u Init) key(result *InitResult) error {
-	const path = ".keepmum/key"
-	if u.DryRun {
-		change := Unchanged
-		if _, err := u.Project.Key(); err != nil {
-			change = Created
-		}
-		result.Files = append(result.Files, InitRow{path, change})
-		return nil
+func (s *scaffold) key() error {
+	_, made, err := s.workspace.Key(!s.result.DryRun)
+	change := project.Unchanged
+	if made || s.result.DryRun && err != nil {
+		change = project.Created
 	}
-	made, err := u.Project.MakeKey()
-	if err != nil {
+	if err != nil && !s.result.DryRun {
 		return err
 	}
-	change := Unchanged
-	if made {
-		change = Created
-	}
-	result.Files = append(result.Files, InitRow{path, change})
+	s.note(".keepmum/key", change)
 	return nil
 }

@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"sort"
+	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -13,125 +14,115 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// List tells of every secret what can be told without telling its value.
-type List struct {
-	Project project.Workspace
-	Values  project.SecretStore
-	Sources []secrets.Source // in the order of DESIGN section 3
-	Now     time.Time
-
-	ComposeFile string
-}
-
 // ListResult is the list, sorted by name.
 type ListResult struct {
 	Secrets []ListRow `json:"secrets"`
 }
 
-// State is how a secret stands.
-type State string
+// Status is how a secret is doing.
+type Status string
 
-// The states.
+// The answers.
 const (
-	StateOK       State = "ok"
-	StateMissing  State = "missing"  // no source has it
-	StateOptional State = "optional" // no source has it, and none must
-	StateInvalid  State = "invalid"  // a rule is broken: mage secrets:validate says which
-	StateOverdue  State = "overdue"  // older than its rotate_every
-	StateOrphan   State = "orphan"   // a file that the manifest does not declare
+	StatusOK       Status = "ok"
+	StatusMissing  Status = "missing"  // no source has it
+	StatusOptional Status = "optional" // no source has it, and none must
+	StatusInvalid  Status = "invalid"  // a rule is broken: mage secrets:validate says which
+	StatusOverdue  Status = "overdue"  // older than its rotate_every
+	StatusOrphan   Status = "orphan"   // a file that the manifest does not declare
 )
 
-// ListRow is one secret. Age is in seconds, of the file in secrets/; -1 where
-// there is none.
+// ListRow is one secret.
 type ListRow struct {
 	Name     string   `json:"name"`
-	Services []string `json:"services"` // those that are granted it
-	Source   string   `json:"source"`   // the source that wins on this machine: docker, file, env, default or ""
-	Type     string   `json:"type"`
-	LastByte string   `json:"lastByte"` // LF, CRLF, blank, text, binary or ""
-	Age      int64    `json:"ageSeconds"`
-	State    State    `json:"state"`
+	Services []string `json:"services"`   // those that are granted it
+	Source   string   `json:"source"`     // the source that wins on this machine: docker, file, env, default or ""
+	Type     string   `json:"type"`       // as declared
+	LastByte string   `json:"lastByte"`   // LF, CRLF, blank, text, binary or ""
+	Age      int64    `json:"ageSeconds"` // of the file in secrets/; -1 if there is none
+	State    Status   `json:"state"`
 	Shadows  []string `json:"shadows"` // lower sources that hold another value
 }
 
-// Run makes the list. Only a manifest of which no secret can be read is an
-// error: what is wrong with a secret stands in its state.
-func (u List) Run(context.Context) (ListResult, error) {
-	result := ListResult{Secrets: []ListRow{}}
-	m, findings, err := project.FindManifest(u.Project, u.ComposeFile)
+// List says everything about each secret that can be said without its value.
+// Only a manifest of which no secret can be read is an error: what is wrong
+// with one secret is in its state.
+func (v *Values) List(ctx context.Context) (ListResult, error) {
+	result := ListResult{}
+	state, err := v.Project.Load(ctx)
 	if err != nil {
 		return result, err
 	}
-	if len(m.Secrets) == 0 && len(findings) > 0 {
-		return result, project.NotValid(m, findings)
+	if len(state.Manifest.Secrets) == 0 && len(state.Findings) > 0 {
+		return result, state.Valid()
 	}
-	for _, d := range m.Secrets {
-		result.Secrets = append(result.Secrets, u.row(m, d))
+	for _, d := range state.Manifest.Secrets {
+		result.Secrets = append(result.Secrets, v.row(state, d))
 	}
-	names, err := u.Values.Names()
-	if err != nil {
-		return result, err
-	}
-	for _, name := range names {
-		if _, ok := m.Secret(name); !ok {
-			result.Secrets = append(result.Secrets, u.orphan(name))
+	for _, name := range state.Values.Names() {
+		if _, declared := state.Manifest.Secret(name); !declared {
+			result.Secrets = append(result.Secrets, v.orphan(name, state.Values.Values[name]))
 		}
 	}
-	sort.Slice(result.Secrets, func(i, j int) bool { return result.Secrets[i].Name < result.Secrets[j].Name })
+	slices.SortFunc(result.Secrets, func(a, b ListRow) int { return strings.Compare(a.Name, b.Name) })
 	return result, nil
 }
 
 // row describes a declared secret.
-func (u List) row(m *manifest.Manifest, d manifest.Declaration) ListRow {
-	row := ListRow{Name: d.Name, Services: append([]string{}, m.GrantedTo(d.Name)...), Type: string(d.Type), Age: -1, Shadows: []string{}}
-	found, state := u.resolve(d.Name, &row)
+func (v *Values) row(state *project.State, d manifest.Declaration) ListRow {
+	row := ListRow{Name: d.Name, Services: state.Manifest.GrantedTo(d.Name), Type: string(d.Type), Age: -1}
+	value, err := v.resolve(state, d.Name, &row)
 	switch {
-	case state != "":
-		row.State = state
-	case found.Value.IsZero() && d.Optional:
-		row.State = StateOptional
-	case found.Value.IsZero():
-		row.State = StateMissing
-	case len(d.Check(found.Value)) > 0:
-		row.State = StateInvalid
+	case err != nil:
+		row.State = StatusInvalid
+	case value.IsZero() && d.Optional:
+		row.State = StatusOptional
+	case value.IsZero():
+		row.State = StatusMissing
+	case len(d.Check(value)) > 0:
+		row.State = StatusInvalid
 	default:
-		row.State = StateOK
+		row.State = StatusOK
 	}
-	if _, written, ok, err := project.Stored(u.Values, d.Name); ok && err == nil {
-		age := u.Now.Sub(written)
+	if file, there := state.Values.Values[d.Name]; there && file.Err == nil {
+		age := v.Now().Sub(file.Written)
 		row.Age = int64(age / time.Second)
-		if row.State == StateOK && d.RotateEvery > 0 && age > d.RotateEvery {
-			row.State = StateOverdue
+		if row.State == StatusOK && d.RotateEvery > 0 && age > d.RotateEvery {
+			row.State = StatusOverdue
 		}
 	}
 	return row
 }
 
-// resolve asks the sources in order: the first that has a value wins, later
-// ones that hold another are shadowed.
-func (u List) resolve(name string, row *ListRow) (secrets.Found, State) {
-	var first secrets.Found
-	for _, source := range u.Sources {
+// resolve asks the sources in the order of DESIGN section 3: the first that has
+// a value wins, later ones that hold another are shadowed. It fills in the row
+// what the sources say.
+func (v *Values) resolve(state *project.State, name string, row *ListRow) (secrets.Secret, error) {
+	var first secrets.Secret
+	for _, source := range []secrets.Source{v.Docker, state.Values, v.Env} {
+		if source == nil {
+			continue
+		}
 		found, err := source.Lookup(name)
 		switch {
 		case errors.Is(err, secrets.ErrAbsent):
 		case err != nil:
-			return first, StateInvalid
+			return first, err
 		case row.Source == "":
-			first = found
+			first = found.Value
 			row.Source, row.LastByte = string(found.Kind), lastByte(found.Value)
-		case !found.Value.Equal(first.Value):
+		case !found.Value.Equal(first):
 			row.Shadows = append(row.Shadows, string(found.Kind))
 		}
 	}
-	return first, ""
+	return first, nil
 }
 
 // orphan describes a file that the manifest does not declare.
-func (u List) orphan(name string) ListRow {
-	row := ListRow{Name: name, Services: []string{}, Source: string(secrets.KindFile), Age: -1, State: StateOrphan, Shadows: []string{}}
-	if value, written, ok, err := project.Stored(u.Values, name); ok && err == nil {
-		row.LastByte, row.Age = lastByte(value), int64(u.Now.Sub(written)/time.Second)
+func (v *Values) orphan(name string, file project.Value) ListRow {
+	row := ListRow{Name: name, Source: string(secrets.KindFile), Age: -1, State: StatusOrphan}
+	if file.Err == nil {
+		row.LastByte, row.Age = lastByte(file.Secret), int64(v.Now().Sub(file.Written)/time.Second)
 	}
 	return row
 }
@@ -151,7 +142,6 @@ func lastByte(value secrets.Secret) string {
 		return "blank"
 	case utf8.Valid(b) && b[len(b)-1] >= ' ' && b[len(b)-1] != 0x7f:
 		return "text"
-	default:
-		return "binary"
 	}
+	return "binary"
 }

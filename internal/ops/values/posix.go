@@ -2,5 +2,5 @@ package values
 
 import "runtime"
 
-// posix tells whether files have permission bits here.
+// posix reports whether files have permission bits here.
 const posix = runtime.GOOS != "windows"

@@ -1,41 +1,20 @@
 package values
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
-	"sort"
 	"strings"
-	"time"
 
 	"github.com/keepmum/keepmum/internal/envfile"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/manifest"
 	"github.com/keepmum/keepmum/internal/ops/project"
-	"github.com/keepmum/keepmum/pkg/secrets"
 )
-
-// Tracked tells which of the paths version control holds.
-type Tracked interface {
-	Tracked(ctx context.Context, paths []string) ([]string, error)
-}
-
-// Validate checks every rule of DESIGN section 5 for every secret, the compose
-// file's own grants, and what lies around the values on disk.
-type Validate struct {
-	Project project.Workspace
-	Values  project.SecretStore
-	Modes   project.Modes
-	Tracked Tracked // nil: no version control is asked
-
-	ComposeFile string
-	EnvFile     string    // empty: .env
-	SkipMissing bool      // a missing value is no finding
-	Now         time.Time // for rotate_every; zero: ages are not looked at
-}
 
 // ValidateResult is all that was found, sorted by place.
 type ValidateResult struct {
@@ -45,52 +24,72 @@ type ValidateResult struct {
 	Warnings []fault.Finding `json:"warnings"` // what may still be right: blanks at an end, a value that is overdue
 }
 
-// Run reports everything at once: the error is of class Invalid and carries
-// the same findings as the result.
-func (u Validate) Run(ctx context.Context) (ValidateResult, error) {
-	result := ValidateResult{Checked: []string{}, Findings: []fault.Finding{}, Warnings: []fault.Finding{}}
-	if u.EnvFile == "" {
-		u.EnvFile = ".env"
-	}
-	m, findings, err := project.FindManifest(u.Project, u.ComposeFile)
+// Validate checks every rule of DESIGN section 5 for every secret, the compose
+// file's own grants, and the files around the values. It reports everything at
+// once: the error has the code [fault.Invalid] and the same findings as the
+// result.
+func (v *Values) Validate(ctx context.Context) (ValidateResult, error) {
+	state, err := v.Project.Load(ctx)
 	if err != nil {
-		return result, err
+		return ValidateResult{}, err
 	}
-	result.Findings = append(result.Findings, findings...)
-	inEnv := u.keysOfEnv()
-	for _, d := range m.Secrets {
-		result.Findings = append(result.Findings, u.secret(d, inEnv, &result)...)
+	return v.Check(ctx, state, false)
+}
+
+// Check is Validate over a state that was loaded. With allowMissing a secret
+// without a value is not a finding.
+func (v *Values) Check(ctx context.Context, state *project.State, allowMissing bool) (ValidateResult, error) {
+	c := check{values: v, state: state, allowMissing: allowMissing, inEnv: v.keysOfEnv()}
+	c.result.Findings = append(c.result.Findings, state.Findings...)
+	for _, d := range state.Manifest.Secrets {
+		c.secret(d)
 	}
-	for _, check := range []func(*manifest.Manifest) ([]fault.Finding, error){u.directory, u.undeclared, u.ignores, func(m *manifest.Manifest) ([]fault.Finding, error) { return u.committed(ctx, m) }} {
-		found, err := check(m)
-		if err != nil {
-			return result, err
-		}
-		result.Findings = append(result.Findings, found...)
+	c.directory()
+	c.undeclared()
+	if err := c.ignores(); err != nil {
+		return c.result, err
 	}
-	sort.SliceStable(result.Findings, func(i, j int) bool {
-		a, b := result.Findings[i], result.Findings[j]
-		if a.File != b.File {
-			return a.File < b.File
-		}
-		return a.Line < b.Line
+	if err := c.committed(ctx); err != nil {
+		return c.result, err
+	}
+	slices.SortStableFunc(c.result.Findings, func(a, b fault.Finding) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 	})
-	result.OK = len(result.Findings) == 0
-	if result.OK {
-		return result, nil
+	c.result.OK = len(c.result.Findings) == 0
+	if c.result.OK {
+		return c.result, nil
 	}
-	return result, &fault.Error{Code: fault.Invalid, What: fault.Count(len(result.Findings), "finding"), Findings: result.Findings, Next: result.Findings[0].Next}
+	findings := c.result.Findings
+	return c.result, &fault.Error{Code: fault.Invalid, What: fault.Count(len(findings), "finding"), Findings: findings, Next: findings[0].Next}
+}
+
+// check is one run of Validate.
+type check struct {
+	values       *Values
+	state        *project.State
+	allowMissing bool
+	inEnv        map[string]bool // keys that the .env has a value for
+	result       ValidateResult
+}
+
+// add notes a finding.
+func (c *check) add(f fault.Finding) { c.result.Findings = append(c.result.Findings, f) }
+
+// warn notes what may still be right.
+func (c *check) warn(file, name, problem string) {
+	c.result.Warnings = append(c.result.Warnings, fault.Finding{File: file, Subject: name, Problem: problem, Next: "mage secrets:set " + name})
 }
 
 // keysOfEnv returns the keys that the .env has a value for: a missing file is
 // then one command away.
-func (u Validate) keysOfEnv() map[string]bool {
+func (v *Values) keysOfEnv() map[string]bool {
 	keys := map[string]bool{}
-	data, err := u.Project.Read(u.EnvFile)
+	file := v.Project.EnvFileName()
+	data, err := v.Project.Workspace.Read(file)
 	if err != nil {
 		return keys
 	}
-	entries, problems := envfile.Parse(data, envfile.Options{File: u.EnvFile})
+	entries, problems := envfile.Parse(data, envfile.Options{File: file})
 	for _, entry := range entries {
 		keys[entry.Key] = !entry.Empty
 	}
@@ -101,51 +100,47 @@ func (u Validate) keysOfEnv() map[string]bool {
 }
 
 // secret checks one declared secret's value and file.
-func (u Validate) secret(d manifest.Declaration, inEnv map[string]bool, result *ValidateResult) []fault.Finding {
+func (c *check) secret(d manifest.Declaration) {
 	if d.External {
-		return nil
+		return
 	}
-	at := fault.Finding{File: u.Modes.Path() + "/" + d.Name, Subject: d.Name}
-	value, written, ok, err := project.Stored(u.Values, d.Name)
+	at := fault.Finding{File: c.state.Values.Dir + "/" + d.Name, Subject: d.Name}
+	file, there := c.state.Values.Values[d.Name]
 	switch {
-	case err != nil:
-		return []fault.Finding{asFinding(at, err)}
-	case !ok && (d.Optional || u.SkipMissing):
-		return nil
-	case !ok:
-		at.Problem, at.Next = "no value: the file does not exist", "mage secrets:set "+d.Name
-		switch {
-		case inEnv[d.Name]:
-			at.Problem, at.Next = "no value: the file does not exist, and "+u.EnvFile+" has one", "mage secrets:fromEnv"
-		case d.Generate != nil:
-			at.Next = "mage secrets:generate " + d.Name
-		}
-		return []fault.Finding{at}
+	case file.Err != nil:
+		c.add(asFinding(at, file.Err))
+		return
+	case !there:
+		c.missing(d, at)
+		return
 	}
-	result.Checked = append(result.Checked, d.Name)
-	for _, problem := range d.Warnings(value) {
-		result.Warnings = append(result.Warnings, fault.Finding{File: at.File, Subject: d.Name, Problem: problem.What, Next: "mage secrets:set " + d.Name})
+	c.result.Checked = append(c.result.Checked, d.Name)
+	for _, problem := range d.Warnings(file.Secret) {
+		c.warn(at.File, d.Name, problem.What)
 	}
-	if d.RotateEvery > 0 && !u.Now.IsZero() && u.Now.Sub(written) > d.RotateEvery {
-		result.Warnings = append(result.Warnings, fault.Finding{File: at.File, Subject: d.Name, Problem: "is older than its rotate_every", Next: "mage secrets:set " + d.Name})
+	if d.RotateEvery > 0 && c.values.Now().Sub(file.Written) > d.RotateEvery {
+		c.warn(at.File, d.Name, "is older than its rotate_every")
 	}
-	findings := breaks(d, value, at)
-	mode, err := u.Modes.ValueMode(d.Name)
-	if err == nil && mode&0o444 != 0o444 && posix {
-		findings = append(findings, fault.Finding{File: at.File, Subject: d.Name, Problem: fmt.Sprintf("mode is %#o: a container's user cannot read its mount (it is to be 0444)", mode), Next: "chmod 0444 " + at.File})
+	// A stored value is checked as it is: the newline policy was for the way in.
+	c.result.Findings = append(c.result.Findings, broken(d, file.Secret, at)...)
+	if file.Mode&0o444 != 0o444 && posix {
+		c.add(fault.Finding{File: at.File, Subject: d.Name, Problem: fmt.Sprintf("mode is %#o: a container's user cannot read its mount (it must be 0444)", file.Mode), Next: "chmod 0444 " + at.File})
 	}
-	return findings
 }
 
-// breaks returns a finding for each rule that a stored value breaks. A stored
-// value is checked as it is: the newline policy was for the way in.
-func breaks(d manifest.Declaration, value secrets.Secret, at fault.Finding) []fault.Finding {
-	var findings []fault.Finding
-	for _, problem := range d.Check(value) {
-		at.Problem, at.Next = problem.What, "mage secrets:set "+d.Name
-		findings = append(findings, at)
+// missing reports a secret without a file.
+func (c *check) missing(d manifest.Declaration, at fault.Finding) {
+	if d.Optional || c.allowMissing {
+		return
 	}
-	return findings
+	at.Problem, at.Next = "no value: the file does not exist", "mage secrets:set "+d.Name
+	switch {
+	case c.inEnv[d.Name]:
+		at.Problem, at.Next = "no value: the file does not exist, and "+c.values.Project.EnvFileName()+" has one", "mage secrets:fromEnv"
+	case d.Generate != nil:
+		at.Next = "mage secrets:generate " + d.Name
+	}
+	c.add(at)
 }
 
 // asFinding makes a finding of the error that kept a value from being read.
@@ -159,55 +154,40 @@ func asFinding(at fault.Finding, err error) fault.Finding {
 }
 
 // directory checks secrets/ itself.
-func (u Validate) directory(*manifest.Manifest) ([]fault.Finding, error) {
-	path := u.Modes.Path()
-	if !u.Modes.Exists() {
-		return nil, nil
+func (c *check) directory() {
+	values := c.state.Values
+	if !values.Exists {
+		return
 	}
-	var findings []fault.Finding
-	mode, err := u.Modes.Mode()
-	if err != nil {
-		return nil, err
+	if values.Mode != 0o700 && posix {
+		c.add(fault.Finding{File: values.Dir, Problem: fmt.Sprintf("mode is %#o: other users of this machine can reach the values (it must be 0700)", values.Mode), Next: "chmod 0700 " + values.Dir})
 	}
-	if mode != 0o700 && posix {
-		findings = append(findings, fault.Finding{File: path, Problem: fmt.Sprintf("mode is %#o: other users of this machine can reach the values (it is to be 0700)", mode), Next: "chmod 0700 " + path})
-	}
-	strays, err := u.Modes.Strays()
-	if err != nil {
-		return nil, err
-	}
-	for _, stray := range strays {
-		f := fault.Finding{File: path + "/" + fault.Printable(stray), Problem: "this is neither a value (its name is no name) nor part of the scaffold", Next: "move it out of " + path}
+	for _, stray := range values.Strays {
+		f := fault.Finding{File: values.Dir + "/" + fault.Printable(stray), Problem: "unexpected file: its name is not a valid secret name", Next: "move it out of " + values.Dir}
 		if strings.HasSuffix(stray, ".tmp") {
 			f.Problem, f.Next = "a temporary file of a write that was cut off", "mage secrets:fromEnv, or any other command that writes, removes it"
 		}
-		findings = append(findings, f)
+		c.add(f)
 	}
-	return findings, nil
 }
 
 // undeclared reports files that no declaration names.
-func (u Validate) undeclared(m *manifest.Manifest) ([]fault.Finding, error) {
-	names, err := u.Values.Names()
-	if err != nil {
-		return nil, err
-	}
-	var findings []fault.Finding
-	for _, name := range names {
+func (c *check) undeclared() {
+	m := c.state.Manifest
+	for _, name := range c.state.Values.Names() {
 		if _, ok := m.Secret(name); !ok {
-			findings = append(findings, fault.Finding{File: u.Modes.Path() + "/" + name, Subject: name, Problem: m.File + " declares no such secret", Next: "declare it there, or mage secrets:remove " + name})
+			c.add(fault.Finding{File: c.state.Values.Dir + "/" + name, Subject: name, Problem: m.File + " declares no such secret", Next: "declare it there, or mage secrets:remove " + name})
 		}
 	}
-	return findings, nil
 }
 
 // ignores checks that version control and build contexts leave values out.
-func (u Validate) ignores(*manifest.Manifest) ([]fault.Finding, error) {
+func (c *check) ignores() error {
 	var texts [3][]byte
 	for i, path := range []string{".gitignore", ".dockerignore", "secrets/.gitignore"} {
-		data, err := u.Project.Read(path)
+		data, err := c.values.Project.Workspace.Read(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+			return err
 		}
 		texts[i] = data
 	}
@@ -215,29 +195,27 @@ func (u Validate) ignores(*manifest.Manifest) ([]fault.Finding, error) {
 	for _, found := range manifest.Coverage(manifest.Ignores{Git: texts[0], Docker: texts[1], SecretsGit: texts[2]}) {
 		open[found.File] = append(open[found.File], found.Subject)
 	}
-	var findings []fault.Finding
 	for _, file := range slices.Sorted(maps.Keys(open)) {
-		findings = append(findings, fault.Finding{File: file, Problem: "does not treat as it should: " + strings.Join(open[file], ", "), Next: "mage secrets:init"})
+		c.add(fault.Finding{File: file, Problem: "does not treat as it should: " + strings.Join(open[file], ", "), Next: "mage secrets:init"})
 	}
-	return findings, nil
+	return nil
 }
 
 // committed reports values that version control holds.
-func (u Validate) committed(ctx context.Context, m *manifest.Manifest) ([]fault.Finding, error) {
-	if u.Tracked == nil {
-		return nil, nil
+func (c *check) committed(ctx context.Context) error {
+	if c.values.Git == nil {
+		return nil
 	}
-	paths := []string{u.EnvFile, ".keepmum/key"}
-	for _, d := range m.Secrets {
-		paths = append(paths, u.Modes.Path()+"/"+d.Name)
+	paths := []string{c.values.Project.EnvFileName(), ".keepmum/key"}
+	for _, d := range c.state.Manifest.Secrets {
+		paths = append(paths, c.state.Values.Dir+"/"+d.Name)
 	}
-	tracked, err := u.Tracked.Tracked(ctx, paths)
+	tracked, err := c.values.Git.Tracked(ctx, paths)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var findings []fault.Finding
 	for _, path := range tracked {
-		findings = append(findings, fault.Finding{File: path, Problem: "git tracks it: whoever has the repository has the value", Next: "git rm --cached " + path + ", then replace the value everywhere it is used"})
+		c.add(fault.Finding{File: path, Problem: "git tracks it: whoever has the repository has the value", Next: "git rm --cached " + path + ", then replace the value everywhere it is used"})
 	}
-	return findings, nil
+	return nil
 }

@@ -6,35 +6,45 @@ import (
 	"path/filepath"
 
 	"github.com/keepmum/keepmum/internal/compose"
-
+	"github.com/keepmum/keepmum/internal/console"
 	"github.com/keepmum/keepmum/internal/docker/engine"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/imagebuild"
+	"github.com/keepmum/keepmum/internal/ops/demo"
 	"github.com/keepmum/keepmum/internal/ops/images"
+	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/internal/ops/stack"
+	"github.com/keepmum/keepmum/internal/secretdir"
+	"github.com/keepmum/keepmum/internal/strictapi"
 )
 
-// Stack is the project whose stack a target works on.
-func (t *Tools) Stack() (stack.Stack, error) {
-	dir, err := filepath.Abs(".")
+// The demo's directory and its Compose project.
+const (
+	demoDir  = ".keepmum/demo"
+	demoName = "keepmum-demo"
+)
+
+// Stack is the use cases over the stack of the current directory.
+func (t *Tools) Stack() (*stack.Stack, error) { return t.stack(".") }
+
+// stack is the use cases over the stack in dir.
+func (t *Tools) stack(dir string) (*stack.Stack, error) {
+	path, err := filepath.Abs(dir)
 	if err != nil {
-		return stack.Stack{}, &fault.Error{Code: fault.Failed, What: "the current directory has no path", Next: "cd to the project"}
+		return nil, &fault.Error{Code: fault.Failed, What: "the current directory has no path", Next: "cd to the project"}
 	}
-	return stack.Stack{Project: t.Project, Values: t.Values, Progress: t.Console, Dir: dir, ComposeFile: t.ComposeFile, LookupEnv: os.LookupEnv}, nil
+	t.Project.Dir, t.Project.LookupEnv = path, os.LookupEnv
+	maker := imagebuild.Maker{Dir: ".", Progress: t.Console}
+	return stack.New(stack.Config{Project: t.Project, Values: t.Values(), Connect: connect, Compose: t.Composer, Ports: compose.HostPorts{}, Services: maker, Postgres: maker}), nil
 }
 
-// Up is the use case that starts the stack.
-func (t *Tools) StackUp(of stack.Stack) stack.Up {
-	connect := func(ctx context.Context) (stack.Ports, error) {
-		e, err := engine.Connect(ctx, engine.Options{})
-		if err != nil {
-			return stack.Ports{}, err
-		}
-		return stack.Ports{Engine: e, Images: e, Puller: e}, nil
+// connect connects to the engine that the environment names.
+func connect(ctx context.Context) (stack.Connection, error) {
+	e, err := engine.Connect(ctx, engine.Options{})
+	if err != nil {
+		return stack.Connection{}, err
 	}
-	maker := imagebuild.Maker{Dir: of.Dir, Progress: t.Console}
-	return stack.Up{Stack: of, Modes: t.Values, Validate: t.Validate(), Build: images.Build{Services: maker, Postgres: maker},
-		Connect: connect, Compose: t.Composer, Ports: compose.HostPorts{}}
+	return stack.Connection{Engine: e, Images: e, Puller: e, Close: e.Close}, nil
 }
 
 // Composer finds a Compose, or builds one.
@@ -46,14 +56,73 @@ func (t *Tools) Composer(ctx context.Context) (stack.Composer, error) {
 	return tool, nil
 }
 
-// Engine connects to the engine for a target that cannot do without.
-func (t *Tools) Engine(ctx context.Context) (*engine.Engine, error) {
-	return engine.Connect(ctx, engine.Options{})
+// BuildImages makes the images of the stack.
+func (t *Tools) BuildImages(ctx context.Context, refresh, dryRun bool) (images.Result, error) {
+	e, err := engine.Connect(ctx, engine.Options{})
+	if err != nil {
+		return images.Result{}, err
+	}
+	defer func() { _ = e.Close() }()
+	state, err := t.Project.LoadManifest()
+	if err != nil {
+		return images.Result{}, err
+	}
+	maker := imagebuild.Maker{Dir: ".", Progress: t.Console}
+	build := images.Build{Store: e, Puller: e, Services: maker, Postgres: maker, Progress: t.Console, PostgresImage: os.Getenv(images.PostgresVariable), Refresh: refresh, DryRun: dryRun}
+	return build.Run(ctx, state.Manifest)
 }
 
-// Build is the use case that makes the images of the stack.
-func (t *Tools) BuildImages(e *engine.Engine, dir string) images.Build {
-	maker := imagebuild.Maker{Dir: dir, Progress: t.Console}
-	return images.Build{Project: t.Project, Store: e, Puller: e, Services: maker, Postgres: maker, Progress: t.Console,
-		ComposeFile: t.ComposeFile, PostgresImage: os.Getenv(images.PostgresVariable)}
+// Prepare makes what the integration tests start: the images of the stack, and
+// a Compose if there is none.
+func Prepare(ctx context.Context, c *console.Console) error {
+	t, err := Open(c, true)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	if _, err := t.BuildImages(ctx, false, false); err != nil {
+		return err
+	}
+	_, err = t.Composer(ctx)
+	return err
+}
+
+// Demo opens the demo's directory, which it makes if there is a compose file to
+// make it for, and returns the use case and the function that closes all.
+func Demo(c *console.Console) (use *demo.Demo, done func(), err error) {
+	source, err := secretdir.OpenProject(".", "")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = source.Close()
+		}
+	}()
+	from := project.Project{Workspace: source, Progress: c, ComposeFile: os.Getenv("KEEPMUM_COMPOSE_FILE")}
+	if err := from.HasManifest(); err != nil {
+		return nil, nil, err
+	}
+	if err := os.MkdirAll(demoDir, 0o700); err != nil {
+		return nil, nil, &fault.Error{Code: fault.Failed, What: demoDir + " cannot be made", Next: "check the owner and mode of this directory", Cause: err}
+	}
+	own, err := open(c, demoDir, "", secretdir.Open)
+	if err != nil {
+		return nil, nil, err
+	}
+	own.Project.Name = demoName
+	at, err := own.stack(demoDir)
+	if err != nil {
+		own.Close()
+		return nil, nil, err
+	}
+	at.Values.Git = nil // .keepmum is ignored whole
+	remove := func() error {
+		if err := os.RemoveAll(demoDir); err != nil {
+			return &fault.Error{Code: fault.Failed, What: demoDir + " cannot be removed", Next: "rm -r " + demoDir, Cause: err}
+		}
+		return nil
+	}
+	use = demo.New(demo.Config{Source: from, Stack: at, API: strictapi.Client{Port: os.Getenv("KEEPMUM_API_PORT")}, Remove: remove})
+	return use, func() { own.Close(); _ = source.Close() }, nil
 }

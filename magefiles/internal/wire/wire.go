@@ -6,12 +6,15 @@ package wire
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/keepmum/keepmum/internal/console"
+	"github.com/keepmum/keepmum/internal/docker/engine"
 
 	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/internal/ops/values"
 	"github.com/keepmum/keepmum/internal/secretdir"
 	"github.com/keepmum/keepmum/internal/worktree"
@@ -30,83 +33,76 @@ const SecretsDir = "secrets"
 
 // Tools is what a target works with.
 type Tools struct {
-	Console     *console.Console
-	Project     *secretdir.Project
-	Values      *secretdir.Dir
-	Git         worktree.Git
-	ComposeFile string // KEEPMUM_COMPOSE_FILE
+	Console   *console.Console
+	Project   project.Project
+	workspace *secretdir.Project
+	store     *secretdir.Dir
 }
 
-// Open opens the project in the current directory and sets the modes of
-// secrets/ again.
-func Open(c *console.Console) (*Tools, error) { return open(c, secretdir.Open) }
-
-// Look opens the project in the current directory and changes nothing.
-func Look(c *console.Console) (*Tools, error) { return open(c, secretdir.Look) }
-
-// open opens the project, with secrets/ by the given function.
-func open(c *console.Console, dir func(string) (*secretdir.Dir, error)) (*Tools, error) {
-	project, err := secretdir.OpenProject(".", os.Getenv("KEEPMUM_KEY_FILE"))
+// open opens the project in dir, with secrets/ by the given function.
+func open(c *console.Console, dir, keyFile string, secrets func(string) (*secretdir.Dir, error)) (*Tools, error) {
+	workspace, err := secretdir.OpenProject(dir, keyFile)
 	if err != nil {
 		return nil, err
 	}
-	values, err := dir(SecretsDir)
+	store, err := secrets(filepath.Join(dir, SecretsDir))
 	if err != nil {
-		project.Close()
+		_ = workspace.Close()
 		return nil, err
 	}
-	values.Progress = c
-	return &Tools{Console: c, Project: project, Values: values, Git: worktree.Git{Dir: "."}, ComposeFile: os.Getenv("KEEPMUM_COMPOSE_FILE")}, nil
+	store.Progress = c
+	return &Tools{Console: c, workspace: workspace, store: store, Project: project.Project{Workspace: workspace, Store: store, Progress: c}}, nil
+}
+
+// Open opens the project in the current directory. It sets the modes of secrets/
+// again, unless readOnly.
+func Open(c *console.Console, readOnly bool) (*Tools, error) {
+	secrets := secretdir.Open
+	if readOnly {
+		secrets = secretdir.Look
+	}
+	t, err := open(c, ".", os.Getenv("KEEPMUM_KEY_FILE"), secrets)
+	if err == nil {
+		t.Project.ComposeFile = os.Getenv("KEEPMUM_COMPOSE_FILE")
+	}
+	return t, err
 }
 
 // Close closes what Open opened.
 func (t *Tools) Close() {
-	_ = t.Values.Close()
-	_ = t.Project.Close()
+	_ = t.store.Close()
+	_ = t.workspace.Close()
 }
 
-// Sources are the sources of DESIGN section 3 as they stand on this machine.
-func (t *Tools) Sources() []secrets.Source {
-	return []secrets.Source{secrets.Docker(""), secrets.Dir(SecretsDir), secrets.Env(nil)}
+// Values is the use cases over the files of secrets/.
+func (t *Tools) Values() *values.Values {
+	return values.New(values.Config{Project: t.Project, Running: engine.Running{}, Git: worktree.Git{Dir: "."}, Docker: secrets.Docker(""), Env: secrets.Env(nil)})
 }
 
-// Validate is the use case that looks at everything and changes nothing.
-func (t *Tools) Validate() values.Validate {
-	return values.Validate{Project: t.Project, Values: t.Values, Modes: t.Values, Tracked: t.Git, ComposeFile: t.ComposeFile, Now: time.Now()}
+// Target is the frame of a target over a project.
+type Target[R any] struct {
+	Limit    time.Duration // 0: none
+	ReadOnly bool          // it changes nothing, not even the modes of secrets/
+	JSON     *bool         // print the result as one document
+	Show     func(*console.Console, R) error
 }
 
-// Target is the frame of a target over a project that has no document: it
-// opens the tools, calls fn, and closes them.
-func Target(ctx context.Context, limit time.Duration, fn func(context.Context, *Tools) error) error {
-	return console.Run(ctx, limit, func(ctx context.Context, c *console.Console) error {
-		_, err := with(ctx, c, Open, func(ctx context.Context, t *Tools) (struct{}, error) { return struct{}{}, fn(ctx, t) })
-		return err
+// Run opens the project, calls fn, and renders its result by Show. With JSON the
+// document is printed along with every error, also one that came before fn: a
+// program reads it without asking how far the command went.
+func (t Target[R]) Run(ctx context.Context, fn func(context.Context, *Tools) (R, error)) error {
+	return console.Run(ctx, t.Limit, func(ctx context.Context, c *console.Console) error {
+		var result R
+		tools, err := Open(c, t.ReadOnly)
+		if err == nil {
+			defer tools.Close()
+			result, err = fn(ctx, tools)
+		}
+		return Show(c, t.JSON, result, err, t.Show)
 	})
 }
 
-// Report is the frame of a target over a project that has a document: Open, or
-// Look for what changes nothing, opens the tools, fn makes the result, and Show
-// renders it. With -json the document is printed beside every error, also one
-// that came before fn: a program reads it without asking how far it went.
-func Report[R any](ctx context.Context, limit time.Duration, open func(*console.Console) (*Tools, error), asJSON *bool, render func(*console.Console, R) error, fn func(context.Context, *Tools) (R, error)) error {
-	return console.Run(ctx, limit, func(ctx context.Context, c *console.Console) error {
-		result, err := with(ctx, c, open, fn)
-		return Show(c, asJSON, result, err, render)
-	})
-}
-
-// with opens the tools, calls fn, and closes them.
-func with[R any](ctx context.Context, c *console.Console, open func(*console.Console) (*Tools, error), fn func(context.Context, *Tools) (R, error)) (R, error) {
-	tools, err := open(c)
-	if err != nil {
-		var none R
-		return none, err
-	}
-	defer tools.Close()
-	return fn(ctx, tools)
-}
-
-// Show renders a use case's result: as JSON, also beside an error, or by
+// Show renders a use case's result: as JSON, also along with an error, or by
 // render, which is called without an error only.
 func Show[R any](c *console.Console, asJSON *bool, result R, err error, render func(*console.Console, R) error) error {
 	if Is(asJSON) {
@@ -121,8 +117,7 @@ func Show[R any](c *console.Console, asJSON *bool, result R, err error, render f
 	return render(c, result)
 }
 
-// ShowAlways is Show for a result that a person should see also beside an
-// error.
+// ShowAlways is Show for a result that a person should see along with an error.
 func ShowAlways[R any](c *console.Console, asJSON *bool, result R, err error, render func(*console.Console, R) error) error {
 	if shown := Show(c, asJSON, result, nil, render); shown != nil {
 		return shown
