@@ -1,11 +1,10 @@
-// Package ops holds keepmum's use cases. Each reads as a list of steps: it
-// declares the small ports that it needs, calls the pure packages of the
-// domain, and returns a plain result or an *Error.
+// Package fault holds the words in which every layer reports what is wrong: an
+// [Error] with its exit [Code], the next command, and all its [Finding]s at
+// once; and [Progress], where a command says what it is doing.
 //
-// A use case renders nothing and knows neither Docker nor mage. What a person
-// should hear while it works goes through Talk; what a program should get is
-// the result. An *Error carries the class that chooses the exit code, the next
-// command to run, and all findings at once.
+// No text in any of them holds a value, the length of one, or a digest of one.
+// An error of a library that may quote its input is replaced by an [Error], not
+// wrapped in one.
 package fault
 
 import (
@@ -14,11 +13,10 @@ import (
 	"strings"
 )
 
-// Code says what kind of end a use case came to. Its value is the exit code
-// of DESIGN section 8.
+// Code says how a command ended. It is the exit code of DESIGN section 8.
 type Code int
 
-// The classes of DESIGN section 8.
+// The codes of DESIGN section 8.
 const (
 	Failed      Code = 1   // something went wrong
 	Usage       Code = 2   // the command line cannot be what was meant
@@ -59,12 +57,11 @@ func (f Finding) String() string {
 	return b.String()
 }
 
-// Error is how a use case fails. What is in lower case and holds no value;
-// Next is the command that goes on from here.
+// Error is how a command fails.
 type Error struct {
 	Code     Code
-	What     string
-	Next     string
+	What     string // what is wrong, in lower case, without a value
+	Next     string // the command that goes on from here
 	Findings []Finding
 	Cause    error // for errors.Is and errors.As; its text is not shown
 }
@@ -81,9 +78,9 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// CodeOf returns the class of err: that of the first *Error in its chain,
-// Failed for any other error, 0 for nil. Of several joined errors the one
-// whose class comes first in DESIGN section 8 wins.
+// CodeOf returns the code of err: that of the first *Error in its chain, [Failed]
+// for any other error, 0 for nil. Of several joined errors the one whose code
+// comes first in DESIGN section 8 wins.
 func CodeOf(err error) Code {
 	if err == nil {
 		return 0
@@ -114,7 +111,7 @@ func CodeOf(err error) Code {
 	return best
 }
 
-// rank orders classes: the lowest wins when several apply.
+// rank orders codes: the lowest wins when several apply.
 func rank(c Code) int {
 	for i, one := range []Code{Interrupted, Leak, RolledBack, Incomplete, NoEngine, Invalid, Pending, Usage, Failed} {
 		if one == c {
@@ -124,13 +121,13 @@ func rank(c Code) int {
 	return 99
 }
 
-// Progress is where a use case says what it is doing: one plain line a call, to
-// standard error, masked.
+// Progress is where a command says what it is doing: one plain line for each
+// call, on standard error, masked.
 type Progress interface {
 	Say(format string, args ...any)
 }
 
-// Quiet is a Talk that says nothing.
+// Quiet is a Progress that says nothing.
 type Quiet struct{}
 
 // Say does nothing.

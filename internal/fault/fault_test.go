@@ -6,12 +6,10 @@ import (
 	"testing"
 
 	"github.com/keepmum/keepmum/internal/fault"
-	"github.com/keepmum/keepmum/internal/fingerprint"
-	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-func TestClassOfTakesTheFirstOfDesignsOrder(t *testing.T) {
-	class := func(c fault.Code) error { return &fault.Error{Code: c, What: "x"} }
+func TestCodeOf_TakesTheFirstOfDesignsOrder(t *testing.T) {
+	code := func(c fault.Code) error { return &fault.Error{Code: c, What: "x"} }
 	plain := errors.New("plain")
 	tests := []struct {
 		err  error
@@ -19,24 +17,24 @@ func TestClassOfTakesTheFirstOfDesignsOrder(t *testing.T) {
 	}{
 		{nil, 0},
 		{plain, fault.Failed},
-		{class(fault.Invalid), fault.Invalid},
-		{fmt.Errorf("around: %w", class(fault.NoEngine)), fault.NoEngine},
-		{errors.Join(class(fault.Failed), class(fault.Pending)), fault.Pending},
-		{errors.Join(class(fault.Pending), class(fault.Invalid)), fault.Invalid},
-		{errors.Join(class(fault.Invalid), class(fault.NoEngine)), fault.NoEngine},
-		{errors.Join(class(fault.NoEngine), class(fault.Incomplete)), fault.Incomplete},
-		{errors.Join(class(fault.Incomplete), class(fault.RolledBack)), fault.RolledBack},
-		{errors.Join(class(fault.RolledBack), class(fault.Leak)), fault.Leak},
-		{errors.Join(class(fault.Leak), class(fault.Interrupted), plain), fault.Interrupted},
+		{code(fault.Invalid), fault.Invalid},
+		{fmt.Errorf("around: %w", code(fault.NoEngine)), fault.NoEngine},
+		{errors.Join(code(fault.Failed), code(fault.Pending)), fault.Pending},
+		{errors.Join(code(fault.Pending), code(fault.Invalid)), fault.Invalid},
+		{errors.Join(code(fault.Invalid), code(fault.NoEngine)), fault.NoEngine},
+		{errors.Join(code(fault.NoEngine), code(fault.Incomplete)), fault.Incomplete},
+		{errors.Join(code(fault.Incomplete), code(fault.RolledBack)), fault.RolledBack},
+		{errors.Join(code(fault.RolledBack), code(fault.Leak)), fault.Leak},
+		{errors.Join(code(fault.Leak), code(fault.Interrupted), plain), fault.Interrupted},
 	}
 	for _, test := range tests {
 		if got := fault.CodeOf(test.err); got != test.want {
-			t.Errorf("%v: class %d, want %d", test.err, got, test.want)
+			t.Errorf("%v: code %d, want %d", test.err, got, test.want)
 		}
 	}
 }
 
-func TestAFindingNamesItsPlaceOnce(t *testing.T) {
+func TestFinding_NamesItsPlaceOnce(t *testing.T) {
 	tests := map[string]fault.Finding{
 		"a.yml:3: KEY: is bad":         {File: "a.yml", Line: 3, Subject: "KEY", Problem: "is bad"},
 		"secrets/KEY: is bad":          {File: "secrets/KEY", Subject: "KEY", Problem: "is bad"},
@@ -51,40 +49,36 @@ func TestAFindingNamesItsPlaceOnce(t *testing.T) {
 	}
 }
 
-func TestGrantsDigestDiffersWithEveryPart(t *testing.T) {
-	key := func(b byte) fingerprint.Key {
-		bytes := make([]byte, fingerprint.KeySize)
-		bytes[0] = b
-		k, err := fingerprint.NewKey(bytes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return k
+func TestError_ListsItsFindingsAndUnwraps(t *testing.T) {
+	cause := errors.New("cause")
+	err := error(&fault.Error{Code: fault.Invalid, What: "a.yml has 2 findings", Next: "fix it", Findings: []fault.Finding{{File: "a.yml", Line: 3, Problem: "one"}, {Subject: "B", Problem: "two", Next: "hint"}}, Cause: cause})
+	if want := "a.yml has 2 findings\n  a.yml:3: one\n  B: two"; err.Error() != want {
+		t.Errorf("%q, want %q", err, want)
 	}
-	grant := func(name, target, value string) fingerprint.Grant {
-		return fingerprint.Grant{Name: name, Target: target, Value: secrets.New([]byte(value))}
+	if !errors.Is(err, cause) {
+		t.Error("the cause is not found")
 	}
-	base := []fingerprint.Grant{grant("A", "A", "one"), grant("B", "B", "two")}
-	first := key(1).GrantsDigest("shop", "api", base)
-	if again := key(1).GrantsDigest("shop", "api", []fingerprint.Grant{base[1], base[0]}); again != first {
-		t.Error("the order of the grants changes the digest")
-	}
-	for name, other := range map[string]string{
-		"key":                   key(2).GrantsDigest("shop", "api", base),
-		"stack":                 key(1).GrantsDigest("shop2", "api", base),
-		"service":               key(1).GrantsDigest("shop", "worker", base),
-		"value":                 key(1).GrantsDigest("shop", "api", []fingerprint.Grant{grant("A", "A", "onf"), base[1]}),
-		"target":                key(1).GrantsDigest("shop", "api", []fingerprint.Grant{grant("A", "C", "one"), base[1]}),
-		"name":                  key(1).GrantsDigest("shop", "api", []fingerprint.Grant{grant("AB", "A", "one"), base[1]}),
-		"one grant less":        key(1).GrantsDigest("shop", "api", base[:1]),
-		"a border that moved":   key(1).GrantsDigest("shop", "api", []fingerprint.Grant{grant("A", "Ao", "ne"), base[1]}),
-		"stack against service": key(1).GrantsDigest("shopa", "pi", base),
-	} {
-		if other == first {
-			t.Errorf("another %s gives the same digest", name)
+}
+
+func TestText_IsOneLineWithoutFindings(t *testing.T) {
+	bad := &fault.Error{What: "a.yml has 1 finding", Findings: []fault.Finding{{Problem: "one"}}}
+	for want, err := range map[string]error{"a.yml has 1 finding": fmt.Errorf("around: %w", bad), "plain": errors.New("plain")} {
+		if got := fault.Text(err); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if _, err := fingerprint.NewKey(make([]byte, 31)); !errors.Is(err, fingerprint.ErrKeySize) {
-		t.Errorf("a key of 31 bytes: %v", err)
+}
+
+func TestCount_UsesTheSingularForOneOnly(t *testing.T) {
+	for n, want := range map[int]string{0: "0 findings", 1: "1 finding", 2: "2 findings"} {
+		if got := fault.Count(n, "finding"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestPrintable_KeepsTextAndReplacesControls(t *testing.T) {
+	if got := fault.Printable("web\x1b[2J\n\x7fÄ~ "); got != "web?[2J??Ä~ " {
+		t.Errorf("%q", got)
 	}
 }

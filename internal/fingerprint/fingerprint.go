@@ -1,3 +1,6 @@
+// Package fingerprint makes keyed digests of values: they show whether two
+// values are the same to whoever has the project's key, and nothing to anybody
+// else.
 package fingerprint
 
 import (
@@ -15,7 +18,7 @@ import (
 // KeySize is the size of the project's key, in bytes.
 const KeySize = 32
 
-// ErrKeySize tells that the bytes given as a key are not KeySize many.
+// ErrKeySize says that a key does not have KeySize bytes.
 var ErrKeySize = errors.New("the key is not 32 bytes long")
 
 // Key is the project's key of DESIGN section 7. It keys every digest of a
@@ -30,8 +33,8 @@ func NewKey(random []byte) (Key, error) {
 	return Key{bytes: secrets.New(random)}, nil
 }
 
-// ID returns the key's id, 16 hexadecimal digits: it tells two keys apart and
-// says nothing else of them.
+// ID returns the key's id, 16 hexadecimal digits, which distinguishes two keys
+// and reveals nothing else about them.
 func (k Key) ID() string {
 	return hex.EncodeToString(k.sum("keepmum key id")[:8])
 }
