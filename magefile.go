@@ -4,7 +4,7 @@
 //
 //	go run magefile.go secrets:fromEnv
 //
-// The targets stand in magefiles/. `go tool mage` and an installed mage run
+// The targets are in magefiles/. `go tool mage` and an installed mage run
 // the same ones.
 package main
 

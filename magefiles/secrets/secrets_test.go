@@ -27,7 +27,7 @@ func TestTargets_FromNothingToAValidProject(t *testing.T) {
 	run(func(ctx context.Context) error { return s.Init(ctx, nil, nil) }).Want(t, 0, "unchanged")
 	run(func(ctx context.Context) error { return s.Validate(ctx, nil) }).Want(t, 3, "2 findings", "mage secrets:fromEnv", "mage secrets:generate TOKEN")
 	run(func(ctx context.Context) error { return s.FromEnv(ctx, nil, nil, nil, nil, nil, nil) }).Want(t, 0,
-		"LOGIN   created  .env:1", "TOKEN   ignored  not in .env", "ignored: PORT", "the values still stand in .env")
+		"LOGIN   created  .env:1", "TOKEN   ignored  not in .env", "ignored: PORT", "the values are still in .env")
 	run(func(ctx context.Context) error { return s.Generate(ctx, "TOKEN", nil, nil, nil) }).Want(t, 0, "TOKEN created")
 	run(func(ctx context.Context) error { return s.Generate(ctx, "TOKEN", nil, nil, nil) }).Want(t, 3, "already has a value", "mage secrets:generate TOKEN -force")
 	run(func(ctx context.Context) error { return s.Generate(ctx, "TOKEN", yes(), nil, nil) }).Want(t, 0, "TOKEN updated")

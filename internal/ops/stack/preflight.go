@@ -90,7 +90,7 @@ type probeGroup struct {
 	used  map[string][]string // services by name of the secret
 }
 
-// probeGroups arranges the grants whose values stand in files by user.
+// probeGroups arranges the grants whose values are in files by user.
 func probeGroups(m *manifest.Manifest, inFile func(string) bool) []probeGroup {
 	groups := map[string]*probeGroup{}
 	for _, service := range m.Services {
@@ -255,7 +255,7 @@ func deniedCause(name, file string, info docker.Info) (cause, next string) {
 	case info.UsernsRemap || info.Rootless:
 		return "its mode is right and the engine maps users: the directories above it must let others pass", "namei -l " + file
 	}
-	return "its mode is right: an access list refuses the user, or a network file system that maps users", "getfacl " + file + ", and mage secrets:set " + name + " to make the file anew"
+	return "its mode is right: an access list refuses the user, or a network file system that maps users", "getfacl " + file + ", and mage secrets:set " + name + " to write the file again"
 }
 
 // mountCause names what an engine's refusal of a mount means; "" where it is

@@ -48,7 +48,7 @@ the .gitignore here lets only this text, itself and the examples through.
 | see how each stands | ` + "`mage secrets:list`" + ` |
 | check every rule | ` + "`mage secrets:validate`" + ` |
 
-The rules of each secret stand in the compose file, in its ` + "`x-keepmum`" + `.
+The rules of each secret are in the compose file, in its ` + "`x-keepmum`" + `.
 The directory is 0700 and each value 0444: the directory keeps the host's other
 users out, the file mode lets a container's user read its mount. A file that you
 make by hand may end in a newline: the service would get it too, so validate

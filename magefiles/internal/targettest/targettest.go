@@ -1,4 +1,4 @@
-// Package targettest runs a target in a test: in a directory of its own, over
+// Package targettest runs a target in a test: in its own directory, over
 // buffers, without an engine.
 package targettest
 
