@@ -11,7 +11,7 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// FuzzParse holds every property of a file against whatever the fuzzer finds.
+// FuzzParse checks every property of a file for the fuzzer's inputs.
 func FuzzParse(f *testing.F) {
 	for _, s := range corpus() {
 		for _, r := range s.rows {
@@ -26,8 +26,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// checkNoPiece: no text of a problem has four bytes in a row in common with a
-// value of the file, unless the fixed texts and the key have them anyway.
+// checkNoPiece: no problem has four consecutive bytes in common with a value of
+// the file, unless the fixed messages or the key contain them anyway.
 func checkNoPiece(t testing.TB, data []byte) {
 	t.Helper()
 	_, problems := Parse(data, Options{File: "x.env"})
@@ -107,12 +107,12 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// TestSeeds: a fuzz target whose seeds are lost tests little, and says nothing.
-func TestSeeds(t *testing.T) {
+// TestFuzzSeedsExist: a fuzz target without seeds tests little, and does not fail.
+func TestFuzzSeedsExist(t *testing.T) {
 	for _, target := range []string{"FuzzParse", "FuzzRoundTrip"} {
 		seeds, err := os.ReadDir(filepath.Join("testdata", "fuzz", target))
 		if err != nil || len(seeds) < 3 {
-			t.Errorf("%s has %d committed seeds, want 3 and more: %v", target, len(seeds), err)
+			t.Errorf("%s has %d committed seeds, want at least 3: %v", target, len(seeds), err)
 		}
 	}
 }
