@@ -434,8 +434,9 @@ func dollarQuoted(t string, ascii bool) string {
 // golang adds the output of Go's strconv and fmt, and lists of the bytes as
 // numbers, as written by fmt and JavaScript's encoders.
 func (s *formSet) golang(text []byte) {
-	s.add(goEncoding, numbers(text, " ", func(b []byte, c byte) []byte { return strconv.AppendUint(b, uint64(c), 10) }))
-	s.add(goEncoding, numbers(text, ",", func(b []byte, c byte) []byte { return strconv.AppendUint(b, uint64(c), 10) }))
+	for _, between := range []string{" ", ","} {
+		s.add(goEncoding, numbers(text, between, func(b []byte, c byte) []byte { return strconv.AppendUint(b, uint64(c), 10) }))
+	}
 	s.add(goEncoding, numbers(text, ", ", func(b []byte, c byte) []byte {
 		return strconv.AppendUint(append(b, "0x"...), uint64(c), 16)
 	}))

@@ -68,9 +68,7 @@ func (f *Finder) Write(p []byte) (int, error) {
 	if f.stream == nil {
 		return len(p), nil
 	}
-	for rest := p; len(rest) > 0; {
-		piece := rest[:min(len(rest), pieceSize)]
-		rest = rest[len(piece):]
+	for piece := range slices.Chunk(p, pieceSize) {
 		f.settle(f.stream.next(piece))
 	}
 	return len(p), nil
@@ -119,14 +117,6 @@ func (f *Finder) join() {
 	slices.SortFunc(f.spans, func(a, b span) int {
 		return cmp.Or(cmp.Compare(name(a), name(b)), before(a, b))
 	})
-	joined := f.spans[:0]
-	for _, s := range f.spans {
-		if n := len(joined); n > 0 && name(joined[n-1]) == name(s) && s.start < joined[n-1].end {
-			joined[n-1].end = max(joined[n-1].end, s.end)
-			continue
-		}
-		joined = append(joined, s)
-	}
-	slices.SortFunc(joined, before)
-	f.spans = joined
+	f.spans = merge(f.spans, func(a, b span) bool { return name(a) == name(b) })
+	slices.SortFunc(f.spans, before)
 }

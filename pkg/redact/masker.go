@@ -20,18 +20,18 @@ func before(a, b span) int {
 	return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.leaderEnd, a.leaderEnd), cmp.Compare(a.rule, b.rule))
 }
 
-// join sorts spans and merges those that overlap. Adjacent spans stay separate.
-func join(spans []span) []span {
-	slices.SortFunc(spans, before)
-	joined := spans[:0]
+// merge joins consecutive spans that overlap and belong together. Adjacent
+// spans stay separate.
+func merge(spans []span, together func(a, b span) bool) []span {
+	merged := spans[:0]
 	for _, s := range spans {
-		if n := len(joined); n > 0 && s.start < joined[n-1].end {
-			joined[n-1].end = max(joined[n-1].end, s.end)
+		if n := len(merged); n > 0 && together(merged[n-1], s) && s.start < merged[n-1].end {
+			merged[n-1].end = max(merged[n-1].end, s.end)
 			continue
 		}
-		joined = append(joined, s)
+		merged = append(merged, s)
 	}
-	return joined
+	return merged
 }
 
 // masker masks the text of a stream.
@@ -83,7 +83,8 @@ func (k *masker) settle(found []occurrence, settled int) []byte {
 	for _, o := range found {
 		k.spans = append(k.spans, span{occurrence: o, leaderEnd: o.end})
 	}
-	k.spans = join(k.spans)
+	slices.SortFunc(k.spans, before)
+	k.spans = merge(k.spans, func(span, span) bool { return true })
 	k.out = k.out[:0]
 	at := s.base
 	rest := k.spans[:0]

@@ -158,9 +158,7 @@ func (m *Matcher) mask(text []byte) ([]byte, bool) {
 			out = append(append(make([]byte, 0, len(text)+64), text[:settled]...), masked...)
 		}
 	}
-	for rest := text; len(rest) > 0; {
-		piece := rest[:min(len(rest), pieceSize)]
-		rest = rest[len(piece):]
+	for piece := range slices.Chunk(text, pieceSize) {
 		settled := k.stream.base
 		gather(k.next(piece), settled)
 	}

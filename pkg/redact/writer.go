@@ -2,6 +2,7 @@ package redact
 
 import (
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -43,9 +44,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	case w.masker == nil:
 		return w.w.Write(p)
 	}
-	for rest := p; len(rest) > 0; {
-		piece := rest[:min(len(rest), pieceSize)]
-		rest = rest[len(piece):]
+	for piece := range slices.Chunk(p, pieceSize) {
 		if err := w.pass(w.masker.next(piece)); err != nil {
 			return 0, err
 		}

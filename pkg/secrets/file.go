@@ -43,15 +43,13 @@ type dirSource struct {
 
 // Lookup implements Source.
 func (d *dirSource) Lookup(name string) (Found, error) {
-	held := d.hold()
+	held := &heldDir{dirSource: *d}
 	defer held.close()
 	return held.Lookup(name)
 }
 
-// hold returns the same source with the directory kept open from the first
-// lookup until close.
-func (d *dirSource) hold() *heldDir { return &heldDir{dirSource: *d} }
-
+// heldDir is a dirSource with the directory kept open from the first lookup
+// until close.
 type heldDir struct {
 	dirSource
 	root   *os.Root

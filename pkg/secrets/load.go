@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -80,7 +81,7 @@ type Report struct {
 // Known returns every value that was found, for masking: the loaded values,
 // each Secret inside a JSON value, the values in shadowed sources, and values
 // that were found but rejected.
-func (r Report) Known() []Known { return append([]Known(nil), r.known...) }
+func (r Report) Known() []Known { return slices.Clone(r.known) }
 
 // Load loads values into the struct that dst points to, in the standard order
 // and with no options. See [Loader.Load].
@@ -118,7 +119,7 @@ type run struct {
 	Loader
 	production bool
 	sources    []Source
-	closers    []func()
+	open       []*heldDir
 	held       map[string]*result
 	report     Report
 	problems   []Problem
@@ -155,8 +156,8 @@ func (r *run) prepare() {
 	}
 	for _, one := range Chain(source).(chain) {
 		if dir, ok := one.(*dirSource); ok {
-			held := dir.hold()
-			r.closers = append(r.closers, held.close)
+			held := &heldDir{dirSource: *dir}
+			r.open = append(r.open, held)
 			one = held
 		}
 		r.sources = append(r.sources, one)
@@ -164,8 +165,8 @@ func (r *run) prepare() {
 }
 
 func (r *run) close() {
-	for _, one := range r.closers {
-		one()
+	for _, one := range r.open {
+		one.close()
 	}
 }
 
@@ -211,12 +212,9 @@ func (r *run) field(f field) func() {
 
 // fail records a problem, once even if two fields name the same secret.
 func (r *run) fail(p Problem) {
-	for _, one := range r.problems {
-		if one.Name == p.Name && one.Reason == p.Reason {
-			return
-		}
+	if !slices.ContainsFunc(r.problems, func(one Problem) bool { return one.Name == p.Name && one.Reason == p.Reason }) {
+		r.problems = append(r.problems, p)
 	}
-	r.problems = append(r.problems, p)
 }
 
 // fallback returns the default of a tag.
@@ -329,15 +327,10 @@ func (r *run) shadows(name string, used Found, rest []Source) {
 
 // know records a value for masking, once.
 func (r *run) know(name string, value Secret) {
-	if value.IsZero() {
-		return
+	same := func(one Known) bool { return one.Name == name && one.Value.Equal(value) }
+	if !value.IsZero() && !slices.ContainsFunc(r.report.known, same) {
+		r.report.known = append(r.report.known, Known{name, value})
 	}
-	for _, one := range r.report.known {
-		if one.Name == name && one.Value.Equal(value) {
-			return
-		}
-	}
-	r.report.known = append(r.report.known, Known{name, value})
 }
 
 func provenance(name string, found Found) Provenance {
