@@ -453,3 +453,18 @@ func TestLoadLooksUpEachNameOnce(t *testing.T) {
 		t.Errorf("%v, %v", err, count)
 	}
 }
+
+// TestLoadErrorListsEachProblemOfOneSecret: two fields of one secret may have
+// different problems; the same problem is listed once.
+func TestLoadErrorListsEachProblemOfOneSecret(t *testing.T) {
+	var config struct {
+		A map[string]int `secret:"A,json"`
+		B string         `secret:"A,pem"`
+		C []int          `secret:"A,json"`
+	}
+	_, err := secretstest.Values(map[string]string{"A": "hunter2"}).Load(&config)
+	want := "A: map: the value is not valid json\nA: map: the value is not pem"
+	if got := summary("", secrets.Report{}, err); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
