@@ -21,7 +21,6 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/keepmum/keepmum/internal/docker/engine"
-	"github.com/keepmum/keepmum/internal/envfile"
 	"github.com/keepmum/keepmum/internal/manifest"
 )
 
@@ -217,11 +216,7 @@ func (p *project) writeEnv(values map[string]string) {
 		if !ok {
 			p.t.Fatalf("there is no value for %s", name)
 		}
-		line, err := envfile.Format(name, []byte(value))
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		text += line + "\n"
+		text += name + "='" + value + "'\n" // no value has a single quote
 	}
 	p.write(".env", text)
 }
