@@ -449,7 +449,7 @@ func TestTreeThatIsNotAllRead(t *testing.T) {
 	unread(t, s, outside, "a/broken: open")
 	read(t, s, Tree("a socket, which is not supported", brokenFS{fstest.MapFS{"ok": {Data: []byte("x")}, "a/broken": {Mode: fs.ModeSocket}}}))
 	unread(t, s, Tree("tree", files, "*"), "was not found")
-	unread(t, s, Tree("tree", files, "[a"), "no pattern")
+	unread(t, s, Tree("tree", files, "[a"), "not a valid pattern")
 	unread(t, s, Tree("tree", fstest.MapFS{}), "nothing was read")
 	many := fstest.MapFS{}
 	for i := range 30 {

@@ -178,7 +178,7 @@ func (r Report) Err() error {
 		e.Code, e.What = fault.Interrupted, "the sweep was interrupted"
 	}
 	if r.Hits > 0 {
-		e.What = fmt.Sprintf("found values of secrets in %d places", r.Hits)
+		e.What = "found values of secrets in " + fault.Count(r.Hits, "place")
 		e.Next = "replace each value above: mage secrets:set NAME; whoever could read the place may know it"
 		if !r.stopped {
 			e.Code = fault.Leak

@@ -262,7 +262,7 @@ func TestReport(t *testing.T) {
 	if !errors.As(report.Err(), &e) || e.Code != fault.Leak {
 		t.Fatalf("the error is %v", report.Err())
 	}
-	if want := "values of secrets were found, in 1 places"; e.What != want || !strings.Contains(e.Next, "mage secrets:set") {
+	if want := "found values of secrets in 1 place"; e.What != want || !strings.Contains(e.Next, "mage secrets:set") {
 		t.Errorf("the error says %q, then %q", e.What, e.Next)
 	}
 	if want := "leaking:2: KEY: found in raw form"; len(e.Findings) != 1 || e.Findings[0].String() != want {
