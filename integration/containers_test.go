@@ -221,34 +221,34 @@ func (p *project) exec(t *testing.T, id, input string, args ...string) output {
 	return output{stdout.String(), stderr.String(), state.ExitCode}
 }
 
-// witnessProgram compiles the witness for the engine's machine.
-func (p *project) witnessProgram(t *testing.T) string {
+// helperProgram compiles the helper for the engine's machine.
+func (p *project) helperProgram(t *testing.T) string {
 	t.Helper()
 	info, err := p.engine.Info(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(p.home, "witness")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./witness")
+	program := filepath.Join(p.home, "helper")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./helper")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+info.Arch)
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("the witness does not compile: %v\n%s", err, out)
+		t.Fatalf("the helper does not compile: %v\n%s", err, out)
 	}
 	return program
 }
 
-// witnessImage makes the image of the witness, with the canary in a layer, in
+// helperImage makes the image of the helper, with the canary in a layer, in
 // its environment, its labels and its history.
-func (p *project) witnessImage(t *testing.T) string {
+func (p *project) helperImage(t *testing.T) string {
 	t.Helper()
-	binary, err := os.ReadFile(p.witnessProgram(t))
+	binary, err := os.ReadFile(p.helperProgram(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref := imagePrefix + "witness:" + p.name
+	ref := imagePrefix + "helper:" + p.name
 	files := map[string][]byte{
-		"witness": binary, "canary.txt": []byte("# a file\npassword = " + p.audit.canary),
-		"Dockerfile": fmt.Appendf(nil, "FROM scratch\nCOPY canary.txt /etc/canary.txt\nCOPY witness /witness\nENV IMAGE_CANARY=%[1]s\nLABEL canary=%[1]s\nENTRYPOINT [\"/witness\"]\n", p.audit.plain),
+		"helper": binary, "canary.txt": []byte("# a file\npassword = " + p.audit.canary),
+		"Dockerfile": fmt.Appendf(nil, "FROM scratch\nCOPY canary.txt /etc/canary.txt\nCOPY helper /helper\nENV IMAGE_CANARY=%[1]s\nLABEL canary=%[1]s\nENTRYPOINT [\"/helper\"]\n", p.audit.plain),
 	}
 	if _, err := p.engine.BuildImage(t.Context(), archive(t, files), []string{ref}, nil, "", nil); err != nil {
 		t.Fatal(err)
@@ -285,10 +285,10 @@ const (
 
 // plantContainers starts two containers of the project that tell the canary in
 // their log, have it in their environment and in a label; one of them ends.
-func (p *project) plantContainers(t *testing.T, witness string) {
+func (p *project) plantContainers(t *testing.T, helper string) {
 	t.Helper()
 	for service, command := range map[string]string{lingering: "linger", gone: "tell"} {
-		id := p.launch(t, service, witness, func(r *testcontainers.ContainerRequest) {
+		id := p.launch(t, service, helper, func(r *testcontainers.ContainerRequest) {
 			r.Cmd, r.Env = []string{command}, map[string]string{"CANARY": p.audit.canary}
 			r.Labels["canary"] = p.audit.plain
 		})
@@ -317,7 +317,7 @@ func plantsOf(c ops.EngineContainer) []plant {
 // that the canaries' containers are there, and that it finds all that they
 // tell; unless allowed is given, for values that have to be found instead.
 // What was found is returned.
-func (p *project) lookAt(t *testing.T, witness string, allowed func(sweep.Hit) bool) hits {
+func (p *project) lookAt(t *testing.T, helper string, allowed func(sweep.Hit) bool) hits {
 	t.Helper()
 	var surfaces []sweep.Surface
 	var plants []plant
@@ -345,7 +345,7 @@ func (p *project) lookAt(t *testing.T, witness string, allowed func(sweep.Hit) b
 			plants = append(plants, plant{"inspect of " + c.Name, "", "raw"})
 		}
 	}
-	surfaces = append(surfaces, p.processes(t, witness, all)...)
+	surfaces = append(surfaces, p.processes(t, helper, all)...)
 	surfaces = append(surfaces, p.networksAndVolumes(t)...)
 	return p.audit.require(t, plants, allowed, surfaces...)
 }
@@ -357,7 +357,7 @@ func realImage(service string) bool {
 
 // processes returns a surface for each running container: what a process in
 // its process namespace can read of environment and arguments.
-func (p *project) processes(t *testing.T, witness string, all []ops.EngineContainer) []sweep.Surface {
+func (p *project) processes(t *testing.T, helper string, all []ops.EngineContainer) []sweep.Surface {
 	t.Helper()
 	var surfaces []sweep.Surface
 	var wait sync.WaitGroup
@@ -370,7 +370,7 @@ func (p *project) processes(t *testing.T, witness string, all []ops.EngineContai
 		wait.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			text, err := p.readProcesses(t.Context(), witness, c.ID)
+			text, err := p.readProcesses(t.Context(), helper, c.ID)
 			if err != nil {
 				t.Errorf("the processes of %s cannot be read: %v", c.Name, err)
 				return
@@ -384,11 +384,11 @@ func (p *project) processes(t *testing.T, witness string, all []ops.EngineContai
 	return surfaces
 }
 
-// readProcesses runs the witness in the process namespace of a container. Root
+// readProcesses runs the helper in the process namespace of a container. Root
 // with the right to trace reads what other users' processes hold.
-func (p *project) readProcesses(ctx context.Context, witness, id string) ([]byte, error) {
+func (p *project) readProcesses(ctx context.Context, helper, id string) ([]byte, error) {
 	made, err := p.docker.ContainerCreate(ctx, &container.Config{
-		Image: witness, Cmd: []string{"processes"}, User: "0:0", Labels: map[string]string{labelProject: p.name, labelService: "witness"},
+		Image: helper, Cmd: []string{"processes"}, User: "0:0", Labels: map[string]string{labelProject: p.name, labelService: "helper"},
 	}, &container.HostConfig{PidMode: container.PidMode("container:" + id), NetworkMode: "none", CapAdd: []string{"SYS_PTRACE"}}, nil, nil, "")
 	if err != nil {
 		return nil, err
@@ -409,7 +409,7 @@ func (p *project) readProcesses(ctx context.Context, witness, id string) ([]byte
 			return nil, err
 		}
 		if end.StatusCode != 0 || !strings.Contains(text.String(), "PATH=") {
-			return nil, fmt.Errorf("the witness ended with %d: %s", end.StatusCode, problem.String())
+			return nil, fmt.Errorf("the helper ended with %d: %s", end.StatusCode, problem.String())
 		}
 		return text.Bytes(), nil
 	}

@@ -119,8 +119,9 @@ func (p *project) crashBackend(t *testing.T, id, pid, signal, text string) {
 	log := p.log(t, id, time.Time{})
 	_, told, _ := strings.Cut(log[strings.LastIndex(log, crashed):], "Failed process was running: ")
 	statement, _, _ := strings.Cut(told, "\n")
-	p.audit.assert(t, strings.Contains(statement, text), "the server tells the statement that was ended by "+signal+", with "+p.audit.masked(text),
-		"the server does not tell which statement was ended by %s, so its crash proves nothing", signal)
+	if !strings.Contains(statement, text) {
+		t.Errorf("the server does not log which statement was ended by %s, so its crash proves nothing", signal)
+	}
 }
 
 // awaitReady waits until the server has come up since it last said something,

@@ -25,7 +25,7 @@ import (
 
 // TestStack takes a copy of this checkout with a real .env beside the compose
 // file through its life, by the compiled binary and on the real engine: set up,
-// used, failing, crashing, changed, and the old way. At each station every
+// used, failing, crashing, changed, and the old way. At each step every
 // surface is searched for every value, with a canary in the real thing first.
 //
 // The values of the .env, and those that replace them later, are known from
@@ -35,7 +35,7 @@ func TestStack(t *testing.T) {
 	p := newProject(t)
 	s := &story{project: p, values: map[string]map[string]string{}}
 	s.makeValues(t)
-	for _, station := range []struct {
+	for _, step := range []struct {
 		name string
 		run  func(*testing.T)
 	}{
@@ -50,21 +50,23 @@ func TestStack(t *testing.T) {
 		{"values change", s.change},
 		{"files and events", s.filesAndEvents},
 		{"down", s.down},
-		{"the old way", s.oldWay},
+		{"the old way", s.legacy},
 	} {
-		if !t.Run(station.name, station.run) {
+		if !t.Run(step.name, step.run) {
 			break // what follows rests on it
 		}
 	}
-	p.audit.finish(t, "stack")
+	p.audit.finish(t, map[string]int{
+		"canaries": 1, "output": 1,
+	})
 }
 
-// story is what the stations share.
+// story is what the steps share.
 type story struct {
 	*project
 	values map[string]map[string]string // by when, and name
 
-	witness string // image
+	helper  string // image
 	asker   string // container in the stack's networks
 	crashes *crashVariants
 	events  *eventLog
@@ -75,7 +77,6 @@ type story struct {
 // makeValues makes all values of the test.
 func (s *story) makeValues(t *testing.T) {
 	s.audit = newAudit(t)
-	s.audit.hide = strings.NewReplacer(s.name, "PROJECT")
 	for when, names := range map[string][]string{
 		"first":  append(secretNames(), unrelated),
 		"second": {"STRICT_API_TOKEN", "DB_APP_LOGIN", "THE_ODDS_API_KEY"},
@@ -166,7 +167,7 @@ func (s *story) api(t *testing.T, path, token string) (int, string) {
 // ask asks a service from inside the stack's networks.
 func (s *story) ask(t *testing.T, input string, args ...string) (status, body string) {
 	t.Helper()
-	said := s.exec(t, s.asker, input, append([]string{"/witness", "ask"}, args...)...)
+	said := s.exec(t, s.asker, input, append([]string{"/helper", "ask"}, args...)...)
 	if said.code != 0 {
 		t.Fatalf("no answer to %v: %s", args, said.stderr)
 	}
@@ -230,8 +231,8 @@ func users() []string {
 // one is not.
 func (s *story) used(t *testing.T) {
 	first, wrong := s.values["first"], s.values["wrong"]
-	s.witness = s.witnessImage(t)
-	s.asker = s.launch(t, asker, s.witness, func(r *testcontainers.ContainerRequest) {
+	s.helper = s.helperImage(t)
+	s.asker = s.launch(t, asker, s.helper, func(r *testcontainers.ContainerRequest) {
 		r.Cmd = []string{"wait"}
 		r.Networks = []string{s.name + "_providers", s.name + "_database", s.name + "_edge"}
 		r.HostConfigModifier = s.mount("THE_ODDS_API_KEY", "STRICT_API_TOKEN")
@@ -324,8 +325,8 @@ func (s *story) requirePredictions(t *testing.T) {
 // canaries plants the canary in every surface of the running stack, and
 // requires that the search finds it in each encoding.
 func (s *story) canaries(t *testing.T) {
-	s.plantContainers(t, s.witness)
-	s.lookAt(t, s.witness, nil)
+	s.plantContainers(t, s.helper)
+	s.lookAt(t, s.helper, nil)
 	s.logsAreMasked(t)
 	t.Run("a secret in a log", s.tellingContainer)
 	// Our own output: mage quotes a target that it does not know.
@@ -337,7 +338,7 @@ func (s *story) canaries(t *testing.T) {
 // encoding: docker logs shows it, and stack:logs masks it.
 func (s *story) tellingContainer(t *testing.T) {
 	const name = "STRICT_API_TOKEN"
-	id := s.launch(t, telling, s.witness, func(r *testcontainers.ContainerRequest) {
+	id := s.launch(t, telling, s.helper, func(r *testcontainers.ContainerRequest) {
 		r.Cmd, r.Env = []string{"tell"}, map[string]string{"CANARY": "{" + name + "}"}
 		r.HostConfigModifier = s.mount(name)
 	})
@@ -351,14 +352,18 @@ func (s *story) tellingContainer(t *testing.T) {
 		lines[fmt.Sprint(hit.Place, hit.Line)] = true
 	}
 	want := 2 * len(redact.Encodings()) // one an encoding, on both streams
-	s.audit.assert(t, len(lines) == want, "a secret is found in each encoding", "the value is found in %d lines of its log, want %d", len(lines), want)
+	if len(lines) != want {
+		t.Errorf("the value is found in %d lines of its log, want %d", len(lines), want)
+	}
 	masked := 0
 	for line := range strings.Lines(s.must(t, "", "stack:logs", "-follow=false").stdout) {
 		if strings.HasPrefix(line, telling+" | a canary, ") && strings.Contains(line, redact.Mask(name)) {
 			masked++
 		}
 	}
-	s.audit.assert(t, masked == want, "a secret is masked in each encoding", "stack:logs shows %d masked lines of it, want %d", masked, want)
+	if masked != want {
+		t.Errorf("stack:logs shows %d masked lines of it, want %d", masked, want)
+	}
 	s.remove(t, id)
 }
 
@@ -377,7 +382,9 @@ func (s *story) logsAreMasked(t *testing.T) {
 	t.Helper()
 	said := s.must(t, "", "stack:logs", "-follow=false")
 	for _, service := range s.manifest.Services {
-		s.audit.assert(t, strings.Contains(said.stdout, service.Name+" | "), "stack:logs shows "+service.Name, "stack:logs shows nothing of %s", service.Name)
+		if !strings.Contains(said.stdout, service.Name+" | ") {
+			t.Errorf("stack:logs shows nothing of %s", service.Name)
+		}
 	}
 	const shown = "output of stack:logs"
 	s.audit.require(t, []plant{{shown, "", "line"}, {shown, "", "base64"}, {shown, "", "hex"}}, nil, sweep.Bytes(shown, []byte(said.stdout)))
@@ -422,7 +429,7 @@ func (s *story) upstreamFails(t *testing.T) {
 		s.unhealthy(t, slow())
 		s.setFault(t, "none", 0)
 	})
-	s.lookAt(t, s.witness, nil)
+	s.lookAt(t, s.helper, nil)
 	s.logsAreMasked(t)
 	s.removeAll(t, "failing-")
 }
@@ -450,7 +457,6 @@ func (s *story) unhealthy(t *testing.T, f fault) {
 			}
 			return strings.Contains(string(raw), reasons[service])
 		})
-		s.audit.note(t, "the health of "+service+" tells of "+f.mode)
 		if err := s.docker.ContainerKill(t.Context(), id, "KILL"); err != nil {
 			t.Fatal(err)
 		}
@@ -471,7 +477,7 @@ func (s *story) removeAll(t *testing.T, prefix string) {
 func (s *story) upstreamWasSlow(t *testing.T) {
 	s.seen(t, s.slowSince, slow())
 	s.recovered(t)
-	s.lookAt(t, s.witness, nil)
+	s.lookAt(t, s.helper, nil)
 }
 
 // setFault makes the simulator fail, for so many calls of each provider; 0:
@@ -508,7 +514,6 @@ func (s *story) seen(t *testing.T, since time.Time, f fault) {
 				return strings.Contains(line, `"msg":"poll failed"`) && strings.Contains(line, kind)
 			})
 		})
-		s.audit.note(t, "the log of "+service+" tells of "+f.mode)
 	}
 }
 
@@ -545,7 +550,7 @@ func (s *story) servicesCrash(t *testing.T) {
 	}
 	s.crashAll(t, s.asker, wrong)
 	t.Run("postgres", s.crashPostgres)
-	s.lookAt(t, s.witness, nil)
+	s.lookAt(t, s.helper, nil)
 	s.removeAll(t, "crash-")
 }
 
@@ -563,8 +568,8 @@ func (s *story) images(t *testing.T) {
 		surfaces = append(surfaces, config, history, layers)
 	}
 	s.audit.require(t, []plant{
-		{"config of " + s.witness, "", "raw"}, {"history of " + s.witness, "", "raw"},
-		{"image " + s.witness, "etc/canary.txt", "raw"}, {"image " + s.witness, "configuration", "raw"},
+		{"config of " + s.helper, "", "raw"}, {"history of " + s.helper, "", "raw"},
+		{"image " + s.helper, "etc/canary.txt", "raw"}, {"image " + s.helper, "configuration", "raw"},
 	}, nil, surfaces...)
 }
 
@@ -591,8 +596,9 @@ func (s *story) change(t *testing.T) {
 	t.Run("a token", func(t *testing.T) {
 		s.set(t, "STRICT_API_TOKEN", second)
 		withheld := s.must(t, "", "stack:logs", "-follow=false")
-		s.audit.assert(t, !strings.Contains(withheld.stdout, "strict-api | ") && strings.Contains(withheld.stderr, "strict-api: log withheld"),
-			"a log is withheld", "the log of strict-api, whose value is no longer known, is not withheld")
+		if strings.Contains(withheld.stdout, "strict-api | ") || !strings.Contains(withheld.stderr, "strict-api: log withheld") {
+			t.Error("the log of strict-api, whose value is no longer known, is not withheld")
+		}
 		s.requireAccepted(t, first["STRICT_API_TOKEN"], second["STRICT_API_TOKEN"], "docker")
 		s.up(t, bySecret["STRICT_API_TOKEN"])
 		s.requireAccepted(t, second["STRICT_API_TOKEN"], first["STRICT_API_TOKEN"], "docker")
@@ -617,7 +623,7 @@ func (s *story) change(t *testing.T) {
 		s.up(t, bySecret["THE_ODDS_API_KEY"])
 		s.requireCounted(t)
 	})
-	s.lookAt(t, s.witness, nil)
+	s.lookAt(t, s.helper, nil)
 }
 
 // set stores a new value, and requires that the services that hold the older
@@ -726,8 +732,8 @@ func (s *story) filesAndEvents(t *testing.T) {
 		}
 		exclude := map[string][]string{"rendered": {"key"}, "worktree": {"secrets/[A-Z]*[A-Z]", ".env", ".keepmum/key"}}[name]
 		s.audit.require(t, []plant{{name + " files", "canary.txt", "raw"}}, nil, sweep.Tree(name+" files", os.DirFS(path), exclude...))
-		if name == "rendered" {
-			s.audit.assert(t, strings.Contains(s.read(".keepmum/stack.json"), ops.LabelGrants), "the labels are among rendered files", ".keepmum/stack.json does not hold the labels")
+		if name == "rendered" && !strings.Contains(s.read(".keepmum/stack.json"), ops.LabelGrants) {
+			t.Error(".keepmum/stack.json does not hold the labels")
 		}
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)

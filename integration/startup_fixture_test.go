@@ -31,7 +31,7 @@ type startup struct {
 	*project
 	services []string            // those whose images are made of services/
 	granted  map[string][]string // secrets by service
-	images   map[string]string   // ids by service, and of postgres, witness and probe
+	images   map[string]string   // ids by service, and of postgres, helper and probe
 
 	database     string      // container of postgres
 	databaseSays *startupLog // its log
@@ -44,8 +44,8 @@ type startup struct {
 	started       int
 	refusedStarts int
 	seen          map[startupCell]string
-	says          map[startupFaultKey]map[string][]string // who says so, by fault and text
-	lastRole      string                                  // the value with the password that app_b has
+	says          map[startupFaultKey]string // by fault
+	lastRole      string                     // the value with the password that app_b has
 }
 
 // newStartup makes images and fixtures.
@@ -53,12 +53,11 @@ func newStartup(t *testing.T) *startup {
 	t.Helper()
 	s := &startup{
 		project: &project{t: t, dir: "..", env: os.Environ()}, right: map[string]string{}, visible: map[string][]string{},
-		images: map[string]string{}, seen: map[startupCell]string{}, says: map[startupFaultKey]map[string][]string{},
+		images: map[string]string{}, seen: map[startupCell]string{}, says: map[startupFaultKey]string{},
 	}
 	s.connect()
 	s.takeHome()
 	s.audit = newAudit(t)
-	s.audit.hide = strings.NewReplacer(s.name, "PROJECT")
 	s.readManifest()
 	_, s.granted = s.grants()
 	s.services = s.ownServices()
@@ -81,11 +80,11 @@ func (s *startup) value(t *testing.T, name string) string {
 }
 
 // makeImages makes the images of the services as their users make them, and
-// those of the witness and the probe.
+// those of the helper and the probe.
 func (s *startup) makeImages(t *testing.T) {
 	t.Helper()
 	made := decoded[struct{ Images []struct{ Image string } }](t, s.must(t, "", "build:images", "-json").stdout)
-	refs := map[string]string{"witness": s.witnessImage(t), "probe": s.programImage(t, "probe")}
+	refs := map[string]string{"helper": s.helperImage(t), "probe": s.programImage(t, "probe")}
 	for _, one := range made.Images {
 		name, _, _ := strings.Cut(strings.TrimPrefix(one.Image, "keepmum/"), ":")
 		if name == "postgres" || slices.Contains(s.services, name) {
@@ -93,14 +92,14 @@ func (s *startup) makeImages(t *testing.T) {
 		}
 	}
 	if len(refs) != len(s.services)+3 {
-		t.Fatalf("there are the images %v, not one for each of %v, postgres, witness and probe", refs, s.services)
+		t.Fatalf("there are the images %v, not one for each of %v, postgres, helper and probe", refs, s.services)
 	}
 	for name, ref := range refs {
 		image, err := s.docker.ImageInspect(t.Context(), ref)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if name != "postgres" && name != "witness" && image.Config.User != startupUser+":"+startupUser {
+		if name != "postgres" && name != "helper" && image.Config.User != startupUser+":"+startupUser {
 			t.Errorf("the image of %s is for user %s", name, image.Config.User)
 		}
 		s.images[name] = image.ID
@@ -117,27 +116,27 @@ func (s *startup) makeFixtures(t *testing.T) {
 	if _, err := s.docker.NetworkCreate(t.Context(), s.name+"_stack", network.CreateOptions{Labels: map[string]string{labelProject: s.name}}); err != nil {
 		t.Fatal(err)
 	}
-	s.database = s.startPostgres(t, "postgres", startupGift{secret: "DB_ADMIN_PASSWORD", source: "docker", value: s.right["DB_ADMIN_PASSWORD"]})
+	s.database = s.startPostgres(t, "postgres", mountedSecret{secret: "DB_ADMIN_PASSWORD", source: "docker", value: s.right["DB_ADMIN_PASSWORD"]})
 	s.databaseSays = s.follow(t, s.database)
-	sim := s.start(t, "provider-sim", "provider-sim", startupWay{}, s.gifts("provider-sim", "docker")...)
+	sim := s.start(t, "provider-sim", "provider-sim", startupWay{}, s.mounts("provider-sim", "docker")...)
 	s.simulatorAt = sim.address
 	s.awaitPostgres(t, s.database)
-	setup := s.start(t, "db-setup", "db-setup", startupWay{}, s.gifts("db-setup", "docker")...)
+	setup := s.start(t, "db-setup", "db-setup", startupWay{}, s.mounts("db-setup", "docker")...)
 	if code := s.ended(t, setup.id); code != 0 {
 		t.Fatalf("db-setup ended with %d", code)
 	}
 	poll(t, time.Minute, "an answer of the simulator", func() bool { code, _ := startupAsk(t, s.simulatorAt+"/health"); return code == 200 })
 }
 
-// startPostgres starts a database that takes its first password from a gift.
-func (s *startup) startPostgres(t *testing.T, name string, gift startupGift) string {
+// startPostgres starts a database that takes its first password from a mounted.
+func (s *startup) startPostgres(t *testing.T, name string, mounted mountedSecret) string {
 	t.Helper()
-	laid := s.lay(t, name, []startupGift{gift})
-	variable := "POSTGRES_PASSWORD_FILE=" + startupRoots[gift.source] + "/" + gift.secret
-	if gift.source == "env" {
-		variable = "POSTGRES_PASSWORD=" + gift.value
+	laid := s.lay(t, name, []mountedSecret{mounted})
+	variable := "POSTGRES_PASSWORD_FILE=" + startupRoots[mounted.source] + "/" + mounted.secret
+	if mounted.source == "env" {
+		variable = "POSTGRES_PASSWORD=" + mounted.value
 		s.mu.Lock()
-		s.visible[s.name+"-"+name] = []string{gift.secret}
+		s.visible[s.name+"-"+name] = []string{mounted.secret}
 		s.mu.Unlock()
 	}
 	return s.launch(t, name, s.images["postgres"], func(r *testcontainers.ContainerRequest) {
@@ -199,10 +198,10 @@ type startupContainer struct {
 	driver   string
 }
 
-// start starts a service with gifts, under a name that tells what for.
-func (s *startup) start(t *testing.T, service, name string, way startupWay, gifts ...startupGift) *startupContainer {
+// start starts a service with mounts, under a name that tells what for.
+func (s *startup) start(t *testing.T, service, name string, way startupWay, mounts ...mountedSecret) *startupContainer {
 	t.Helper()
-	laid := s.lay(t, name, gifts)
+	laid := s.lay(t, name, mounts)
 	if way.driver == "" {
 		way.driver = "json-file"
 	}

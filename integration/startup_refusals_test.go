@@ -13,9 +13,10 @@ import (
 // startupFault is a way for all secrets of a service to be of no use.
 type startupFault struct {
 	what       string
-	source     string // where the table says it is
+	source     string // where it is
 	state      startupState
 	production bool
+	says       string // part of what the service has to say
 }
 
 // key is what the table knows a fault by.
@@ -23,10 +24,17 @@ func (f startupFault) key() startupFaultKey { return startupFaultKey{f.what, f.s
 
 type startupFaultKey struct{ what, source string }
 
-// startupFaults are all that stop a start, in the order of the table.
+// startupReasons is what a service says of a file in each state.
+var startupReasons = map[startupState]string{
+	nowhere: "leads to a file that does not exist", emptyFile: "is empty", closedFile: "permission denied", foreignFile: "permission denied",
+	oversizeFile: "is larger than 511999 bytes", directoryFile: "is a directory, not a file", symlinkOut: "leads out of its directory",
+	danglingLink: "leads to a file that does not exist",
+}
+
+// startupFaults are all that stop a start.
 func startupFaults() []startupFault {
-	all := []startupFault{{what: "missing everywhere", source: "none"}}
-	for _, state := range []startupState{nowhere, emptyFile, closedFile, foreignFile, oversizeFile, directoryGift, symlinkOut, danglingLink} {
+	all := []startupFault{{what: "missing everywhere", source: "none", says: "not found; looked in /run/secrets/NAME, ./secrets/NAME, $NAME, $NAME_FILE"}}
+	for _, state := range []startupState{nowhere, emptyFile, closedFile, foreignFile, oversizeFile, directoryFile, symlinkOut, danglingLink} {
 		for _, source := range []string{"docker", "file", "_FILE"} {
 			switch {
 			case state == nowhere && source != "_FILE":
@@ -34,26 +42,30 @@ func startupFaults() []startupFault {
 			case state == symlinkOut && source == "_FILE":
 				continue // whoever sets the variable has chosen where it leads
 			}
-			all = append(all, startupFault{what: string(state), source: source, state: state})
+			place := startupPlace(source, "NAME")
+			if state == nowhere {
+				place = "$NAME_FILE"
+			}
+			all = append(all, startupFault{what: string(state), source: source, state: state, says: place + ": " + startupReasons[state]})
 		}
 	}
 	return append(all,
-		startupFault{what: "empty", source: "env", state: emptyFile},
-		startupFault{what: "both set", source: "env and _FILE"},
-		startupFault{what: "KEEPMUM_ENV=production", source: "env", production: true},
-		startupFault{what: "KEEPMUM_ENV=production", source: "file", production: true},
+		startupFault{what: "empty", source: "env", state: emptyFile, says: "not found"},
+		startupFault{what: "both set", source: "env and _FILE", says: "$NAME_FILE is set too"},
+		startupFault{what: "KEEPMUM_ENV=production", source: "env", production: true, says: "$NAME: is refused in production"},
+		startupFault{what: "KEEPMUM_ENV=production", source: "file", production: true, says: "./secrets/NAME: is refused in production"},
 	)
 }
 
-// gifts are the secrets of a service with a fault.
-func (f startupFault) gifts(s *startup, service string) []startupGift {
+// mounts are the secrets of a service with a fault.
+func (f startupFault) mounts(s *startup, service string) []mountedSecret {
 	switch f.source {
 	case "none":
 		return nil
 	case "env and _FILE":
-		return append(s.gifts(service, "env"), s.gifts(service, "_FILE")...)
+		return append(s.mounts(service, "env"), s.mounts(service, "_FILE")...)
 	}
-	all := s.gifts(service, f.source)
+	all := s.mounts(service, f.source)
 	for i := range all {
 		if all[i].state = f.state; f.source == "env" && f.state == emptyFile {
 			all[i].value = ""
@@ -87,9 +99,9 @@ func (s *startup) refusals(t *testing.T) {
 
 // oneRefusal starts a service whose secrets all have the same fault.
 func (s *startup) oneRefusal(t *testing.T, service, name string, fault startupFault) {
-	c := s.start(t, service, name, startupWay{ends: true, production: fault.production}, fault.gifts(s, service)...)
+	c := s.start(t, service, name, startupWay{ends: true, production: fault.production}, fault.mounts(s, service)...)
 	for secret, text := range c.refusal(t) {
-		s.hear(fault.key(), strings.ReplaceAll(text, secret, "NAME"), service+" "+secret)
+		s.requireSaid(t, fault, strings.ReplaceAll(text, secret, "NAME"))
 	}
 }
 
@@ -102,36 +114,32 @@ func (s *startup) mixedRefusal(t *testing.T, service string, turn int) {
 			faults = append(faults, fault)
 		}
 	}
-	gifts, of := s.gifts(service, "docker"), map[string]startupFault{}
-	for i := range gifts {
-		of[gifts[i].secret] = faults[(turn+3*i)%len(faults)]
-		gifts[i].state = of[gifts[i].secret].state
+	mounts, of := s.mounts(service, "docker"), map[string]startupFault{}
+	for i := range mounts {
+		of[mounts[i].secret] = faults[(turn+3*i)%len(faults)]
+		mounts[i].state = of[mounts[i].secret].state
 	}
-	c := s.start(t, service, "mixed-"+service, startupWay{ends: true}, gifts...)
+	c := s.start(t, service, "mixed-"+service, startupWay{ends: true}, mounts...)
 	for secret, text := range c.refusal(t) {
-		key := of[secret].key()
-		if !s.heard(key, strings.ReplaceAll(text, secret, "NAME"), service+" "+secret) {
-			t.Errorf("%s that is %s beside another fault: %s", secret, key.what, text)
-		}
+		s.requireSaid(t, of[secret], strings.ReplaceAll(text, secret, "NAME"))
 	}
-	s.hear(startupFaultKey{"each secret another fault", "docker"}, "for each its own text, as above", service)
 }
 
-// hear records what was said of a fault, and by whom.
-func (s *startup) hear(key startupFaultKey, text, whose string) {
+// requireSaid requires that a service has said of a fault what it has to say, and
+// what every other service says of it.
+func (s *startup) requireSaid(t *testing.T, fault startupFault, text string) {
+	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.says[key] == nil {
-		s.says[key] = map[string][]string{}
+	if !strings.Contains(text, fault.says) {
+		t.Errorf("%s in %s: %q, want %q in it", fault.what, fault.source, text, fault.says)
 	}
-	s.says[key][text] = append(s.says[key][text], whose)
-}
-
-// heard tells whether somebody has said a text of a fault.
-func (s *startup) heard(key startupFaultKey, text, whose string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Contains(s.says[key][text], whose)
+	if s.says[fault.key()] == "" {
+		s.says[fault.key()] = text
+	}
+	if former := s.says[fault.key()]; former != text {
+		t.Errorf("%s in %s: %q, and elsewhere %q", fault.what, fault.source, text, former)
+	}
 }
 
 // refusal waits for the end of a container that is refused. It requires exit

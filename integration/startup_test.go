@@ -30,11 +30,9 @@ func TestStartup(t *testing.T) {
 	t.Run("defaults", s.defaults)
 	t.Run("databases", s.databases)
 	t.Run("silent", s.silent)
-	if !t.Failed() {
-		requireProof(t, "startup", s.table())
-	}
-	s.audit.finish(t, "startup")
-	t.Log(s.proof())
+	t.Log(s.table())
+	s.audit.finish(t, map[string]int{"canaries": 38, "logs": 280, "inspect": 280})
+	s.finish(t)
 }
 
 // startupSorted returns the names of a map.
@@ -67,18 +65,18 @@ func (s *startup) uses(t *testing.T) {
 // oneSource starts a service with all of its secrets in one source.
 func (s *startup) oneSource(t *testing.T, service, source string) {
 	way := startupWay{driver: map[string]string{"file": "local", "_FILE": "local"}[source], production: source == "docker" || source == "_FILE"}
-	gifts := s.gifts(service, source)
-	for i := range gifts {
-		if gifts[i].secret == "DB_APP_LOGIN" && service == "db-setup" {
-			gifts[i].value = s.newRole(t)
+	mounts := s.mounts(service, source)
+	for i := range mounts {
+		if mounts[i].secret == "DB_APP_LOGIN" && service == "db-setup" {
+			mounts[i].value = s.newRole(t)
 		}
 	}
-	c := s.start(t, service, service+"-"+strings.Trim(source, "_"), way, gifts...)
-	c.loaded(t, gifts)
-	for _, gift := range gifts {
-		s.note(t, service, gift.secret, source, c.accepts(t, gift.secret))
+	c := s.start(t, service, service+"-"+strings.Trim(source, "_"), way, mounts...)
+	c.loaded(t, mounts)
+	for _, mounted := range mounts {
+		s.record(t, service, mounted.secret, source, c.accepts(t, mounted.secret))
 	}
-	c.tellsSources(t, gifts)
+	c.tellsSources(t, mounts)
 }
 
 // newRole makes a value of DB_APP_LOGIN for the role that no service uses.
@@ -97,12 +95,12 @@ func (s *startup) newRole(t *testing.T) string {
 // environment.
 func (s *startup) silent(t *testing.T) {
 	for _, driver := range []string{"json-file", "local"} {
-		id := s.launch(t, "canary-"+driver, s.images["witness"], func(r *testcontainers.ContainerRequest) {
+		id := s.launch(t, "canary-"+driver, s.images["helper"], func(r *testcontainers.ContainerRequest) {
 			r.Cmd, r.Env = []string{"tell"}, map[string]string{"CANARY": s.audit.canary}
 			r.HostConfigModifier = func(h *container.HostConfig) { startupHarden(h, driver) }
 		})
 		if code := s.ended(t, id); code != 0 {
-			t.Fatalf("the witness ended with %d", code)
+			t.Fatalf("the helper ended with %d", code)
 		}
 	}
 	s.audit.begin(t, []byte(random(t, "0123456789abcdef", 64)))
@@ -120,6 +118,6 @@ func (s *startup) silent(t *testing.T) {
 		return ok && slices.Contains(s.visible[name], h.Name)
 	}, surfaces...)
 	for _, c := range all {
-		s.audit.shows(t, found, "inspect of "+c.Name, s.visible[c.Name])
+		requireShown(t, found, "inspect of "+c.Name, s.visible[c.Name])
 	}
 }

@@ -41,19 +41,19 @@ func (c *startupContainer) records(t *testing.T) []startupRecord {
 
 // loaded requires that the container reports each of its secrets, from exactly
 // these sources, and each hidden source by name.
-func (c *startupContainer) loaded(t *testing.T, gifts []startupGift) {
+func (c *startupContainer) loaded(t *testing.T, mounts []mountedSecret) {
 	t.Helper()
 	var want, got []string
 	first := map[string]string{}
-	for _, gift := range gifts {
-		place := startupPlace(gift.source, gift.secret)
-		used, hidden := first[gift.secret]
+	for _, mounted := range mounts {
+		place := startupPlace(mounted.source, mounted.secret)
+		used, hidden := first[mounted.secret]
 		if hidden {
-			want = append(want, fmt.Sprintf("%s: used %s, hidden %s: it holds a different value", gift.secret, used, place))
+			want = append(want, fmt.Sprintf("%s: used %s, hidden %s: it holds a different value", mounted.secret, used, place))
 			continue
 		}
-		first[gift.secret] = place
-		want = append(want, fmt.Sprintf("%s: from %s, %s", gift.secret, startupKind(gift.source), place))
+		first[mounted.secret] = place
+		want = append(want, fmt.Sprintf("%s: from %s, %s", mounted.secret, startupKind(mounted.source), place))
 	}
 	slices.Sort(want)
 	poll(t, time.Minute, c.name+" says where its secrets come from", func() bool {
@@ -75,14 +75,14 @@ func (c *startupContainer) loaded(t *testing.T, gifts []startupGift) {
 
 // tellsSources asks the container itself, as a person would, where its secrets
 // come from. Nothing else is said, so no value is.
-func (c *startupContainer) tellsSources(t *testing.T, gifts []startupGift) {
+func (c *startupContainer) tellsSources(t *testing.T, mounts []mountedSecret) {
 	t.Helper()
 	if c.service == "db-setup" {
 		return // it has ended
 	}
 	var want []string
-	for _, gift := range gifts {
-		want = append(want, fmt.Sprintf("secret %s from %s, %s\n", gift.secret, startupKind(gift.source), startupPlace(gift.source, gift.secret)))
+	for _, mounted := range mounts {
+		want = append(want, fmt.Sprintf("secret %s from %s, %s\n", mounted.secret, startupKind(mounted.source), startupPlace(mounted.source, mounted.secret)))
 	}
 	slices.Sort(want)
 	var said output

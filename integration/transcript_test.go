@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -29,7 +30,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return gotool.Binary{Dir: "..", Path: filepath.Join(dir, "keepmum")}.Build(backgroundOfTests())
+	return gotool.Binary{Dir: "..", Path: filepath.Join(dir, "keepmum")}.Build(context.Background())
 })
 
 func keepmumBinary(t *testing.T) string {

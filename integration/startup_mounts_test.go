@@ -14,15 +14,15 @@ import (
 	"github.com/docker/docker/api/types/mount"
 )
 
-// startupGift is a secret that a container finds in a source.
-type startupGift struct {
+// mountedSecret is a secret that a container finds in a source.
+type mountedSecret struct {
 	secret string
 	source string // docker, file, env or _FILE
 	value  string
 	state  startupState
 }
 
-// startupState is what is wrong with a gift; empty: nothing.
+// startupState is what is wrong with a mounted; empty: nothing.
 type startupState string
 
 const (
@@ -30,7 +30,7 @@ const (
 	foreignFile   startupState = "mode 0400 of another user"
 	emptyFile     startupState = "empty"
 	oversizeFile  startupState = "512,000 bytes"
-	directoryGift startupState = "a directory"
+	directoryFile startupState = "a directory"
 	symlinkOut    startupState = "a symlink out of the directory"
 	danglingLink  startupState = "a dangling symlink"
 	nowhere       startupState = "missing"
@@ -62,16 +62,16 @@ func startupPlace(source, secret string) string {
 	return source
 }
 
-// gifts are all secrets of a service from one source, with the right values.
-func (s *startup) gifts(service, source string) []startupGift {
-	var all []startupGift
+// mounts are all secrets of a service from one source, with the right values.
+func (s *startup) mounts(service, source string) []mountedSecret {
+	var all []mountedSecret
 	for _, secret := range s.granted[service] {
-		all = append(all, startupGift{secret: secret, source: source, value: s.right[secret]})
+		all = append(all, mountedSecret{secret: secret, source: source, value: s.right[secret]})
 	}
 	return all
 }
 
-// startupLaid is what gifts are for the engine.
+// startupLaid is what mounts are for the engine.
 type startupLaid struct {
 	mounts    []mount.Mount
 	variables []string
@@ -80,86 +80,86 @@ type startupLaid struct {
 	values    map[string]string // of the first source that has the secret
 }
 
-// lay writes the gifts of a container. Each file is a mount of its own, as
+// lay writes the mounts of a container. Each file is a mount of its own, as
 // Compose makes them, unless there is a symlink among them, which would be
 // followed on this machine: then the directory is.
-func (s *startup) lay(t *testing.T, name string, gifts []startupGift) startupLaid {
+func (s *startup) lay(t *testing.T, name string, mounts []mountedSecret) startupLaid {
 	t.Helper()
 	laid := startupLaid{files: map[string]string{}, values: map[string]string{}}
 	targets := map[string]string{}
-	for _, gift := range gifts {
-		if _, ok := laid.values[gift.secret]; !ok {
-			laid.values[gift.secret] = gift.value
+	for _, mounted := range mounts {
+		if _, ok := laid.values[mounted.secret]; !ok {
+			laid.values[mounted.secret] = mounted.value
 		}
-		switch gift.source {
+		switch mounted.source {
 		case "env":
-			laid.variables = append(laid.variables, gift.secret+"="+gift.value)
-			if gift.value != "" {
-				laid.visible = append(laid.visible, gift.secret)
+			laid.variables = append(laid.variables, mounted.secret+"="+mounted.value)
+			if mounted.value != "" {
+				laid.visible = append(laid.visible, mounted.secret)
 			}
 			continue
 		case "_FILE":
-			laid.variables = append(laid.variables, gift.secret+"_FILE=/given/"+gift.secret)
+			laid.variables = append(laid.variables, mounted.secret+"_FILE=/given/"+mounted.secret)
 		}
-		if gift.state == nowhere {
+		if mounted.state == nowhere {
 			continue
 		}
-		dir := filepath.Join(s.givenTo(name), gift.source)
-		file := s.writeGift(t, dir, gift)
-		laid.files[gift.source+" "+gift.secret] = file
-		targets[startupRoots[gift.source]+"/"+gift.secret] = file
-		if gift.state == symlinkOut {
-			targets[path.Dir(startupRoots[gift.source])+"/elsewhere"] = filepath.Join(s.givenTo(name), "elsewhere")
+		dir := filepath.Join(s.givenTo(name), mounted.source)
+		file := s.writeSecretFile(t, dir, mounted)
+		laid.files[mounted.source+" "+mounted.secret] = file
+		targets[startupRoots[mounted.source]+"/"+mounted.secret] = file
+		if mounted.state == symlinkOut {
+			targets[path.Dir(startupRoots[mounted.source])+"/elsewhere"] = filepath.Join(s.givenTo(name), "elsewhere")
 		}
 	}
-	for _, gift := range gifts {
-		if gift.state != symlinkOut && gift.state != danglingLink {
+	for _, mounted := range mounts {
+		if mounted.state != symlinkOut && mounted.state != danglingLink {
 			continue
 		}
-		root := startupRoots[gift.source]
+		root := startupRoots[mounted.source]
 		for target := range targets {
 			if strings.HasPrefix(target, root+"/") {
 				delete(targets, target)
 			}
 		}
-		targets[root] = filepath.Join(s.givenTo(name), gift.source)
+		targets[root] = filepath.Join(s.givenTo(name), mounted.source)
 	}
 	laid.mounts = mountsOf(targets)
 	slices.Sort(laid.visible)
 	return laid
 }
 
-// writeGift writes one gift into a directory of this machine. Whatever is wrong
+// writeSecretFile writes one mounted into a directory of this machine. Whatever is wrong
 // with it, the right value is in it, so that a log that tells of what was read
 // is found.
-func (s *startup) writeGift(t *testing.T, dir string, gift startupGift) string {
+func (s *startup) writeSecretFile(t *testing.T, dir string, mounted mountedSecret) string {
 	t.Helper()
-	file, outside := filepath.Join(dir, gift.secret), filepath.Join(filepath.Dir(dir), "elsewhere")
+	file, outside := filepath.Join(dir, mounted.secret), filepath.Join(filepath.Dir(dir), "elsewhere")
 	err := errors.Join(os.MkdirAll(dir, 0o755), os.MkdirAll(outside, 0o755), os.Chmod(dir, 0o755), os.Chmod(outside, 0o755))
 	write := func(file, text string, mode os.FileMode) {
 		err = errors.Join(err, os.WriteFile(file, []byte(text), 0o600), os.Chmod(file, mode))
 	}
-	switch gift.state {
+	switch mounted.state {
 	case "":
-		write(file, gift.value, 0o444)
+		write(file, mounted.value, 0o444)
 	case emptyFile:
 		write(file, "", 0o444)
 	case closedFile:
-		write(file, gift.value, 0)
+		write(file, mounted.value, 0)
 	case foreignFile:
-		write(file, gift.value, 0o400)
+		write(file, mounted.value, 0o400)
 	case oversizeFile:
-		write(file, gift.value+"\n"+strings.Repeat("x", 512_000-1-len(gift.value)), 0o444)
-	case directoryGift:
+		write(file, mounted.value+"\n"+strings.Repeat("x", 512_000-1-len(mounted.value)), 0o444)
+	case directoryFile:
 		err = errors.Join(err, os.Mkdir(file, 0o755), os.Chmod(file, 0o755))
-		write(filepath.Join(file, "value"), gift.value, 0o444)
+		write(filepath.Join(file, "value"), mounted.value, 0o444)
 	case symlinkOut:
-		write(filepath.Join(outside, gift.secret), gift.value, 0o444)
-		err = errors.Join(err, os.Symlink("../elsewhere/"+gift.secret, file))
+		write(filepath.Join(outside, mounted.secret), mounted.value, 0o444)
+		err = errors.Join(err, os.Symlink("../elsewhere/"+mounted.secret, file))
 	case danglingLink:
 		err = errors.Join(err, os.Symlink("nothing", file))
 	default:
-		t.Fatalf("a gift cannot be %s", gift.state)
+		t.Fatalf("a mounted cannot be %s", mounted.state)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +167,7 @@ func (s *startup) writeGift(t *testing.T, dir string, gift startupGift) string {
 	return file
 }
 
-// change writes another value into the file of a gift, in place: a bind mount
+// change writes another value into the file of a mounted, in place: a bind mount
 // keeps the inode.
 func (c *startupContainer) change(t *testing.T, source, secret, value string) {
 	t.Helper()

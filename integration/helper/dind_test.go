@@ -30,7 +30,7 @@ func TestMountsDescribeEveryFile(t *testing.T) {
 	if err := mounts(dir, &out); err != nil {
 		t.Fatal(err)
 	}
-	var got []mounted
+	var got []mountedFile
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}

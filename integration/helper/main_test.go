@@ -151,20 +151,20 @@ func TestAskFillsWhatItSends(t *testing.T) {
 	}
 }
 
-// TestMain makes the test's binary a witness for those that start it as one.
+// TestMain makes the test's binary a helper for those that start it as one.
 func TestMain(m *testing.M) {
-	if os.Getenv("AS_WITNESS") != "" {
+	if os.Getenv("AS_HELPER") != "" {
 		main()
 		return
 	}
 	os.Exit(m.Run())
 }
 
-// started is the witness as a program.
+// started is the helper as a program.
 func started(t *testing.T, canary string, args ...string) (cmd *exec.Cmd, stdout, stderr *bytes.Buffer) {
 	t.Helper()
 	cmd = exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "AS_WITNESS=1", "CANARY="+canary)
+	cmd.Env = append(os.Environ(), "AS_HELPER=1", "CANARY="+canary)
 	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	return cmd, stdout, stderr
@@ -182,7 +182,7 @@ func TestTheProgramTells(t *testing.T) {
 	}
 	for _, args := range [][]string{{"tell"}, {"linger"}, {"ask", "GET"}, {"mounts"}, {"sing"}, {}} {
 		cmd, stdout, stderr := started(t, "", args...)
-		if err := cmd.Run(); cmd.ProcessState.ExitCode() != 1 || stdout.Len() > 0 || !strings.HasPrefix(stderr.String(), "witness: ") {
+		if err := cmd.Run(); cmd.ProcessState.ExitCode() != 1 || stdout.Len() > 0 || !strings.HasPrefix(stderr.String(), "helper: ") {
 			t.Errorf("%v: %v, %q, %q", args, err, stdout.String(), stderr.String())
 		}
 	}

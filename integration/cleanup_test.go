@@ -165,7 +165,7 @@ func projectsOnEngine(ctx context.Context, docker *testcontainers.DockerClient) 
 	for _, i := range images {
 		for _, tag := range i.RepoTags {
 			// The services' images are as old as time itself; that of the
-			// witness, which is made first, is not.
+			// helper, which is made first, is not.
 			seen(tag[strings.LastIndex(tag, ":")+1:], time.Unix(i.Created, 0))
 		}
 	}

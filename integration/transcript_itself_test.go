@@ -13,21 +13,21 @@ import (
 	"github.com/keepmum/keepmum/pkg/redact"
 )
 
-// overheard is a testscript.T that keeps what a script says instead of failing.
+// recorder is a testscript.T that keeps what a script says instead of failing.
 // What it keeps may hold a value: it is searched, and never printed.
-type overheard struct {
+type recorder struct {
 	said   strings.Builder
 	failed bool
 }
 
-func (o *overheard) Log(args ...any)   { fmt.Fprintln(&o.said, args...) }
-func (o *overheard) Fatal(args ...any) { o.Log(args...); o.FailNow() }
-func (o *overheard) Skip(args ...any)  { o.Fatal(args...) }
-func (o *overheard) FailNow()          { o.failed = true; runtime.Goexit() }
-func (o *overheard) Parallel()         {}
-func (o *overheard) Verbose() bool     { return false }
+func (o *recorder) Log(args ...any)   { fmt.Fprintln(&o.said, args...) }
+func (o *recorder) Fatal(args ...any) { o.Log(args...); o.FailNow() }
+func (o *recorder) Skip(args ...any)  { o.Fatal(args...) }
+func (o *recorder) FailNow()          { o.failed = true; runtime.Goexit() }
+func (o *recorder) Parallel()         {}
+func (o *recorder) Verbose() bool     { return false }
 
-func (o *overheard) Run(_ string, script func(testscript.T)) {
+func (o *recorder) Run(_ string, script func(testscript.T)) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -51,7 +51,7 @@ func requireScript(t *testing.T, name, value, form, script, want string) {
 	if err := os.WriteFile(filepath.Join(dir, "one.txtar"), []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	heard := &overheard{}
+	heard := &recorder{}
 	testscript.RunT(heard, params(t, dir, "KEEPMUM=/bin/sh", "VALUE="+value, "FORM="+form))
 	switch {
 	case want == "" && heard.failed:
@@ -66,8 +66,8 @@ func requireScript(t *testing.T, name, value, form, script, want string) {
 // TestSilentFailsOnAValueInEachEncoding: on standard output, on standard error,
 // in a file, and in one below a directory; also where the run failed.
 func TestSilentFailsOnAValueInEachEncoding(t *testing.T) {
-	value := newValueFor(t)
-	forms := told(t, value)
+	value := newMultilineValue(t)
+	forms := encoded(t, value)
 	for _, encoding := range redact.Encodings() {
 		form := forms[encoding]
 		if form == "" {
@@ -89,7 +89,7 @@ func TestSilentFailsOnAValueInEachEncoding(t *testing.T) {
 // TestSilentExceptsWhatIsNamedAlone: secrets/, and the files and directories
 // that the script names.
 func TestSilentExceptsWhatIsNamedAlone(t *testing.T) {
-	value := newValueFor(t)
+	value := newMultilineValue(t)
 	put := func(path string) string {
 		return `exec sh -c 'mkdir -p "$(dirname ` + path + `)"; printf %s "$VALUE" >` + path + "'\n"
 	}
@@ -117,7 +117,7 @@ func TestSilentExceptsWhatIsNamedAlone(t *testing.T) {
 // TestSilentKnowsItsValues: it fails where it would search none, and searches
 // each, also one that is known only after it was told.
 func TestSilentKnowsItsValues(t *testing.T) {
-	value := newValueFor(t)
+	value := newMultilineValue(t)
 	for _, c := range []struct{ script, want string }{
 		{"silent\n", "no value is known"},
 		{"known PIN 123\nsilent\n", "the search cannot fail"},
@@ -155,7 +155,7 @@ func TestScriptsFailWhereTheyMust(t *testing.T) {
 // TestAScriptWithoutSilenceIsSeen, wherever the command stands, and where there
 // are no scripts.
 func TestAScriptWithoutSilenceIsSeen(t *testing.T) {
-	w := &witnessed{TB: t}
+	w := &recordingTB{TB: t}
 	dir := t.TempDir()
 	requireSilentEnds(w, filepath.Join(dir, "*.txtar"))
 	w.requireErrors(t, 1, "no scripts")

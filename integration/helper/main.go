@@ -1,15 +1,15 @@
-// Command witness stands in containers beside the stack while it is tested.
+// Command helper stands in containers beside the stack while it is tested.
 // Its image is from scratch, as those of the services are, so it brings what a
 // test would otherwise ask a shell for.
 //
-//	witness tell                    $CANARY in every encoding, on both streams; ends
-//	witness linger                  the same, and goes on until it is stopped
-//	witness wait                    nothing until it is stopped: exec the others in it
-//	witness ask METHOD URL [HEADER...]   one request; prints status and body
-//	witness processes               environment and arguments of the others that it sees
-//	witness mounts                  what stands in /run/secrets, as JSON; goes on until it is stopped
-//	witness relay SOCKET            standard input and output to a socket: the way into a room
-//	witness resolver                answers "no such name" on 127.0.0.1, port 53
+//	helper tell                    $CANARY in every encoding, on both streams; ends
+//	helper linger                  the same, and goes on until it is stopped
+//	helper wait                    nothing until it is stopped: exec the others in it
+//	helper ask METHOD URL [HEADER...]   one request; prints status and body
+//	helper processes               environment and arguments of the others that it sees
+//	helper mounts                  what stands in /run/secrets, as JSON; goes on until it is stopped
+//	helper relay SOCKET            standard input and output to a socket: the way into a room
+//	helper resolver                answers "no such name" on 127.0.0.1, port 53
 //
 // In $CANARY, a URL, a header or standard input, {NAME} stands for the content of
 // /run/secrets/NAME, so that a value is in no argument and no variable. What `ask` reads from
@@ -46,7 +46,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "witness:", err)
+		fmt.Fprintln(os.Stderr, "helper:", err)
 		os.Exit(1)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"syscall"
 )
 
-// mounted is a file as a program in a container sees it.
-type mounted struct {
+// mountedFile is a file as a program in a container sees it.
+type mountedFile struct {
 	Path   string
 	Mode   string // octal
 	Owner  string // uid:gid
@@ -29,7 +29,7 @@ func mounts(dir string, out io.Writer) error {
 	if err != nil || len(files) == 0 {
 		return fmt.Errorf("there is nothing in %s", dir)
 	}
-	var all []mounted
+	var all []mountedFile
 	for _, path := range files {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -44,7 +44,7 @@ func mounts(dir string, out io.Writer) error {
 			return errors.New("this system tells no owner")
 		}
 		sum := sha256.Sum256(data)
-		all = append(all, mounted{path, fmt.Sprintf("%04o", info.Mode().Perm()), fmt.Sprintf("%d:%d", owner.Uid, owner.Gid), info.Size(), hex.EncodeToString(sum[:])})
+		all = append(all, mountedFile{path, fmt.Sprintf("%04o", info.Mode().Perm()), fmt.Sprintf("%d:%d", owner.Uid, owner.Gid), info.Size(), hex.EncodeToString(sum[:])})
 	}
 	return json.NewEncoder(out).Encode(all)
 }

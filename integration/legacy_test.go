@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,10 +13,10 @@ import (
 	"github.com/keepmum/keepmum/internal/sweep"
 )
 
-// oldWay has values in the .env alone, then in files for some of them. Inspect
+// legacy has values in the .env alone, then in files for some of them. Inspect
 // and the processes' environment show exactly what is announced: they are the
 // excepted surfaces, and at the same time canaries of their search.
-func (s *story) oldWay(t *testing.T) {
+func (s *story) legacy(t *testing.T) {
 	for _, name := range secretNames() {
 		if err := os.Remove(filepath.Join(s.dir, "secrets", name)); err != nil {
 			t.Fatal(err)
@@ -53,15 +52,19 @@ func (s *story) legacyUp(t *testing.T, visible []string) {
 	t.Helper()
 	said := s.must(t, "", "stack:up", "-legacyEnv", "-json")
 	result := decoded[ops.StackUpResult](t, said.stdout)
-	s.audit.assert(t, result.Legacy && slices.Equal(result.Visible, visible), fmt.Sprintf("it says that inspect shows %v", visible), "it says that inspect shows %v, want %v", result.Visible, visible)
+	if !result.Legacy || !slices.Equal(result.Visible, visible) {
+		t.Errorf("stack:up -legacyEnv says that inspect shows %v, want %v", result.Visible, visible)
+	}
 	for _, name := range secretNames() {
-		warned, want := strings.Contains(warning(said.stderr), name), slices.Contains(visible, name)
-		s.audit.assert(t, warned == want, fmt.Sprintf("warned of %s, %d visible: %t", name, len(visible), want), "warned of %s: %t", name, warned)
+		if warned := strings.Contains(warning(said.stderr), name); warned != slices.Contains(visible, name) {
+			t.Errorf("%s is named in the warning: %t", name, warned)
+		}
 	}
 	for _, service := range s.status(t).Services {
 		_, grants := s.grants()
-		want := both(grants[service.Service], visible)
-		s.audit.assert(t, slices.Equal(service.Visible, want), fmt.Sprintf("stack:status says that inspect shows %v of %s", want, service.Service), "stack:status says that inspect shows %v of %s", service.Visible, service.Service)
+		if want := both(grants[service.Service], visible); !slices.Equal(service.Visible, want) {
+			t.Errorf("stack:status says that inspect shows %v of %s, want %v", service.Visible, service.Service, want)
+		}
 	}
 }
 
@@ -93,7 +96,7 @@ func both(one, other []string) []string {
 func (s *story) requireShown(t *testing.T, visible []string) {
 	t.Helper()
 	_, grants := s.grants()
-	found := s.lookAt(t, s.witness, func(h sweep.Hit) bool {
+	found := s.lookAt(t, s.helper, func(h sweep.Hit) bool {
 		return slices.Contains(visible, h.Name) && (strings.HasPrefix(h.Surface, "inspect of ") || strings.HasPrefix(h.Surface, "processes in "))
 	})
 	for _, c := range s.containers(t) {
@@ -103,7 +106,7 @@ func (s *story) requireShown(t *testing.T, visible []string) {
 			surfaces = append(surfaces, "processes in "+c.Name)
 		}
 		for _, surface := range surfaces {
-			s.audit.shows(t, found, surface, want)
+			requireShown(t, found, surface, want)
 		}
 	}
 }
