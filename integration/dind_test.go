@@ -25,21 +25,20 @@ import (
 	"github.com/keepmum/keepmum/internal/ops"
 )
 
-// dindTimeout is how long an engine in a room may take to answer, on a machine
-// that has much else to do.
+// dindTimeout is how long the inner engine may take to answer on a busy machine.
 const dindTimeout = 90 * time.Second
 
-// room is an engine of its own in a container on the user's engine. It has no
-// network and no port: the way in is an exec that joins its streams to the
-// engine's socket.
+// dind is an engine in a container on the engine of the user (docker in docker).
+// It has no network and no port: the way in is an exec that joins its streams to
+// the socket of the engine.
 type dind struct {
 	*client.Client
 	project *project
 	id      string
 }
 
-// dindImage makes the image of rooms, unless the engine has it as it would be
-// made now.
+// dindImage builds the image of the inner engine, unless the outer one already
+// has it as it would be built now.
 func (p *project) dindImage(t *testing.T) {
 	t.Helper()
 	info, err := p.engine.Info(t.Context())
@@ -65,14 +64,14 @@ func (p *project) dindImage(t *testing.T) {
 	if _, err := p.engine.LoadImage(t.Context(), stream); err != nil {
 		t.Fatal(err)
 	}
-	if had.ID != "" { // it has no name any more
-		_, _ = p.docker.ImageRemove(t.Context(), had.ID, image.RemoveOptions{}) // another room may stand on it
+	if had.ID != "" { // it has lost its name
+		_, _ = p.docker.ImageRemove(t.Context(), had.ID, image.RemoveOptions{}) // another container may use it
 	}
-	t.Logf("%s made in %.1f s, %d MB", images.RoomImage, time.Since(begun).Seconds(), archive.Size>>20)
+	t.Logf("%s built in %.1f s, %d MB", images.RoomImage, time.Since(begun).Seconds(), archive.Size>>20)
 }
 
-// newDind starts a room whose engine gets further arguments. It needs the
-// helper, and is removed with the project.
+// newDind starts an inner engine with additional arguments. It is removed with
+// the project.
 func newDind(t *testing.T, p *project, args ...string) *dind {
 	t.Helper()
 	p.dindImage(t)
@@ -88,7 +87,8 @@ func newDind(t *testing.T, p *project, args ...string) *dind {
 		NetworkMode: "none",
 		CapAdd:      []string{"SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "NET_RAW", "SYS_MODULE"},
 		SecurityOpt: []string{"seccomp=unconfined", "apparmor=unconfined"},
-		// A user namespace in the room may mount /proc only where all of it shows.
+		// A user namespace in the container may mount /proc only if all of it is
+		// visible.
 		MaskedPaths: []string{}, ReadonlyPaths: []string{},
 	}, nil, nil, "")
 	if err != nil {
@@ -124,12 +124,12 @@ func (r *dind) await(t *testing.T) {
 		}
 		state, inspected := r.project.docker.ContainerInspect(t.Context(), r.id)
 		if inspected != nil || !state.State.Running || time.Now().After(deadline) {
-			t.Fatalf("the engine of the room does not answer: %v\n%s", err, r.project.log(t, r.id, time.Time{}))
+			t.Fatalf("the inner engine does not answer: %v\n%s", err, r.project.log(t, r.id, time.Time{}))
 		}
 	}
 }
 
-// dial opens a connection to the engine's socket.
+// dial opens a connection to the socket of the engine.
 func (r *dind) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	outer := r.project.docker
 	made, err := outer.ContainerExecCreate(ctx, r.id, container.ExecOptions{
@@ -178,7 +178,7 @@ func (c *dindConn) Close() error {
 	return nil
 }
 
-// load hands an image of the user's engine to the room's.
+// load copies an image from the outer engine to the inner one.
 func (r *dind) load(t *testing.T, ref string) {
 	t.Helper()
 	stream, err := r.project.docker.ImageSave(t.Context(), []string{ref})
@@ -196,7 +196,7 @@ func (r *dind) load(t *testing.T, ref string) {
 	}
 }
 
-// log is what a container of the room has said so far; nothing where it is gone.
+// log is the log of a container of the inner engine so far; empty if it is gone.
 func (r *dind) log(t *testing.T, id string) string {
 	t.Helper()
 	stream, err := r.ContainerLogs(t.Context(), id, container.LogsOptions{ShowStdout: true, ShowStderr: true})
@@ -214,7 +214,7 @@ func (r *dind) log(t *testing.T, id string) string {
 	return text.String()
 }
 
-// swarmInit makes the room a Swarm of one node.
+// swarmInit makes the inner engine a Swarm of one node.
 func (r *dind) swarmInit(t *testing.T) {
 	t.Helper()
 	if _, err := r.SwarmInit(t.Context(), swarm.InitRequest{ListenAddr: "127.0.0.1:2377", AdvertiseAddr: "127.0.0.1"}); err != nil {

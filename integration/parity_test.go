@@ -26,14 +26,14 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// mountedFile is what the helper says of a file: see integration/helper.
+// mountedFile describes a file as the helper reports it: see integration/helper.
 type mountedFile struct {
 	Path, Mode, Owner, Digest string
 	Size                      int64
 }
 
-// parityValues are values that some way of handing over could change, by what
-// they are. Each holds random bytes; one byte is too short to be searched for.
+// parityValues are values that some way of passing them on could change. Each
+// holds random bytes; the value of one byte is too short to be searched for.
 func parityValues(t *testing.T) map[string][]byte {
 	t.Helper()
 	noise := func(n int) []byte {
@@ -56,7 +56,7 @@ func parityValues(t *testing.T) map[string][]byte {
 	}
 }
 
-// TestParity hands the same secrets to the same image under Compose and under
+// TestParity gives the same secrets to the same image under Compose and under
 // Swarm, and compares what a program in the container sees.
 func TestParity(t *testing.T) {
 	t.Parallel() // most of it is waiting
@@ -67,7 +67,7 @@ func TestParity(t *testing.T) {
 	values := parityValues(t)
 	for name, value := range values {
 		if name != "ONE_BYTE" {
-			p.audit.know(map[string]string{name: string(value[:min(len(value), 256)])}) // of the largest its beginning: all of it takes half a minute
+			p.audit.know(map[string]string{name: string(value[:min(len(value), 256)])}) // of the largest only the beginning: all of it would take half a minute
 		}
 	}
 	keys := map[string]string{"THE_ODDS_API_KEY": random(t, "0123456789abcdef", 32), "API_BASKETBALL_KEY": random(t, "0123456789abcdef", 32)}
@@ -90,15 +90,12 @@ func TestParity(t *testing.T) {
 			t.Errorf("512,000 bytes: %v", err)
 		}
 	})
-	for name := range keys {
-		delete(values, name)
-	}
 	requireParity(t, parityCases(values, composed, plain, narrow))
-	p.audit.finish(t, map[string]int{"canaries": 9, "logs": 7, "inspect": 13})
+	p.audit.finish(t, map[string]int{"canaries": 10, "logs": 7, "inspect": 13})
 }
 
-// writeSecrets writes values as keepmum lays them out: 0444 in a directory of
-// 0700.
+// writeSecrets writes values as keepmum lays them out: files of 0444 in a
+// directory of 0700.
 func (p *project) writeSecrets(t *testing.T, values map[string][]byte) {
 	t.Helper()
 	dir := filepath.Join(p.home, "secrets")
@@ -113,13 +110,12 @@ func (p *project) writeSecrets(t *testing.T, values map[string][]byte) {
 }
 
 // underCompose starts the helper with all secrets, and the simulator with its
-// keys, by the Compose that keepmum itself uses, and returns what the helper
-// sees.
+// keys, by the Compose that keepmum uses, and returns what the helper sees.
 func (p *project) underCompose(t *testing.T, helper string, names, keys []string) map[string]mountedFile {
 	t.Helper()
 	var file strings.Builder
 	fmt.Fprintf(&file, "name: %s\nservices:\n  helper:\n    image: %s\n    command: [mounts]\n    network_mode: none\n    secrets: [%s]\n", p.name, helper, strings.Join(names, ", "))
-	fmt.Fprintf(&file, "  told:\n    image: %s\n    command: [linger]\n    network_mode: none\n    environment: {CANARY: %q}\n", helper, p.audit.plain)
+	fmt.Fprintf(&file, "  canary:\n    image: %s\n    command: [linger]\n    network_mode: none\n    environment: {CANARY: %q}\n", helper, p.audit.plain)
 	fmt.Fprintf(&file, "  provider-sim:\n    image: keepmum/provider-sim:dev\n    network_mode: none\n    secrets: [%s]\n", strings.Join(keys, ", "))
 	file.WriteString("secrets:\n")
 	for _, name := range names {
@@ -140,20 +136,20 @@ func (p *project) underCompose(t *testing.T, helper string, names, keys []string
 	p.waitLog(t, id, "\n")
 	seen := bySecret(t, p.log(t, id, time.Time{}))
 	p.requireLoaded(t, func() string { return p.log(t, p.container(t, "provider-sim").ID, time.Time{}) }, keys)
-	p.waitLog(t, p.container(t, "told").ID, "a canary, go")
+	p.waitLog(t, p.container(t, "canary").ID, "a canary, go")
 	var surfaces []sweep.Surface
-	for _, service := range []string{"helper", "provider-sim", "told"} {
+	for _, service := range []string{"helper", "provider-sim", "canary"} {
 		name := p.container(t, service).Name
 		surfaces = append(surfaces, sweep.Logs(p.engine, name), sweep.Inspect(p.engine, name))
 	}
-	toldName := p.container(t, "told").Name
-	p.audit.require(t, []plant{{"logs of " + toldName, "stdout", "hex"}, {"logs of " + toldName, "stderr", "raw"}, {surface: "inspect of " + toldName},
-		{surface: "inspect of " + p.container(t, "helper").Name}}, nil, surfaces...) // the helper has one in its image
+	canaryName := p.container(t, "canary").Name
+	p.audit.require(t, []plant{{"logs of " + canaryName, "stdout", "hex"}, {"logs of " + canaryName, "stderr", "raw"}, {surface: "inspect of " + canaryName},
+		{surface: "inspect of " + p.container(t, "helper").Name}}, nil, surfaces...) // its image has one
 	return seen
 }
 
-// requireLoaded waits until the simulator has loaded its keys from Docker's
-// secrets, and serves.
+// requireLoaded waits until the simulator has loaded its keys from /run/secrets,
+// and serves.
 func (p *project) requireLoaded(t *testing.T, log func() string, keys []string) {
 	t.Helper()
 	for _, key := range keys {
@@ -166,7 +162,7 @@ func (p *project) requireLoaded(t *testing.T, log func() string, keys []string) 
 	poll(t, time.Minute, "provider-sim serves", func() bool { return strings.Contains(log(), `"msg":"started"`) })
 }
 
-// bySecret reads what the helper says.
+// bySecret reads the report of the helper.
 func bySecret(t *testing.T, said string) map[string]mountedFile {
 	t.Helper()
 	all := map[string]mountedFile{}
@@ -176,9 +172,9 @@ func bySecret(t *testing.T, said string) map[string]mountedFile {
 	return all
 }
 
-// underSwarm makes a Swarm secret of each value, and runs the helper with
-// them twice: as docker stack deploy grants them by itself, and each for one
-// user alone. It runs the simulator too, and searches what the Swarm tells.
+// underSwarm makes a Swarm secret of each value, and runs the helper twice with
+// all of them: with the default grants of docker stack deploy, and with grants
+// for one user.
 func (r *dind) underSwarm(t *testing.T, helper string, values map[string][]byte, keys []string) (plain, narrow map[string]mountedFile) {
 	t.Helper()
 	r.load(t, helper)
@@ -211,18 +207,17 @@ func (r *dind) underSwarm(t *testing.T, helper string, values map[string][]byte,
 	first := run("helper", helper, swarm.ContainerSpec{Args: []string{"mounts"}}, 0o444, "0", all)
 	second := run("narrow", helper, swarm.ContainerSpec{Args: []string{"mounts"}, User: "65532:65532"}, 0o400, "65532", all)
 	sim := run("provider-sim", "keepmum/provider-sim:dev", swarm.ContainerSpec{ReadOnly: true}, 0o444, "0", keys)
-	told := run("told", helper, swarm.ContainerSpec{Args: []string{"linger"}, Env: []string{"CANARY=" + r.project.audit.plain}}, 0o444, "0", nil)
+	canary := run("canary", helper, swarm.ContainerSpec{Args: []string{"linger"}, Env: []string{"CANARY=" + r.project.audit.plain}}, 0o444, "0", nil)
 	for _, log := range []func() string{first, second} {
 		poll(t, dindTimeout, "the helper sees its files in the Swarm", func() bool { return strings.Contains(log(), "\n") })
 	}
 	r.project.requireLoaded(t, sim, keys)
-	poll(t, time.Minute, "the canary's last word", func() bool { return strings.Contains(told(), "a canary, go") })
-	r.search(t, map[string]func() string{"helper": first, "narrow": second, "provider-sim": sim, "told": told})
+	poll(t, time.Minute, "the end of the canary's output", func() bool { return strings.Contains(canary(), "a canary, go") })
+	r.search(t, map[string]func() string{"helper": first, "narrow": second, "provider-sim": sim, "canary": canary})
 	return bySecret(t, first()), bySecret(t, second())
 }
 
-// taskLog is what the container of a service's task has said; empty until there
-// is one.
+// taskLog is the log of the container of a task; empty until there is one.
 func (r *dind) taskLog(t *testing.T, service string) string {
 	t.Helper()
 	found, err := r.ContainerList(t.Context(), container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", "com.docker.swarm.service.name="+service))})
@@ -235,9 +230,9 @@ func (r *dind) taskLog(t *testing.T, service string) string {
 	return r.log(t, found[0].ID)
 }
 
-// search searches the logs of all tasks, and what the Swarm tells of services,
-// tasks, secrets and containers. The canary stands in the log, and in what is
-// told of the service and the container that have it in their environment.
+// search searches the logs of all tasks, and what the Swarm shows of services,
+// tasks, secrets and containers. The canary is in the log, and in what is shown
+// of the service and the container that have it in their environment.
 func (r *dind) search(t *testing.T, logs map[string]func() string) {
 	t.Helper()
 	var surfaces []sweep.Surface
@@ -259,14 +254,14 @@ func (r *dind) search(t *testing.T, logs map[string]func() string) {
 		}
 		surfaces = append(surfaces, sweep.Bytes("inspect of task "+name, raw))
 		if name != "provider-sim" {
-			plants = append(plants, plant{surface: "inspect of task " + name}) // the helper has one in its image
+			plants = append(plants, plant{surface: "inspect of task " + name}) // its image has one
 		}
 	}
 	tasks, err := r.TaskList(t.Context(), swarm.TaskListOptions{})
 	surfaces = append(surfaces, asJSON(t, "inspect of all tasks", tasks, err))
 	all, err := r.SecretList(t.Context(), swarm.SecretListOptions{})
 	surfaces = append(surfaces, asJSON(t, "inspect of all secrets", all, err))
-	plants = append(plants, plant{"logs of task told", "", "base64"}, plant{surface: "inspect of service told"}, plant{surface: "inspect of all tasks"})
+	plants = append(plants, plant{"logs of task canary", "", "base64"}, plant{surface: "inspect of service canary"}, plant{surface: "inspect of all tasks"})
 	r.project.audit.require(t, plants, nil, surfaces...)
 }
 
@@ -279,8 +274,8 @@ type parityCase struct {
 }
 
 // parityCases pairs each file that a program saw with the file that it should
-// have seen: the same bytes at the same path, and the mode and owner of each way
-// to hand it over.
+// have seen: the same bytes at the same path, with the mode and owner of Compose
+// or Swarm.
 func parityCases(values map[string][]byte, composed, plain, narrow map[string]mountedFile) []parityCase {
 	var all []parityCase
 	for _, name := range slices.Sorted(maps.Keys(values)) {

@@ -14,7 +14,7 @@ import (
 	"github.com/docker/docker/api/types/mount"
 )
 
-// mountedSecret is a secret that a container finds in a source.
+// mountedSecret is a secret as a container gets it from a source.
 type mountedSecret struct {
 	secret string
 	source string // docker, file, env or _FILE
@@ -22,7 +22,7 @@ type mountedSecret struct {
 	state  startupState
 }
 
-// startupState is what is wrong with a mounted; empty: nothing.
+// startupState is what is wrong with a mounted secret; empty: nothing.
 type startupState string
 
 const (
@@ -36,8 +36,8 @@ const (
 	nowhere       startupState = "missing"
 )
 
-// startupRoots are where each source's files are seen by a service, whose
-// working directory is the root.
+// startupRoots are the directories of the sources in a container, whose working
+// directory is the root.
 var startupRoots = map[string]string{"docker": "/run/secrets", "file": "/secrets", "_FILE": "/given"}
 
 // startupKind and startupPlace are how a service reports a source.
@@ -71,7 +71,7 @@ func (s *startup) mounts(service, source string) []mountedSecret {
 	return all
 }
 
-// startupLaid is what mounts are for the engine.
+// startupLaid is how the engine gets mounted secrets.
 type startupLaid struct {
 	mounts    []mount.Mount
 	variables []string
@@ -80,9 +80,9 @@ type startupLaid struct {
 	values    map[string]string // of the first source that has the secret
 }
 
-// lay writes the mounts of a container. Each file is a mount of its own, as
-// Compose makes them, unless there is a symlink among them, which would be
-// followed on this machine: then the directory is.
+// lay writes the files of mounted secrets. Each file is a separate mount, as in
+// Compose, unless one is a symlink, which the engine would follow on this
+// machine: then the directory is mounted.
 func (s *startup) lay(t *testing.T, name string, mounts []mountedSecret) startupLaid {
 	t.Helper()
 	laid := startupLaid{files: map[string]string{}, values: map[string]string{}}
@@ -129,9 +129,9 @@ func (s *startup) lay(t *testing.T, name string, mounts []mountedSecret) startup
 	return laid
 }
 
-// writeSecretFile writes one mounted into a directory of this machine. Whatever is wrong
-// with it, the right value is in it, so that a log that tells of what was read
-// is found.
+// writeSecretFile writes one mounted secret into a directory of this machine.
+// Whatever is wrong with it, it holds the right value, so that a log that shows
+// what was read is found.
 func (s *startup) writeSecretFile(t *testing.T, dir string, mounted mountedSecret) string {
 	t.Helper()
 	file, outside := filepath.Join(dir, mounted.secret), filepath.Join(filepath.Dir(dir), "elsewhere")
@@ -159,7 +159,7 @@ func (s *startup) writeSecretFile(t *testing.T, dir string, mounted mountedSecre
 	case danglingLink:
 		err = errors.Join(err, os.Symlink("nothing", file))
 	default:
-		t.Fatalf("a mounted cannot be %s", mounted.state)
+		t.Fatalf("unknown state %s", mounted.state)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -167,8 +167,8 @@ func (s *startup) writeSecretFile(t *testing.T, dir string, mounted mountedSecre
 	return file
 }
 
-// change writes another value into the file of a mounted, in place: a bind mount
-// keeps the inode.
+// change writes another value into a file, in place: a bind mount keeps the
+// inode.
 func (c *startupContainer) change(t *testing.T, source, secret, value string) {
 	t.Helper()
 	file := c.files[source+" "+secret]

@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// startupOrders are the sources that differ in a start, in their order. The two
-// of the environment cannot be together.
+// startupOrders are the sources that hold different values in one start, in their
+// order. $NAME and $NAME_FILE cannot be combined.
 var startupOrders = [][]string{{"docker", "file", "env"}, {"docker", "file", "_FILE"}, {"file", "env"}, {"file", "_FILE"}}
 
-// startupOver is how the table names an order.
+// startupOver is the name of an order.
 func startupOver(sources []string) string { return strings.Join(sources, " over ") }
 
-// startupTurned is how the table names an order whose first source is wrong.
+// startupTurned is the name of an order whose first source holds the wrong value.
 func startupTurned(sources []string) string { return sources[0] + " wrong" }
 
-// order takes each service through sources that differ: the first one wins, in
-// either direction, and what the others hold is reported by name and not used.
+// order starts each service with sources that differ: the first one wins, in
+// either direction, and the others are reported by name and not used.
 func (s *startup) order(t *testing.T) {
 	parallel(t, s.services, func(t *testing.T, service string) {
 		for _, sources := range startupOrders {
@@ -35,7 +35,7 @@ func (s *startup) order(t *testing.T) {
 	})
 }
 
-// other is a value that a service can have and that nobody accepts yet.
+// other is a value that a service can use and that is not accepted yet.
 func (s *startup) other(t *testing.T, service, secret string) string {
 	t.Helper()
 	if service == "db-setup" && secret == "DB_APP_LOGIN" {
@@ -44,8 +44,8 @@ func (s *startup) other(t *testing.T, service, secret string) string {
 	return s.value(t, secret)
 }
 
-// over starts a service whose first source holds the right values, and whose
-// further ones hold others.
+// over starts a service whose first source holds the right values, and the other
+// sources others.
 func (s *startup) over(t *testing.T, service string, sources []string) {
 	t.Helper()
 	mounts, others := s.mounts(service, sources[0]), map[string][]string{}
@@ -69,8 +69,8 @@ func (s *startup) over(t *testing.T, service string, sources []string) {
 	}
 }
 
-// turnedRound starts a service that finds another value of one secret in the
-// first source, and the right one behind it: it uses the other one.
+// turnedRound starts a service with another value of one secret in the first
+// source, and the right one in the next: it uses the first.
 func (s *startup) turnedRound(t *testing.T, service, secret string, sources []string) {
 	t.Helper()
 	mounts := s.mounts(service, sources[0])
@@ -88,8 +88,8 @@ func (s *startup) turnedRound(t *testing.T, service, secret string, sources []st
 }
 
 // uses requires that the container uses its value, which the fixtures do not
-// accept: it is refused, or where the service itself says what is right, the
-// former value is.
+// accept: it is refused. If the service itself decides which value is right, the
+// former value is refused.
 func (c *startupContainer) uses(t *testing.T, service, secret, former string) string {
 	t.Helper()
 	if !judges(service, secret) {
@@ -101,8 +101,8 @@ func (c *startupContainer) uses(t *testing.T, service, secret, former string) st
 	return c.accepts(t, secret, former)
 }
 
-// restarts restarts each service, and then once for each of its secrets with
-// another value in the file, which it has to use, and with the right one again.
+// restarts restarts each service, and then for each of its secrets with another
+// value in the file, which it has to use, and with the right one again.
 func (s *startup) restarts(t *testing.T) {
 	parallel(t, s.services, func(t *testing.T, service string) {
 		mounts := s.mounts(service, "docker")
@@ -132,11 +132,11 @@ func (s *startup) restarts(t *testing.T) {
 	})
 }
 
-// guestDefault is what stands in the program: see integration/probe.
+// guestDefault is the default in integration/probe.
 const guestDefault = "everybody-is-a-guest-here"
 
-// defaults takes a service of a user's own through all sources: one of its
-// secrets is optional and has a default. Production refuses it.
+// defaults starts a service that a user could have written from all sources. One
+// of its secrets is optional and has a default, which production refuses.
 func (s *startup) defaults(t *testing.T) {
 	token := mountedSecret{secret: "PROBE_TOKEN", source: "docker", value: s.right["PROBE_TOKEN"]}
 	for _, source := range []string{"docker", "file", "env", "_FILE", "default"} {
@@ -172,13 +172,13 @@ func (s *startup) defaults(t *testing.T) {
 		if code := c.ended(t, c.id); code != 3 {
 			t.Errorf("with a default in production it ends with %d, want 3", code)
 		}
-		c.says(t, "PROBE_GUEST: default: is refused in production")
+		c.logs(t, "PROBE_GUEST: default: is refused in production")
 	})
 }
 
 // databases starts Postgres with its first password from each source that its
-// image has, and with one that it cannot use, which stops it. What it says then
-// is its image's.
+// image supports, and with unusable files, which stop it with an error of its
+// image.
 func (s *startup) databases(t *testing.T) {
 	const secret = "DB_ADMIN_PASSWORD"
 	wrong := s.value(t, secret)

@@ -15,10 +15,10 @@ import (
 	"github.com/keepmum/keepmum/internal/sweep"
 )
 
-// TestStartup starts every service with each of its secrets from each source,
-// in its real image, and requires that the value is used, that the source is
-// reported, that the order of the sources holds, and that a secret that cannot
-// be used stops the start before anything happens. Logs and inspect of every
+// TestStartup starts every service with each of its secrets from each source, in
+// its real image. It requires that the value is used, that the source is
+// reported, that the order of the sources holds, and that a secret that cannot be
+// used stops the start before anything happens. Logs and inspect of every
 // container are searched for every value.
 func TestStartup(t *testing.T) {
 	t.Parallel() // most of it is waiting
@@ -31,7 +31,7 @@ func TestStartup(t *testing.T) {
 	t.Run("databases", s.databases)
 	t.Run("silent", s.silent)
 	t.Log(s.table())
-	s.audit.finish(t, map[string]int{"canaries": 38, "logs": 280, "inspect": 280})
+	s.audit.finish(t, map[string]int{"canaries": 40, "logs": 290, "inspect": 290})
 	s.finish(t)
 }
 
@@ -52,8 +52,8 @@ func parallel(t *testing.T, names []string, run func(*testing.T, string)) {
 	wait.Wait()
 }
 
-// uses takes each service through its sources, one container after the other:
-// of two pollers one would stand by.
+// uses starts each service from each source, one container after the other: a
+// second poller would wait for the lock of the first.
 func (s *startup) uses(t *testing.T) {
 	parallel(t, s.services, func(t *testing.T, service string) {
 		for _, source := range []string{"docker", "file", "env", "_FILE"} {
@@ -76,7 +76,7 @@ func (s *startup) oneSource(t *testing.T, service, source string) {
 	for _, mounted := range mounts {
 		s.record(t, service, mounted.secret, source, c.accepts(t, mounted.secret))
 	}
-	c.tellsSources(t, mounts)
+	c.reportsSources(t, mounts)
 }
 
 // newRole makes a value of DB_APP_LOGIN for the role that no service uses.
@@ -90,9 +90,9 @@ func (s *startup) newRole(t *testing.T) string {
 	return value
 }
 
-// silent searches logs and inspect of every container. A container for each
-// log driver tells the canary; inspect shows exactly what was given by the
-// environment.
+// silent searches logs and inspect of every container. For each log driver one
+// container prints the canary. Inspect shows exactly the values that were passed
+// in the environment.
 func (s *startup) silent(t *testing.T) {
 	for _, driver := range []string{"json-file", "local"} {
 		id := s.launch(t, "canary-"+driver, s.images["helper"], func(r *testcontainers.ContainerRequest) {

@@ -18,8 +18,9 @@ import (
 )
 
 // TestUserNamespaces runs a service on an engine whose containers have user
-// namespaces, with a read-only root and no rights, and files laid out as keepmum
-// does: it reads its secrets, and root in the container is nobody outside.
+// namespaces, with a read-only root and no capabilities, and files laid out as
+// keepmum does: it reads its secrets, and root in the container has no rights
+// outside.
 func TestUserNamespaces(t *testing.T) {
 	t.Parallel() // most of it is waiting
 	limit, err := os.ReadFile("/proc/sys/user/max_user_namespaces")
@@ -68,22 +69,23 @@ func TestUserNamespaces(t *testing.T) {
 	}
 
 	host.Mounts = nil
-	told := start("told", container.Config{Image: helper, Cmd: []string{"linger"}, Env: []string{"CANARY=" + p.audit.plain}}, *host)
-	poll(t, time.Minute, "the canary's last word", func() bool { return strings.Count(r.log(t, told), "a canary, go") == 2 })
+	canary := start("canary", container.Config{Image: helper, Cmd: []string{"linger"}, Env: []string{"CANARY=" + p.audit.plain}}, *host)
+	poll(t, time.Minute, "the end of the canary's output", func() bool { return strings.Count(r.log(t, canary), "a canary, go") == 2 })
 	var surfaces []sweep.Surface
-	for name, id := range map[string]string{"sim": sim, "told": told} {
+	for name, id := range map[string]string{"sim": sim, "canary": canary} {
 		_, raw, err := r.ContainerInspectWithRaw(t.Context(), id, false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		surfaces = append(surfaces, sweep.Bytes("logs of "+name, []byte(r.log(t, id))), sweep.Bytes("inspect of "+name, raw))
 	}
-	p.audit.require(t, []plant{{"logs of told", "", "hex"}, {surface: "inspect of told"}}, nil, surfaces...)
+	p.audit.require(t, []plant{{"logs of canary", "", "hex"}, {surface: "inspect of canary"}}, nil, surfaces...)
 	p.audit.finish(t, map[string]int{"canaries": 2, "logs": 2, "inspect": 2})
 	t.Log("proof: userns=1")
 }
 
-// layout is an archive of /secrets as keepmum writes it: 0444 in 0700.
+// layout is an archive of /secrets as keepmum writes it: files of 0444 in a
+// directory of 0700.
 func layout(t *testing.T, values map[string]string) *bytes.Buffer {
 	t.Helper()
 	var stream bytes.Buffer
