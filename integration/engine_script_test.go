@@ -83,12 +83,12 @@ func (p *project) imageOf(word string) string {
 func deny(ts *testscript.TestScript, _ bool, args []string) {
 	uid, err := strconv.ParseUint(args[0], 10, 32)
 	ts.Check(err)
-	const read, nobodyInParticular = 4, 0xffffffff
+	const read, noID = 4, 0xffffffff
 	list := bits.LittleEndian.AppendUint32(nil, 2) // the version, then owner, user, group, mask and others
 	for _, entry := range []struct {
 		tag, may uint16
 		id       uint32
-	}{{0x01, read, nobodyInParticular}, {0x02, 0, uint32(uid)}, {0x04, read, nobodyInParticular}, {0x10, read, nobodyInParticular}, {0x20, read, nobodyInParticular}} {
+	}{{0x01, read, noID}, {0x02, 0, uint32(uid)}, {0x04, read, noID}, {0x10, read, noID}, {0x20, read, noID}} {
 		list = bits.LittleEndian.AppendUint16(list, entry.tag)
 		list = bits.LittleEndian.AppendUint16(list, entry.may)
 		list = bits.LittleEndian.AppendUint32(list, entry.id)

@@ -21,9 +21,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// nobody is the user that runs commands if the tests run as root, whom file modes
+// unprivileged is the user that runs commands if the tests run as root, whom file modes
 // do not stop.
-const nobody = 65534
+const unprivileged = 65534
 
 // unixCommands are the commands of scripts that need users and signals.
 func unixCommands() map[string]func(*testscript.TestScript, bool, []string) {
@@ -47,7 +47,7 @@ func asUser(ts *testscript.TestScript, _ bool, args []string) {
 	of(ts).elsewhere = func(ts *testscript.TestScript, args []string) (said, error) {
 		cmd := command(ts, args)
 		if os.Geteuid() == 0 {
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, NoSetGroups: false}}
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: unprivileged, Gid: unprivileged, NoSetGroups: false}}
 		}
 		var stdout, stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr

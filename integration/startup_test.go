@@ -96,7 +96,7 @@ func (s *startup) newRole(t *testing.T) string {
 func (s *startup) silent(t *testing.T) {
 	for _, driver := range []string{"json-file", "local"} {
 		id := s.launch(t, "canary-"+driver, s.images["helper"], func(r *testcontainers.ContainerRequest) {
-			r.Cmd, r.Env = []string{"tell"}, map[string]string{"CANARY": s.audit.canary}
+			r.Cmd, r.Env = []string{"print"}, map[string]string{"CANARY": s.audit.canary}
 			r.HostConfigModifier = func(h *container.HostConfig) { startupHarden(h, driver) }
 		})
 		if code := s.ended(t, id); code != 0 {
