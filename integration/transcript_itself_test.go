@@ -51,14 +51,14 @@ func requireScript(t *testing.T, name, value, form, script, want string) {
 	if err := os.WriteFile(filepath.Join(dir, "one.txtar"), []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	heard := &recorder{}
-	testscript.RunT(heard, params(t, dir, "KEEPMUM=/bin/sh", "VALUE="+value, "FORM="+form))
+	rec := &recorder{}
+	testscript.RunT(rec, params(t, dir, "KEEPMUM=/bin/sh", "VALUE="+value, "FORM="+form))
 	switch {
-	case want == "" && heard.failed:
+	case want == "" && rec.failed:
 		t.Errorf("%s: the script fails", name)
-	case want != "" && !heard.failed:
+	case want != "" && !rec.failed:
 		t.Errorf("%s: the script passes", name)
-	case !strings.Contains(heard.said.String(), want):
+	case !strings.Contains(rec.said.String(), want):
 		t.Errorf("%s: the script fails, and not because of: %s", name, want)
 	}
 }
