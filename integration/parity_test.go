@@ -295,7 +295,7 @@ func parityCases(values map[string][]byte, composed, plain, narrow map[string]mo
 // logs a table of it. Digests are not shown: that of one byte is its value.
 func requireParity(t testing.TB, cases []parityCase) {
 	t.Helper()
-	table := "| secret | bytes | under | path | mode | owner |\n| --- | --- | --- | --- | --- | --- |\n"
+	table := "\n| secret | bytes | under | path | mode | owner |\n| --- | --- | --- | --- | --- | --- |\n"
 	for _, c := range cases {
 		if c.seen.Digest != c.want.Digest {
 			t.Errorf("%s under %s has other bytes", c.secret, c.under)

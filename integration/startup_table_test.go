@@ -71,7 +71,8 @@ func (s *startup) finish(t *testing.T) {
 func (s *startup) table() string {
 	var b strings.Builder
 	row := func(cells ...string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
-	row(append([]string{"\nservice", "secret"}, startupColumns...)...)
+	b.WriteString("\n")
+	row(append([]string{"service", "secret"}, startupColumns...)...)
 	var rows []startupCell
 	for cell := range s.seen {
 		cell.column = ""
