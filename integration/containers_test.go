@@ -222,39 +222,44 @@ func (p *project) exec(t *testing.T, id, input string, args ...string) output {
 	return output{stdout.String(), stderr.String(), state.ExitCode}
 }
 
-// helperProgram compiles the helper for the machine of the engine.
-func (p *project) helperProgram(t *testing.T) string {
+// program compiles a program of this directory for the machine of the engine.
+func (p *project) program(t *testing.T, name string) []byte {
 	t.Helper()
 	info, err := p.engine.Info(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(p.home, "helper")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./helper")
+	path := filepath.Join(p.home, name)
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "./"+name)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+info.Arch)
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("the helper does not compile: %v\n%s", err, out)
+		t.Fatalf("%s does not compile: %v\n%s", name, err, out)
 	}
-	return program
+	binary, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
+}
+
+// buildImage builds an image of these files.
+func (p *project) buildImage(t *testing.T, name string, files map[string][]byte) (ref string) {
+	t.Helper()
+	ref = imagePrefix + name + ":" + p.name
+	if _, err := p.engine.BuildImage(t.Context(), archive(t, files), []string{ref}, nil, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	return ref
 }
 
 // helperImage builds the image of the helper, with the canary in a layer, its
 // environment, its labels and its history.
 func (p *project) helperImage(t *testing.T) string {
 	t.Helper()
-	binary, err := os.ReadFile(p.helperProgram(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ref := imagePrefix + "helper:" + p.name
-	files := map[string][]byte{
-		"helper": binary, "canary.txt": []byte("# a file\npassword = " + p.audit.canary),
+	return p.buildImage(t, "helper", map[string][]byte{
+		"helper": p.program(t, "helper"), "canary.txt": []byte("# a file\npassword = " + p.audit.canary),
 		"Dockerfile": fmt.Appendf(nil, "FROM scratch\nCOPY canary.txt /etc/canary.txt\nCOPY helper /helper\nENV IMAGE_CANARY=%[1]s\nLABEL canary=%[1]s\nENTRYPOINT [\"/helper\"]\n", p.audit.plain),
-	}
-	if _, err := p.engine.BuildImage(t.Context(), archive(t, files), []string{ref}, nil, "", nil); err != nil {
-		t.Fatal(err)
-	}
-	return ref
+	})
 }
 
 // archive makes a tar stream of programs.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -75,10 +74,6 @@ func (p *project) dindImage(t *testing.T) {
 func newDind(t *testing.T, p *project, args ...string) *dind {
 	t.Helper()
 	p.dindImage(t)
-	binary, err := os.ReadFile(p.helperProgram(t))
-	if err != nil {
-		t.Fatal(err)
-	}
 	made, err := p.docker.ContainerCreate(t.Context(), &container.Config{
 		Image: images.RoomImage, Cmd: args, Env: []string{"ROOM_RESOLVER=/helper resolver"},
 		Hostname: "dind", Volumes: map[string]struct{}{"/var/lib/docker": {}},
@@ -95,7 +90,7 @@ func newDind(t *testing.T, p *project, args ...string) *dind {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.remove(t, made.ID) })
-	if err := p.docker.CopyToContainer(t.Context(), made.ID, "/", archive(t, map[string][]byte{"helper": binary}), container.CopyToContainerOptions{}); err != nil {
+	if err := p.docker.CopyToContainer(t.Context(), made.ID, "/", archive(t, map[string][]byte{"helper": p.program(t, "helper")}), container.CopyToContainerOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.docker.ContainerStart(t.Context(), made.ID, container.StartOptions{}); err != nil {

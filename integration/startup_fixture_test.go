@@ -5,10 +5,8 @@ package integration
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -84,7 +82,9 @@ func (s *startup) value(t *testing.T, name string) string {
 func (s *startup) makeImages(t *testing.T) {
 	t.Helper()
 	made := decoded[struct{ Images []struct{ Image string } }](t, s.must(t, "", "build:images", "-json").stdout)
-	refs := map[string]string{"helper": s.helperImage(t), "probe": s.programImage(t, "probe")}
+	refs := map[string]string{"helper": s.helperImage(t), "probe": s.buildImage(t, "probe", map[string][]byte{
+		"probe": s.program(t, "probe"), "Dockerfile": []byte("FROM scratch\nCOPY probe /probe\nUSER 65532:65532\nENTRYPOINT [\"/probe\"]\n"),
+	})}
 	for _, one := range made.Images {
 		name, _, _ := strings.Cut(strings.TrimPrefix(one.Image, "keepmum/"), ":")
 		if name == "postgres" || slices.Contains(s.services, name) {
@@ -386,31 +386,3 @@ func mountsOf(targets map[string]string) []mount.Mount {
 
 // givenTo is the directory of a container's files.
 func (s *startup) givenTo(name string) string { return filepath.Join(s.home, "given", name) }
-
-// programImage builds an image from scratch of a program in this directory.
-func (s *startup) programImage(t *testing.T, name string) string {
-	t.Helper()
-	info, err := s.engine.Info(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(s.home, name)
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./"+name)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+info.Arch)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%s does not compile: %v\n%s", name, err, out)
-	}
-	binary, err := os.ReadFile(program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ref := imagePrefix + name + ":" + s.name
-	files := map[string][]byte{
-		name:         binary,
-		"Dockerfile": fmt.Appendf(nil, "FROM scratch\nCOPY %[1]s /%[1]s\nUSER 65532:65532\nENTRYPOINT [\"/%[1]s\"]\n", name),
-	}
-	if _, err := s.engine.BuildImage(t.Context(), archive(t, files), []string{ref}, nil, "", nil); err != nil {
-		t.Fatal(err)
-	}
-	return ref
-}
