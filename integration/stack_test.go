@@ -57,7 +57,7 @@ func TestStack(t *testing.T) {
 		}
 	}
 	p.audit.finish(t, map[string]int{
-		"canaries": 345, "logs": 148, "inspect": 148, "processes in": 55, commandProcesses: 20, "output": 42, "errors": 40,
+		"canaries": 360, "logs": 150, "inspect": 150, "processes in": 57, commandProcesses: 20, "output": 39, "errors": 36,
 		"network": 21, "volume": 7, "image": 10, "config": 10, "history": 10,
 		"database": 1, "events": 1, "rendered": 1, "worktree": 1, "temporary": 1, "cache": 1,
 	})
