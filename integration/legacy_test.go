@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,10 +13,11 @@ import (
 	"github.com/keepmum/keepmum/internal/sweep"
 )
 
-// oldWay has values in the .env alone, then in files for some of them. Inspect
-// and the processes' environment show exactly what is announced: they are the
-// excepted surfaces, and at the same time canaries of their search.
-func (s *story) oldWay(t *testing.T) {
+// legacy runs the stack with values in the .env only, then with files for some of
+// them. Inspect and the environment of processes show exactly the secrets that the
+// output names: these surfaces are excepted, and at the same time canaries of their
+// search.
+func (s *story) legacy(t *testing.T) {
 	for _, name := range secretNames() {
 		if err := os.Remove(filepath.Join(s.dir, "secrets", name)); err != nil {
 			t.Fatal(err)
@@ -29,12 +29,12 @@ func (s *story) oldWay(t *testing.T) {
 		t.Errorf("without files: exit code %d\n%s", said.code, s.audit.masked(said.stderr))
 	}
 	if all := s.containers(t); len(all) > 0 {
-		t.Errorf("it started %d containers", len(all))
+		t.Errorf("stack:up started %d containers", len(all))
 	}
 
 	s.legacyUp(t, secretNames())
 	s.requireAccepted(t, s.values["env"]["STRICT_API_TOKEN"], s.values["file"]["STRICT_API_TOKEN"], "env")
-	s.requireShown(t, secretNames())
+	s.requireVisible(t, secretNames())
 
 	inFiles := []string{"STRICT_API_TOKEN", "THE_ODDS_API_KEY"}
 	for _, name := range inFiles {
@@ -43,25 +43,29 @@ func (s *story) oldWay(t *testing.T) {
 	left := slices.DeleteFunc(secretNames(), func(name string) bool { return slices.Contains(inFiles, name) })
 	s.legacyUp(t, left)
 	s.requireAccepted(t, s.values["file"]["STRICT_API_TOKEN"], s.values["env"]["STRICT_API_TOKEN"], "docker")
-	s.requireShown(t, left)
+	s.requireVisible(t, left)
 	s.must(t, "", "stack:down", "-volumes")
 }
 
-// legacyUp starts the stack the old way and requires a warning that names
+// legacyUp starts the stack in legacy mode and requires a warning that names
 // exactly these secrets.
 func (s *story) legacyUp(t *testing.T, visible []string) {
 	t.Helper()
 	said := s.must(t, "", "stack:up", "-legacyEnv", "-json")
 	result := decoded[stack.UpResult](t, said.stdout)
-	s.audit.assert(t, result.Legacy && slices.Equal(result.Visible, visible), fmt.Sprintf("it says that inspect shows %v", visible), "it says that inspect shows %v, want %v", result.Visible, visible)
+	if !result.Legacy || !slices.Equal(result.Visible, visible) {
+		t.Errorf("stack:up -legacyEnv says that inspect shows %v, want %v", result.Visible, visible)
+	}
 	for _, name := range secretNames() {
-		warned, want := strings.Contains(warning(said.stderr), name), slices.Contains(visible, name)
-		s.audit.assert(t, warned == want, fmt.Sprintf("warned of %s, %d visible: %t", name, len(visible), want), "warned of %s: %t", name, warned)
+		if warned := strings.Contains(warning(said.stderr), name); warned != slices.Contains(visible, name) {
+			t.Errorf("%s is named in the warning: %t", name, warned)
+		}
 	}
 	for _, service := range s.status(t).Services {
 		_, grants := s.grants()
-		want := both(grants[service.Service], visible)
-		s.audit.assert(t, slices.Equal(service.Visible, want), fmt.Sprintf("stack:status says that inspect shows %v of %s", want, service.Service), "stack:status says that inspect shows %v of %s", service.Visible, service.Service)
+		if want := both(grants[service.Service], visible); !slices.Equal(service.Visible, want) {
+			t.Errorf("stack:status says that inspect shows %v of %s, want %v", service.Visible, service.Service, want)
+		}
 	}
 }
 
@@ -76,7 +80,7 @@ func warning(text string) string {
 	return strings.Join(lines, "")
 }
 
-// both returns the names that stand in two lists, sorted.
+// both returns the names that are in two lists, sorted.
 func both(one, other []string) []string {
 	names := []string{}
 	for _, name := range one {
@@ -88,22 +92,22 @@ func both(one, other []string) []string {
 	return names
 }
 
-// requireShown requires that inspect and the processes of each service show the
-// values of its visible secrets, and nothing else does.
-func (s *story) requireShown(t *testing.T, visible []string) {
+// requireVisible requires that inspect and the processes of each service show the
+// values of its visible secrets, and no other surface does.
+func (s *story) requireVisible(t *testing.T, visible []string) {
 	t.Helper()
 	_, grants := s.grants()
-	found := s.lookAt(t, s.witness, func(h sweep.Hit) bool {
+	found := s.lookAt(t, s.helper, func(h sweep.Hit) bool {
 		return slices.Contains(visible, h.Name) && (strings.HasPrefix(h.Surface, "inspect of ") || strings.HasPrefix(h.Surface, "processes in "))
 	})
 	for _, c := range s.containers(t) {
 		want := both(grants[c.Service], visible)
 		surfaces := []string{"inspect of " + c.Name}
-		if c.State == "running" && c.Service != "postgres" { // whose entrypoint takes it out of the environment
+		if c.State == "running" && c.Service != "postgres" { // whose entrypoint removes it from the environment
 			surfaces = append(surfaces, "processes in "+c.Name)
 		}
 		for _, surface := range surfaces {
-			s.audit.shows(t, found, surface, want)
+			requireShown(t, found, surface, want)
 		}
 	}
 }

@@ -30,20 +30,19 @@ const (
 	// namePrefix begins the name of every project of this test. Nothing else on
 	// the engine is touched.
 	namePrefix = "keepmum-it-"
-	// imagePrefix begins the name of every image that the test makes: those of
-	// crash variants and canaries. The tag is the project's name.
+	// imagePrefix begins the name of every image that the test builds: crash
+	// variants and the helper. The tag is the name of the project.
 	imagePrefix = "keepmum-integration/"
-	// abandoned is the age of a project without a lock here, from which on
-	// nobody can still be at work on it.
+	// abandoned is the age from which on a project without a lock here cannot be
+	// in use.
 	abandoned = 2 * time.Hour
 
 	labelProject = "com.docker.compose.project"
 	labelService = "com.docker.compose.service"
 )
 
-// takeHome takes a name and a directory for the project, under a lock that
-// ends with this process however it ends. Of projects whose lock nobody holds
-// everything is removed.
+// takeHome takes a name and a directory for the project, under a lock that ends
+// with this process however it ends. Projects whose lock is not held are removed.
 func (p *project) takeHome() {
 	p.t.Helper()
 	base := leftovers()
@@ -74,7 +73,7 @@ func (p *project) takeHome() {
 			p.t.Error(err)
 		}
 		if len(stuck) > 0 {
-			p.t.Logf("the engine does not remove %v, to which nothing is attached: it can be done after its next start", stuck)
+			p.t.Logf("the engine does not remove %v, to which nothing is attached: remove them after its next start", stuck)
 		} else if left, err := projectsOnEngine(ctx, p.docker); err != nil || !left[p.name].IsZero() {
 			p.t.Errorf("the engine still has parts of %s: %v", p.name, err)
 		}
@@ -84,13 +83,13 @@ func (p *project) takeHome() {
 	})
 }
 
-// leftovers is the directory of locks, and of what projects write.
+// leftovers is the directory of locks, and of the files of projects.
 func leftovers() string {
 	return filepath.Join(sharedTemporary, fmt.Sprintf("keepmum-integration-%d", os.Getuid()))
 }
 
-// stay has the projects of which the engine does not give everything up: once
-// is enough to wait for that.
+// stay has the projects that the engine cannot remove completely: waiting for
+// that once is enough.
 var stay sync.Map
 
 // removeLeft removes the projects of runs that were killed, and returns their
@@ -164,17 +163,17 @@ func projectsOnEngine(ctx context.Context, docker *testcontainers.DockerClient) 
 	images, iErr := docker.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", imagePrefix+"*"))})
 	for _, i := range images {
 		for _, tag := range i.RepoTags {
-			// The services' images are as old as time itself; that of the
-			// witness, which is made first, is not.
+			// The images of services have no real date; that of the helper, which
+			// is built first, has.
 			seen(tag[strings.LastIndex(tag, ":")+1:], time.Unix(i.Created, 0))
 		}
 	}
 	return found, errors.Join(err, nErr, vErr, iErr)
 }
 
-// TestWhatAKilledRunLeftIsRemoved: of a project whose lock nobody holds, and
-// not of one that somebody works on, here or on another machine.
-func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
+// A project whose lock is not held is removed, and one that is in use, here or on
+// another machine, is not.
+func TestRemoveLeft(t *testing.T) {
 	docker, err := testcontainers.NewDockerClientWithOpts(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +181,7 @@ func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
 	t.Cleanup(func() { docker.Close() })
 	base := t.TempDir()
 	names := map[string]string{}
-	for _, state := range []string{"killed", "at work", "elsewhere"} {
+	for _, state := range []string{"killed", "in use", "elsewhere"} {
 		name := namePrefix + random(t, "abcdefghijklmnopqrstuvwxyz", 8)
 		names[state] = name
 		t.Cleanup(func() {
@@ -215,7 +214,7 @@ func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
 		}
 	}
 	removed, err := removeLeft(t.Context(), docker, base)
-	if err != nil || !slices.Contains(removed, names["killed"]) || slices.Contains(removed, names["at work"]) {
+	if err != nil || !slices.Contains(removed, names["killed"]) || slices.Contains(removed, names["in use"]) {
 		t.Errorf("removed %v: %v", removed, err)
 	}
 	found, err := projectsOnEngine(t.Context(), docker)
@@ -227,7 +226,7 @@ func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
 			t.Errorf("%s: still on the engine: %t", state, left)
 		}
 	}
-	if left, err := filepath.Glob(filepath.Join(base, "*")); err != nil || len(left) != 2 || !strings.HasPrefix(filepath.Base(left[0]), names["at work"]) {
+	if left, err := filepath.Glob(filepath.Join(base, "*")); err != nil || len(left) != 2 || !strings.HasPrefix(filepath.Base(left[0]), names["in use"]) {
 		t.Errorf("left in the directory: %v, %v", left, err)
 	}
 }

@@ -20,12 +20,12 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// TestItTellsEveryEncoding requires a line for each encoding that is searched,
-// which the search finds as just that encoding.
-func TestItTellsEveryEncoding(t *testing.T) {
+// TestPrintEncoded requires a line for each encoding that is searched, which the
+// search finds as exactly that encoding.
+func TestPrintEncoded(t *testing.T) {
 	const value = "first \"'<&>+%/$ é\x01\\` line\nand the second line"
 	var one, two bytes.Buffer
-	if err := tell(value, &one, &two); err != nil || one.String() != two.String() {
+	if err := printEncoded(value, &one, &two); err != nil || one.String() != two.String() {
 		t.Fatalf("%v; the streams differ", err)
 	}
 	matcher := redact.New([]secrets.Known{{Name: "CANARY", Value: secrets.New([]byte(value))}})
@@ -33,24 +33,24 @@ func TestItTellsEveryEncoding(t *testing.T) {
 		_, from, ok := strings.Cut(one.String(), "a canary, "+encoding+": ")
 		text, _, _ := strings.Cut(from, "a canary, ")
 		if !ok {
-			t.Errorf("it does not tell %s", encoding)
+			t.Errorf("%s is not printed", encoding)
 			continue
 		}
 		if found := matcher.Find([]byte(text)); len(found) != 1 || found[0].Encoding != encoding {
 			t.Errorf("%s is found as %v", encoding, found)
 		}
 	}
-	if tell("", &one) == nil {
-		t.Error("no value is told without an error")
+	if printEncoded("", &one) == nil {
+		t.Error("no value is printed without an error")
 	}
 }
 
-// TestProcessesAreReadOrItFails: what cannot be read is not silent.
-func TestProcessesAreReadOrItFails(t *testing.T) {
+// A process that cannot be read is an error.
+func TestProcesses(t *testing.T) {
 	root := t.TempDir()
 	var out bytes.Buffer
 	if err := processes(root, &out); err == nil {
-		t.Error("no process is no error")
+		t.Error("no process is not an error")
 	}
 	put := func(pid, name, text string) {
 		t.Helper()
@@ -77,7 +77,7 @@ func TestProcessesAreReadOrItFails(t *testing.T) {
 	if got, want := out.String(), "process 7\n/api\nserve\nPATH=/\nTOKEN=abc\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if err := os.MkdirAll(filepath.Join(root, "8", "environ"), 0o755); err != nil { // no file: it cannot be read
+	if err := os.MkdirAll(filepath.Join(root, "8", "environ"), 0o755); err != nil { // not a file: it cannot be read
 		t.Fatal(err)
 	}
 	if err := processes(root, &out); err == nil || !strings.Contains(err.Error(), "process 8") {
@@ -85,8 +85,8 @@ func TestProcessesAreReadOrItFails(t *testing.T) {
 	}
 }
 
-// TestAskPrintsTheAnswer, and nothing of the request when there is none.
-func TestAskPrintsTheAnswer(t *testing.T) {
+// TestAsk prints the answer, and nothing of the request if there is none.
+func TestAsk(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
 		_, _ = w.Write([]byte(r.Method + " " + r.Header.Get("X-Key")))
@@ -109,14 +109,14 @@ func TestAskPrintsTheAnswer(t *testing.T) {
 	}))
 	defer short.Close()
 	if err := ask(t.Context(), []string{"GET", short.URL}, strings.NewReader(""), &out); err == nil {
-		t.Error("an answer that is cut short is no error")
+		t.Error("an answer that is cut short is not an error")
 	}
 	if err := ask(t.Context(), []string{"GET", server.URL}, iotest.ErrReader(io.ErrUnexpectedEOF), &out); err == nil {
 		t.Error("a body that cannot be read is sent")
 	}
 	server.Close()
 	if err := ask(t.Context(), []string{"GET", server.URL + "/?key=canary"}, strings.NewReader(""), &out); err == nil || strings.Contains(err.Error(), "canary") {
-		t.Errorf("an upstream that is not there: %v", err)
+		t.Errorf("no upstream: %v", err)
 	}
 	for what, args := range map[string][]string{"method": {"GET canary", "http://h"}, "URL": {"GET", "http://canary\x7f"}} {
 		if err := ask(t.Context(), args, strings.NewReader(""), &out); err == nil || strings.Contains(err.Error(), "canary") {
@@ -128,9 +128,9 @@ func TestAskPrintsTheAnswer(t *testing.T) {
 	}
 }
 
-// TestAskFillsWhatItSends: {NAME} is the content of a file, in the URL, a header
-// and the body, and no other braces are.
-func TestAskFillsWhatItSends(t *testing.T) {
+// {NAME} is replaced by the content of a file in the URL, a header and the body,
+// and no other braces are.
+func TestAsk_ReplacesNames(t *testing.T) {
 	const value = "a+b&c d/é"
 	secretsDir = t.TempDir()
 	defer func() { secretsDir = "/run/secrets" }()
@@ -151,46 +151,46 @@ func TestAskFillsWhatItSends(t *testing.T) {
 	}
 }
 
-// TestMain makes the test's binary a witness for those that start it as one.
+// TestMain makes the binary of the test a helper for tests that start it as one.
 func TestMain(m *testing.M) {
-	if os.Getenv("AS_WITNESS") != "" {
+	if os.Getenv("AS_HELPER") != "" {
 		main()
 		return
 	}
 	os.Exit(m.Run())
 }
 
-// started is the witness as a program.
+// started is the helper as a program.
 func started(t *testing.T, canary string, args ...string) (cmd *exec.Cmd, stdout, stderr *bytes.Buffer) {
 	t.Helper()
 	cmd = exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "AS_WITNESS=1", "CANARY="+canary)
+	cmd.Env = append(os.Environ(), "AS_HELPER=1", "CANARY="+canary)
 	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	return cmd, stdout, stderr
 }
 
-// TestTheProgramTells what its arguments say, on both streams, and fails loudly.
-func TestTheProgramTells(t *testing.T) {
+// The program writes to both streams, and fails with an error.
+func TestProgram_OutputAndErrors(t *testing.T) {
 	var want bytes.Buffer
-	if err := tell("of the\nprogram", &want); err != nil {
+	if err := printEncoded("of the\nprogram", &want); err != nil {
 		t.Fatal(err)
 	}
-	cmd, stdout, stderr := started(t, "of the\nprogram", "tell")
+	cmd, stdout, stderr := started(t, "of the\nprogram", "print")
 	if err := cmd.Run(); err != nil || stdout.String() != want.String() || stderr.String() != want.String() {
-		t.Errorf("tell: %v, %d and %d bytes, should be %d each", err, stdout.Len(), stderr.Len(), want.Len())
+		t.Errorf("print: %v, %d and %d bytes, should be %d each", err, stdout.Len(), stderr.Len(), want.Len())
 	}
-	for _, args := range [][]string{{"tell"}, {"linger"}, {"ask", "GET"}, {"mounts"}, {"sing"}, {}} {
+	for _, args := range [][]string{{"print"}, {"linger"}, {"ask", "GET"}, {"mounts"}, {"sing"}, {}} {
 		cmd, stdout, stderr := started(t, "", args...)
-		if err := cmd.Run(); cmd.ProcessState.ExitCode() != 1 || stdout.Len() > 0 || !strings.HasPrefix(stderr.String(), "witness: ") {
+		if err := cmd.Run(); cmd.ProcessState.ExitCode() != 1 || stdout.Len() > 0 || !strings.HasPrefix(stderr.String(), "helper: ") {
 			t.Errorf("%v: %v, %q, %q", args, err, stdout.String(), stderr.String())
 		}
 	}
 }
 
-// TestTheProgramGoesOn until it is stopped, and has told before that.
-func TestTheProgramGoesOn(t *testing.T) {
-	for args, tells := range map[string]bool{"linger": true, "wait": false} {
+// The program prints first and then runs until it is stopped.
+func TestProgram_RunsUntilStopped(t *testing.T) {
+	for args, prints := range map[string]bool{"linger": true, "wait": false} {
 		cmd, _, stderr := started(t, "canary", args)
 		cmd.Stdout = nil
 		out, err := cmd.StdoutPipe()
@@ -201,16 +201,16 @@ func TestTheProgramGoesOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		said := bufio.NewReader(out)
-		if tells {
+		if prints {
 			if line, err := said.ReadString('\n'); err != nil || line != "a canary, raw: canary\n" {
 				t.Errorf("%s: %q, %v", args, line, err)
 			}
 		}
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Errorf("%s does not go on: %v", args, err)
+			t.Errorf("%s does not keep running: %v", args, err)
 		}
 		rest, readErr := io.ReadAll(said)
-		if err := cmd.Wait(); tells && err != nil || readErr != nil || tells == (len(rest) == 0) || tells == (stderr.Len() == 0) {
+		if err := cmd.Wait(); prints && err != nil || readErr != nil || prints == (len(rest) == 0) || prints == (stderr.Len() == 0) {
 			t.Errorf("%s: %v, %v, %d bytes, %d bytes of errors", args, err, readErr, len(rest), stderr.Len())
 		}
 	}

@@ -1,23 +1,22 @@
-// Command witness stands in containers beside the stack while it is tested.
-// Its image is from scratch, as those of the services are, so it brings what a
-// test would otherwise ask a shell for.
+// Command helper runs in containers next to the stack while it is tested. Its image
+// is from scratch, as those of the services are, so it brings what a test would
+// otherwise use a shell for.
 //
-//	witness tell                    $CANARY in every encoding, on both streams; ends
-//	witness linger                  the same, and goes on until it is stopped
-//	witness wait                    nothing until it is stopped: exec the others in it
-//	witness ask METHOD URL [HEADER...]   one request; prints status and body
-//	witness processes               environment and arguments of the others that it sees
-//	witness mounts                  what stands in /run/secrets, as JSON; goes on until it is stopped
-//	witness relay SOCKET            standard input and output to a socket: the way into a room
-//	witness resolver                answers "no such name" on 127.0.0.1, port 53
+//	helper print                    $CANARY in every encoding, on both streams
+//	helper linger                   the same, and keeps running until it is stopped
+//	helper wait                     nothing until it is stopped: for exec
+//	helper ask METHOD URL [HEADER...]   one request; prints status and body
+//	helper processes                environment and arguments of all other processes
+//	helper mounts                   the files of /run/secrets as JSON; keeps running until it is stopped
+//	helper relay SOCKET             joins standard input and output to a socket: the way into dind
+//	helper resolver                 answers "no such name" on 127.0.0.1, port 53
 //
-// In $CANARY, a URL, a header or standard input, {NAME} stands for the content of
-// /run/secrets/NAME, so that a value is in no argument and no variable. What `ask` reads from
-// standard input is the body.
+// In $CANARY, a URL, a header or standard input, {NAME} is replaced by the content of
+// /run/secrets/NAME, so that no value is in an argument or a variable. Ask reads
+// the body from standard input.
 //
-// `processes` is started in the process namespace of another container. It
-// fails when there is a process there that it cannot read: nothing read is not
-// nothing found.
+// Processes is started in the process namespace of another container. It fails if
+// there is no process that it can read: nothing read is not nothing found.
 package main
 
 import (
@@ -46,48 +45,43 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "witness:", err)
+		fmt.Fprintln(os.Stderr, "helper:", err)
 		os.Exit(1)
 	}
 }
 
-// run does what the first argument says.
-func run(ctx context.Context, args []string) error {
+// run runs the command that the first argument names.
+func run(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errors.New("tell, linger, wait, ask, processes, mounts, relay or resolver?")
+		return errors.New("print, linger, wait, ask, processes, mounts, relay or resolver?")
 	}
 	switch args[0] {
-	case "tell":
-		return tell(filled(os.Getenv("CANARY")), os.Stdout, os.Stderr)
-	case "linger":
-		if err := tell(filled(os.Getenv("CANARY")), os.Stdout, os.Stderr); err != nil {
-			return err
-		}
-		<-ctx.Done()
-		return nil
-	case "wait":
-		<-ctx.Done()
-		return nil
+	case "print":
+		return printEncoded(filled(os.Getenv("CANARY")), os.Stdout, os.Stderr)
 	case "ask":
 		return ask(ctx, args[1:], os.Stdin, os.Stdout)
 	case "processes":
 		return processes("/proc", os.Stdout)
-	case "mounts":
-		if err := mounts(secretsDir, os.Stdout); err != nil {
-			return err
-		}
-		<-ctx.Done()
-		return nil
 	case "relay":
 		return relay(args[len(args)-1], os.Stdin, os.Stdout)
 	case "resolver":
 		return resolver(ctx, "127.0.0.1:53")
+	case "linger":
+		err = printEncoded(filled(os.Getenv("CANARY")), os.Stdout, os.Stderr)
+	case "mounts":
+		err = mounts(secretsDir, os.Stdout)
+	case "wait":
+	default:
+		return fmt.Errorf("unknown command %q", args[0])
 	}
-	return fmt.Errorf("%q is nothing that it does", args[0])
+	if err == nil {
+		<-ctx.Done()
+	}
+	return err
 }
 
-// tell writes a value in every encoding, a line each, to all writers.
-func tell(value string, to ...io.Writer) error {
+// printEncoded writes a value in every encoding, a line each, to all writers.
+func printEncoded(value string, to ...io.Writer) error {
 	if value == "" {
 		return errors.New("CANARY is not set")
 	}
@@ -107,17 +101,15 @@ func tell(value string, to ...io.Writer) error {
 		{"shell", "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"},
 		{"go", strconv.QuoteToASCII(value)},
 	} {
-		for _, w := range to {
-			if _, err := fmt.Fprintf(w, "a canary, %s: %s\n", form.encoding, form.text); err != nil {
-				return err
-			}
+		if _, err := fmt.Fprintf(io.MultiWriter(to...), "a canary, %s: %s\n", form.encoding, form.text); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// ask sends one request and prints the answer's status and body. Its errors
-// hold nothing of the request, which may hold a value.
+// ask sends one request and prints status and body of the answer. Its errors
+// contain nothing of the request, which may hold a value.
 func ask(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	if len(args) < 2 {
 		return errors.New("ask METHOD URL [HEADER...]")
@@ -133,7 +125,7 @@ func ask(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, args[0], args[1], strings.NewReader(filled(string(body))))
 	if err != nil {
-		return errors.New("no request can be made of this")
+		return errors.New("invalid request")
 	}
 	for _, header := range args[2:] {
 		name, value, _ := strings.Cut(header, ": ")
@@ -154,8 +146,8 @@ func ask(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 // secretsDir is where a container has its secrets.
 var secretsDir = "/run/secrets"
 
-// filled puts the content of /run/secrets/NAME where {NAME} stands, in percent
-// encoding where that is a query's.
+// filled replaces {NAME} by the content of /run/secrets/NAME, in a URL in percent
+// encoding.
 func filled(text string) string {
 	query := strings.HasPrefix(text, "http")
 	return regexp.MustCompile(`\{[A-Z_]+\}`).ReplaceAllStringFunc(text, func(name string) string {
@@ -170,8 +162,7 @@ func filled(text string) string {
 	})
 }
 
-// processes prints what the process file system shows of every process but
-// this one.
+// processes prints command line and environment of every process but this one.
 func processes(root string, out io.Writer) error {
 	found, err := filepath.Glob(filepath.Join(root, "[0-9]*"))
 	if err != nil {
@@ -179,7 +170,8 @@ func processes(root string, out io.Writer) error {
 	}
 	read := 0
 	for _, dir := range found {
-		if filepath.Base(dir) == strconv.Itoa(os.Getpid()) {
+		pid := filepath.Base(dir)
+		if pid == strconv.Itoa(os.Getpid()) {
 			continue
 		}
 		shown := ""
@@ -189,7 +181,7 @@ func processes(root string, out io.Writer) error {
 				continue // it has ended
 			}
 			if err != nil {
-				return fmt.Errorf("%s of process %s cannot be read", name, filepath.Base(dir))
+				return fmt.Errorf("%s of process %s cannot be read", name, pid)
 			}
 			shown += strings.ReplaceAll(string(data), "\x00", "\n") + "\n"
 		}
@@ -197,7 +189,7 @@ func processes(root string, out io.Writer) error {
 			continue
 		}
 		read++
-		if _, err := fmt.Fprintf(out, "process %s\n%s", filepath.Base(dir), shown); err != nil {
+		if _, err := fmt.Fprintf(out, "process %s\n%s", pid, shown); err != nil {
 			return err
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"syscall"
 )
 
-// mounted is a file as a program in a container sees it.
-type mounted struct {
+// mountedFile is a file as a program in a container sees it.
+type mountedFile struct {
 	Path   string
 	Mode   string // octal
 	Owner  string // uid:gid
@@ -29,7 +29,7 @@ func mounts(dir string, out io.Writer) error {
 	if err != nil || len(files) == 0 {
 		return fmt.Errorf("there is nothing in %s", dir)
 	}
-	var all []mounted
+	var all []mountedFile
 	for _, path := range files {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -41,10 +41,10 @@ func mounts(dir string, out io.Writer) error {
 		}
 		owner, ok := info.Sys().(*syscall.Stat_t)
 		if !ok {
-			return errors.New("this system tells no owner")
+			return errors.New("this system has no file owners")
 		}
 		sum := sha256.Sum256(data)
-		all = append(all, mounted{path, fmt.Sprintf("%04o", info.Mode().Perm()), fmt.Sprintf("%d:%d", owner.Uid, owner.Gid), info.Size(), hex.EncodeToString(sum[:])})
+		all = append(all, mountedFile{path, fmt.Sprintf("%04o", info.Mode().Perm()), fmt.Sprintf("%d:%d", owner.Uid, owner.Gid), info.Size(), hex.EncodeToString(sum[:])})
 	}
 	return json.NewEncoder(out).Encode(all)
 }
@@ -57,15 +57,15 @@ func relay(socket string, in io.Reader, out io.Writer) error {
 	}
 	defer conn.Close()
 	go func() {
-		_, _ = io.Copy(conn, in) // what is lost here is missed at the other end
+		_, _ = io.Copy(conn, in) // the other end notices what is lost here
 		_ = conn.(*net.UnixConn).CloseWrite()
 	}()
 	_, err = io.Copy(out, conn)
 	return err
 }
 
-// resolver answers every question for a name with "there is none" (RFC 1035,
-// section 4.1.1: RCODE 3), so that nobody waits for a server that is not there.
+// resolver answers every question for a name with "no such name" (RFC 1035,
+// section 4.1.1: RCODE 3), so that no program waits for a name server.
 func resolver(ctx context.Context, address string) error {
 	conn, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", address)
 	if err != nil {
@@ -85,11 +85,11 @@ func resolver(ctx context.Context, address string) error {
 			continue
 		}
 		answer := append([]byte{message[0], message[1], 0x81, 0x83, message[4], message[5], 0, 0, 0, 0, 0, 0}, question(message[12:n])...)
-		_, _ = conn.WriteTo(answer, from) // who asked asks again
+		_, _ = conn.WriteTo(answer, from) // the client asks again
 	}
 }
 
-// question cuts the first question out of what follows a header.
+// question returns the first question after a header.
 func question(rest []byte) []byte {
 	for i := 0; i < len(rest); i += 1 + int(rest[i]) {
 		if rest[i] == 0 && i+5 <= len(rest) {

@@ -21,7 +21,7 @@ import (
 )
 
 // batch is a project of many secrets, with an .env for each of two sets of
-// their values.
+// values.
 type batch struct {
 	t     *testing.T
 	dir   string
@@ -77,7 +77,7 @@ func (b *batch) start(args ...string) (*exec.Cmd, *bytes.Buffer) {
 	return cmd, &stderr
 }
 
-// must runs the binary to its good end.
+// must runs the binary, which has to succeed.
 func (b *batch) must(args ...string) {
 	b.t.Helper()
 	cmd, stderr := b.start(args...)
@@ -86,7 +86,7 @@ func (b *batch) must(args ...string) {
 	}
 }
 
-// state is what stands in secrets/.
+// state counts the files in secrets/.
 type state struct {
 	old, fresh, temporary int
 }
@@ -132,7 +132,7 @@ func (b *batch) state() state {
 	return s
 }
 
-// progress counts the temporary files that a run has made by now.
+// progress counts the temporary files so far.
 func (b *batch) progress() (temporary int) {
 	entries, _ := os.ReadDir(filepath.Join(b.dir, "secrets"))
 	for _, entry := range entries {
@@ -143,16 +143,16 @@ func (b *batch) progress() (temporary int) {
 	return temporary
 }
 
-// moment is one to kill at: come waits for it, and reports false when ended
-// comes first.
+// moment is when to kill: come waits for it, and returns false if the command
+// ends first.
 type moment struct {
 	name string
-	met  func(state) bool // the kill came then, by what it left
+	met  func(state) bool // whether the files show that the kill came then
 	come func(b *batch, ended <-chan struct{}) bool
 }
 
-// moments are those of a write: any time at all, while temporary files appear,
-// and while they are renamed.
+// moments are any time at all, while temporary files appear, and while they are
+// renamed.
 func moments() []moment {
 	until := func(b *batch, ended <-chan struct{}, reached func() bool) bool {
 		for !reached() {
@@ -188,12 +188,12 @@ func moments() []moment {
 	}
 }
 
-// TestKilledAtAnyMoment kills secrets:fromEnv -prune by SIGKILL at many moments
-// of its work. After each, every file is the old or the new one and whole, the
-// .env is as it was unless every file holds its value, and the next run
-// completes it and leaves no temporary file.
-func TestKilledAtAnyMoment(t *testing.T) {
-	const rounds, most = 5, 60 // of each moment; and until it was really met
+// TestFromEnv_SurvivesSIGKILL kills secrets:fromEnv -prune at many moments. After
+// each, every file is whole and either old or new, the .env is unchanged unless
+// every file holds its value, and the next run completes the work and leaves no
+// temporary file.
+func TestFromEnv_SurvivesSIGKILL(t *testing.T) {
+	const rounds, most = 5, 60 // of each moment; at most, until it was met
 	b := newBatch(t, 80)
 	b.must("secrets:fromEnv", "-file=old.env")
 	killed, runs, left, mixed := 0, 0, 0, 0
@@ -219,19 +219,19 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			}
 		}
 		if !met {
-			t.Errorf("%s: no run was killed then, so nothing was seen", at.name)
+			t.Errorf("%s: no run was killed then, so nothing was tested", at.name)
 		}
 	}
 	t.Logf("killed %d of %d runs; %d left temporary files, %d a mixed batch", killed, runs, left, mixed)
 }
 
-// whole requires of a run that was killed that no file is gone or torn, and
-// that the .env was pruned, if at all, wholly and last.
+// whole requires after a kill that no file is missing or torn, and that the .env
+// was pruned either completely and last, or not at all.
 func (b *batch) whole(at moment, set string) state {
 	b.t.Helper()
 	s := b.state()
 	if s.old+s.fresh != len(b.names) {
-		b.t.Fatalf("%s: %d files are gone", at.name, len(b.names)-s.old-s.fresh)
+		b.t.Fatalf("%s: %d files are missing", at.name, len(b.names)-s.old-s.fresh)
 	}
 	before, err := os.ReadFile(filepath.Join(b.dir, set+".env"))
 	if err != nil {
@@ -243,7 +243,7 @@ func (b *batch) whole(at moment, set string) state {
 	}
 	done := s.old == 0 && set == "new" || s.fresh == 0 && set == "old"
 	if !bytes.Equal(now, before) && (!done || bytes.Count(now, []byte("#")) != len(b.names)) {
-		b.t.Fatalf("%s: the .env was changed before every file had its value, or not wholly", at.name)
+		b.t.Fatalf("%s: the .env was changed before every file had its value, or not completely", at.name)
 	}
 	return s
 }
@@ -251,8 +251,8 @@ func (b *batch) whole(at moment, set string) state {
 // pruned is the .env of the run that is killed.
 const pruned = "pruned.env"
 
-// kill runs the binary over a set of values and kills it at the moment. False:
-// it had ended.
+// kill runs the binary with a set of values and kills it at the moment. It
+// returns false if the binary had ended.
 func (b *batch) kill(at moment, set string) bool {
 	b.t.Helper()
 	text, err := os.ReadFile(filepath.Join(b.dir, set+".env"))
@@ -277,9 +277,9 @@ func (b *batch) kill(at moment, set string) bool {
 	return true
 }
 
-// TestTwoAtOnce runs two secrets:fromEnv with different values at the same
-// time: both succeed, and the files are those of one of them.
-func TestTwoAtOnce(t *testing.T) {
+// TestFromEnv_TwoAtOnce runs two secrets:fromEnv with different values at the
+// same time: both succeed, and all files are from one of them.
+func TestFromEnv_TwoAtOnce(t *testing.T) {
 	b := newBatch(t, 40)
 	winners := map[string]int{}
 	for range 6 {
@@ -307,5 +307,5 @@ func TestTwoAtOnce(t *testing.T) {
 			winners["new"]++
 		}
 	}
-	t.Logf("last were: %v", winners)
+	t.Logf("last runs: %v", winners)
 }

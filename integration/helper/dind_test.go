@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// TestMountsDescribeEveryFile as it is, and none is an error.
-func TestMountsDescribeEveryFile(t *testing.T) {
+// TestMounts describes every file; no file is an error.
+func TestMounts(t *testing.T) {
 	dir := t.TempDir()
 	var out bytes.Buffer
 	if mounts(dir, &out) == nil || mounts(filepath.Join(dir, "none"), &out) == nil || out.Len() > 0 {
-		t.Errorf("nothing is no error: %q", out.String())
+		t.Errorf("no file is not an error: %q", out.String())
 	}
 	for name, mode := range map[string]os.FileMode{"A": 0o400, "B": 0o444} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("abc"), mode); err != nil {
@@ -30,7 +30,7 @@ func TestMountsDescribeEveryFile(t *testing.T) {
 	if err := mounts(dir, &out); err != nil {
 		t.Fatal(err)
 	}
-	var got []mounted
+	var got []mountedFile
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
@@ -45,19 +45,18 @@ func TestMountsDescribeEveryFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if mounts(dir, &out) == nil {
-		t.Error("a file that cannot be described is no error")
+		t.Error("a file that cannot be described is not an error")
 	}
 	if err := errors.Join(os.Remove(filepath.Join(dir, "C")), os.Mkdir(filepath.Join(dir, "C"), 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	if mounts(dir, &out) == nil {
-		t.Error("a file that cannot be read is no error")
+		t.Error("a file that cannot be read is not an error")
 	}
 }
 
-// TestRelayJoinsBothWays: what goes in comes to the socket, to its end, and the
-// other way round.
-func TestRelayJoinsBothWays(t *testing.T) {
+// TestRelay: input reaches the socket to its end, and the answer the output.
+func TestRelay(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
@@ -78,13 +77,13 @@ func TestRelayJoinsBothWays(t *testing.T) {
 		t.Errorf("%v, %q", err, out.String())
 	}
 	if relay(socket+"2", strings.NewReader(""), &out) == nil {
-		t.Error("no socket is no error")
+		t.Error("no socket is not an error")
 	}
 }
 
-// TestResolverKnowsNoName: it answers each question by its own id with "there
-// is none", and ends with the context.
-func TestResolverKnowsNoName(t *testing.T) {
+// TestResolver answers each question, by its id, with "no such name", and ends
+// with the context.
+func TestResolver(t *testing.T) {
 	free, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +122,7 @@ func TestResolverKnowsNoName(t *testing.T) {
 		t.Error(err)
 	}
 	if resolver(t.Context(), "127.0.0.1:no") == nil {
-		t.Error("no address is no error")
+		t.Error("no address is not an error")
 	}
 	for _, whole := range []string{"\x00", "\x01a\x00\x00", "\x09"} {
 		if got := question([]byte(whole)); !slices.Equal(got, []byte(whole)) {

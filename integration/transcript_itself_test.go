@@ -13,21 +13,21 @@ import (
 	"github.com/keepmum/keepmum/pkg/redact"
 )
 
-// overheard is a testscript.T that keeps what a script says instead of failing.
-// What it keeps may hold a value: it is searched, and never printed.
-type overheard struct {
+// recorder is a testscript.T that keeps the output of a script instead of
+// failing. The output may contain a value: it is searched, and never printed.
+type recorder struct {
 	said   strings.Builder
 	failed bool
 }
 
-func (o *overheard) Log(args ...any)   { fmt.Fprintln(&o.said, args...) }
-func (o *overheard) Fatal(args ...any) { o.Log(args...); o.FailNow() }
-func (o *overheard) Skip(args ...any)  { o.Fatal(args...) }
-func (o *overheard) FailNow()          { o.failed = true; runtime.Goexit() }
-func (o *overheard) Parallel()         {}
-func (o *overheard) Verbose() bool     { return false }
+func (o *recorder) Log(args ...any)   { fmt.Fprintln(&o.said, args...) }
+func (o *recorder) Fatal(args ...any) { o.Log(args...); o.FailNow() }
+func (o *recorder) Skip(args ...any)  { o.Fatal(args...) }
+func (o *recorder) FailNow()          { o.failed = true; runtime.Goexit() }
+func (o *recorder) Parallel()         {}
+func (o *recorder) Verbose() bool     { return false }
 
-func (o *overheard) Run(_ string, script func(testscript.T)) {
+func (o *recorder) Run(_ string, script func(testscript.T)) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -43,53 +43,53 @@ func (o *overheard) Run(_ string, script func(testscript.T)) {
 }
 
 // requireScript runs a script in which `keepmum` is a shell, $VALUE a value of
-// two lines and $FORM a form of it. It requires that the script passes, where
-// want is empty, or that it fails and says so.
+// two lines and $FORM an encoding of it. It requires that the script passes if
+// want is empty, and otherwise that it fails with that text.
 func requireScript(t *testing.T, name, value, form, script, want string) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "one.txtar"), []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	heard := &overheard{}
-	testscript.RunT(heard, params(t, dir, "KEEPMUM=/bin/sh", "VALUE="+value, "FORM="+form))
+	rec := &recorder{}
+	testscript.RunT(rec, params(t, dir, "KEEPMUM=/bin/sh", "VALUE="+value, "FORM="+form))
 	switch {
-	case want == "" && heard.failed:
-		t.Errorf("%s: it fails", name)
-	case want != "" && !heard.failed:
-		t.Errorf("%s: silence", name)
-	case !strings.Contains(heard.said.String(), want):
-		t.Errorf("%s: it fails, and not because of: %s", name, want)
+	case want == "" && rec.failed:
+		t.Errorf("%s: the script fails", name)
+	case want != "" && !rec.failed:
+		t.Errorf("%s: the script passes", name)
+	case !strings.Contains(rec.said.String(), want):
+		t.Errorf("%s: the script fails, and not because of: %s", name, want)
 	}
 }
 
-// TestSilentFailsOnAValueInEachEncoding: on standard output, on standard error,
-// in a file, and in one below a directory; also where the run failed.
-func TestSilentFailsOnAValueInEachEncoding(t *testing.T) {
-	value := newValueFor(t)
-	forms := told(t, value)
+// A value is found on standard output, on standard error, in a file, and in a
+// file in a directory, even if the run failed.
+func TestSilent_FindsValueInEachEncoding(t *testing.T) {
+	value := newMultilineValue(t)
+	forms := encoded(t, value)
 	for _, encoding := range redact.Encodings() {
 		form := forms[encoding]
 		if form == "" {
-			t.Fatalf("%s is not tried", encoding)
+			t.Fatalf("%s is not tested", encoding)
 		}
 		hit := "PASSWORD (" + encoding + ")"
-		for place, c := range map[string]struct{ tell, want string }{
-			"standard output":           {`keepmum -c 'printf "x %s y" "$FORM"'`, "the output tells " + hit},
-			"standard error":            {`keepmum -c 'printf "x %s y" "$FORM" >&2'`, "the output tells " + hit},
-			"standard error of a crash": {`exits 2 -c 'printf "x %s y" "$FORM" >&2; exit 2'`, "the output tells " + hit},
+		for place, c := range map[string]struct{ print, want string }{
+			"standard output":           {`keepmum -c 'printf "x %s y" "$FORM"'`, "the output shows " + hit},
+			"standard error":            {`keepmum -c 'printf "x %s y" "$FORM" >&2'`, "the output shows " + hit},
+			"standard error of a crash": {`exits 2 -c 'printf "x %s y" "$FORM" >&2; exit 2'`, "the output shows " + hit},
 			"a file":                    {`exec sh -c 'printf "x %s y" "$FORM" >left.txt'`, `"left.txt ` + hit},
 			"a file below a directory":  {`exec sh -c 'mkdir -p a/b; printf "x %s y" "$FORM" >a/b/left.txt'`, `"a/b/left.txt ` + hit},
 		} {
-			requireScript(t, encoding+", "+place, value, form, "known PASSWORD $VALUE\n"+c.tell+"\nsilent\n", c.want)
+			requireScript(t, encoding+", "+place, value, form, "known PASSWORD $VALUE\n"+c.print+"\nsilent\n", c.want)
 		}
 	}
 }
 
-// TestSilentExceptsWhatIsNamedAlone: secrets/, and the files and directories
-// that the script names.
-func TestSilentExceptsWhatIsNamedAlone(t *testing.T) {
-	value := newValueFor(t)
+// Only secrets/ and the files and directories that the script names are not
+// searched.
+func TestSilent_ExceptsNamedFiles(t *testing.T) {
+	value := newMultilineValue(t)
 	put := func(path string) string {
 		return `exec sh -c 'mkdir -p "$(dirname ` + path + `)"; printf %s "$VALUE" >` + path + "'\n"
 	}
@@ -106,34 +106,33 @@ func TestSilentExceptsWhatIsNamedAlone(t *testing.T) {
 		{put("b") + "silent a/b\n", `"b PASSWORD (raw)"`},
 		{put("secrets.txt") + "silent\n", `"secrets.txt PASSWORD (raw)"`},
 		{put("secrets/PASSWORD") + "symlink link -> secrets/PASSWORD\nsymlink below -> secrets\nsilent\n", ""},
-		{put("canary.txt") + "silent canary.txt\n", "want the canary alone"}, // the search finds none
-		{put("one") + "silent canary.txt\n", `"one PASSWORD (raw)"`},         // nor is another its canary
-		{`keepmum -c 'echo "$VALUE"'` + "\nsilent a\n", "the output tells PASSWORD (raw)"},
+		{put("canary.txt") + "silent canary.txt\n", "want only the canary"}, // the search finds none
+		{put("one") + "silent canary.txt\n", `"one PASSWORD (raw)"`},        // another file is not the canary
+		{`keepmum -c 'echo "$VALUE"'` + "\nsilent a\n", "the output shows PASSWORD (raw)"},
 	} {
 		requireScript(t, c.script, value, "", "known PASSWORD $VALUE\n"+c.script, c.want)
 	}
 }
 
-// TestSilentKnowsItsValues: it fails where it would search none, and searches
-// each, also one that is known only after it was told.
-func TestSilentKnowsItsValues(t *testing.T) {
-	value := newValueFor(t)
+// The search fails if it knows no value, or one that is too short. It finds a
+// value that becomes known after the output.
+func TestSilent_NeedsKnownValues(t *testing.T) {
+	value := newMultilineValue(t)
 	for _, c := range []struct{ script, want string }{
 		{"silent\n", "no value is known"},
 		{"known PIN 123\nsilent\n", "the search cannot fail"},
 		{"known OTHER another-value\nknown PIN 123\nsilent\n", "too short to be searched: [PIN]"},
-		{"known OTHER another-value\nknown PASSWORD $VALUE\nkeepmum -c 'echo \"$VALUE\"'\nsilent\n", "the output tells PASSWORD (raw)"},
-		{"keepmum -c 'echo \"$VALUE\"'\nknown PASSWORD $VALUE\nsilent\n", "the output tells PASSWORD (raw)"},
-		{"known PASSWORD $VALUE\nkeepmum -c 'echo \"$VALUE\"'\nkeepmum -c 'echo nothing'\nsilent\n", "the output tells PASSWORD (raw)"},
-		{"known PASSWORD $VALUE\n! keepmum -c 'echo \"$VALUE\"; exit 1'\nsilent\n", "the output tells PASSWORD (raw)"},
+		{"known OTHER another-value\nknown PASSWORD $VALUE\nkeepmum -c 'echo \"$VALUE\"'\nsilent\n", "the output shows PASSWORD (raw)"},
+		{"keepmum -c 'echo \"$VALUE\"'\nknown PASSWORD $VALUE\nsilent\n", "the output shows PASSWORD (raw)"},
+		{"known PASSWORD $VALUE\nkeepmum -c 'echo \"$VALUE\"'\nkeepmum -c 'echo nothing'\nsilent\n", "the output shows PASSWORD (raw)"},
+		{"known PASSWORD $VALUE\n! keepmum -c 'echo \"$VALUE\"; exit 1'\nsilent\n", "the output shows PASSWORD (raw)"},
 	} {
 		requireScript(t, c.script, value, "", c.script, c.want)
 	}
 }
 
-// TestScriptsFailWhereTheyMust: what the other commands require of a run and of
-// files.
-func TestScriptsFailWhereTheyMust(t *testing.T) {
+// The other commands fail on a wrong exit code, count or mode.
+func TestScriptCommands_Fail(t *testing.T) {
 	const leave = "exec sh -c 'umask 0; echo x >a; echo x >b; chmod 640 a'\n"
 	for _, c := range []struct{ script, want string }{
 		{"keepmum -c true\n! keepmum -c false\nexits 0 -c true\nexits 4 -c 'exit 4'\nexits 3|4 -c 'exit 4'\n", ""},
@@ -152,10 +151,10 @@ func TestScriptsFailWhereTheyMust(t *testing.T) {
 	}
 }
 
-// TestAScriptWithoutSilenceIsSeen, wherever the command stands, and where there
-// are no scripts.
-func TestAScriptWithoutSilenceIsSeen(t *testing.T) {
-	w := &witnessed{TB: t}
+// A script without silent at its end is an error, and so is a directory without
+// scripts.
+func TestScripts_MissingSilent(t *testing.T) {
+	w := &recordingTB{TB: t}
 	dir := t.TempDir()
 	requireSilentEnds(w, filepath.Join(dir, "*.txtar"))
 	w.requireErrors(t, 1, "no scripts")

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -25,22 +24,21 @@ import (
 	"github.com/keepmum/keepmum/internal/imagebuild"
 )
 
-// roomTime is how long an engine in a room may take to answer, on a machine
-// that has much else to do.
-const roomTime = 90 * time.Second
+// dindTimeout is how long the inner engine may take to answer on a busy machine.
+const dindTimeout = 90 * time.Second
 
-// room is an engine of its own in a container on the user's engine. It has no
-// network and no port: the way in is an exec that joins its streams to the
-// engine's socket.
-type room struct {
+// dind is an engine in a container on the engine of the user (docker in docker).
+// It has no network and no port: the way in is an exec that joins its streams to
+// the socket of the engine.
+type dind struct {
 	*client.Client
 	project *project
 	id      string
 }
 
-// roomImage makes the image of rooms, unless the engine has it as it would be
-// made now.
-func (p *project) roomImage(t *testing.T) {
+// dindImage builds the image of the inner engine, unless the outer one already
+// has it as it would be built now.
+func (p *project) dindImage(t *testing.T) {
 	t.Helper()
 	info, err := p.engine.Info(t.Context())
 	if err != nil {
@@ -65,43 +63,40 @@ func (p *project) roomImage(t *testing.T) {
 	if _, err := p.engine.LoadImage(t.Context(), stream); err != nil {
 		t.Fatal(err)
 	}
-	if had.ID != "" { // it has no name any more
-		_, _ = p.docker.ImageRemove(t.Context(), had.ID, image.RemoveOptions{}) // another room may stand on it
+	if had.ID != "" { // it has lost its name
+		_, _ = p.docker.ImageRemove(t.Context(), had.ID, image.RemoveOptions{}) // another container may use it
 	}
-	t.Logf("%s made in %.1f s, %d MB", imagebuild.RoomImage, time.Since(begun).Seconds(), archive.Size>>20)
+	t.Logf("%s built in %.1f s, %d MB", imagebuild.RoomImage, time.Since(begun).Seconds(), archive.Size>>20)
 }
 
-// newRoom starts a room whose engine gets further arguments. It needs the
-// witness, and is removed with the project.
-func newRoom(t *testing.T, p *project, args ...string) *room {
+// newDind starts an inner engine with additional arguments. It is removed with
+// the project.
+func newDind(t *testing.T, p *project, args ...string) *dind {
 	t.Helper()
-	p.roomImage(t)
-	binary, err := os.ReadFile(p.witnessProgram(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	p.dindImage(t)
 	made, err := p.docker.ContainerCreate(t.Context(), &container.Config{
-		Image: imagebuild.RoomImage, Cmd: args, Env: []string{"ROOM_RESOLVER=/witness resolver"},
-		Hostname: "room", Volumes: map[string]struct{}{"/var/lib/docker": {}},
-		Labels: map[string]string{labelProject: p.name, labelService: "room"},
+		Image: imagebuild.RoomImage, Cmd: args, Env: []string{"ROOM_RESOLVER=/helper resolver"},
+		Hostname: "dind", Volumes: map[string]struct{}{"/var/lib/docker": {}},
+		Labels: map[string]string{labelProject: p.name, labelService: "dind"},
 	}, &container.HostConfig{
 		NetworkMode: "none",
 		CapAdd:      []string{"SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "NET_RAW", "SYS_MODULE"},
 		SecurityOpt: []string{"seccomp=unconfined", "apparmor=unconfined"},
-		// A user namespace in the room may mount /proc only where all of it shows.
+		// A user namespace in the container may mount /proc only if all of it is
+		// visible.
 		MaskedPaths: []string{}, ReadonlyPaths: []string{},
 	}, nil, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.remove(t, made.ID) })
-	if err := p.docker.CopyToContainer(t.Context(), made.ID, "/", archive(t, map[string][]byte{"witness": binary}), container.CopyToContainerOptions{}); err != nil {
+	if err := p.docker.CopyToContainer(t.Context(), made.ID, "/", archive(t, map[string][]byte{"helper": p.program(t, "helper")}), container.CopyToContainerOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.docker.ContainerStart(t.Context(), made.ID, container.StartOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	r := &room{project: p, id: made.ID}
+	r := &dind{project: p, id: made.ID}
 	r.Client, err = client.NewClientWithOpts(client.WithHost("unix:///run/docker.sock"), client.WithDialContext(r.dial), client.WithAPIVersionNegotiation())
 	if err != nil {
 		t.Fatal(err)
@@ -112,9 +107,9 @@ func newRoom(t *testing.T, p *project, args ...string) *room {
 }
 
 // await waits until the engine answers.
-func (r *room) await(t *testing.T) {
+func (r *dind) await(t *testing.T) {
 	t.Helper()
-	deadline := time.Now().Add(roomTime)
+	deadline := time.Now().Add(dindTimeout)
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		_, err := r.Ping(ctx)
@@ -124,16 +119,16 @@ func (r *room) await(t *testing.T) {
 		}
 		state, inspected := r.project.docker.ContainerInspect(t.Context(), r.id)
 		if inspected != nil || !state.State.Running || time.Now().After(deadline) {
-			t.Fatalf("the engine of the room does not answer: %v\n%s", err, r.project.log(t, r.id, time.Time{}))
+			t.Fatalf("the inner engine does not answer: %v\n%s", err, r.project.log(t, r.id, time.Time{}))
 		}
 	}
 }
 
-// dial opens a connection to the engine's socket.
-func (r *room) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+// dial opens a connection to the socket of the engine.
+func (r *dind) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	outer := r.project.docker
 	made, err := outer.ContainerExecCreate(ctx, r.id, container.ExecOptions{
-		Cmd: []string{"/witness", "relay", "/run/docker.sock"}, AttachStdin: true, AttachStdout: true, AttachStderr: true,
+		Cmd: []string{"/helper", "relay", "/run/docker.sock"}, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 	})
 	if err != nil {
 		return nil, err
@@ -151,26 +146,26 @@ func (r *room) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		}
 		in.CloseWithError(err)
 	}()
-	return &roomConn{HijackedResponse: attached, out: out}, nil
+	return &dindConn{HijackedResponse: attached, out: out}, nil
 }
 
-// roomConn is a connection through an exec.
-type roomConn struct {
+// dindConn is a connection through an exec.
+type dindConn struct {
 	types.HijackedResponse
 	out  *io.PipeReader
 	once sync.Once
 }
 
-func (c *roomConn) Read(p []byte) (int, error)          { return c.out.Read(p) }
-func (c *roomConn) Write(p []byte) (int, error)         { return c.Conn.Write(p) }
-func (c *roomConn) LocalAddr() net.Addr                 { return c.Conn.LocalAddr() }
-func (c *roomConn) RemoteAddr() net.Addr                { return c.Conn.RemoteAddr() }
-func (c *roomConn) SetDeadline(at time.Time) error      { return c.SetWriteDeadline(at) }
-func (c *roomConn) SetReadDeadline(time.Time) error     { return nil } // requests end with their contexts, which close
-func (c *roomConn) SetWriteDeadline(at time.Time) error { return c.Conn.SetWriteDeadline(at) }
+func (c *dindConn) Read(p []byte) (int, error)          { return c.out.Read(p) }
+func (c *dindConn) Write(p []byte) (int, error)         { return c.Conn.Write(p) }
+func (c *dindConn) LocalAddr() net.Addr                 { return c.Conn.LocalAddr() }
+func (c *dindConn) RemoteAddr() net.Addr                { return c.Conn.RemoteAddr() }
+func (c *dindConn) SetDeadline(at time.Time) error      { return c.SetWriteDeadline(at) }
+func (c *dindConn) SetReadDeadline(time.Time) error     { return nil } // requests end with their contexts, which close
+func (c *dindConn) SetWriteDeadline(at time.Time) error { return c.Conn.SetWriteDeadline(at) }
 
 // Close ends both directions.
-func (c *roomConn) Close() error {
+func (c *dindConn) Close() error {
 	c.once.Do(func() {
 		c.HijackedResponse.Close()
 		c.out.Close()
@@ -178,8 +173,8 @@ func (c *roomConn) Close() error {
 	return nil
 }
 
-// load hands an image of the user's engine to the room's.
-func (r *room) load(t *testing.T, ref string) {
+// load copies an image from the outer engine to the inner one.
+func (r *dind) load(t *testing.T, ref string) {
 	t.Helper()
 	stream, err := r.project.docker.ImageSave(t.Context(), []string{ref})
 	if err != nil {
@@ -196,8 +191,8 @@ func (r *room) load(t *testing.T, ref string) {
 	}
 }
 
-// log is what a container of the room has said so far; nothing where it is gone.
-func (r *room) log(t *testing.T, id string) string {
+// log is the log of a container of the inner engine so far; empty if it is gone.
+func (r *dind) log(t *testing.T, id string) string {
 	t.Helper()
 	stream, err := r.ContainerLogs(t.Context(), id, container.LogsOptions{ShowStdout: true, ShowStderr: true})
 	if errdefs.IsNotFound(err) {
@@ -214,8 +209,8 @@ func (r *room) log(t *testing.T, id string) string {
 	return text.String()
 }
 
-// swarmInit makes the room a Swarm of one node.
-func (r *room) swarmInit(t *testing.T) {
+// swarmInit makes the inner engine a Swarm of one node.
+func (r *dind) swarmInit(t *testing.T) {
 	t.Helper()
 	if _, err := r.SwarmInit(t.Context(), swarm.InitRequest{ListenAddr: "127.0.0.1:2377", AdvertiseAddr: "127.0.0.1"}); err != nil {
 		t.Fatal(err)
