@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/keepmum/keepmum/internal/fault"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -61,8 +62,8 @@ func (b *blamer) part(keys []string, value any) {
 		if keys[0] == "services" && key != "image" {
 			only["image"] = "scratch"
 		}
-		if fault := b.refused(keys, only); fault != nil {
-			b.report(append(keys[:len(keys):len(keys)], key), fault)
+		if cause := b.refused(keys, only); cause != nil {
+			b.report(append(keys[:len(keys):len(keys)], key), cause)
 			err = nil
 		}
 	}
@@ -87,7 +88,7 @@ func (r *reader) addBlamed() {
 	explained := slices.Clone(r.findings)
 	for _, b := range r.blamed {
 		first, last := r.linesOf(b.keys)
-		inside := func(f Finding) bool { return f.Line >= first && f.Line <= last }
+		inside := func(f fault.Finding) bool { return f.Line >= first && f.Line <= last }
 		if first > 0 && slices.ContainsFunc(explained, inside) {
 			continue
 		}

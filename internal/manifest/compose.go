@@ -35,7 +35,9 @@ func guarded(call func() error) (err error) {
 // the services replaces ours. It reports whether compose-go accepts the file.
 func (r *reader) askCompose() bool {
 	project, err := r.load(r.model, false)
-	if err != nil && r.standIn() {
+	if err == nil {
+		r.manifest.Model = project
+	} else if r.standIn() {
 		project, err = r.load(r.model, false)
 	}
 	if err == nil {
@@ -73,9 +75,6 @@ func (r *reader) load(model map[string]any, alone bool) (project *types.Project,
 		WorkingDir:  "/",
 		ConfigFiles: []types.ConfigFile{{Filename: "compose.yml", Config: model}},
 		Environment: maps.Clone(r.environment),
-	}
-	if details.Environment == nil {
-		details.Environment = types.Mapping{}
 	}
 	err = guarded(func() error {
 		// Nothing here waits or can be stopped: compose-go only asks for a context

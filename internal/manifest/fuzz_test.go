@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/compose-spec/compose-go/v2/template"
+	"github.com/keepmum/keepmum/internal/fault"
 	"go.yaml.in/yaml/v4"
 	"pgregory.net/rapid"
 )
@@ -58,7 +59,7 @@ func linesIn(text string) int {
 }
 
 // wholesome checks what holds for every manifest, good or bad.
-func wholesome(t testing.TB, m *Manifest, findings []Finding, lines int) {
+func wholesome(t testing.TB, m *Manifest, findings []fault.Finding, lines int) {
 	t.Helper()
 	if m == nil || m.File != "x.yml" {
 		t.Fatal("no manifest")

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
 // expectation is one marker of a bad manifest: behind #! at the end of a line
@@ -43,7 +45,7 @@ func expectations(t *testing.T, data string) []*expectation {
 	return all
 }
 
-func (e *expectation) matches(f Finding) bool {
+func (e *expectation) matches(f fault.Finding) bool {
 	return !e.used && e.line == f.Line && strings.HasPrefix(f.Subject+": "+f.Problem, e.problem) && strings.HasPrefix(f.Next, e.next)
 }
 
@@ -80,7 +82,7 @@ func TestBadManifestsGiveEachFindingAtItsLine(t *testing.T) {
 
 // checkFinding wants one unused expectation for the finding, and both halves
 // of a finding: what is wrong and what to do.
-func checkFinding(t *testing.T, f Finding, want []*expectation) {
+func checkFinding(t *testing.T, f fault.Finding, want []*expectation) {
 	t.Helper()
 	said := fmt.Sprintf("%d: %s: %s ~ %s", f.Line, f.Subject, f.Problem, f.Next)
 	if f.Problem == "" || f.Next == "" {

@@ -34,10 +34,13 @@ func (r *reader) grantsOf(service string, body *yaml.Node) []Grant {
 		targets[g.Target] = g
 		grants = append(grants, g)
 	}
-	slices.SortFunc(grants, func(a, b Grant) int {
-		return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Secret, b.Secret))
-	})
+	slices.SortFunc(grants, byTarget)
 	return grants
+}
+
+// byTarget is the order of a service's grants.
+func byTarget(a, b Grant) int {
+	return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Secret, b.Secret))
 }
 
 // readGrant reads one entry, of either form.

@@ -5,35 +5,41 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/keepmum/keepmum/internal/fault"
 	"go.yaml.in/yaml/v4"
 )
 
 // Options are what Parse does not know from the bytes alone.
 type Options struct {
-	// Environment is what ${NAME} in the compose file stands for. Nil means
-	// that no variable is set, so that every default counts. Names of declared
-	// secrets are ignored: their values never enter a Manifest.
-	Environment map[string]string
+	// Lookup returns the value of a variable that the file interpolates, and
+	// whether it is set. It is asked once for each variable, in the order of
+	// their names, and never for a declared secret. Nil: no variable is set, so
+	// every default counts.
+	Lookup func(name string) (string, bool)
+
+	// Secret reports whether a name is a secret that another file declares:
+	// Lookup is not asked for it either. Nil: there is none.
+	Secret func(name string) bool
 }
 
 // Parse reads a compose file as the manifest. file is the name that findings
 // give; data is the file's content. The manifest is never nil; no finding means
 // that Compose accepts the file and that every rule can be kept. Findings are
 // sorted by line.
-func Parse(file string, data []byte) (*Manifest, []Finding) {
+func Parse(file string, data []byte) (*Manifest, []fault.Finding) {
 	return Options{}.Parse(file, data)
 }
 
 // Parse reads a compose file as the package's Parse does, with these options.
-func (o Options) Parse(file string, data []byte) (*Manifest, []Finding) {
+func (o Options) Parse(file string, data []byte) (*Manifest, []fault.Finding) {
 	r := &reader{file: file, manifest: &Manifest{File: file}}
 	if !r.readYAML(data) {
 		return r.manifest, r.findings
 	}
 	r.checkTopLevel()
 	r.readDeclarations()
-	r.environment = o.withoutSecrets(r.manifest)
 	r.readVariables()
+	r.lookUp(o)
 	r.readServices()
 	accepted := r.askCompose()
 	r.checkGrants()
@@ -47,13 +53,24 @@ func (o Options) Parse(file string, data []byte) (*Manifest, []Finding) {
 	return r.manifest, r.findings
 }
 
-// withoutSecrets returns the environment without the declared names.
-func (o Options) withoutSecrets(m *Manifest) map[string]string {
-	environment := maps.Clone(o.Environment)
-	for _, name := range m.Names() {
-		delete(environment, name)
+// lookUp asks for the variables that the file uses and are not secrets.
+func (r *reader) lookUp(o Options) {
+	r.environment = map[string]string{}
+	if o.Lookup == nil {
+		return
 	}
-	return environment
+	names := map[string]bool{}
+	for _, v := range r.manifest.Variables {
+		names[v.Name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if r.declared[name] || o.Secret != nil && o.Secret(name) {
+			continue
+		}
+		if value, set := o.Lookup(name); set {
+			r.environment[name] = value
+		}
+	}
 }
 
 // reader is one run of Parse: what was read so far and what was wrong with it.
@@ -65,13 +82,15 @@ type reader struct {
 	model       map[string]any
 	manifest    *Manifest
 	declared    map[string]bool // secrets by name, also those with findings
+	networks    []string        // declared names, sorted
+	volumes     []string        // declared names, sorted
 	blamed      []blamed        // parts that compose-go refuses
-	findings    []Finding
+	findings    []fault.Finding
 }
 
 // add notes a finding.
 func (r *reader) add(line int, subject, problem, next string) {
-	r.findings = append(r.findings, Finding{File: r.file, Line: line, Subject: subject, Problem: problem, Next: next})
+	r.findings = append(r.findings, fault.Finding{File: r.file, Line: line, Subject: subject, Problem: problem, Next: next})
 }
 
 // finish sorts everything, and drops findings that stand there twice.
@@ -79,7 +98,7 @@ func (r *reader) finish() {
 	m := r.manifest
 	slices.SortFunc(m.Secrets, func(a, b Declaration) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(m.Services, func(a, b Service) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortStableFunc(r.findings, func(a, b Finding) int {
+	slices.SortStableFunc(r.findings, func(a, b fault.Finding) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Problem, b.Problem))
 	})
 	r.findings = slices.Compact(r.findings)

@@ -8,13 +8,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/pkg/secrets"
 	"go.yaml.in/yaml/v4"
 )
 
+// lookupIn is a Lookup in a map.
+func lookupIn(set map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		value, ok := set[name]
+		return value, ok
+	}
+}
+
 // said renders findings for comparison, one a line.
-func said(findings []Finding) string {
+func said(findings []fault.Finding) string {
 	var lines []string
 	for _, f := range findings {
 		lines = append(lines, fmt.Sprintf("%d: %s: %s", f.Line, f.Subject, f.Problem))
@@ -139,8 +150,8 @@ func TestParseReadsEverything(t *testing.T) {
 	if len(findings) > 0 {
 		t.Fatalf("findings:\n%s", said(findings))
 	}
-	if m.File != "x.yml" || m.Project != "shop" || !slices.Equal(m.Networks, []string{"back", "front"}) || !slices.Equal(m.Volumes, []string{"data"}) {
-		t.Errorf("file %q, project %q, networks %v, volumes %v", m.File, m.Project, m.Networks, m.Volumes)
+	if m.File != "x.yml" || m.Project != "shop" {
+		t.Errorf("file %q, project %q", m.File, m.Project)
 	}
 	key, _ := m.Secret("API_KEY")
 	if key.Pattern == nil || key.Pattern.String() != "^[a-z]+$" || key.Default.RevealString() != "abc" {
@@ -165,45 +176,147 @@ func TestParseReadsEverything(t *testing.T) {
 	}
 }
 
-func TestParseReadsAService(t *testing.T) {
+// text is a variable's value in a service's environment.
+func text(value string) *string { return &value }
+
+func TestParse_ReadsAService(t *testing.T) {
 	m, _ := Parse("x.yml", []byte(full))
 	web, ok := m.Service("web")
 	if !ok {
 		t.Fatal("no service web")
 	}
-	want := Service{
-		Name: "web", Line: 6, Image: "web:1", User: "1000", ReadOnly: true, CapDrop: []string{"ALL", "NET_RAW"},
-		Build:       &Build{Context: "./web", Dockerfile: "Dockerfile"},
-		Profiles:    []string{"extra"},
-		Grants:      []Grant{{"API_KEY", "API_KEY", 11}, {"TOKEN", "token", 12}},
-		Environment: map[string]string{"MODE": "fast", "PASSED": ""},
-		EnvFiles:    []string{"plain.env"},
-		Ports:       []Port{{"127.0.0.1", "80", 8080, "tcp", 17}, {"", "9000", 9000, "udp", 17}, {"", "9001", 9001, "udp", 17}},
-		Mounts:      []Mount{{"bind", "./conf", "/conf", false}, {"volume", "data", "/data", true}},
-		Networks:    []string{"back"},
-		DependsOn:   []Dependency{{"db", "service_started", true}},
-		Health:      &Health{Test: []string{"CMD", "/web", "health"}, Interval: 3 * time.Second, Retries: 4},
+	retries, interval := uint64(4), types.Duration(3*time.Second)
+	want := Service{Name: "web", Line: 6, Grants: []Grant{{"API_KEY", "API_KEY", 11}, {"TOKEN", "token", 12}}, PortsLine: 17}
+	want.ServiceConfig = types.ServiceConfig{
+		Name: "web", Profiles: []string{"extra"},
+		ContainerSpec: types.ContainerSpec{
+			Image: "web:1", User: "1000", ReadOnly: true, CapDrop: []string{"NET_RAW", "ALL"},
+			Environment: types.MappingWithEquals{"MODE": text("fast"), "PASSED": nil},
+			EnvFiles:    []types.EnvFile{{Path: "plain.env", Required: true}},
+			Networks:    map[string]*types.ServiceNetworkConfig{"back": nil},
+			Secrets:     []types.ServiceSecretConfig{{Source: "API_KEY", Target: "/run/secrets/API_KEY"}, {Source: "TOKEN", Target: "/run/secrets/token"}},
+			Volumes: []types.ServiceVolumeConfig{
+				{Type: "volume", Source: "data", Target: "/data", ReadOnly: true, Volume: &types.ServiceVolumeVolume{}},
+				{Type: "bind", Source: "./conf", Target: "/conf", Bind: &types.ServiceVolumeBind{CreateHostPath: true}},
+			},
+		},
+		WorkloadSpec: types.WorkloadSpec{
+			Build:       &types.BuildConfig{Context: "./web", Dockerfile: "Dockerfile"},
+			DependsOn:   types.DependsOnConfig{"db": {Condition: "service_started", Required: true}},
+			HealthCheck: &types.HealthCheckConfig{Test: []string{"CMD", "/web", "health"}, Interval: &interval, Retries: &retries},
+			Ports: []types.ServicePortConfig{
+				{Mode: "ingress", HostIP: "127.0.0.1", Published: "80", Target: 8080, Protocol: "tcp"},
+				{Mode: "ingress", Published: "9000", Target: 9000, Protocol: "udp"},
+				{Mode: "ingress", Published: "9001", Target: 9001, Protocol: "udp"},
+			},
+		},
 	}
-	if diff := cmp.Diff(want, web); diff != "" {
+	if diff := cmp.Diff(want, web, cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
-	}
-	if got := web.Targets("TOKEN"); !slices.Equal(got, []string{"token"}) {
-		t.Errorf("targets of TOKEN: %v", got)
 	}
 	child, _ := m.Service("child")
-	if diff := cmp.Diff([]Dependency{{"web", "service_healthy", false}}, child.DependsOn); diff != "" {
-		t.Error(diff)
+	if got := child.DependsOn["web"]; len(child.DependsOn) != 1 || got.Condition != "service_healthy" || got.Required {
+		t.Errorf("child depends on %v", child.DependsOn)
+	}
+	if diff := cmp.Diff([]Grant{{"TOKEN", "TOKEN", 29}}, child.Grants); diff != "" {
+		t.Errorf("grants by extends: %s", diff)
 	}
 	if _, ok := m.Service("none"); ok {
 		t.Error("there is a service none")
 	}
 }
 
-func TestEnvironmentFillsVariablesButNeverSecrets(t *testing.T) {
+func TestParse_ExposesTheModel(t *testing.T) {
+	m, _ := Parse("x.yml", []byte(full))
+	if m.Model == nil {
+		t.Fatal("no model of a file that Compose accepts")
+	}
+	if got := m.Model.ServiceNames(); !slices.Equal(got, []string{"child", "db", "web"}) {
+		t.Errorf("services %v (web has a profile; all are on)", got)
+	}
+	if m.Model.Name != "shop" || !slices.Equal(m.Model.NetworkNames(), []string{"back", "front"}) || !slices.Equal(m.Model.VolumeNames(), []string{"data"}) {
+		t.Errorf("name %q, networks %v, volumes %v", m.Model.Name, m.Model.NetworkNames(), m.Model.VolumeNames())
+	}
+	for name, secret := range m.Model.Secrets {
+		if secret.File != "./secrets/"+name && secret.File != "secrets/"+name || secret.Content != "" || len(secret.Extensions) > 0 {
+			t.Errorf("%s: file %q, %d extensions", name, secret.File, len(secret.Extensions))
+		}
+	}
+	if bind := m.Model.Services["web"].Volumes[1].Source; bind != "./conf" {
+		t.Errorf("a path became %q", bind)
+	}
+}
+
+func TestParse_HasNoModelWhenComposeRefuses(t *testing.T) {
+	for name, data := range map[string]string{
+		"not YAML":        "a: b: c",
+		"unknown key":     "services: {web: {image: x, imgae: y}}",
+		"wrong kind":      "services: {web: {image: [x]}}",
+		"only as a whole": "services: {web: {read_only: true}}",
+		"required":        "services: {web: {image: \"${IMAGE:?}\"}}",
+		"made-up value":   "services: {web: {image: x, ports: [\"${PORT}:80\", \"${ADDRESS:?}:1:1\"]}}",
+	} {
+		if m, _ := Parse("x.yml", []byte(data)); m.Model != nil {
+			t.Errorf("%s: there is a model", name)
+		}
+	}
+}
+
+// What the process or a lookup says of a declared secret must not get into the
+// model, however the file refers to it.
+func TestParse_KeepsSecretsOutOfTheModel(t *testing.T) {
+	const canary = "canary-value"
+	t.Setenv("KEY", canary)
+	t.Setenv("OTHER", canary)
+	data := `services:
+  web:
+    image: x
+    environment: [KEY, OTHER, "A=${KEY:-}", "B=${OTHER:-}", "C=${PLAIN}"]
+    labels: {a: "${OTHER}", b: "${PLAIN}"}
+    secrets: [KEY]
+secrets:
+  KEY: {file: ./secrets/KEY, x-keepmum: {optional: true, default: canary-value}}
+  BY_VARIABLE: {environment: KEY}
+`
+	var asked []string
+	m, _ := Options{
+		Lookup: func(name string) (string, bool) { asked = append(asked, name); return canary, true },
+		Secret: func(name string) bool { return name == "OTHER" },
+	}.Parse("x.yml", []byte(data))
+	if !slices.Equal(asked, []string{"PLAIN"}) {
+		t.Errorf("asked for %v", asked)
+	}
+	out, err := m.Model.MarshalYAML(types.WithSecretContent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(out), canary); n != 2 {
+		t.Errorf("the value is in the model %d times, want only PLAIN's 2", n)
+	}
+}
+
+func TestOptions_LookupIsAskedOnceForEachVariable(t *testing.T) {
+	var asked []string
+	m, findings := Options{Lookup: func(name string) (string, bool) {
+		asked = append(asked, name)
+		return "9000", name == "PORT"
+	}}.Parse("x.yml", []byte(full+"x-more: \"$PORT ${TAG} ${INNER:-${MODE}}\"\n"))
+	if len(findings) > 0 {
+		t.Fatalf("findings:\n%s", said(findings))
+	}
+	if want := []string{"IMAGE", "INNER", "MODE", "PORT", "TAG"}; !slices.Equal(asked, want) {
+		t.Errorf("asked for %v, want %v", asked, want)
+	}
+	if web, _ := m.Service("web"); web.Ports[0].Published != "9000" || web.Image != "web:1" {
+		t.Errorf("port %q, image %q", web.Ports[0].Published, web.Image)
+	}
+}
+
+func TestOptions_LookupFillsVariablesButNeverSecrets(t *testing.T) {
 	data := strings.Replace(full, "MODE=${MODE-fast}", "MODE=${MODE-fast}${API_KEY}", 1)
-	m, findings := Options{Environment: map[string]string{"IMAGE": "other", "MODE": "", "PASSED": "yes", "API_KEY": "canary-value"}}.Parse("x.yml", []byte(data))
+	m, findings := Options{Lookup: lookupIn(map[string]string{"IMAGE": "other", "MODE": "", "PASSED": "yes", "API_KEY": "canary-value"})}.Parse("x.yml", []byte(data))
 	web, _ := m.Service("web")
-	if web.Image != "other:1" || web.Environment["MODE"] != "" || web.Environment["PASSED"] != "yes" {
+	if web.Image != "other:1" || *web.Environment["MODE"] != "" || web.Environment["PASSED"] != nil {
 		t.Errorf("image %q, environment of %d", web.Image, len(web.Environment))
 	}
 	if len(findings) != 1 || findings[0].Subject != "API_KEY" {
@@ -218,7 +331,7 @@ func TestParseLooksAtNothingButTheBytes(t *testing.T) {
 	}
 	m, findings := Parse("x.yml", []byte(full)) // plain.env and web/ do not exist
 	web, _ := m.Service("web")
-	if len(findings) > 0 || web.Image != "web:1" || web.Environment["MODE"] != "fast" || web.Environment["PASSED"] != "" || m.Project != "shop" {
+	if len(findings) > 0 || web.Image != "web:1" || *web.Environment["MODE"] != "fast" || web.Environment["PASSED"] != nil || m.Project != "shop" {
 		t.Errorf("the environment of the process came in: image %q, project %q, findings\n%s", web.Image, m.Project, said(findings))
 	}
 }

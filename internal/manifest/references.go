@@ -31,9 +31,9 @@ func (r *reader) checkTopLevel() {
 		}
 		slices.Sort(names)
 		if section == "networks" {
-			r.manifest.Networks = names
+			r.networks = names
 		} else {
-			r.manifest.Volumes = names
+			r.volumes = names
 		}
 	}
 	services, at := get(r.root, "services")
@@ -61,7 +61,7 @@ func (r *reader) checkReferences() {
 			known        []string
 		}{
 			{"depends_on", "services", names},
-			{"networks", "networks", append([]string{"default"}, r.manifest.Networks...)},
+			{"networks", "networks", append([]string{"default"}, r.networks...)},
 		} {
 			value, _ := get(f.value, use.key)
 			for _, name := range namesIn(value) {
@@ -72,8 +72,8 @@ func (r *reader) checkReferences() {
 		}
 		volumes, _ := get(f.value, "volumes")
 		for _, item := range items(volumes) {
-			if name, at := volumeName(item); name != "" && !slices.Contains(r.manifest.Volumes, name) {
-				r.add(at, f.name(), "mounts the volume "+name+", which is not under volumes:", didYouMean(name, r.manifest.Volumes, "write "+name+": under the top-level volumes:"))
+			if name, at := volumeName(item); name != "" && !slices.Contains(r.volumes, name) {
+				r.add(at, f.name(), "mounts the volume "+name+", which is not under volumes:", didYouMean(name, r.volumes, "write "+name+": under the top-level volumes:"))
 			}
 		}
 	}

@@ -12,9 +12,6 @@ import (
 // there was any.
 func (r *reader) standIn() bool {
 	environment := maps.Clone(r.environment)
-	if environment == nil {
-		environment = map[string]string{}
-	}
 	r.stoodIn = map[string]bool{}
 	for _, v := range r.manifest.Variables {
 		if _, set := environment[v.Name]; !set && !v.HasDefault {
