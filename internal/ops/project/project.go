@@ -68,11 +68,7 @@ func FindManifest(project Workspace, file string) (*manifest.Manifest, []fault.F
 		if err != nil {
 			return nil, nil, err
 		}
-		parsed, found := manifest.Parse(candidate, data)
-		var findings []fault.Finding
-		for _, f := range found {
-			findings = append(findings, fault.Finding(f))
-		}
+		parsed, findings := manifest.Parse(candidate, data)
 		return parsed, findings, nil
 	}
 	what := "no compose file here: looked for " + strings.Join(candidates, ", ")

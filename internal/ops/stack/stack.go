@@ -68,13 +68,9 @@ func (s Stack) load(file string, declared *manifest.Manifest) (*manifest.Manifes
 	if err != nil {
 		return nil, nil, err
 	}
-	filled, found := manifest.Options{Environment: variables}.Parse(m.File, data)
+	filled, found := manifest.Options{Lookup: func(name string) (string, bool) { value, ok := variables[name]; return value, ok }}.Parse(m.File, data)
 	if len(found) > 0 {
-		e := &fault.Error{Code: fault.Invalid, What: m.File + " is not valid with the variables that are set", Next: "look at " + strings.Join(slices.Sorted(maps.Keys(variables)), ", ")}
-		for _, f := range found {
-			e.Findings = append(e.Findings, fault.Finding(f))
-		}
-		return nil, nil, e
+		return nil, nil, &fault.Error{Code: fault.Invalid, What: m.File + " is not valid with the variables that are set", Findings: found, Next: "look at " + strings.Join(slices.Sorted(maps.Keys(variables)), ", ")}
 	}
 	return filled, variables, nil
 }

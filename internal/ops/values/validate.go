@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
-	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -18,9 +16,11 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// Tracked tells which of the paths version control holds.
+// Tracked says which of the paths version control tracks, and which a .gitignore
+// covers. If it cannot answer for the latter, Ignored fails.
 type Tracked interface {
 	Tracked(ctx context.Context, paths []string) ([]string, error)
+	Ignored(ctx context.Context, paths []string) ([]string, error)
 }
 
 // Validate checks every rule of DESIGN section 5 for every secret, the compose
@@ -29,7 +29,7 @@ type Validate struct {
 	Project project.Workspace
 	Values  project.SecretStore
 	Modes   project.Modes
-	Tracked Tracked // nil: no version control is asked
+	Tracked Tracked // nil: no version control is asked, and the lines of .gitignore are compared
 
 	ComposeFile string
 	EnvFile     string    // empty: .env
@@ -61,7 +61,10 @@ func (u Validate) Run(ctx context.Context) (ValidateResult, error) {
 	for _, d := range m.Secrets {
 		result.Findings = append(result.Findings, u.secret(d, inEnv, &result)...)
 	}
-	for _, check := range []func(*manifest.Manifest) ([]fault.Finding, error){u.directory, u.undeclared, u.ignores, func(m *manifest.Manifest) ([]fault.Finding, error) { return u.committed(ctx, m) }} {
+	for _, check := range []func(*manifest.Manifest) ([]fault.Finding, error){u.directory, u.undeclared,
+		func(m *manifest.Manifest) ([]fault.Finding, error) { return u.ignores(ctx, m) },
+		func(m *manifest.Manifest) ([]fault.Finding, error) { return u.committed(ctx, m) },
+	} {
 		found, err := check(m)
 		if err != nil {
 			return result, err
@@ -201,25 +204,26 @@ func (u Validate) undeclared(m *manifest.Manifest) ([]fault.Finding, error) {
 	return findings, nil
 }
 
-// ignores checks that version control and build contexts leave values out.
-func (u Validate) ignores(*manifest.Manifest) ([]fault.Finding, error) {
+// ignores checks that version control and build contexts leave values out. If
+// git cannot answer, the lines of .gitignore are compared.
+func (u Validate) ignores(ctx context.Context, m *manifest.Manifest) ([]fault.Finding, error) {
 	var texts [3][]byte
-	for i, path := range []string{".gitignore", ".dockerignore", "secrets/.gitignore"} {
+	for i, path := range []string{".gitignore", "secrets/.gitignore", ".dockerignore"} {
 		data, err := u.Project.Read(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		texts[i] = data
 	}
-	open := map[string][]string{}
-	for _, found := range manifest.Coverage(manifest.Ignores{Git: texts[0], Docker: texts[1], SecretsGit: texts[2]}) {
-		open[found.File] = append(open[found.File], found.Subject)
+	findings := m.CheckDockerignore(texts[2])
+	if u.Tracked != nil {
+		found, err := m.CheckGitignore(texts[0], texts[1], func(paths []string) ([]string, error) { return u.Tracked.Ignored(ctx, paths) })
+		if err == nil || ctx.Err() != nil {
+			return append(findings, found...), ctx.Err()
+		}
 	}
-	var findings []fault.Finding
-	for _, file := range slices.Sorted(maps.Keys(open)) {
-		findings = append(findings, fault.Finding{File: file, Problem: "does not treat as it should: " + strings.Join(open[file], ", "), Next: "mage secrets:init"})
-	}
-	return findings, nil
+	found, err := m.CheckGitignore(texts[0], texts[1], nil)
+	return append(findings, found...), err
 }
 
 // committed reports values that version control holds.
