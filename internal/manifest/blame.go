@@ -13,7 +13,7 @@ import (
 const maxBlame = 400
 
 // blame finds the smallest parts of a model that compose-go refuses: each
-// entry of each section by itself, then each key of the entry by itself.
+// entry of each section alone, then each key of the entry alone.
 func (r *reader) blame(model map[string]any) {
 	b := blamer{reader: r, left: maxBlame}
 	for _, section := range slices.Sorted(maps.Keys(model)) {
@@ -33,7 +33,7 @@ type blamer struct {
 	left int
 }
 
-// refused reports whether compose-go refuses one part by itself, and the error.
+// refused reports whether compose-go refuses one part alone, and the error.
 func (b *blamer) refused(keys []string, value any) error {
 	if b.left--; b.left < 0 {
 		return nil
@@ -50,7 +50,7 @@ func (b *blamer) refused(keys []string, value any) error {
 	return err
 }
 
-// part blames one entry, or the keys in it that are at fault.
+// part blames one entry, or the keys in it that cause the refusal.
 func (b *blamer) part(keys []string, value any) {
 	err := b.refused(keys, value)
 	if err == nil {
@@ -78,12 +78,12 @@ type blamed struct {
 	reason string
 }
 
-// report notes one blamed place.
+// report records one blamed place.
 func (b *blamer) report(keys []string, err error) {
 	b.blamed = append(b.blamed, blamed{keys, reasonOf(err)})
 }
 
-// addBlamed makes findings of the blamed places that no finding explains yet.
+// addBlamed adds a finding for each blamed place that no other finding explains.
 func (r *reader) addBlamed() {
 	explained := slices.Clone(r.findings)
 	for _, b := range r.blamed {
@@ -93,12 +93,12 @@ func (r *reader) addBlamed() {
 			continue
 		}
 		r.add(first, subjectOf(b.keys), "Compose does not accept "+strings.Join(b.keys, ".")+b.reason,
-			"see "+b.keys[len(b.keys)-1]+" in the reference of the Compose file, or what docker compose config -q says")
+			"see "+b.keys[len(b.keys)-1]+" in the Compose file reference, or run docker compose config -q")
 	}
 }
 
-// linesOf returns the first and last line of a place, 0 where the file has no
-// such key. Of a place that came by an alias these are the lines of the anchor.
+// linesOf returns the first and last line of a place, 0 if the file has no such
+// key. For a place that comes from an alias these are the lines of the anchor.
 func (r *reader) linesOf(keys []string) (first, last int) {
 	node := r.root
 	for _, key := range keys {
@@ -120,8 +120,8 @@ func lastLine(node *yaml.Node) int {
 	return line
 }
 
-// reasonOf returns the reason that compose-go gives where its text holds
-// nothing of the file but the place: "must be a boolean" and the like.
+// reasonOf returns compose-go's reason if its text quotes nothing of the file
+// but the place: "must be a boolean" and the like.
 func reasonOf(err error) string {
 	text := err.Error()
 	i := strings.LastIndex(text, " must be a ")

@@ -11,9 +11,9 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// expectation is one marker of a bad manifest: behind #! at the end of a line
-// stands "subject: start of the problem", then perhaps "~ start of the next
-// edit" and "@ line" where the finding is not at the marker's own line.
+// expectation is one marker of a bad manifest: after #! at the end of a line
+// comes "subject: start of the problem", then perhaps "~ start of the next
+// edit" and "@ line" if the finding is not at the marker's own line.
 // Several are joined by &&.
 type expectation struct {
 	line          int
@@ -49,7 +49,7 @@ func (e *expectation) matches(f fault.Finding) bool {
 	return !e.used && e.line == f.Line && strings.HasPrefix(f.Subject+": "+f.Problem, e.problem) && strings.HasPrefix(f.Next, e.next)
 }
 
-func TestBadManifestsGiveEachFindingAtItsLine(t *testing.T) {
+func TestParse_BadManifests(t *testing.T) {
 	names, err := filepath.Glob("testdata/bad/*.yml")
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no fixtures: %v", err)

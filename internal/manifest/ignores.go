@@ -107,7 +107,7 @@ func (m *Manifest) inSecrets(before, after string) []string {
 	return names
 }
 
-// findingsOf makes one finding for each line whose rules are not kept.
+// findingsOf returns one finding for each line whose rules are not kept.
 func findingsOf(file string, data []byte, rules []ignoreRule, covered []string) []fault.Finding {
 	isCovered := map[string]bool{}
 	for _, path := range covered {
@@ -131,7 +131,7 @@ func findingsOf(file string, data []byte, rules []ignoreRule, covered []string) 
 			f.Problem = "covers " + what + ", which a clone needs: add the line " + r.line
 			f.Next = "edit it (/secrets/* instead of /secrets/, which would hide the folder as a whole), then mage secrets:validate"
 		case holdsLine(data, r.line):
-			f.Problem = "does not cover " + what + ": a later line takes it back in; move the line " + r.line + " to the end"
+			f.Problem = "does not cover " + what + ": a later line includes it again; move the line " + r.line + " to the end"
 			f.Next = "edit it, then mage secrets:validate"
 		}
 		findings = append(findings, f)

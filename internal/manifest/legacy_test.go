@@ -120,12 +120,12 @@ func (c *comparison) add(line int, subject, problem, next string) {
 func (c *comparison) serviceNames() {
 	for _, s := range c.a.Services {
 		if _, found := c.b.Service(s.Name); !found {
-			c.add(0, s.Name, "is a service of "+c.a.File+", but not of this file", "write the service here, or take it away there")
+			c.add(0, s.Name, "is a service of "+c.a.File+", but not of this file", "write the service here, or remove it there")
 		}
 	}
 	for _, s := range c.b.Services {
 		if _, found := c.a.Service(s.Name); !found {
-			c.add(s.Line, s.Name, "is a service of this file, but not of "+c.a.File, "take it away here, or write it there")
+			c.add(s.Line, s.Name, "is a service of this file, but not of "+c.a.File, "remove it here, or write it there")
 		}
 	}
 }
@@ -141,7 +141,7 @@ func compareLegacy(m, legacy *Manifest) []fault.Finding {
 		c.add(0, "name", "the project's name is not that of "+m.File, "write the same name:")
 	}
 	for _, d := range legacy.Secrets {
-		c.add(d.Line, d.Name, "is declared in the compose file of legacy mode, which has no secrets:", "take it away")
+		c.add(d.Line, d.Name, "is declared in the compose file of legacy mode, which has no secrets:", "remove it")
 	}
 	if m.Model != nil && legacy.Model != nil { // Parse says why Compose refuses one
 		c.lists("networks", m.Model.NetworkNames(), legacy.Model.NetworkNames())
@@ -177,7 +177,7 @@ func (c *comparison) service(want, have Service) {
 		}
 	}
 	if len(have.Grants) > 0 {
-		c.add(have.Grants[0].Line, have.Name, "is granted a secret in the compose file of legacy mode", "take the grant away")
+		c.add(have.Grants[0].Line, have.Name, "is granted a secret in the compose file of legacy mode", "remove the grant")
 	}
 }
 
@@ -203,7 +203,7 @@ func (c *comparison) environment(want, have Service) {
 		case carried:
 			c.carried(have, name, secret)
 		case !plain:
-			c.add(have.Line, have.Name, "its environment has "+name+", which "+c.a.File+" neither sets nor grants", "take it away here, or write it there")
+			c.add(have.Line, have.Name, "its environment has "+name+", which "+c.a.File+" neither sets nor grants", "remove it here, or write it there")
 		case value != set[name]:
 			c.add(have.Line, have.Name, "its environment sets "+name+" otherwise than "+c.a.File, "write the same there and here")
 		}

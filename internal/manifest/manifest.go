@@ -11,7 +11,7 @@ import (
 )
 
 // MaxSize is the largest value in bytes that a Swarm secret can hold, and so
-// the largest that a rule allows.
+// the largest that a rule can allow.
 const MaxSize = 511_999
 
 // RulesKey is the key of a secret's entry that holds keepmum's rules.
@@ -36,7 +36,7 @@ type Manifest struct {
 	Model *types.Project
 }
 
-// Type says what bytes a value must be made of.
+// Type says what kind of content a value must have.
 type Type string
 
 // The types of a value.
@@ -47,20 +47,20 @@ const (
 	Binary Type = "binary" // anything
 )
 
-// Newline says what happens to a line end at the end of a value.
+// Newline says what happens to a newline at the end of a value.
 type Newline string
 
 // The newline policies.
 const (
-	Strip Newline = "strip" // exactly one \n or \r\n is taken away; the default
-	Keep  Newline = "keep"  // nothing is taken away
+	Strip Newline = "strip" // exactly one \n or \r\n is removed; the default
+	Keep  Newline = "keep"  // nothing is removed
 )
 
 // Declaration is one entry of the top-level secrets: with its rules. The zero
 // value of each rule is its default.
 type Declaration struct {
 	Name        string         // the secret's name
-	File        string         // where its value lives, slash-separated, relative: secrets/NAME; "" for an external secret
+	File        string         // where its value is stored, slash-separated, relative: secrets/NAME; "" for an external secret
 	Line        int            // of the name in the compose file
 	Description string         // for people: what it is and where it comes from
 	MinLength   int            // in bytes; 0 means 1
@@ -77,9 +77,9 @@ type Declaration struct {
 
 // Generate says how NewValue makes a value.
 type Generate struct {
-	Bytes    int    // strength: the value holds at least this many random bytes' worth of choice
+	Bytes    int    // strength: the value is as hard to guess as this many random bytes
 	Alphabet string // base62, base64url, hex, digits, or the characters themselves
-	Prefix   string // stands before the random part
+	Prefix   string // comes before the random part
 }
 
 // Service is one service of the compose file: compose-go's view of it, and
@@ -107,15 +107,15 @@ type Grant struct {
 type Variable struct {
 	Name       string
 	Path       string // dotted keys down to the value, e.g. services.postgres.image
-	Service    string // "" where it is not in a service
-	Assigned   string // NAME where the use stands in a list entry NAME=...
+	Service    string // "" if it is not in a service
+	Assigned   string // NAME if the use is in a list entry NAME=...
 	Line       int
 	Default    string // text of ${NAME:-default}, as written
 	HasDefault bool
 	Required   bool // ${NAME:?}
 	Whole      bool // the whole value is this one use
 
-	text string // the whole value it stands in
+	text string // the whole value that it is in
 }
 
 // Secret returns the declaration of that name.

@@ -47,7 +47,7 @@ func (o Options) Parse(file string, data []byte) (*Manifest, []fault.Finding) {
 	r.checkReferences()
 	r.addBlamed()
 	if !accepted && len(r.findings) == 0 {
-		r.add(0, "", "Compose does not accept this file, though each part of it alone is fine", "run docker compose config -q to see what it says")
+		r.add(0, "", "Compose does not accept this file, though each part of it alone is fine", "run docker compose config -q to see why")
 	}
 	r.finish()
 	return r.manifest, r.findings
@@ -73,11 +73,11 @@ func (r *reader) lookUp(o Options) {
 	}
 }
 
-// reader is one run of Parse: what was read so far and what was wrong with it.
+// reader is one run of Parse: what it has read and found so far.
 type reader struct {
 	file        string
 	environment map[string]string
-	stoodIn     map[string]bool // variables that standIn gave a value
+	stoodIn     map[string]bool // variables that standIn made up a value for
 	root        *yaml.Node      // the top-level mapping
 	model       map[string]any
 	manifest    *Manifest
@@ -88,12 +88,12 @@ type reader struct {
 	findings    []fault.Finding
 }
 
-// add notes a finding.
+// add adds a finding.
 func (r *reader) add(line int, subject, problem, next string) {
 	r.findings = append(r.findings, fault.Finding{File: r.file, Line: line, Subject: subject, Problem: problem, Next: next})
 }
 
-// finish sorts everything, and drops findings that stand there twice.
+// finish sorts everything and drops duplicate findings.
 func (r *reader) finish() {
 	m := r.manifest
 	slices.SortFunc(m.Secrets, func(a, b Declaration) int { return cmp.Compare(a.Name, b.Name) })

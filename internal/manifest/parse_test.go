@@ -33,14 +33,14 @@ func said(findings []fault.Finding) string {
 	return strings.Join(lines, "\n")
 }
 
-func TestFilesThatAreNoManifest(t *testing.T) {
+func TestParse_NotAManifest(t *testing.T) {
 	for _, c := range []struct{ name, data, want string }{
 		{"empty", "", "0: : the compose file is empty"},
 		{"blanks", " \n\t\n", "0: : the compose file is empty"},
 		{"comment", "# nothing\n", "0: : the compose file is empty"},
-		{"null", "---\n...\n", "1: : this is no compose file: the top level is not a mapping"},
-		{"list", "- a\n", "1: : this is no compose file: the top level is not a mapping"},
-		{"text", "hello world", "1: : this is no compose file: the top level is not a mapping"},
+		{"null", "---\n...\n", "1: : this is not a compose file: the top level is not a mapping"},
+		{"list", "- a\n", "1: : this is not a compose file: the top level is not a mapping"},
+		{"text", "hello world", "1: : this is not a compose file: the top level is not a mapping"},
 		{"binary", "\x00\x01\xff", "0: : the compose file is not UTF-8 text"},
 		{"control", "a: \x01", "0: : not readable as YAML: control characters are not allowed"},
 		{"colon", "a: b: c", "1: : not readable as YAML: mapping values are not allowed in this context"},
@@ -50,7 +50,7 @@ func TestFilesThatAreNoManifest(t *testing.T) {
 		{"anchor", "services:\n  web: *none\n", "2: : not readable as YAML"},
 		{"cycle", "services: &a\n  web: *a\n", "0: : not readable as YAML: anchors or tags do not resolve"},
 		{"merge of text", "a: {<<: text}\n", "0: : not readable as YAML: anchors or tags do not resolve"},
-		{"two documents", "services: {a: {image: x}}\n---\nservices: {}\n", "2: : the file holds more than one YAML document"},
+		{"two documents", "services: {a: {image: x}}\n---\nservices: {}\n", "2: : the file contains more than one YAML document"},
 		{"second document broken", "services: {a: {image: x}}\n---\na: b: c\n", "3: : not readable as YAML: mapping values are not allowed in this context"},
 		{"key that is a list", "services:\n  [a, b]: 1\n  c: {image: x}\n", "2: : a key is not plain text"},
 		{"large", strings.Repeat("# comment\n", 1_700_000), "0: : the compose file is larger than 16 MiB"},
@@ -65,7 +65,7 @@ func TestFilesThatAreNoManifest(t *testing.T) {
 	}
 }
 
-func TestAliasesThatExplodeAreRefused(t *testing.T) {
+func TestParse_RefusesExplodingAliases(t *testing.T) {
 	data := "a0: &a0 [x]\n"
 	for i := range 20 {
 		data += fmt.Sprintf("a%d: &a%d [%s*a%d]\n", i+1, i+1, strings.Repeat(fmt.Sprintf("*a%d, ", i), 9), i)
@@ -79,7 +79,7 @@ func TestAliasesThatExplodeAreRefused(t *testing.T) {
 	}
 }
 
-func TestExpandedCountsAliasesAndStopsAtCycles(t *testing.T) {
+func TestExpanded_CountsAliasesAndStopsAtCycles(t *testing.T) {
 	for data, want := range map[string]int{
 		"a: [1, 2]":                        6, // document, mapping, key, list, two entries
 		"a: &a [1, 2]\nb: *a":              11,
@@ -145,7 +145,7 @@ networks: {back: , front: {}}
 volumes: {data: }
 `
 
-func TestParseReadsEverything(t *testing.T) {
+func TestParse_ReadsEverything(t *testing.T) {
 	m, findings := Parse("x.yml", []byte(full))
 	if len(findings) > 0 {
 		t.Fatalf("findings:\n%s", said(findings))
@@ -324,7 +324,7 @@ func TestOptions_LookupFillsVariablesButNeverSecrets(t *testing.T) {
 	}
 }
 
-func TestParseLooksAtNothingButTheBytes(t *testing.T) {
+func TestParse_LooksAtNothingButTheBytes(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, name := range []string{"IMAGE", "TAG", "MODE", "PORT", "PASSED", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES"} {
 		t.Setenv(name, "from-outside")
@@ -336,7 +336,7 @@ func TestParseLooksAtNothingButTheBytes(t *testing.T) {
 	}
 }
 
-func TestVariablesWithoutAValueDoNotSpoilTheFile(t *testing.T) {
+func TestParse_AcceptsVariablesWithoutAValue(t *testing.T) {
 	data := `services:
   web:
     image: "${IMAGE:?say which}"
@@ -360,7 +360,7 @@ func TestVariablesWithoutAValueDoNotSpoilTheFile(t *testing.T) {
 	}
 }
 
-func TestVariables(t *testing.T) {
+func TestParse_Variables(t *testing.T) {
 	m, _ := Parse("x.yml", []byte(`services:
   web:
     image: ${A:-one}/${B-two}:$C
@@ -396,8 +396,8 @@ x-other: {y: "${M:?must}"}
 	}
 }
 
-// Whatever stands on the right-hand side of anything, no finding quotes it.
-func TestFindingsQuoteNoValue(t *testing.T) {
+// No finding quotes the right-hand side of anything.
+func TestParse_FindingsQuoteNoValue(t *testing.T) {
 	const canary = "hunter2canary"
 	for _, line := range []string{
 		"    read_only: " + canary, "    ports: [\"" + canary + ":x\"]", "    ports: [" + canary + "]", "    environment: " + canary, "    environment: [" + canary + "]\n    privileged: [1]",

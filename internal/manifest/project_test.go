@@ -33,7 +33,7 @@ func parsed(t *testing.T, name string) *Manifest {
 	return m
 }
 
-func TestTheProjectsOwnComposeFilesHaveNoFindings(t *testing.T) {
+func TestProject_ComposeFilesHaveNoFindings(t *testing.T) {
 	for _, name := range []string{"docker-compose.yml", "docker-compose.env.yml"} {
 		if m := parsed(t, name); m.Project != "keepmum" || len(m.Services) != 8 {
 			t.Errorf("%s: project %q with %d services", name, m.Project, len(m.Services))
@@ -41,17 +41,17 @@ func TestTheProjectsOwnComposeFilesHaveNoFindings(t *testing.T) {
 	}
 }
 
-func TestTheTwoComposeFilesAreAlike(t *testing.T) {
+func TestProject_ComposeFilesAreAlike(t *testing.T) {
 	m, legacy := parsed(t, "docker-compose.yml"), parsed(t, "docker-compose.env.yml")
 	for _, f := range compareLegacy(m, legacy) {
 		t.Errorf("%s:%d: %s: %s (%s)", f.File, f.Line, f.Subject, f.Problem, f.Next)
 	}
 	if len(legacy.Secrets) != 0 {
-		t.Error("the compose file of the old way declares secrets")
+		t.Error("the compose file of legacy mode declares secrets")
 	}
 }
 
-func TestGrantsAreJustWhatEachServiceNeeds(t *testing.T) {
+func TestProject_GrantsAreWhatEachServiceNeeds(t *testing.T) {
 	m := parsed(t, "docker-compose.yml")
 	got := map[string][]string{}
 	for _, name := range m.Names() {
@@ -69,7 +69,7 @@ func TestGrantsAreJustWhatEachServiceNeeds(t *testing.T) {
 	}
 }
 
-func TestEveryServiceIsHardened(t *testing.T) {
+func TestProject_EveryServiceIsHardened(t *testing.T) {
 	const most = types.Duration(5 * time.Second)
 	m := parsed(t, "docker-compose.yml")
 	for _, s := range m.Services {
@@ -96,7 +96,7 @@ func TestEveryServiceIsHardened(t *testing.T) {
 	}
 }
 
-func TestOnlyTheAPIIsPublishedAndOnlyOnLoopback(t *testing.T) {
+func TestProject_PublishesOnlyTheAPIOnLoopback(t *testing.T) {
 	var published []string
 	for _, s := range parsed(t, "docker-compose.yml").Services {
 		for _, p := range s.Ports {
@@ -114,7 +114,7 @@ func TestOnlyTheAPIIsPublishedAndOnlyOnLoopback(t *testing.T) {
 	}
 }
 
-func TestEverySecretOfTheProjectCanBeMadeAndItsExampleIsRefused(t *testing.T) {
+func TestProject_EverySecretCanBeGenerated(t *testing.T) {
 	for _, d := range parsed(t, "docker-compose.yml").Secrets {
 		value, err := d.NewValue(rand.Reader)
 		if err != nil {

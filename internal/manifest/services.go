@@ -9,7 +9,7 @@ import (
 )
 
 // readServices reads the names, lines and grants of the services from the
-// nodes. takeServices adds the rest when Compose accepts the file.
+// nodes. takeServices adds the rest if Compose accepts the file.
 func (r *reader) readServices() {
 	services, at := get(r.root, "services")
 	if !isNull(services) && services.Kind != yaml.MappingNode {
@@ -44,7 +44,7 @@ func (r *reader) takeServices(project *types.Project) {
 	}
 }
 
-// inherited returns the grants of a service with those that came by extends.
+// inherited returns the grants of a service, including those from extends.
 func inherited(s Service, seen []types.ServiceSecretConfig) []Grant {
 	grants := slices.Clone(s.Grants)
 	have := map[string]bool{}

@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// standIn gives each variable that has neither a value nor a default one that
-// fits its place, so that a file such as `ports: ["${PORT:?}:80"]` is judged by
-// what it says and not by an environment that is not ours. It reports whether
-// there was any.
+// standIn makes up a value for each variable that has neither a value nor a
+// default, so that a file such as `ports: ["${PORT:?}:80"]` is judged by what it
+// says and not by the environment. It reports whether there was any.
 func (r *reader) standIn() bool {
 	environment := maps.Clone(r.environment)
 	r.stoodIn = map[string]bool{}
@@ -23,7 +22,7 @@ func (r *reader) standIn() bool {
 	return len(r.stoodIn) > 0
 }
 
-// standInFor returns a text that Compose takes at the variable's place.
+// standInFor returns a text that Compose accepts at the variable's place.
 func standInFor(v Variable) string {
 	keys := strings.Split(v.Path, ".")
 	switch last := keys[len(keys)-1]; {

@@ -11,7 +11,7 @@ import (
 )
 
 // readVariables finds every use of a variable that Compose would interpolate,
-// and notes those that bring in the value of a declared secret.
+// and adds findings for those that bring in the value of a declared secret.
 func (r *reader) readVariables() {
 	w := variableWalk{reader: r, seen: map[*yaml.Node]bool{}}
 	w.walk(r.root, nil, 0)
@@ -20,12 +20,12 @@ func (r *reader) readVariables() {
 	})
 	for _, v := range r.manifest.Variables {
 		if r.declared[v.Name] {
-			r.add(v.Line, v.Name, "its value is put into the compose file at "+v.Path+": Compose reads .env by itself, and docker inspect shows it", "grant the secret to the service and read "+mountDir+"/"+v.Name+" there; write $$ where a shell in the container should see a $")
+			r.add(v.Line, v.Name, "its value is put into the compose file at "+v.Path+": Compose reads .env, and docker inspect shows the value", "grant the secret to the service and read "+mountDir+"/"+v.Name+" there; write $$ if a shell in the container should see a $")
 		}
 	}
 }
 
-// variableWalk visits each piece of text once, where it stands in the file.
+// variableWalk visits each piece of text of the file once.
 type variableWalk struct {
 	*reader
 	seen map[*yaml.Node]bool
@@ -47,14 +47,14 @@ func (w variableWalk) walk(node *yaml.Node, at []string, depth int) {
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			key := node.Content[i].Value
 			if key == RulesKey {
-				continue // a $ in a rule is a finding of its own
+				continue // a $ in a rule has its own finding
 			}
 			w.walk(node.Content[i+1], append(at[:len(at):len(at)], key), depth+1)
 		}
 	}
 }
 
-// text notes the variables of one scalar.
+// text records the variables of one scalar.
 func (w variableWalk) text(node *yaml.Node, at []string) {
 	if node.ShortTag() != "!!str" || !strings.Contains(node.Value, "$") {
 		return

@@ -84,7 +84,7 @@ func (g Git) Ignored(ctx context.Context, paths []string) ([]string, error) {
 		return nil, &fault.Error{Code: fault.Failed, What: "git cannot say which files it ignores", Next: "git check-ignore -v .env", Cause: errors.New("git check-ignore failed")}
 	}
 	// Four fields for each path: the file of the rule, its line, the rule (with
-	// ! if it takes the path back in), and the path.
+	// ! if it includes the path again), and the path.
 	var ignored []string
 	for fields := fieldsOf(out); len(fields) >= 4; fields = fields[4:] {
 		ours := filepath.Base(fields[0]) == ".gitignore" && !filepath.IsAbs(fields[0])
