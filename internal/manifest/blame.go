@@ -97,15 +97,11 @@ func (r *reader) addBlamed() {
 	}
 }
 
-// linesOf returns the first and last line of a place, 0 if the file has no such
-// key. For a place that comes from an alias these are the lines of the anchor.
+// linesOf returns the first and last line of a place. For a place that comes from an alias these are the lines of the anchor.
 func (r *reader) linesOf(keys []string) (first, last int) {
 	node := r.root
 	for _, key := range keys {
 		value, at := get(node, key)
-		if at.Line == 0 {
-			break
-		}
 		node, first = value, at.Line
 	}
 	return first, max(first, lastLine(node))

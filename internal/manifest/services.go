@@ -30,11 +30,8 @@ func (r *reader) readServices() {
 // takeServices adds compose-go's view to the services.
 func (r *reader) takeServices(project *types.Project) {
 	for i, s := range r.manifest.Services {
-		seen, ok := project.Services[s.Name]
-		if !ok {
-			continue
-		}
-		s.ServiceConfig, s.Grants = seen, inherited(s, seen.Secrets)
+		s.ServiceConfig = project.Services[s.Name]
+		s.Grants = inherited(s)
 		for _, v := range r.manifest.Variables {
 			if r.stoodIn[v.Name] && v.Path == "services."+s.Name+".image" {
 				s.Image = "" // not known without the variable
@@ -45,18 +42,13 @@ func (r *reader) takeServices(project *types.Project) {
 }
 
 // inherited returns the grants of a service, including those from extends.
-func inherited(s Service, seen []types.ServiceSecretConfig) []Grant {
-	grants := slices.Clone(s.Grants)
-	have := map[string]bool{}
+func inherited(s Service) []Grant {
+	grants, have := slices.Clone(s.Grants), map[string]bool{}
 	for _, g := range grants {
 		have[g.Target] = true
 	}
-	for _, one := range seen {
-		target, ok := fileInMount(one.Target)
-		if one.Target == "" {
-			target, ok = one.Source, true
-		}
-		if ok && !have[target] {
+	for _, one := range s.Secrets {
+		if target, ok := fileInMount(one.Target); ok && !have[target] {
 			grants = append(grants, Grant{Secret: one.Source, Target: target, Line: s.Line})
 		}
 	}

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -48,16 +49,6 @@ func beforeTwoPorts(v Variable) bool {
 	if after, braced := strings.CutPrefix(v.text, "${"+v.Name); braced {
 		_, rest, found = strings.Cut(after, "}:")
 	}
-	for {
-		start := strings.Index(rest, "${")
-		if start < 0 {
-			break
-		}
-		end := strings.Index(rest[start:], "}")
-		if end < 0 {
-			break
-		}
-		rest = rest[:start] + rest[start+end+1:]
-	}
+	rest = regexp.MustCompile(`\$\{[^}]*\}`).ReplaceAllString(rest, "") // the : of a default is not one of the port's
 	return found && strings.Contains(rest, ":")
 }

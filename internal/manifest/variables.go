@@ -13,8 +13,7 @@ import (
 // readVariables finds every use of a variable that Compose would interpolate,
 // and adds findings for those that bring in the value of a declared secret.
 func (r *reader) readVariables() {
-	w := variableWalk{reader: r, seen: map[*yaml.Node]bool{}}
-	w.walk(r.root, nil, 0)
+	r.walkVariables(r.root, nil)
 	slices.SortStableFunc(r.manifest.Variables, func(a, b Variable) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Name, b.Name))
 	})
@@ -25,23 +24,15 @@ func (r *reader) readVariables() {
 	}
 }
 
-// variableWalk visits each piece of text of the file once.
-type variableWalk struct {
-	*reader
-	seen map[*yaml.Node]bool
-}
-
-func (w variableWalk) walk(node *yaml.Node, at []string, depth int) {
-	if w.seen[node] || depth > maxDepth {
-		return
-	}
-	w.seen[node] = true
+// walkVariables visits each piece of text of the file once: what an alias
+// brings in is visited at its anchor.
+func (r *reader) walkVariables(node *yaml.Node, at []string) {
 	switch node.Kind {
 	case yaml.ScalarNode:
-		w.text(node, at)
+		r.variablesOf(node, at)
 	case yaml.SequenceNode:
 		for i, child := range node.Content {
-			w.walk(child, append(at[:len(at):len(at)], strconv.Itoa(i)), depth+1)
+			r.walkVariables(child, append(at[:len(at):len(at)], strconv.Itoa(i)))
 		}
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(node.Content); i += 2 {
@@ -49,13 +40,13 @@ func (w variableWalk) walk(node *yaml.Node, at []string, depth int) {
 			if key == RulesKey {
 				continue // a $ in a rule has its own finding
 			}
-			w.walk(node.Content[i+1], append(at[:len(at):len(at)], key), depth+1)
+			r.walkVariables(node.Content[i+1], append(at[:len(at):len(at)], key))
 		}
 	}
 }
 
-// text records the variables of one scalar.
-func (w variableWalk) text(node *yaml.Node, at []string) {
+// variablesOf records the variables of one scalar.
+func (r *reader) variablesOf(node *yaml.Node, at []string) {
 	if node.ShortTag() != "!!str" || !strings.Contains(node.Value, "$") {
 		return
 	}
@@ -72,7 +63,7 @@ func (w variableWalk) text(node *yaml.Node, at []string) {
 	for _, v := range variablesIn(node.Value) {
 		v.Path, v.Service, v.Line = strings.Join(at, "."), service, lineOf(node, v.Name)
 		v.Assigned, v.Whole, v.text = assigned, whole(after, v.Name), node.Value
-		w.manifest.Variables = append(w.manifest.Variables, v)
+		r.manifest.Variables = append(r.manifest.Variables, v)
 	}
 }
 
