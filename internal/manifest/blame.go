@@ -121,7 +121,7 @@ func lastLine(node *yaml.Node) int {
 func reasonOf(err error) string {
 	text := err.Error()
 	i := strings.LastIndex(text, " must be a ")
-	if i < 0 {
+	if i < 0 || strings.HasSuffix(text, " must be a null") { // the first of several kinds
 		return ""
 	}
 	for _, word := range strings.FieldsFunc(text[i+len(" must be a "):], func(c rune) bool { return c == ' ' || c == ',' }) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
@@ -95,4 +96,24 @@ func checkFinding(t *testing.T, f fault.Finding, want []*expectation) {
 		}
 	}
 	t.Errorf("not expected: line %s", said)
+}
+
+// checkFindings requires exactly these findings for a file, each as
+// "LINE SUBJECT | PROBLEM | NEXT".
+func checkFindings(t *testing.T, data string, want []string) {
+	t.Helper()
+	m, findings := Parse("x.yml", []byte(data))
+	var got []string
+	for _, f := range findings {
+		got = append(got, fmt.Sprintf("%d %s | %s | %s", f.Line, f.Subject, f.Problem, f.Next))
+		if f.File != "x.yml" {
+			t.Errorf("finding names the file %q", f.File)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("findings of\n%s\n%s", data, diff)
+	}
+	if want == nil && m.Model == nil && len(m.Variables) == 0 {
+		t.Errorf("no finding and no model of\n%s", data)
+	}
 }
