@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 )
 
@@ -84,10 +85,8 @@ func wordsOnly(text string) bool {
 
 // instruction reports whether text asks a person to put a value there.
 func instruction(text string) bool {
-	for _, start := range []string{"your-", "your_", "your ", "insert-", "insert_", "insert ", "put-your", "put your", "put_your", "enter-your", "enter your", "enter_your", "add-your", "add your", "add_your", "paste your", "paste-your", "paste_your"} {
-		if strings.HasPrefix(text, start) {
-			return true
-		}
+	if regexp.MustCompile(`^(your[-_ ]|insert[-_ ]|(put|enter|add|paste)[-_ ]your)`).MatchString(text) {
+		return true
 	}
 	for _, end := range []string{"goeshere", "keyhere", "tokenhere", "valuehere", "passwordhere", "secrethere"} {
 		if strings.HasSuffix(plain(text), end) && len(text) <= 64 {

@@ -93,6 +93,7 @@ func variablesIn(text string) []Variable {
 			})
 		}
 	}
+	delete(found, "") // of a text that Compose refuses, such as ${}
 	variables := make([]Variable, 0, len(found))
 	for _, v := range found {
 		v.HasDefault = strings.Contains(text, "${"+v.Name+":-") || strings.Contains(text, "${"+v.Name+"-")
@@ -108,7 +109,7 @@ func whole(text, name string) bool {
 		return true
 	}
 	rest, found := strings.CutPrefix(text, "${"+name)
-	return found && strings.IndexByte(rest, '}') == len(rest)-1
+	return found && rest != "" && strings.IndexByte(rest, '}') == len(rest)-1
 }
 
 // lineOf returns the line of a variable's first use in a scalar. Only a
