@@ -35,7 +35,7 @@ func (s *Stack) takenPorts(ctx context.Context, m *manifest.Manifest, running ma
 			if !taken {
 				continue
 			}
-			f := fault.Finding{File: m.File, Line: port.Line, Subject: service.Name, Problem: "port " + port.Published + " is taken", Next: "end what holds it: docker ps --filter publish=" + port.Published}
+			f := fault.Finding{File: m.File, Line: service.PortsLine, Subject: service.Name, Problem: "port " + port.Published + " is taken", Next: "end what holds it: docker ps --filter publish=" + port.Published}
 			if holder != "" {
 				f.Problem += " by " + holder
 			}

@@ -151,10 +151,8 @@ func (w *watcher) failing() []string {
 // oneShot reports whether others wait for a service's successful end.
 func oneShot(m *manifest.Manifest, name string) bool {
 	for _, service := range m.Services {
-		for _, d := range service.DependsOn {
-			if d.Service == name && d.Condition == "service_completed_successfully" {
-				return true
-			}
+		if service.DependsOn[name].Condition == "service_completed_successfully" {
+			return true
 		}
 	}
 	return false
