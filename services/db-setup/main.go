@@ -98,7 +98,7 @@ func explain(err error, admin store.Target, login store.Login) error {
 	}
 	if failure.Role == login.Role {
 		return &service.ConfigError{
-			Name: service.LoginName,
+			Name: store.LoginName,
 			What: "role " + login.Role + " cannot log in although its password was just set",
 			Next: "look at VALID UNTIL of the role and at pg_hba.conf",
 		}

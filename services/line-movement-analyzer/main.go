@@ -28,18 +28,12 @@ type config struct {
 	Interval time.Duration `env:"POLL_INTERVAL,default=30s"`
 }
 
-func main() {
-	os.Exit(service.Program[config]{Name: "line-movement-analyzer", Run: run}.Main())
-}
+func main() { os.Exit(program().Main()) }
 
-func run(ctx context.Context, kit *service.Kit, c *config) error {
-	db, err := store.Open(ctx, c.Settings, kit)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	return db.Lead(ctx, kit, func(ctx context.Context) error {
-		poller := service.Poller{Name: "movements", Interval: c.Interval, Health: kit.Health, Log: kit.Log}
-		return poller.Run(ctx, newAnalyzer(db, kit.Log).step)
-	})
+func program() service.Program[config] {
+	return service.Program[config]{Name: "line-movement-analyzer", Run: func(ctx context.Context, kit *service.Kit, c *config) error {
+		return c.Poll(ctx, kit, "movements", c.Interval, func(db *store.Store) func(context.Context) (time.Duration, error) {
+			return newAnalyzer(db, kit.Log).step
+		})
+	}}
 }

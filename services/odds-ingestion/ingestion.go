@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -34,6 +36,30 @@ type ingestion struct {
 	began   bool
 	last    time.Time   // when the store last saw a quote, before this run
 	pending []time.Time // snapshots of the past still to be called for
+}
+
+// newIngestion returns the work without its store.
+func newIngestion(c *config, log *slog.Logger) *ingestion {
+	return &ingestion{
+		upstream: service.Upstream{
+			Name: "the odds api", Secret: keyName, Base: c.URL, Timeout: c.Timeout,
+			Quota: "X-Requests-Remaining", Classify: outOfCredits,
+		},
+		config: c, log: log, now: time.Now,
+	}
+}
+
+// outOfCredits recognises the answer to a call beyond the quota, which has the
+// status of a wrong key.
+func outOfCredits(status int, body []byte) (service.Kind, string) {
+	var answer struct {
+		Code string `json:"error_code"`
+	}
+	_ = json.Unmarshal(body, &answer) // no JSON: no code
+	if status == http.StatusUnauthorized && answer.Code == "OUT_OF_USAGE_CREDITS" {
+		return service.RateLimited, "the quota is used up"
+	}
+	return "", ""
 }
 
 // poll calls for what is offered now, and once for what is missing of the past.

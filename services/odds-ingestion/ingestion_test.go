@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -19,9 +16,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
 	"github.com/keepmum/keepmum/services/internal/service"
+	"github.com/keepmum/keepmum/services/internal/service/servicetest"
 	"github.com/keepmum/keepmum/services/internal/store"
 )
 
@@ -51,22 +48,16 @@ func (s *saved) SaveHistory(_ context.Context, at time.Time, _ []store.Event, qu
 	return len(quotes), s.err
 }
 
-// newIngestion calls handler and stores in to. What it logs goes to the buffer.
-func newIngestion(t *testing.T, handler http.HandlerFunc, to *saved) (*ingestion, *bytes.Buffer) {
+// testIngestion calls handler and stores in to. What it logs goes to the buffer.
+func testIngestion(t *testing.T, handler http.HandlerFunc, to *saved) (*ingestion, *servicetest.Buffer) {
 	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	base, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := &bytes.Buffer{}
-	return &ingestion{
-		upstream: service.Upstream{Name: "the odds api", Secret: keyName, Base: base, Timeout: 5 * time.Second},
-		config:   &config{Key: secrets.New([]byte(keyValue)), Regions: "us", Markets: "h2h", Step: 6 * time.Hour},
-		store:    to, now: func() time.Time { return now },
-		log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}, log
+	log, text := servicetest.Logger()
+	i := newIngestion(&config{
+		Key: secrets.New([]byte(keyValue)), URL: servicetest.Provider(t, handler), Timeout: 5 * time.Second,
+		Regions: "us", Markets: "h2h", Step: 6 * time.Hour,
+	}, log)
+	i.store, i.now = to, func() time.Time { return now }
+	return i, text
 }
 
 // good is an event that is right in every way.
@@ -207,7 +198,7 @@ func wire(e event) map[string]any {
 func TestPollStoresAtTheUpstreamsTime(t *testing.T) {
 	to := &saved{}
 	var query url.Values
-	i, _ := newIngestion(t, func(w http.ResponseWriter, r *http.Request) {
+	i, _ := testIngestion(t, func(w http.ResponseWriter, r *http.Request) {
 		query = r.URL.Query()
 		answering([]any{wire(good())})(w, r)
 	}, to)
@@ -226,7 +217,7 @@ func TestPollStoresAtTheUpstreamsTime(t *testing.T) {
 func TestPollFillsThePast(t *testing.T) {
 	to := &saved{last: now.Add(-25 * time.Hour)}
 	fails := true
-	i, _ := newIngestion(t, func(w http.ResponseWriter, r *http.Request) {
+	i, _ := testIngestion(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Query().Get("date"), "2026-11-23T00") && fails {
 			fails = false
 			http.Error(w, "", 500)
@@ -257,7 +248,7 @@ func TestPollFillsThePast(t *testing.T) {
 
 func TestPastThatThePlanDoesNotInclude(t *testing.T) {
 	to := &saved{}
-	i, log := newIngestion(t, func(w http.ResponseWriter, r *http.Request) {
+	i, log := testIngestion(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "historical") {
 			http.Error(w, `{"error_code":"HISTORICAL_UNAVAILABLE_ON_FREE_USAGE_PLAN"}`, http.StatusUnauthorized)
 			return
@@ -286,23 +277,39 @@ func TestPollFailures(t *testing.T) {
 		"store does not store": {answering([]any{}), saved{err: errors.New("store")}, "store", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			i, log := newIngestion(t, test.handler, &test.to)
+			i, log := testIngestion(t, test.handler, &test.to)
 			pause, err := i.poll(t.Context())
 			if pause != test.pause || !strings.Contains(fmt.Sprint(err), test.says) {
 				t.Errorf("pause %s, error %v, want %q", pause, err, test.says)
 			}
 			text := fmt.Sprintf("%s %v %+v %#v", log, err, err, err)
-			known := []secrets.Known{{Name: "KEY", Value: secrets.New([]byte(keyValue))}}
-			if found := redact.New(known).Find([]byte(text)); len(found) > 0 {
-				t.Errorf("the key is told: %d times", len(found))
+			if found := servicetest.Leaks(t, text, map[string]string{"KEY": keyValue}); len(found) > 0 {
+				t.Errorf("the key leaks: %v", found)
 			}
 		})
 	}
 }
 
+// A quota that is used up has the status of a wrong key, and is told apart by
+// the code in the body.
+func TestOutOfCredits(t *testing.T) {
+	for body, want := range map[string]service.Kind{
+		`{"error_code":"OUT_OF_USAGE_CREDITS"}`: service.RateLimited,
+		`{"error_code":"INVALID_KEY"}`:          service.Unauthorized,
+		`OUT_OF_USAGE_CREDITS`:                  service.Unauthorized,
+	} {
+		i, _ := testIngestion(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, body, http.StatusUnauthorized) }, &saved{})
+		_, err := i.poll(t.Context())
+		var failure *service.UpstreamError
+		if !errors.As(err, &failure) || failure.Kind != want || (want == service.RateLimited) != strings.Contains(err.Error(), "the quota is used up") {
+			t.Errorf("%s: %v, want %s", body, err, want)
+		}
+	}
+}
+
 func TestEmptyListIsFine(t *testing.T) {
 	to := &saved{}
-	i, _ := newIngestion(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "[]") }, to)
+	i, _ := testIngestion(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "[]") }, to)
 	if _, err := i.poll(t.Context()); err != nil || len(to.at) != 1 {
 		t.Errorf("%v, stored %d times", err, len(to.at))
 	}

@@ -57,17 +57,11 @@ func run(ctx context.Context, kit *service.Kit, c *config) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, c.Settings, kit)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	i := &ingestion{
-		upstream: service.Upstream{Name: "the odds api", Secret: keyName, Base: c.URL, Timeout: c.Timeout},
-		config:   c, store: db, log: kit.Log, now: time.Now,
-	}
-	poller := service.Poller{Name: store.ClockOdds, Interval: c.Interval, Health: kit.Health, Log: kit.Log}
-	return db.Lead(ctx, kit, func(ctx context.Context) error { return poller.Run(ctx, i.poll) })
+	i := newIngestion(c, kit.Log)
+	return c.Poll(ctx, kit, store.ClockOdds, c.Interval, func(db *store.Store) func(context.Context) (time.Duration, error) {
+		i.store = db
+		return i.poll
+	})
 }
 
 // check finds settings that cannot be meant.
@@ -77,8 +71,8 @@ func (c *config) check() error {
 			return &service.ConfigError{Name: "ODDS_MARKETS", What: "holds something else than h2h, spreads and totals", Next: "set it to h2h, or to a list with commas"}
 		}
 	}
-	if c.Interval < time.Second {
-		return &service.ConfigError{Name: "POLL_INTERVAL", What: "shorter than a second", Next: "set it to 5s or more"}
+	if err := service.CheckInterval(c.Interval); err != nil {
+		return err
 	}
 	if c.Backfill > 0 && c.Step < 5*time.Minute {
 		return &service.ConfigError{Name: "ODDS_BACKFILL_STEP", What: "shorter than the provider's five minutes", Next: "set it to 6h"}

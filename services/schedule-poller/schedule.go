@@ -40,6 +40,16 @@ type schedule struct {
 	asked  time.Time // when, by the upstream's clock
 }
 
+// newSchedule returns the work without its store.
+func newSchedule(c *config, log *slog.Logger) *schedule {
+	return &schedule{
+		upstream: service.Upstream{
+			Name: "api-basketball", Secret: keyName, Base: c.URL, Timeout: c.Timeout, Quota: "X-Ratelimit-Requests-Remaining",
+		},
+		key: c.Key, log: log, now: time.Now,
+	}
+}
+
 // poll stores the season when that is due, and yesterday and today otherwise.
 func (s *schedule) poll(ctx context.Context) (time.Duration, error) {
 	if s.at.IsZero() {

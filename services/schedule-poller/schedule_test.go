@@ -1,22 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
 	"github.com/keepmum/keepmum/services/internal/service"
+	"github.com/keepmum/keepmum/services/internal/service/servicetest"
 	"github.com/keepmum/keepmum/services/internal/store"
 )
 
@@ -36,20 +32,13 @@ func (s *saved) SaveGames(_ context.Context, at time.Time, games []store.Game) (
 	return len(games), s.err
 }
 
-func newSchedule(t *testing.T, handler http.HandlerFunc, to *saved) (*schedule, *bytes.Buffer) {
+// testSchedule calls handler and stores in to. What it logs goes to the buffer.
+func testSchedule(t *testing.T, handler http.HandlerFunc, to *saved) (*schedule, *servicetest.Buffer) {
 	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	base, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := &bytes.Buffer{}
-	return &schedule{
-		upstream: service.Upstream{Name: "api-basketball", Secret: keyName, Base: base, Timeout: 5 * time.Second},
-		key:      secrets.New([]byte(keyValue)), store: to, now: func() time.Time { return now },
-		log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}, log
+	log, text := servicetest.Logger()
+	s := newSchedule(&config{Key: secrets.New([]byte(keyValue)), URL: servicetest.Provider(t, handler), Timeout: 5 * time.Second}, log)
+	s.store, s.now = to, func() time.Time { return now }
+	return s, text
 }
 
 // good is a finished game as the provider writes it.
@@ -92,7 +81,7 @@ func TestPollAsksForTheSeasonAndThenForDays(t *testing.T) {
 	var asked []string
 	clock := now
 	to := &saved{}
-	s, _ := newSchedule(t, func(w http.ResponseWriter, r *http.Request) {
+	s, _ := testSchedule(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("x-apisports-key") != keyValue || r.URL.Query().Get("league") != "12" || strings.Contains(r.URL.String(), keyValue) {
 			t.Error("the call is without the key in its header, or with it elsewhere")
 		}
@@ -203,7 +192,7 @@ func TestPollFailures(t *testing.T) {
 		"another shape":        {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"response": %q}`, keyValue) }, saved{}, service.Malformed, "another shape"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, log := newSchedule(t, test.handler, &test.to)
+			s, log := testSchedule(t, test.handler, &test.to)
 			_, err := s.poll(t.Context())
 			var failure *service.UpstreamError
 			if test.kind != "" && (!errors.As(err, &failure) || failure.Kind != test.kind) || !strings.Contains(fmt.Sprint(err), test.says) {
@@ -213,16 +202,15 @@ func TestPollFailures(t *testing.T) {
 				t.Error("the season counts as read")
 			}
 			text := fmt.Sprintf("%s %v %+v %#v", log, err, err, err)
-			known := []secrets.Known{{Name: "KEY", Value: secrets.New([]byte(keyValue))}}
-			if found := redact.New(known).Find([]byte(text)); len(found) > 0 {
-				t.Errorf("the key is told: %d times", len(found))
+			if found := servicetest.Leaks(t, text, map[string]string{"KEY": keyValue}); len(found) > 0 {
+				t.Errorf("the key leaks: %v", found)
 			}
 		})
 	}
 }
 
 func TestQuotaUsedUpStretchesTheInterval(t *testing.T) {
-	s, _ := newSchedule(t, func(w http.ResponseWriter, r *http.Request) {
+	s, _ := testSchedule(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("x-ratelimit-requests-remaining", "0")
 		answering([]any{})(w, r)
 	}, &saved{})

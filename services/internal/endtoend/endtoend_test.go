@@ -3,13 +3,11 @@
 package endtoend_test
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,6 +20,7 @@ import (
 
 	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
+	"github.com/keepmum/keepmum/services/internal/service/servicetest"
 	"github.com/keepmum/keepmum/services/internal/store"
 	"github.com/keepmum/keepmum/services/internal/store/storetest"
 )
@@ -49,21 +48,8 @@ type stack struct {
 
 // output is all that one program has printed.
 type output struct {
+	servicetest.Buffer
 	name string
-	mu   sync.Mutex
-	b    bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }
 
 // running is a program that was started.
@@ -79,7 +65,7 @@ type running struct {
 // newStack builds the services named and starts a database.
 func newStack(t *testing.T, services ...string) *stack {
 	t.Helper()
-	s := &stack{t: t, bin: t.TempDir(), server: storetest.Start(t), sim: freeAddress(t)}
+	s := &stack{t: t, bin: t.TempDir(), server: storetest.Start(t), sim: servicetest.FreeAddress(t).String()}
 	s.settings = s.server.Settings(store.RoleA)
 	s.values = map[string]string{
 		"DB_ADMIN_PASSWORD":  s.server.Admin.RevealString(),
@@ -108,16 +94,6 @@ func randomHex(t *testing.T) string {
 	return hex.EncodeToString(key)
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // start runs a service with its grants in ./secrets; changes is "NAME=VALUE"
 // for environment variables and "@NAME=VALUE" for other values of secrets.
 func (s *stack) start(name string, changes ...string) *running {
@@ -126,7 +102,7 @@ func (s *stack) start(name string, changes ...string) *running {
 	for _, secret := range grants[name] {
 		values[secret] = s.values[secret]
 	}
-	r := &running{output: &output{name: name}, health: freeAddress(s.t), s: s, dir: s.t.TempDir(), exited: make(chan struct{})}
+	r := &running{output: &output{name: name}, health: servicetest.FreeAddress(s.t).String(), s: s, dir: s.t.TempDir(), exited: make(chan struct{})}
 	r.command = exec.CommandContext(s.t.Context(), filepath.Join(s.bin, name))
 	r.command.Env = []string{
 		"DB_HOST=" + s.settings.Host, fmt.Sprintf("DB_PORT=%d", s.settings.Port), "DB_NAME=odds", "LOG_LEVEL=debug", "POLL_INTERVAL=1s",

@@ -5,7 +5,7 @@
 // # A service in full
 //
 //	type config struct {
-//		store.Settings // DB_APP_LOGIN, DB_HOST, DB_PORT, DB_NAME
+//		store.Settings // login, host, port and name of the database
 //		Interval time.Duration `env:"POLL_INTERVAL,default=30s"`
 //	}
 //
@@ -14,13 +14,9 @@
 //	}
 //
 //	func run(ctx context.Context, kit *service.Kit, c *config) error {
-//		db, err := store.Open(ctx, c.Settings, kit)
-//		if err != nil {
-//			return err
-//		}
-//		defer db.Close()
-//		poller := service.Poller{Name: "movements", Interval: c.Interval, Health: kit.Health, Log: kit.Log}
-//		return db.Lead(ctx, kit, func(ctx context.Context) error { return poller.Run(ctx, step) })
+//		return c.Poll(ctx, kit, "movements", c.Interval, func(db *store.Store) func(context.Context) (time.Duration, error) {
+//			return newAnalyzer(db, kit.Log).step
+//		})
 //	}
 //
 // Fields tagged `secret` are loaded by pkg/secrets, fields tagged `env` by this
@@ -64,13 +60,13 @@
 //
 // Kit.Log writes JSON to standard error, every record masked for all values
 // that were loaded, raw and encoded. The standard library's log and slog.Default
-// go the same way. Of DB_APP_LOGIN the password alone is masked too, by package redact.
+// go the same way. Of a login "role:password" the password alone is masked too, by package redact.
 //
 // # Upstreams
 //
 // Upstream.Get returns an *UpstreamError that holds a class and a status and
 // nothing that net/http, net/url or encoding/json said: those quote the URL,
-// and the key of The Odds API is in its query. Poller calls something at an
+// whose query may hold a key. Poller calls something at an
 // interval, with back-off, and tells the health registry how it goes.
 //
 // The database is in package store, so that a service without one links none.

@@ -58,7 +58,7 @@ func child(mode string) func(context.Context, *service.Kit, *config) error {
 func begin(t *testing.T, mode string) (*exec.Cmd, *bufio.Reader, *strings.Builder) {
 	t.Helper()
 	dir := t.TempDir()
-	for name, value := range map[string]string{"UPSTREAM_KEY": keyValue, "DB_APP_LOGIN": "app_a:" + passwordValue} {
+	for name, value := range map[string]string{"UPSTREAM_KEY": keyValue, "LOGIN": "app_a:" + passwordValue} {
 		path := filepath.Join(dir, "secrets", name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
@@ -166,7 +166,7 @@ func TestRealStandardErrorIsMasked(t *testing.T) {
 					t.Errorf("the log does not say %s", says)
 				}
 			}
-			if found := leaks(text); len(found) > 0 {
+			if found := leaks(t, text); len(found) > 0 {
 				t.Errorf("the output tells values: %v", found)
 			}
 			records(t, text)
@@ -188,7 +188,7 @@ func TestRawPanicTellsTheValue(t *testing.T) {
 	command := exec.CommandContext(t.Context(), self, "-test.run=^TestRawPanicTellsTheValue$")
 	command.Env = []string{"KEEPMUM_TEST_RAW_PANIC=1"}
 	output, err := command.CombinedOutput()
-	if err == nil || len(leaks(string(output))) == 0 {
+	if err == nil || len(leaks(t, string(output))) == 0 {
 		t.Error("a raw panic does not show the value, or the search does not find it: " + fmt.Sprint(err))
 	}
 }

@@ -55,6 +55,15 @@ type Poller struct {
 	Log      *slog.Logger
 }
 
+// CheckInterval returns a *ConfigError if POLL_INTERVAL is too short for an
+// upstream.
+func CheckInterval(interval time.Duration) error {
+	if interval < time.Second {
+		return &ConfigError{Name: "POLL_INTERVAL", What: "shorter than a second", Next: "set it to 5s or more"}
+	}
+	return nil
+}
+
 // pollState is what the health check looks at.
 type pollState struct {
 	mu      sync.Mutex

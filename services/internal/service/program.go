@@ -146,10 +146,6 @@ func warnAbout(log *slog.Logger, report secrets.Report, matcher *redact.Matcher)
 	}
 }
 
-// LoginName is the secret that holds role and password of the database in one
-// value, "role:password".
-const LoginName = "DB_APP_LOGIN"
-
 // ConfigError is returned by Run when it finds that a setting or a secret that
 // could be loaded cannot be used. The program then exits 3.
 type ConfigError struct {

@@ -67,9 +67,15 @@ func (e *UpstreamError) Error() string {
 
 // Upstream is a provider's HTTP interface.
 type Upstream struct {
-	Name   string   // for errors: "the odds api"
+	Name   string   // for errors
 	Secret string   // name of the secret that holds its key, for errors
 	Base   *url.URL // scheme, host and port; a path is put behind it
+	// Quota is the header with the number of calls left. "": there is none.
+	Quota string
+	// Classify reads the status and body of a refusal that says more than its
+	// status. It returns "" for all others; the detail must be the caller's own
+	// words. Nil: the status says it all.
+	Classify func(status int, body []byte) (Kind, string)
 	// Timeout bounds a whole call, the body included. Zero: 10 s.
 	Timeout time.Duration
 	// MaxBody bounds the body. Zero: 16 MiB.
@@ -115,7 +121,7 @@ func (u Upstream) Get(ctx context.Context, path string, query url.Values, header
 
 // read takes headers and body of an answer.
 func (u Upstream) read(ctx, bounded context.Context, response *http.Response, dst any) (Reply, error) {
-	reply := Reply{At: date(response.Header), Remaining: remaining(response.Header)}
+	reply := Reply{At: date(response.Header), Remaining: remaining(response.Header.Get(u.Quota))}
 	limit := orDefault(u.MaxBody, 16<<20)
 	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
 	if err != nil {
@@ -155,34 +161,28 @@ func (u Upstream) noAnswer(ctx, bounded context.Context, err error) error {
 	return u.fail(Down, 0, connectReason(err))
 }
 
-// refusal classifies an answer by its status. Of the body only the error codes
-// of The Odds API that change the class are read.
+// refusal classifies an answer by Classify, or else by its status.
 func (u Upstream) refusal(response *http.Response, body []byte, now time.Time) *UpstreamError {
 	status := response.StatusCode
-	failure := u.fail(Refused, status, "")
+	failure := u.fail("", status, "")
+	if u.Classify != nil {
+		failure.Kind, failure.Detail = u.Classify(status, body)
+	}
 	switch {
+	case failure.Kind != "":
 	case status == http.StatusTooManyRequests:
 		failure.Kind = RateLimited
-	case status == http.StatusUnauthorized && errorCode(body) == "OUT_OF_USAGE_CREDITS":
-		failure.Kind, failure.Detail = RateLimited, "the quota is used up"
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		failure.Kind = Unauthorized
 	case status >= 500:
 		failure.Kind = ServerError
 	case status >= 300 && status < 400:
-		failure.Detail = "it redirects, which is not followed with a key"
+		failure.Kind, failure.Detail = Refused, "it redirects, which is not followed with a key"
+	default:
+		failure.Kind = Refused
 	}
 	failure.RetryAfter = retryAfter(response.Header, now)
 	return failure
-}
-
-// errorCode reads error_code from an error body.
-func errorCode(body []byte) string {
-	var answer struct {
-		Code string `json:"error_code"`
-	}
-	_ = json.Unmarshal(body, &answer) // no JSON: no code
-	return answer.Code
 }
 
 // connectReason says in our own words why there is no connection.
@@ -229,12 +229,10 @@ func date(header http.Header) time.Time {
 	return at.UTC()
 }
 
-// remaining reads the quota headers of both providers.
-func remaining(header http.Header) int {
-	for _, name := range []string{"X-Requests-Remaining", "X-Ratelimit-Requests-Remaining"} {
-		if n, err := strconv.ParseFloat(header.Get(name), 64); err == nil && n >= 0 {
-			return int(min(n, 1e9))
-		}
+// remaining reads a quota header.
+func remaining(text string) int {
+	if n, err := strconv.ParseFloat(text, 64); err == nil && n >= 0 {
+		return int(min(n, 1e9))
 	}
 	return -1
 }

@@ -13,6 +13,10 @@ import (
 	"github.com/keepmum/keepmum/services/internal/service"
 )
 
+// LoginName is the secret that holds role and password of the database in one
+// value, "role:password".
+const LoginName = "DB_APP_LOGIN"
+
 // Settings is what a service needs to reach the database. Embed it in the
 // configuration struct.
 type Settings struct {
@@ -52,7 +56,7 @@ func ParseLogin(login secrets.Secret) (Login, error) {
 	}
 	if what != "" {
 		return Login{}, &service.ConfigError{
-			Name: service.LoginName, What: what, Next: "secrets:generate " + service.LoginName + ", then stack:up",
+			Name: LoginName, What: what, Next: "secrets:generate " + LoginName + ", then stack:up",
 		}
 	}
 	return Login{Role: role, Password: secrets.New([]byte(password))}, nil

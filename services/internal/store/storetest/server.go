@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -25,6 +24,7 @@ import (
 	"github.com/keepmum/keepmum/integration/reaper"
 	"github.com/keepmum/keepmum/pkg/secrets"
 	"github.com/keepmum/keepmum/services/internal/service"
+	"github.com/keepmum/keepmum/services/internal/service/servicetest"
 	"github.com/keepmum/keepmum/services/internal/store"
 )
 
@@ -103,7 +103,7 @@ func Start(t testing.TB) *Server {
 // launch makes a server.
 func launch(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{Host: "127.0.0.1", Port: freePort(t), Admin: secrets.New([]byte(rand.Text())), ctx: context.WithoutCancel(t.Context())}
+	s := &Server{Host: "127.0.0.1", Port: uint16(servicetest.FreeAddress(t).Port), Admin: secrets.New([]byte(rand.Text())), ctx: context.WithoutCancel(t.Context())}
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
 	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
@@ -286,15 +286,6 @@ func Connect(t testing.TB, settings store.Settings) *store.Store {
 // Kit is a kit without a program, which logs nothing.
 func Kit(name string) *service.Kit {
 	return &service.Kit{Name: name, Log: slog.New(slog.DiscardHandler), Health: service.NewHealth()}
-}
-
-// freePort returns a port that was free a moment ago.
-func freePort(t testing.TB) uint16 {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	return uint16(l.Addr().(*net.TCPAddr).Port)
 }
 
 // check ends the test on an error.
