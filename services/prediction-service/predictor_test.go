@@ -38,8 +38,8 @@ func (m *memory) Results(_ context.Context, _ time.Time) ([]store.Game, error) {
 	return keep(m.games, func(g store.Game) bool { return g.Status == store.Finished }), m.fail
 }
 
-func (m *memory) Games(_ context.Context, f store.GameFilter) ([]store.Game, error) {
-	return keep(m.games, func(g store.Game) bool { return !g.Start.Before(f.From) }), m.fail
+func (m *memory) GamePage(_ context.Context, p store.Page) ([]store.Game, error) {
+	return keep(m.games, func(g store.Game) bool { return !g.Start.Before(p.From) }), m.fail
 }
 
 func (m *memory) Events(_ context.Context, f store.EventFilter) ([]store.Event, error) {
@@ -76,8 +76,12 @@ func (m *memory) ClosingPredictions(_ context.Context, ids ...string) ([]store.P
 	return all, m.fail
 }
 
-func (m *memory) Predictions(context.Context, store.PredictionFilter) ([]store.Prediction, error) {
-	return m.made, m.fail // in the order of time: the last one of an event wins
+func (m *memory) PredictionPage(context.Context, store.Page) ([]store.EventPrediction, error) {
+	var all []store.EventPrediction
+	for _, p := range m.made { // in the order of time: the last one of an event wins
+		all = append(all, store.EventPrediction{Event: store.Event{ID: p.EventID}, Prediction: p})
+	}
+	return all, m.fail
 }
 
 func (m *memory) SavePredictions(_ context.Context, made []store.Prediction) error {

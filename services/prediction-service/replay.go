@@ -141,7 +141,7 @@ func replay(games []played) *model {
 
 // consensus is what the last quotes of the books before a game say together,
 // and how many books that is; nil if it is none. Quotes are of market h2h.
-func consensus(quotes []store.Quote, remove odds.Method) (*float64, int) {
+func consensus(quotes []store.Quote) (*float64, int) {
 	type prices struct{ home, away float64 }
 	books := map[string]prices{}
 	for _, q := range quotes {
@@ -156,7 +156,7 @@ func consensus(quotes []store.Quote, remove odds.Method) (*float64, int) {
 	}
 	var fair []float64
 	for _, p := range books {
-		if probability, err := remove.Fair(p.home, p.away); err == nil {
+		if probability, err := odds.Fair(p.home, p.away); err == nil {
 			fair = append(fair, probability)
 		}
 	}

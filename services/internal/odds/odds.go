@@ -4,8 +4,8 @@
 // The way of a number through this package, and those below it:
 //
 //   - [Implied] takes decimal odds to implied probabilities. They sum to more
-//     than one; the rest is the book's margin ([Margin]).
-//   - A [Method] removes the margin: [Proportional], [Power] or [Shin].
+//     than one; the rest is the book's margin.
+//   - [Shin] removes the margin.
 //   - [Consensus] joins the fair probabilities of several books to one, by the
 //     median in log-odds, so that one stale or mistaken book changes little.
 //   - [Score] holds log loss and Brier score of a row of forecasts.
@@ -46,13 +46,6 @@ func Implied(decimal ...float64) ([]float64, error) {
 		implied[i] = 1 / d
 	}
 	return implied, nil
-}
-
-// Margin is what implied probabilities sum to beyond one: the part of each
-// stake that the book keeps if it is balanced. It is negative where the best
-// prices of several books are put together.
-func Margin(implied []float64) float64 {
-	return sum(implied) - 1
 }
 
 // Median returns the middle of values, the mean of the two middle ones when

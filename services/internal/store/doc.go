@@ -28,7 +28,7 @@
 //
 //	odds-ingestion          SaveOdds             events, quotes, clocks
 //	schedule-poller         SaveGames            games, clocks
-//	line-movement-analyzer  SaveLines, SaveMovements
+//	line-movement-analyzer  SaveAnalysis         lines, movements
 //	prediction-service      SavePredictions, SaveEvaluation
 //
 // Every Save is one transaction and idempotent: the same rows again change

@@ -130,9 +130,3 @@ type Evaluation struct {
 	LogLoss float64   `json:"log_loss"`
 	Brier   float64   `json:"brier"`
 }
-
-// Closing is a finished game with each book's last quotes before the start.
-type Closing struct {
-	Game   Game
-	Quotes []Quote // market h2h, sorted by book and outcome
-}

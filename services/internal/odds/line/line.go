@@ -99,17 +99,9 @@ type Movement struct {
 
 // Settings say what counts as a move. The zero value is ready to use.
 type Settings struct {
-	Method odds.Method   // removes the margin; nil means odds.Shin
 	Window time.Duration // of a steam move; 0 means ten minutes
 	Shift  float64       // in log-odds; 0 means 0.08: two percentage points at even odds
 	Books  int           // that must move together; 0 means 3
-}
-
-func (s Settings) method() odds.Method {
-	if s.Method == nil {
-		return odds.Shin
-	}
-	return s.Method
 }
 
 func (s Settings) window() time.Duration { return cmp.Or(s.Window, 10*time.Minute) }
@@ -132,7 +124,7 @@ func (s Settings) direction(shift float64) Direction {
 // they are known at now. Quotes after now, and those that are not before
 // begin, count for nothing.
 func (s Settings) Follow(quotes []Quote, begin, now time.Time) Movement {
-	h, skipped := s.histories(quotes, begin, now)
+	h, skipped := sortedByBook(quotes, begin, now)
 	m := Movement{Skipped: skipped}
 	moments := h.moments()
 	if len(moments) == 0 {

@@ -26,7 +26,7 @@ func quote(book string, minutesBefore int, p float64) line.Quote {
 
 // plain are settings that are easy to reckon with.
 func plain() line.Settings {
-	return line.Settings{Method: odds.Proportional, Window: 10 * time.Minute, Shift: 0.08, Books: 3}
+	return line.Settings{Window: 10 * time.Minute, Shift: 0.08, Books: 3}
 }
 
 func near(t *testing.T, what string, got, want float64) {
@@ -216,7 +216,7 @@ func TestSteamTellsFromWhereToWhere(t *testing.T) {
 func TestZeroSettingsAreThoseDocumented(t *testing.T) {
 	t.Parallel()
 	quotes := moved(5, 0.55, 30, 28, 26)
-	explicit := line.Settings{Method: odds.Shin, Window: 10 * time.Minute, Shift: 0.08, Books: 3}
+	explicit := line.Settings{Window: 10 * time.Minute, Shift: 0.08, Books: 3}
 	if a, b := (line.Settings{}).Follow(quotes, begin(), at(1)), explicit.Follow(quotes, begin(), at(1)); !reflect.DeepEqual(a, b) {
 		t.Errorf("zero settings give %+v, the documented ones %+v", a, b)
 	}
