@@ -4,13 +4,13 @@
 // again changes nothing and says so.
 //
 // It logs in as the superuser with DB_ADMIN_PASSWORD. The new password reaches
-// the server as a SCRAM verifier, with statement logging off, so that it stands
-// in no log of the server. A role that is there keeps its attributes: only the
+// the server as a SCRAM verifier, with statement logging off, so that it is in
+// no log of the server. An existing role keeps its attributes: only the
 // one that DB_APP_LOGIN names is given a password and the right to log in.
 //
 // It waits for a server that is not up yet. It does not try again when the
 // server refuses the superuser's password: Postgres takes that password at
-// initdb alone, so that a changed file has no effect on a database that exists.
+// initdb alone, so that a changed file has no effect on an existing database.
 package main
 
 import (
@@ -54,7 +54,7 @@ func run(ctx context.Context, kit *service.Kit, c *config) error {
 	if err != nil {
 		return explain(err, admin, login)
 	}
-	what := "the password works already"
+	what := "the password already works"
 	if result.PasswordSet {
 		what = "the password was set"
 	}
@@ -106,7 +106,7 @@ func explain(err error, admin store.Target, login store.Login) error {
 	return &service.ConfigError{
 		Name: "DB_ADMIN_PASSWORD",
 		What: "the database refuses it for role " + admin.Role +
-			": postgres reads the file only when it makes a new database, so the one in the volume still has the password from then",
+			": postgres reads the file only when it creates a new database, so the one in the volume still has the password from then",
 		Next: "put the former value back with secrets:set DB_ADMIN_PASSWORD; or change it in the database, with ALTER ROLE " + admin.Role +
 			" PASSWORD from psql inside the container; or, when the data may go, remove the volume and start again",
 	}

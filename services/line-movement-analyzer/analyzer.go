@@ -34,7 +34,7 @@ type analyzer struct {
 }
 
 // lateEvery is how often to look for quotes that were stored after the fact,
-// as a backfill does. That look is dear.
+// as a backfill does. It is expensive.
 const lateEvery = 10 * time.Minute
 
 func newAnalyzer(db archive, log *slog.Logger) *analyzer {
@@ -226,7 +226,7 @@ func sided(id string, l line.Line, outcome string) store.Line {
 	return out
 }
 
-// towards tells a movement, given as the home side's, from the side that it
+// towards converts a movement of the home side to the side that it
 // went towards.
 func towards(way line.Direction, m store.Movement) store.Movement {
 	m.Outcome = store.Home

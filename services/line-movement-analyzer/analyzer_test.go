@@ -202,11 +202,11 @@ func TestStepWithoutAnUpstreamOrADatabase(t *testing.T) {
 	t.Parallel()
 	m := newMemory()
 	m.now = time.Time{}
-	step(t, analyzerOf(m)) // no upstream has answered yet: that is no failure
+	step(t, analyzerOf(m)) // no upstream has answered yet: that is not a failure
 	m = newMemory(quote("alpha", 60, 0.5))
 	m.fail = errors.New("down")
 	if _, err := analyzerOf(m).step(t.Context()); err == nil {
-		t.Error("a failing database is no failure")
+		t.Error("a failing database is not reported")
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 // The service against a real Postgres: it analyses what is there, goes on
 // after an outage of the database, closes lines when games begin, and its log
-// tells nothing.
+// leaks nothing.
 func TestService(t *testing.T) {
 	server := storetest.Start(t)
 	settings := server.Settings(store.RoleB)
@@ -68,7 +68,7 @@ func TestService(t *testing.T) {
 	}
 }
 
-// sameAsFollow compares what is stored with what the pure part says of the
+// sameAsFollow compares the stored rows with what the pure part computes from the
 // stored quotes.
 func sameAsFollow(t *testing.T, db *store.Store, g season.Game, now time.Time) {
 	t.Helper()

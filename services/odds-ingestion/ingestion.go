@@ -31,7 +31,7 @@ type ingestion struct {
 	config   *config
 	store    odds
 	log      *slog.Logger
-	now      func() time.Time // our own clock, for an upstream that tells none
+	now      func() time.Time // our own clock, for an upstream that sends no time
 
 	began   bool
 	last    time.Time   // when the store last saw a quote, before this run
@@ -62,7 +62,7 @@ func outOfCredits(status int, body []byte) (service.Kind, string) {
 	return "", ""
 }
 
-// poll calls for what is offered now, and once for what is missing of the past.
+// poll calls for what is offered now, and once for the missing past.
 // It returns the least time to wait before the next call.
 func (i *ingestion) poll(ctx context.Context) (time.Duration, error) {
 	if !i.began {
@@ -143,16 +143,16 @@ func (i *ingestion) past(ctx context.Context) error {
 	return nil
 }
 
-// save validates an answer and stores what is right.
+// save validates an answer and stores the valid part.
 func (i *ingestion) save(ctx context.Context, at time.Time, listed []event,
 	to func(context.Context, time.Time, []store.Event, []store.Quote) (int, error),
 ) error {
 	events, quotes, rejected := validate(listed, at)
 	for _, reason := range rejected.sorted() {
-		i.log.Warn("left out what cannot be right", "reason", reason, "count", rejected[reason])
+		i.log.Warn("left out implausible entries", "reason", reason, "count", rejected[reason])
 	}
 	if len(events) == 0 && len(rejected) > 0 {
-		return i.upstream.Fail(service.Malformed, "no event of it is valid")
+		return i.upstream.Fail(service.Malformed, "it contains no valid event")
 	}
 	fresh, err := to(ctx, at, events, quotes)
 	if err != nil {

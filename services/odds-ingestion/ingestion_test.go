@@ -107,10 +107,10 @@ func TestWhatCannotBeRightIsLeftOut(t *testing.T) {
 		"an event with an implausible start": {
 			func(e *event) { e.Commence = time.Time{} }, func(e *event) { e.Commence = now.AddDate(2, 0, 0) }, func(e *event) { e.Commence = now.AddDate(-2, 0, 0) },
 		},
-		"a book without a plausible key":     {func(e *event) { e.Books[0].Key = "" }, func(e *event) { e.Books[0].Key = "<b>" }},
-		"a market that was not asked for":    {func(e *event) { e.Books[0].Markets[0].Key = "h2h_lay" }},
-		"a market listed twice":              {func(e *event) { e.Books[0].Markets = append(e.Books[0].Markets, e.Books[0].Markets[0]) }},
-		"a market that has not two outcomes": {func(e *event) { e.Books[0].Markets[0].Outcomes = e.Books[0].Markets[0].Outcomes[:1] }, func(e *event) { e.Books[0].Markets[0].Outcomes = nil }},
+		"a book without a plausible key":        {func(e *event) { e.Books[0].Key = "" }, func(e *event) { e.Books[0].Key = "<b>" }},
+		"a market that was not asked for":       {func(e *event) { e.Books[0].Markets[0].Key = "h2h_lay" }},
+		"a market listed twice":                 {func(e *event) { e.Books[0].Markets = append(e.Books[0].Markets, e.Books[0].Markets[0]) }},
+		"a market without exactly two outcomes": {func(e *event) { e.Books[0].Markets[0].Outcomes = e.Books[0].Markets[0].Outcomes[:1] }, func(e *event) { e.Books[0].Markets[0].Outcomes = nil }},
 		"a market with an implausible time": {
 			func(e *event) { e.Books[0].Markets[0].LastUpdate = now.Add(time.Hour) },
 			func(e *event) { e.Books[0].Markets[0].LastUpdate, e.Books[0].LastUpdate = time.Time{}, time.Time{} },
@@ -270,8 +270,8 @@ func TestPollFailures(t *testing.T) {
 		says    string
 		pause   time.Duration
 	}{
-		"nothing valid":        {answering([]any{wire(bad)}), saved{}, "no event of it is valid", 0},
-		"another shape":        {answering(map[string]any{"message": keyValue}), saved{}, "another shape", 0},
+		"nothing valid":        {answering([]any{wire(bad)}), saved{}, "it contains no valid event", 0},
+		"another shape":        {answering(map[string]any{"message": keyValue}), saved{}, "unexpected JSON structure", 0},
 		"quota used up":        {answering(nil, "x-requests-remaining", "0"), saved{}, "", usedUpPause},
 		"401":                  {func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), http.StatusUnauthorized) }, saved{}, "refuses THE_ODDS_API_KEY", 0},
 		"store does not store": {answering([]any{}), saved{err: errors.New("store")}, "store", 0},
@@ -290,7 +290,7 @@ func TestPollFailures(t *testing.T) {
 	}
 }
 
-// A quota that is used up has the status of a wrong key, and is told apart by
+// A quota that is used up has the status of a wrong key, and is recognised by
 // the code in the body.
 func TestOutOfCredits(t *testing.T) {
 	for body, want := range map[string]service.Kind{

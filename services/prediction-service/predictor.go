@@ -43,11 +43,11 @@ type predictor struct {
 	log   *slog.Logger
 	clock func() time.Time // ours
 
-	closed  map[string]closing // by event: what is known of finished games that have odds
+	closed  map[string]closing // by event: finished games that have odds
 	checked time.Time          // our clock at the last look for quotes that came late
 }
 
-// closing is what stood when a game began.
+// closing is the state when a game began.
 type closing struct {
 	market *float64
 	said   *store.Prediction
@@ -55,7 +55,7 @@ type closing struct {
 }
 
 // lateEvery is how often to look for quotes that were stored after the fact,
-// as a backfill does. That look is dear.
+// as a backfill does. It is expensive.
 const lateEvery = 10 * time.Minute
 
 func newPredictor(db archive, log *slog.Logger) *predictor {
@@ -232,7 +232,7 @@ func (p *predictor) seasons(ctx context.Context, now time.Time) (map[string]stri
 	return all, err
 }
 
-// weight is the market's in a forecast: 1 or 0 where it is alone or absent.
+// weight is that of the market in a forecast: 1 if it is alone, 0 if absent.
 func weight(f forecast, learnt *model) float64 {
 	switch {
 	case f.market == nil:
@@ -244,7 +244,7 @@ func weight(f forecast, learnt *model) float64 {
 	}
 }
 
-// differs says whether a prediction tells something that the last one did not.
+// differs reports whether a prediction says something that the last one did not.
 func differs(last, next store.Prediction) bool {
 	return math.Abs(last.Home-next.Home) >= enough || last.Books != next.Books || (last.Elo == nil) != (next.Elo == nil)
 }

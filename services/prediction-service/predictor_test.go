@@ -298,11 +298,11 @@ func TestStepInANewSeason(t *testing.T) {
 
 func TestStepWithoutAnUpstreamOrADatabase(t *testing.T) {
 	t.Parallel()
-	step(t, predictorOf(&memory{})) // no upstream has answered yet: that is no failure
+	step(t, predictorOf(&memory{})) // no upstream has answered yet: that is not a failure
 	m := world()
 	m.fail = errors.New("down")
 	if _, err := predictorOf(m).step(t.Context()); err == nil {
-		t.Error("a failing database is no failure")
+		t.Error("a failing database is not reported")
 	}
 }
 

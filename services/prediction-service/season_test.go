@@ -11,7 +11,7 @@ import (
 )
 
 // inputTruth is the score of who knows the simulator's own probabilities:
-// nobody can do better, on average.
+// no forecast can do better, on average.
 const inputTruth = "truth"
 
 // simulated returns a whole season as the predictor would find it in the

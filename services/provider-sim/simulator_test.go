@@ -250,7 +250,7 @@ func setFault(t *testing.T, server *httptest.Server, body string) int {
 	return response.StatusCode
 }
 
-// result is the status of a call, or why there is none.
+// result is the status of a call, or why there was no answer.
 func result(server *httptest.Server) string {
 	client := &http.Client{Timeout: 300 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get(server.URL + oddsPath + oddsValue)

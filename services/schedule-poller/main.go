@@ -51,15 +51,15 @@ func run(ctx context.Context, kit *service.Kit, c *config) error {
 	})
 }
 
-// check finds settings and keys that cannot be meant.
+// check finds settings and keys that cannot be intended.
 func (c *config) check() error {
 	if err := service.CheckInterval(c.Interval); err != nil {
 		return err
 	}
 	if strings.ContainsFunc(c.Key.RevealString(), func(r rune) bool { return r < 0x21 || r > 0x7e }) {
 		return &service.ConfigError{
-			Name: keyName, What: "holds a blank, a newline or another character that cannot stand in a header",
-			Next: "look at it with secrets:validate, then secrets:set " + keyName,
+			Name: keyName, What: "contains a space, a newline or another character that is not allowed in a header",
+			Next: "check it with secrets:validate, then secrets:set " + keyName,
 		}
 	}
 	return nil

@@ -133,11 +133,11 @@ func TestWhatCannotBeRightIsLeftOut(t *testing.T) {
 		"a game of teams that are not in the league": {
 			func(g map[string]any) { set(g, "teams.home.name", "Team LeBron") }, func(g map[string]any) { set(g, "teams.away.name", "Boston Celtics") },
 		},
-		"a game with an implausible start":         {func(g map[string]any) { set(g, "date", now.AddDate(3, 0, 0)) }},
-		"a game with a status that is not known":   {func(g map[string]any) { set(g, "status.short", "XX") }, func(g map[string]any) { set(g, "status.short", "") }},
-		"a game with an implausible score":         {func(g map[string]any) { set(g, "scores.home.total", 401) }, func(g map[string]any) { set(g, "scores.away.total", -1) }},
-		"a finished game without a winner":         {func(g map[string]any) { set(g, "scores.home.total", nil) }, func(g map[string]any) { set(g, "scores.home.total", 99) }},
-		"a game that is finished before it can be": {func(g map[string]any) { set(g, "date", now.Add(-20*time.Minute)) }},
+		"a game with an implausible start":       {func(g map[string]any) { set(g, "date", now.AddDate(3, 0, 0)) }},
+		"a game with an unknown status":          {func(g map[string]any) { set(g, "status.short", "XX") }, func(g map[string]any) { set(g, "status.short", "") }},
+		"a game with an implausible score":       {func(g map[string]any) { set(g, "scores.home.total", 401) }, func(g map[string]any) { set(g, "scores.away.total", -1) }},
+		"a finished game without a winner":       {func(g map[string]any) { set(g, "scores.home.total", nil) }, func(g map[string]any) { set(g, "scores.home.total", 99) }},
+		"a game that finished implausibly early": {func(g map[string]any) { set(g, "date", now.Add(-20*time.Minute)) }},
 	} {
 		for i, change := range changes {
 			bad := good(1)
@@ -187,9 +187,9 @@ func TestPollFailures(t *testing.T) {
 		"error list with 200":  {answering([]any{keyValue}), saved{}, service.Refused, "reports an error"},
 		"error text with 200":  {answering(keyValue), saved{}, service.Refused, "reports an error"},
 		"401":                  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, keyValue, http.StatusUnauthorized) }, saved{}, service.Unauthorized, "(status 401)"},
-		"nothing valid":        {answering([]any{}, bad), saved{}, service.Malformed, "no game of it is valid"},
+		"nothing valid":        {answering([]any{}, bad), saved{}, service.Malformed, "it contains no valid game"},
 		"store does not store": {answering([]any{}, good(1)), saved{err: errors.New("store")}, "", "store"},
-		"another shape":        {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"response": %q}`, keyValue) }, saved{}, service.Malformed, "another shape"},
+		"another shape":        {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"response": %q}`, keyValue) }, saved{}, service.Malformed, "unexpected JSON structure"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, log := testSchedule(t, test.handler, &test.to)

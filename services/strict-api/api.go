@@ -21,14 +21,14 @@ const queryTime = 10 * time.Second
 
 // endpoint is one path of the API.
 type endpoint struct {
-	open       bool     // anybody may ask
+	open       bool     // needs no token
 	parameters []string // that its query may have
 	answer     func(context.Context, archive, filter) (any, error)
 }
 
 // api answers HTTP requests.
 type api struct {
-	archive   func() (archive, error) // an error while there is none
+	archive   func() (archive, error) // an error until it is connected
 	bearer    *bearer
 	health    *service.Health
 	loaded    []secretOrigin

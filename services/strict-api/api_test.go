@@ -464,14 +464,14 @@ func TestAPanicIsAnswered(t *testing.T) {
 		t.Errorf("status %d, %+v", w.Code, p)
 	}
 	if strings.Contains(w.Body.String(), rightValue) {
-		t.Error("the answer tells the token")
+		t.Error("the answer shows the token")
 	}
 	if !strings.Contains(f.log.String(), `"msg":"panic"`) || !strings.Contains(f.log.String(), `"status":500`) {
 		t.Error("the log has no record of the panic, or none of the request")
 	}
 }
 
-// forms are those in which a token could stand in a log or an answer.
+// forms are those in which a token could appear in a log or an answer.
 func forms(token string) []string {
 	return []string{
 		token, base64.StdEncoding.EncodeToString([]byte(token)), base64.RawURLEncoding.EncodeToString([]byte(token)),
@@ -479,8 +479,8 @@ func forms(token string) []string {
 	}
 }
 
-// tells returns the forms of the token that a text holds.
-func tells(text, token string) []string {
+// leaks returns the forms of the token that a text contains.
+func leaks(text, token string) []string {
 	var found []string
 	for _, form := range forms(token) {
 		if strings.Contains(text, form) || strings.Contains(strings.ToLower(text), strings.ToLower(form)) {
@@ -496,7 +496,7 @@ func tells(text, token string) []string {
 func TestATokenInAWrongPlaceIsRefusedAndNotLogged(t *testing.T) {
 	t.Parallel()
 	for _, form := range forms(rightValue) {
-		if len(tells("some text "+form+" more", rightValue)) == 0 {
+		if len(leaks("some text "+form+" more", rightValue)) == 0 {
 			t.Fatal("the canary is not found: this test cannot fail")
 		}
 	}
@@ -542,11 +542,11 @@ func TestATokenInAWrongPlaceIsRefusedAndNotLogged(t *testing.T) {
 			_ = w.Result().Header.Write(answer)
 			answer.Write(w.Body.Bytes())
 			for _, token := range []string{rightValue, wrongValue} {
-				if len(tells(answer.String(), token)) > 0 {
-					t.Error("the answer tells the token")
+				if len(leaks(answer.String(), token)) > 0 {
+					t.Error("the answer shows the token")
 				}
-				if len(tells(f.log.String(), token)) > 0 {
-					t.Error("the log tells the token")
+				if len(leaks(f.log.String(), token)) > 0 {
+					t.Error("the log shows the token")
 				}
 			}
 			if !strings.Contains(f.log.String(), `"msg":"request"`) {
@@ -562,7 +562,7 @@ func TestALogOfTheQueryWouldBeFound(t *testing.T) {
 	f := newFixture(t)
 	f.do("GET", "/games?token="+rightValue, "")
 	f.api.log.Info("request", "url", "/games?token="+rightValue)
-	if len(tells(f.log.String(), rightValue)) == 0 {
+	if len(leaks(f.log.String(), rightValue)) == 0 {
 		t.Error("a token in the log is not found")
 	}
 }

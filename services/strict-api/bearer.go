@@ -12,7 +12,7 @@ import (
 )
 
 // bearer knows the one token that opens the API. It keeps a keyed digest of it
-// and compares digests, so that the time a comparison takes tells neither the
+// and compares digests, so that the time a comparison takes reveals neither the
 // token's bytes nor its length. The key is random and lives as long as the
 // process.
 type bearer struct {

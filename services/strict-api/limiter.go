@@ -13,7 +13,7 @@ const (
 )
 
 // wrongTokens counts wrong tokens in windows of a minute, over all clients:
-// behind a published port they may all have one address. It never stands in
+// behind a published port they may all have one address. It is never in
 // the way of the right token. Safe for concurrent use.
 type wrongTokens struct {
 	now func() time.Time

@@ -132,7 +132,7 @@ func outage(t *testing.T, server *storetest.Server, api running) {
 	}
 }
 
-// What nobody should be able to do to the database through a query.
+// No query may reach the database as a statement.
 func TestQueriesAreNotStatements(t *testing.T) {
 	server := storetest.Start(t)
 	settings := server.Settings(store.RoleA)
@@ -158,7 +158,7 @@ func TestServiceWithAWrongPassword(t *testing.T) {
 	server := storetest.Start(t)
 	server.Setup(t, server.Settings(store.RoleA))
 	api := serve(t, server.Settings(store.RoleA))
-	servicetest.Until(t, "health tells who has the token why", func() bool {
+	servicetest.Until(t, "health with the token says why", func() bool {
 		code, body := api.get(t, "/health", "Authorization", "Bearer "+rightValue)
 		return code == 503 && strings.Contains(body, "wrong password for role app_a")
 	})
@@ -166,7 +166,7 @@ func TestServiceWithAWrongPassword(t *testing.T) {
 		t.Errorf("open health: %d %s", code, body)
 	}
 	// The search that follows every test can fail: with the token in the log it does.
-	if secretFound := len(tells(api.Log.String()+rightValue, rightValue)) > 0; !secretFound || len(tells(api.Log.String(), rightValue)) > 0 {
+	if secretFound := len(leaks(api.Log.String()+rightValue, rightValue)) > 0; !secretFound || len(leaks(api.Log.String(), rightValue)) > 0 {
 		t.Error("the token is in the log, or would not be found there")
 	}
 }

@@ -48,12 +48,12 @@ func startAlone(t *testing.T, values map[string]string, databasePort string) run
 	})
 }
 
-// get asks with a new connection; status 0 means that nobody answers.
+// get asks with a new connection; status 0 means that there is no answer.
 func (r running) get(t *testing.T, path string, headers ...string) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, r.url+path, nil)
 	if err != nil {
-		t.Fatal("the address is none")
+		t.Fatal("the address is not valid")
 	}
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Add(headers[i], headers[i+1])
@@ -73,8 +73,8 @@ func goodSecrets() map[string]string {
 }
 
 // Without its database the API answers, says what fails, and stops when asked:
-// health fails at once, requests are still answered for a while, and the end
-// is a good one. The whole of its log tells no value.
+// health fails at once, requests are still answered for a while, and it
+// exits 0. Its log shows no value.
 func TestProgramWithoutItsDatabase(t *testing.T) {
 	t.Parallel()
 	r := startAlone(t, goodSecrets(), strconv.Itoa(servicetest.FreeAddress(t).Port))
@@ -107,8 +107,8 @@ func TestProgramWithoutItsDatabase(t *testing.T) {
 		t.Errorf("it still answers after its end: %d", code)
 	}
 	for _, value := range []string{rightValue, passwordValue} {
-		if len(tells(r.Log.String(), value)) > 0 {
-			t.Error("the log tells a value")
+		if len(leaks(r.Log.String(), value)) > 0 {
+			t.Error("the log shows a value")
 		}
 	}
 }
@@ -127,8 +127,8 @@ func TestProgramRefusesBadSecrets(t *testing.T) {
 			if code := r.Wait(t); code != 3 {
 				t.Errorf("exit code %d, want 3", code)
 			}
-			if len(tells(r.Log.String(), passwordValue)) > 0 {
-				t.Error("the log tells a value")
+			if len(leaks(r.Log.String(), passwordValue)) > 0 {
+				t.Error("the log shows a value")
 			}
 			if name == "none" && (!strings.Contains(r.Log.String(), "STRICT_API_TOKEN") || !strings.Contains(r.Log.String(), "DB_APP_LOGIN")) {
 				t.Error("the log does not name both secrets")

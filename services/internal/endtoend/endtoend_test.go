@@ -192,7 +192,7 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// matcher knows all values and the passwords alone.
+// matcher knows all values, and the password of the login separately.
 func (s *stack) matcher() *redact.Matcher {
 	var known []secrets.Known
 	for name, value := range s.values {
@@ -219,11 +219,11 @@ func (s *stack) sweep() {
 			s.t.Errorf("%s has printed nothing", one.name)
 		}
 		for _, match := range matcher.Find([]byte(one.String())) {
-			s.t.Errorf("%s tells %s (%s)", one.name, match.Name, match.Encoding)
+			s.t.Errorf("%s shows %s (%s)", one.name, match.Name, match.Encoding)
 		}
 	}
 	for _, match := range matcher.Find(s.server.Log()) {
-		s.t.Errorf("the server's log tells %s (%s)", match.Name, match.Encoding)
+		s.t.Errorf("the server's log shows %s (%s)", match.Name, match.Encoding)
 	}
 }
 
@@ -263,10 +263,10 @@ func TestDBSetup(t *testing.T) {
 		says    string
 	}{
 		{"first", nil, 0, "the password was set"},
-		{"again", nil, 0, "the password works already"},
+		{"again", nil, 0, "the password already works"},
 		{"other role", []string{"@DB_APP_LOGIN=app_b:" + other}, 0, `"role":"app_b"`},
 		{"changed password", []string{"@DB_APP_LOGIN=app_a:" + other}, 0, "the password was set"},
-		{"wrong admin password", []string{"@DB_ADMIN_PASSWORD=" + other}, 3, "postgres reads the file only when it makes a new database"},
+		{"wrong admin password", []string{"@DB_ADMIN_PASSWORD=" + other}, 3, "postgres reads the file only when it creates a new database"},
 		{"no login", []string{"@DB_APP_LOGIN=" + other}, 3, "not of the form role:password"},
 		{"another role", []string{"@DB_APP_LOGIN=postgres:" + other}, 3, "neither app_a nor app_b"},
 		{"no database", []string{"DB_NAME=none"}, 1, "the database DB_NAME does not exist"},
@@ -297,12 +297,12 @@ func TestPollers(t *testing.T) {
 	s.until("both are healthy", func() bool { return odds.healthy() && schedule.healthy() }, sim, odds, schedule)
 	db := storetest.Connect(t, s.settings)
 	t.Run("a season is stored", func(t *testing.T) { stored(t, s, db, odds) })
-	t.Run("faults are told by class, and pass", func(t *testing.T) { faults(t, s, odds, schedule) })
+	t.Run("faults are named by class, and pass", func(t *testing.T) { faults(t, s, odds, schedule) })
 	t.Run("of two copies one works", func(t *testing.T) { copies(t, s, odds) })
 	t.Run("the upstream goes away and comes back", func(t *testing.T) { upstreamRestarts(t, s, sim, odds, schedule, db) })
 	t.Run("the database goes away and comes back", func(t *testing.T) { databaseRestarts(t, s, odds, schedule) })
 	t.Run("health -v names sources", func(t *testing.T) { namesSources(t, odds) })
-	t.Run("a wrong key is told by name", func(t *testing.T) { wrongKey(t, s, schedule) })
+	t.Run("a wrong key is named", func(t *testing.T) { wrongKey(t, s, schedule) })
 	odds.stop(syscall.SIGQUIT, 2)
 	if !strings.Contains(odds.String(), "goroutines follow") {
 		t.Error("no dump after SIGQUIT")
@@ -342,12 +342,12 @@ func stored(t *testing.T, s *stack, db *store.Store, odds *running) {
 
 func faults(t *testing.T, s *stack, odds, schedule *running) {
 	for mode, says := range map[string]string{
-		"slow": "no whole answer within 1s", "500": "fails (status 500)", "429": "limits the rate (status 429)", "401": "(status 401)",
-		"hangup": "the connection broke off", "malformed": "answers with something malformed: no JSON from byte",
+		"slow": "no complete answer within 1s", "500": "fails (status 500)", "429": "limits the rate (status 429)", "401": "(status 401)",
+		"hangup": "the connection broke off", "malformed": "answers with something malformed: invalid JSON at byte",
 	} {
 		before, beforeToo := len(odds.String()), len(schedule.String())
 		s.fault(mode)
-		s.until(mode+" is told", func() bool {
+		s.until(mode+" is named", func() bool {
 			return strings.Contains(odds.String()[before:], says) && strings.Contains(schedule.String()[beforeToo:], says)
 		}, odds, schedule)
 		s.fault("none")

@@ -1,7 +1,7 @@
 // Package odds turns what bookmakers ask into probabilities, and judges
 // probabilities by what happened.
 //
-// The way of a number through this package, and those below it:
+// How a number goes through this package:
 //
 //   - [Implied] takes decimal odds to implied probabilities. They sum to more
 //     than one; the rest is the book's margin.
@@ -10,9 +10,9 @@
 //     median in log-odds, so that one stale or mistaken book changes little.
 //   - [Score] holds log loss and Brier score of a row of forecasts.
 //
-// The packages elo, pool and line beside this one rate teams, pool two
+// The packages elo, pool and line below this one rate teams, pool two
 // forecasts, and follow a price over time. All of them are pure: no clock, no
-// files, no network, no logging. What they are given is not changed.
+// files, no network, no logging. They do not change their arguments.
 //
 // A probability here is always that of the home side, unless it says otherwise.
 package odds

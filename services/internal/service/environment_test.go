@@ -69,7 +69,7 @@ func TestParsingIsStrict(t *testing.T) {
 	}
 }
 
-// A secret may stand in the wrong variable.
+// A secret may be in the wrong variable.
 func TestProblemsQuoteNoValue(t *testing.T) {
 	const canary = "canary-12ab"
 	environment := map[string]string{}

@@ -167,14 +167,14 @@ func TestRealStandardErrorIsMasked(t *testing.T) {
 				}
 			}
 			if found := leaks(t, text); len(found) > 0 {
-				t.Errorf("the output tells values: %v", found)
+				t.Errorf("the output shows values: %v", found)
 			}
 			records(t, text)
 		})
 	}
 }
 
-// The canary of the test above: a panic that nobody recovers does tell the
+// The canary of the test above: a panic that is not recovered does show the
 // value, and the search finds it.
 func TestRawPanicTellsTheValue(t *testing.T) {
 	if os.Getenv("KEEPMUM_TEST_RAW_PANIC") != "" {

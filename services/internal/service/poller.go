@@ -43,8 +43,8 @@ func (b Backoff) Delay(failures int, err error) time.Duration {
 	return delay
 }
 
-// Poller calls something again and again and tells the health registry how it
-// goes: the check fails before the first success, and when the last success is
+// Poller calls something again and again and reports to the health registry: the
+// check fails before the first success, and when the last success is
 // older than Stale; its reason is the failure's.
 type Poller struct {
 	Name     string        // of the check

@@ -21,7 +21,7 @@ import (
 	"github.com/keepmum/keepmum/services/internal/service/servicetest"
 )
 
-// Values of the tests. They are random enough to stand nowhere by chance.
+// Values of the tests. They are random enough to appear nowhere by chance.
 const (
 	keyValue      = "k3y+/=&?canary-9c41d0e7"
 	passwordValue = "pw-canary-51b7a2f8"
@@ -33,8 +33,8 @@ type config struct {
 	Interval time.Duration  `env:"POLL_INTERVAL,default=30s"`
 }
 
-// surroundings is a process with both secrets, an environment and a health
-// address of its own.
+// surroundings is a process with both secrets, an environment and its own
+// health address.
 type surroundings struct {
 	service.Process
 	stdout, stderr *servicetest.Buffer
@@ -69,7 +69,7 @@ func records(t *testing.T, text string) []map[string]any {
 	for line := range strings.Lines(text) {
 		var record map[string]any
 		if err := json.Unmarshal([]byte(line), &record); err != nil {
-			t.Fatalf("a line of the log is no JSON: %s", line)
+			t.Fatalf("a line of the log is not JSON: %s", line)
 		}
 		all = append(all, record)
 	}
@@ -94,7 +94,7 @@ type failing struct{ text string }
 
 func (f failing) MarshalJSON() ([]byte, error) { return nil, errors.New(f.text) }
 
-// speaking marshals itself as what it holds.
+// speaking marshals itself as its text.
 type speaking struct{ text string }
 
 func (s speaking) MarshalJSON() ([]byte, error) { return json.Marshal(s.text) }
@@ -109,9 +109,9 @@ func TestExitCodesAndMaskedLogs(t *testing.T) {
 		code int
 		says string
 	}{
-		"by itself": {func(context.Context, *service.Kit, *config) error { return nil }, 0, "stopped"},
-		"failure":   {func(context.Context, *service.Kit, *config) error { return errors.New(both) }, 1, "‹UPSTREAM_KEY›"},
-		"panic":     {func(context.Context, *service.Kit, *config) error { panic(both) }, 2, "‹LOGIN›"},
+		"its end": {func(context.Context, *service.Kit, *config) error { return nil }, 0, "stopped"},
+		"failure": {func(context.Context, *service.Kit, *config) error { return errors.New(both) }, 1, "‹UPSTREAM_KEY›"},
+		"panic":   {func(context.Context, *service.Kit, *config) error { panic(both) }, 2, "‹LOGIN›"},
 		"panic with an error": {func(context.Context, *service.Kit, *config) error {
 			panic(fmt.Errorf("wrapped: %w", errors.New(both)))
 		}, 2, "wrapped"},
@@ -133,8 +133,8 @@ func TestExitCodesAndMaskedLogs(t *testing.T) {
 			return nil
 		}, 1, "goroutine run ended itself"},
 		"configuration found bad late": {func(context.Context, *service.Kit, *config) error {
-			return fmt.Errorf("late: %w", &service.ConfigError{Name: "UPSTREAM_KEY", What: "is no key", Next: "secrets:set"})
-		}, 3, "is no key"},
+			return fmt.Errorf("late: %w", &service.ConfigError{Name: "UPSTREAM_KEY", What: "is not a key", Next: "secrets:set"})
+		}, 3, "is not a key"},
 		"log of any kind": {func(_ context.Context, kit *service.Kit, c *config) error {
 			kit.Log.With("a", both).WithGroup("g").Info(both, "err", errors.New(both), "any", struct{ V string }{both}, "bytes", []byte(both), "secret", c.Key)
 			kit.Log.Info("marshallers", "fails", failing{both}, "speaks", speaking{both}, "url", &url.URL{RawQuery: both})
@@ -149,7 +149,7 @@ func TestExitCodesAndMaskedLogs(t *testing.T) {
 				t.Errorf("exit code %d, want %d; the log should say %q", code, test.code, test.says)
 			}
 			if found := leaks(t, log+s.stdout.String()); len(found) > 0 {
-				t.Errorf("the output tells values: %v", found)
+				t.Errorf("the output shows values: %v", found)
 			}
 			records(t, log)
 		})
@@ -199,7 +199,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 		t.Errorf("problems of %s", got)
 	}
 	if strings.Contains(s.stderr.String(), canary) {
-		t.Error("the log quotes what stands in a variable")
+		t.Error("the log quotes the content of a variable")
 	}
 }
 

@@ -21,7 +21,7 @@ type Kind string
 // The kinds of failure.
 const (
 	Down         Kind = "down"         // no connection, or it broke off
-	Slow         Kind = "slow"         // no whole answer within the deadline
+	Slow         Kind = "slow"         // no complete answer within the deadline
 	Unauthorized Kind = "unauthorized" // the key is refused: 401 or 403
 	RateLimited  Kind = "rate limited" // 429, or the quota is used up
 	ServerError  Kind = "server error" // 5xx
@@ -29,9 +29,9 @@ const (
 	Malformed    Kind = "malformed"    // 200, and not what was asked for
 )
 
-// UpstreamError says what kind of failure an upstream shows. It holds nothing
-// that net/http, net/url or encoding/json said, and does not wrap it: they
-// quote the URL and the body, and the key may stand in both.
+// UpstreamError says what kind of failure an upstream shows. It neither quotes
+// nor wraps errors of net/http, net/url and encoding/json: they quote the URL
+// and the body, and both may contain the key.
 type UpstreamError struct {
 	Upstream   string // name of the upstream
 	Secret     string // name of its key
@@ -70,7 +70,7 @@ type Upstream struct {
 	Name   string   // for errors
 	Secret string   // name of the secret that holds its key, for errors
 	Base   *url.URL // scheme, host and port; a path is put behind it
-	// Quota is the header with the number of calls left. "": there is none.
+	// Quota is the header with the number of calls left. "": the upstream has none.
 	Quota string
 	// Classify reads the status and body of a refusal that says more than its
 	// status. It returns "" for all others; the detail must be the caller's own
@@ -101,7 +101,7 @@ func (u Upstream) Get(ctx context.Context, path string, query url.Values, header
 	address.RawQuery = query.Encode()
 	request, err := http.NewRequestWithContext(bounded, http.MethodGet, address.String(), nil)
 	if err != nil {
-		return Reply{Remaining: -1}, u.fail(Refused, 0, "the address is no address")
+		return Reply{Remaining: -1}, u.fail(Refused, 0, "the address is not valid")
 	}
 	for name, values := range header {
 		request.Header[name] = values
@@ -156,7 +156,7 @@ func (u Upstream) noAnswer(ctx, bounded context.Context, err error) error {
 		return ctx.Err()
 	}
 	if bounded.Err() != nil || isTimeout(err) {
-		return u.fail(Slow, 0, fmt.Sprintf("no whole answer within %s", orDefault(u.Timeout, 10*time.Second)))
+		return u.fail(Slow, 0, fmt.Sprintf("no complete answer within %s", orDefault(u.Timeout, 10*time.Second)))
 	}
 	return u.fail(Down, 0, connectReason(err))
 }
@@ -213,11 +213,11 @@ func jsonReason(err error) string {
 	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &syntax):
-		return fmt.Sprintf("no JSON from byte %d on", syntax.Offset)
+		return fmt.Sprintf("invalid JSON at byte %d", syntax.Offset)
 	case errors.As(err, &kind):
-		return fmt.Sprintf("JSON of another shape at byte %d", kind.Offset)
+		return fmt.Sprintf("unexpected JSON structure at byte %d", kind.Offset)
 	}
-	return "JSON of another shape"
+	return "unexpected JSON structure"
 }
 
 // date reads the Date header.

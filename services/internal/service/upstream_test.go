@@ -78,7 +78,7 @@ func endless(w http.ResponseWriter, _ *http.Request) {
 
 func slow(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-func TestUpstreamFailuresAreClassifiedAndTellNoKey(t *testing.T) {
+func TestUpstreamGet_ClassifiesFailuresWithoutTheKey(t *testing.T) {
 	quick := func(u *service.Upstream) { u.Timeout = 50 * time.Millisecond }
 	down := func(u *service.Upstream) { u.Base = &url.URL{Scheme: "http", Host: unused(t)} }
 	nowhere := func(u *service.Upstream) {
@@ -108,7 +108,7 @@ func TestUpstreamFailuresAreClassifiedAndTellNoKey(t *testing.T) {
 		"host not found":              {nil, nowhere, service.Down, "its host name is not found"},
 		"hangs up":                    {hangUp, nil, service.Down, "the connection broke off"},
 		"breaks off":                  {breakOff, nil, service.Down, "the connection broke off"},
-		"slow":                        {slow, quick, service.Slow, "no whole answer within 50ms"},
+		"slow":                        {slow, quick, service.Slow, "no complete answer within 50ms"},
 		"401":                         {status(401), nil, service.Unauthorized, "the upstream refuses UPSTREAM_KEY (status 401)"},
 		"403":                         {status(403), nil, service.Unauthorized, "(status 403)"},
 		"401, classified by its body": {status(401), spent, service.RateLimited, "limits the rate (status 401): " + spentDetail},
@@ -118,14 +118,14 @@ func TestUpstreamFailuresAreClassifiedAndTellNoKey(t *testing.T) {
 		"503":                         {status(503), nil, service.ServerError, "(status 503)"},
 		"redirect":                    {status(302, "Location", "http://"+unused(t)+"/?k="+url.QueryEscape(keyValue)), nil, service.Refused, "redirects, which is not followed"},
 		"204":                         {status(204), nil, service.Refused, "(status 204)"},
-		"no JSON":                     {body("you sent " + keyValue), nil, service.Malformed, "no JSON from byte 1 on"},
-		"cut JSON":                    {body(`[{"ID":1`), nil, service.Malformed, "no JSON from byte 8 on"},
-		"other shape":                 {body(`[{"ID":"` + keyValue + `"}]`), nil, service.Malformed, "another shape"},
-		"two documents":               {body(`[] []`), nil, service.Malformed, "no JSON from byte 4 on"},
-		"empty":                       {body(``), nil, service.Malformed, "no JSON"},
+		"no JSON":                     {body("you sent " + keyValue), nil, service.Malformed, "invalid JSON at byte 1"},
+		"cut JSON":                    {body(`[{"ID":1`), nil, service.Malformed, "invalid JSON at byte 8"},
+		"other shape":                 {body(`[{"ID":"` + keyValue + `"}]`), nil, service.Malformed, "unexpected JSON structure"},
+		"two documents":               {body(`[] []`), nil, service.Malformed, "invalid JSON at byte 4"},
+		"empty":                       {body(``), nil, service.Malformed, "invalid JSON"},
 		"large":                       {body(`[{"ID":1}]`), small, service.Malformed, "larger than 4 bytes"},
 		"endless":                     {endless, small, service.Malformed, "larger than 4 bytes"},
-		"address is none":             {nil, badBase, service.Refused, "the address is no address"},
+		"address is none":             {nil, badBase, service.Refused, "the address is not valid"},
 		"protocol not spoken":         {nil, badHeader, service.Down, "no connection"},
 		"proxy or TLS trouble":        {nil, func(u *service.Upstream) { u.Base.Scheme = "https" }, service.Down, "no connection"},
 	} {
@@ -143,7 +143,7 @@ func TestUpstreamFailuresAreClassifiedAndTellNoKey(t *testing.T) {
 				t.Errorf("kind %s, want %s; says %q, want %q", failure.Kind, test.kind, err, test.says)
 			}
 			if found := leaks(t, everyWay(err)); len(found) > 0 {
-				t.Errorf("the error tells the key: %v", found)
+				t.Errorf("the error shows the key: %v", found)
 			}
 			if errors.Unwrap(err) != nil {
 				t.Error("the error wraps another one, which may quote the URL")
@@ -152,9 +152,9 @@ func TestUpstreamFailuresAreClassifiedAndTellNoKey(t *testing.T) {
 	}
 }
 
-// The canary of the test above: what net/http says does hold the key, and the
+// The canary of the test above: the error of net/http does contain the key, and the
 // search finds it.
-func TestPlainErrorsTellTheKey(t *testing.T) {
+func TestPlainErrorsShowTheKey(t *testing.T) {
 	_, err := http.Get("http://" + unused(t) + "/?apiKey=" + url.QueryEscape(keyValue))
 	if err == nil || len(leaks(t, everyWay(err))) == 0 {
 		t.Error("net/http's error does not hold the key, or the search does not find it: the other test proves nothing")

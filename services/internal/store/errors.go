@@ -33,7 +33,7 @@ const (
 // hold the configuration with the password, and Postgres quotes rows.
 type Error struct {
 	Class Class
-	Code  string // SQLSTATE, where there is one
+	Code  string // SQLSTATE, if there is one
 	Role  string // that was used
 	What  string
 }

@@ -16,7 +16,7 @@ var errLost = errors.New("the advisory lock's connection is lost")
 
 // Lead runs f while it holds the advisory lock of kit.Name, so that two copies
 // of a service do not work at once. It waits for the lock as long as another
-// holds it, healthy. When the connection that holds the lock is lost, f's
+// holds it, and is healthy meanwhile. When the connection that holds the lock is lost, f's
 // context is done and Lead waits for the lock again. It returns when ctx is done
 // or f returns.
 func (s *Store) Lead(ctx context.Context, kit *service.Kit, f func(context.Context) error) error {

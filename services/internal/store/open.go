@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keepmum/keepmum/pkg/secrets"
@@ -52,7 +54,7 @@ func ParseLogin(login secrets.Secret) (Login, error) {
 	case password == "":
 		what = "the password after the colon is empty"
 	case strings.ContainsFunc(password, func(r rune) bool { return r < 0x20 || r > 0x7e }):
-		what = "the password after the colon holds a newline or another character that is not printable ASCII"
+		what = "the password after the colon contains a newline or another character that is not printable ASCII"
 	}
 	if what != "" {
 		return Login{}, &service.ConfigError{
@@ -86,10 +88,17 @@ func (t Target) poolConfig() (*pgxpool.Config, error) {
 	conn.Host, conn.Port, conn.Database = t.Host, t.Port, t.Database
 	conn.User, conn.Password = t.Role, t.Password.RevealString()
 	conn.RuntimeParams = map[string]string{"application_name": t.Application, "timezone": "UTC"}
+	config.AfterConnect = scanInUTC
 	config.MaxConns = 4
 	config.MaxConnLifetime = 30 * time.Minute
 	config.MaxConnIdleTime = 5 * time.Minute
 	return config, nil
+}
+
+// scanInUTC makes the times that a connection reads times in UTC.
+func scanInUTC(_ context.Context, conn *pgx.Conn) error {
+	conn.TypeMap().RegisterType(&pgtype.Type{Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC}})
+	return nil
 }
 
 // Store is a connection pool with the typed queries.

@@ -45,7 +45,7 @@ func query[T any](ctx context.Context, s *Store, scan func(pgx.CollectableRow) (
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	var at time.Time
 	err := s.pool.QueryRow(ctx, "SELECT at FROM clocks ORDER BY source = $1 DESC LIMIT 1", ClockOdds).Scan(&at)
-	return at.UTC(), classify(err, "of DB_APP_LOGIN")
+	return at, classify(err, "of DB_APP_LOGIN")
 }
 
 // EventFilter chooses events. Zero fields choose all.
@@ -57,20 +57,13 @@ type EventFilter struct {
 
 // Events returns events by start, at most 500.
 func (s *Store) Events(ctx context.Context, f EventFilter) ([]Event, error) {
-	return query(ctx, s, scanEvent, `
+	return query(ctx, s, pgx.RowToStructByPos[Event], `
 		SELECT id, commence, home, away, seen_at FROM events
 		WHERE ($1 = '' OR id = $1)
 			AND ($2::timestamptz IS NULL OR commence >= $2)
 			AND (NOT $3 OR seen_at >= (SELECT max(seen_at) FROM events) - interval '1 minute')
 		ORDER BY commence, id LIMIT $4`,
 		f.ID, orNull(f.From), f.Listed, defaultLimit)
-}
-
-func scanEvent(row pgx.CollectableRow) (Event, error) {
-	var e Event
-	err := row.Scan(&e.ID, &e.Commence, &e.Home, &e.Away, &e.SeenAt)
-	e.Commence, e.SeenAt = e.Commence.UTC(), e.SeenAt.UTC()
-	return e, err
 }
 
 const gameColumns = "g.id, g.season, g.start, g.home, g.away, g.status, g.home_score, g.away_score, coalesce(m.event_id, '')"
@@ -80,19 +73,12 @@ func (s *Store) Results(ctx context.Context, from time.Time) ([]Game, error) {
 	return s.GamePage(ctx, Page{From: from, Status: Finished, Limit: maxLimit})
 }
 
-func scanGame(row pgx.CollectableRow) (Game, error) {
-	var g Game
-	err := row.Scan(&g.ID, &g.Season, &g.Start, &g.Home, &g.Away, &g.Status, &g.HomeScore, &g.AwayScore, &g.EventID)
-	g.Start = g.Start.UTC()
-	return g, err
-}
-
 const quoteColumns = "q.event_id, q.market, q.book, q.outcome, q.price, q.point, q.source_time, q.observed_at"
 
 // History returns all h2h quotes of an event that were set before it began, by
 // source time, the oldest first.
 func (s *Store) History(ctx context.Context, eventID string) ([]Quote, error) {
-	return query(ctx, s, scanQuote, `
+	return query(ctx, s, pgx.RowToStructByPos[Quote], `
 		SELECT `+quoteColumns+` FROM quotes q JOIN events e ON e.id = q.event_id
 		WHERE q.event_id = $1 AND q.market = 'h2h' AND q.source_time < e.commence
 		ORDER BY q.source_time, q.book, q.outcome LIMIT $2`, eventID, maxLimit)
@@ -109,7 +95,7 @@ func (s *Store) Changed(ctx context.Context, since time.Time) ([]string, error) 
 // was set before the start and not after at (zero: no bound), sorted by event,
 // book and outcome.
 func (s *Store) Latest(ctx context.Context, market string, at time.Time, eventIDs ...string) ([]Quote, error) {
-	return query(ctx, s, scanQuote, `
+	return query(ctx, s, pgx.RowToStructByPos[Quote], `
 		SELECT DISTINCT ON (q.event_id, q.book, q.outcome) `+quoteColumns+`
 		FROM quotes q JOIN events e ON e.id = q.event_id
 		WHERE q.event_id = ANY($1::text[]) AND q.market = $2 AND q.source_time < e.commence
@@ -117,50 +103,21 @@ func (s *Store) Latest(ctx context.Context, market string, at time.Time, eventID
 		ORDER BY q.event_id, q.book, q.outcome, q.source_time DESC`, eventIDs, market, orNull(at))
 }
 
-func scanQuote(row pgx.CollectableRow) (Quote, error) {
-	var q Quote
-	err := row.Scan(&q.EventID, &q.Market, &q.Book, &q.Outcome, &q.Price, &q.Point, &q.SourceTime, &q.ObservedAt)
-	q.SourceTime, q.ObservedAt = q.SourceTime.UTC(), q.ObservedAt.UTC()
-	return q, err
-}
-
-func scanLine(row pgx.CollectableRow) (Line, error) {
-	var l Line
-	err := row.Scan(&l.EventID, &l.Book, &l.Outcome, &l.Opening, &l.OpeningAt, &l.Current, &l.CurrentAt, &l.Closing, &l.ClosingAt)
-	l.OpeningAt, l.CurrentAt = l.OpeningAt.UTC(), l.CurrentAt.UTC()
-	if l.ClosingAt != nil {
-		at := l.ClosingAt.UTC()
-		l.ClosingAt = &at
-	}
-	return l, err
-}
-
-func scanMovement(row pgx.CollectableRow) (Movement, error) {
-	var m Movement
-	err := row.Scan(&m.EventID, &m.Book, &m.Outcome, &m.Kind, &m.From, &m.To, &m.FromAt, &m.ToAt, &m.Books)
-	m.FromAt, m.ToAt = m.FromAt.UTC(), m.ToAt.UTC()
-	return m, err
-}
-
-func scanPrediction(row pgx.CollectableRow) (Prediction, error) {
-	var p Prediction
-	err := row.Scan(&p.EventID, &p.MadeAt, &p.Home, &p.Market, &p.Elo, &p.Weight, &p.Books, &p.Games)
-	p.MadeAt = p.MadeAt.UTC()
-	return p, err
+// ClosingPredictions returns for each of the events the last prediction that
+// was made before it began. Events without one are left out.
+func (s *Store) ClosingPredictions(ctx context.Context, eventIDs ...string) ([]Prediction, error) {
+	return query(ctx, s, pgx.RowToStructByPos[Prediction], `
+		SELECT DISTINCT ON (p.event_id) p.event_id, p.made_at, p.home, p.market, p.elo, p.weight, p.books, p.games
+		FROM predictions p JOIN events e ON e.id = p.event_id
+		WHERE p.event_id = ANY($1::text[]) AND p.made_at < e.commence
+		ORDER BY p.event_id, p.made_at DESC`, eventIDs)
 }
 
 // Evaluation returns the latest evaluation of each input, sorted by input.
 func (s *Store) Evaluation(ctx context.Context) ([]Evaluation, error) {
-	return query(ctx, s, scanEvaluation, `
+	return query(ctx, s, pgx.RowToStructByPos[Evaluation], `
 		SELECT made_at, input, games, log_loss, brier FROM evaluations
 		WHERE made_at = (SELECT max(made_at) FROM evaluations) ORDER BY input`)
-}
-
-func scanEvaluation(row pgx.CollectableRow) (Evaluation, error) {
-	var e Evaluation
-	err := row.Scan(&e.MadeAt, &e.Input, &e.Games, &e.LogLoss, &e.Brier)
-	e.MadeAt = e.MadeAt.UTC()
-	return e, err
 }
 
 // LastObserved returns the upstream's time of the latest answer that brought a
@@ -171,5 +128,5 @@ func (s *Store) LastObserved(ctx context.Context) (time.Time, error) {
 	if err != nil || at == nil {
 		return time.Time{}, classify(err, "of DB_APP_LOGIN")
 	}
-	return at.UTC(), nil
+	return *at, nil
 }

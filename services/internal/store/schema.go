@@ -23,7 +23,7 @@ var schema string
 // The server ends a session whose client is gone without a word, as a container
 // that is killed with its network, within half a minute. By itself it waits for
 // two hours (Linux, tcp_keepalive_time), and as long a poller's advisory lock is
-// held by nobody.
+// not held.
 const roles = `
 DO $$
 BEGIN

@@ -47,7 +47,7 @@ func TestRows(t *testing.T) {
 		"odds are stored once":                         oddsAreStoredOnce,
 		"history moves no clock and lists nothing":     historyMovesNoClockAndListsNothing,
 		"latest quotes and results":                    latestAndResults,
-		"games change forwards alone":                  gamesChangeForwardsAlone,
+		"games only change forwards":                   gamesOnlyChangeForwards,
 		"lines, movements, predictions and evaluation": derivedRowsRoundTrip,
 		"errors quote no row":                          errorsQuoteNoRow,
 	} {
@@ -156,7 +156,7 @@ func latestAndResults(t *testing.T, db *store.Store) {
 	}
 }
 
-func gamesChangeForwardsAlone(t *testing.T, db *store.Store) {
+func gamesOnlyChangeForwards(t *testing.T, db *store.Store) {
 	ctx := t.Context()
 	scheduled := store.Game{ID: 1, Season: "2026-2027", Start: tipOff, Home: "Boston Celtics", Away: "Miami Heat", Status: store.Scheduled}
 	done := finished(1, tipOff, 101, 99)
@@ -279,7 +279,7 @@ func TestSetup(t *testing.T) {
 	t.Run("a session whose client is gone ends soon", func(t *testing.T) { deadClients(t, server, a, b) })
 	t.Run("the server's log holds no password and no verifier", func(t *testing.T) { quietLog(t, server, a, b, again) })
 	t.Run("the statement that sets a password holds a verifier", func(t *testing.T) { statementInFlight(t, server) })
-	t.Run("wrong passwords are told by role", func(t *testing.T) { wrongPasswords(t, server, a, again) })
+	t.Run("wrong passwords are reported by role", func(t *testing.T) { wrongPasswords(t, server, a, again) })
 }
 
 func equalRights(t *testing.T, server *storetest.Server, a, b store.Settings) {

@@ -27,7 +27,7 @@ func tick(ctx context.Context, tx pgx.Tx, source string, at time.Time) error {
 }
 
 // SaveOdds stores one answer of The Odds API: the events listed and their
-// quotes, seen when the upstream's clock stood at at. It returns how many
+// quotes, seen when the upstream's clock was at at. It returns how many
 // quotes are new. A quote is known when its event, market, book, outcome and
 // source time are; events that are not listed any more keep their SeenAt.
 func (s *Store) SaveOdds(ctx context.Context, at time.Time, events []Event, quotes []Quote) (int, error) {
@@ -101,9 +101,9 @@ func saveQuotes(ctx context.Context, tx pgx.Tx, at time.Time, quotes []Quote) (i
 	return int(tag.RowsAffected()), err
 }
 
-// SaveGames stores games as API-Basketball shows them when its clock stands at
-// at. It returns how many are new or changed. An answer older than what is
-// stored changes nothing.
+// SaveGames stores games as API-Basketball shows them when its clock is at
+// at. It returns how many are new or changed. An answer older than
+// the stored one changes nothing.
 func (s *Store) SaveGames(ctx context.Context, at time.Time, games []Game) (int, error) {
 	changed := 0
 	err := s.inTransaction(ctx, func(tx pgx.Tx) error {

@@ -60,7 +60,7 @@ const (
 	Steady      Direction = "steady" // moved by less than Settings.Shift
 )
 
-// Consensus is the name of the line that stands for all books.
+// Consensus is the name of the line of all books together.
 const Consensus = "consensus"
 
 // Line is the way of one book's price, or of the consensus.

@@ -19,8 +19,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(Main(m)) }
 
-// TestWhatAKilledTestBinaryLeftIsRemoved: a server whose lock nobody holds is
-// removed, and none that somebody works with, here or elsewhere.
+// A server whose lock is not held is removed, and none that is in use, here or
+// elsewhere.
 func TestWhatAKilledTestBinaryLeftIsRemoved(t *testing.T) {
 	docker, err := testcontainers.NewDockerClientWithOpts(t.Context())
 	check(t, err)
