@@ -210,7 +210,7 @@ func TestStepWithoutAnUpstreamOrADatabase(t *testing.T) {
 	}
 }
 
-func TestStepDoesWhatIsNewOnce(t *testing.T) {
+func TestStepHandlesNewQuotesOnce(t *testing.T) {
 	t.Parallel()
 	m := newMemory(quote("alpha", 60, 0.5), quote("alpha", 30, 0.6))
 	a := analyzerOf(m)
@@ -230,7 +230,7 @@ func TestStepDoesWhatIsNewOnce(t *testing.T) {
 
 // A backfill stores quotes of the past, observed in the past: of an event that
 // has closed they move the closing line.
-func TestStepNoticesQuotesThatCameLate(t *testing.T) {
+func TestStepNoticesLateQuotes(t *testing.T) {
 	t.Parallel()
 	m := newMemory(quote("alpha", 60, 0.5))
 	m.now = at(-60)
@@ -254,7 +254,7 @@ func TestStepNoticesQuotesThatCameLate(t *testing.T) {
 }
 
 // A step that fails half-way is made up for by the next.
-func TestAFailedStepIsDoneAgain(t *testing.T) {
+func TestStepRetriesAfterAFailure(t *testing.T) {
 	t.Parallel()
 	m := newMemory(quote("alpha", 60, 0.5))
 	a := analyzerOf(m)

@@ -70,7 +70,7 @@ func good() event {
 	}
 }
 
-func TestAGoodEvent(t *testing.T) {
+func TestValidateAcceptsAGoodEvent(t *testing.T) {
 	e := good()
 	half := 3.5
 	total := 220.5
@@ -94,7 +94,7 @@ func TestAGoodEvent(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeRightIsLeftOut(t *testing.T) {
+func TestValidateLeavesOutImplausibleEntries(t *testing.T) {
 	far := 1e9
 	for reason, break_ := range map[string][]func(*event){
 		"an event without a plausible id": {
@@ -151,7 +151,7 @@ func TestWhatCannotBeRightIsLeftOut(t *testing.T) {
 
 // A game that has begun is an event, and its prices, which are on the rest of
 // the game, are not stored.
-func TestPricesInPlayAreNotTaken(t *testing.T) {
+func TestValidateLeavesOutLivePrices(t *testing.T) {
 	e := good()
 	e.Commence = now
 	events, quotes, rejected := validate([]event{e}, now)
@@ -246,7 +246,7 @@ func TestPollFillsThePast(t *testing.T) {
 	}
 }
 
-func TestPastThatThePlanDoesNotInclude(t *testing.T) {
+func TestPollWithoutAPlanForThePast(t *testing.T) {
 	to := &saved{}
 	i, log := testIngestion(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "historical") {

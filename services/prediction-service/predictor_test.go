@@ -142,7 +142,7 @@ func step(t *testing.T, p *predictor) {
 	}
 }
 
-func TestStepPredictsWhatHasNotBegun(t *testing.T) {
+func TestStepPredictsUpcomingEvents(t *testing.T) {
 	t.Parallel()
 	m := world()
 	step(t, predictorOf(m))
@@ -190,7 +190,7 @@ func TestStepStoresOnlyWhatIsNew(t *testing.T) {
 	}
 }
 
-func TestStepStoresTheFirstWordOfElo(t *testing.T) {
+func TestStepStoresTheFirstForecastOfElo(t *testing.T) {
 	t.Parallel()
 	m := world()
 	first := m.games[0]
@@ -251,7 +251,7 @@ func TestStepJudgesTheClosingPrediction(t *testing.T) {
 
 // A backfill stores quotes of the past: the market of a finished game is then
 // another, and so are the scores.
-func TestStepNoticesQuotesThatCameLate(t *testing.T) {
+func TestStepNoticesLateQuotes(t *testing.T) {
 	t.Parallel()
 	m := world()
 	home, away := 90, 120
@@ -306,7 +306,7 @@ func TestStepWithoutAnUpstreamOrADatabase(t *testing.T) {
 	}
 }
 
-func TestStepWithNothingToGoBy(t *testing.T) {
+func TestStepWithoutOddsAndResults(t *testing.T) {
 	t.Parallel()
 	m := world()
 	m.games, m.quotes = nil, nil
@@ -315,7 +315,7 @@ func TestStepWithNothingToGoBy(t *testing.T) {
 	}
 }
 
-func TestTheLogTellsTheScores(t *testing.T) {
+func TestLogShowsTheScores(t *testing.T) {
 	t.Parallel()
 	m := world()
 	home, away := 90, 120

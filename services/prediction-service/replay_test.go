@@ -153,7 +153,7 @@ func TestReplayEndsSeasons(t *testing.T) {
 	near(t, "a's rating in the next season", m.ratings.Of("a"), 1500+0.75*(ratings.Of("a")-1500))
 }
 
-func TestReplayLeavesOutResultsThatCannotBe(t *testing.T) {
+func TestReplaySkipsImpossibleResults(t *testing.T) {
 	t.Parallel()
 	draw := game(1, noon(), "a", "b", 100, 100)
 	none := game(2, noon(), "a", "b", 0, 0)
@@ -163,7 +163,7 @@ func TestReplayLeavesOutResultsThatCannotBe(t *testing.T) {
 	}
 }
 
-func TestTheWeightIsLearntFromThePast(t *testing.T) {
+func TestWeightIsLearntFromThePast(t *testing.T) {
 	t.Parallel()
 	var games []played
 	rng := rand.New(rand.NewPCG(3, 3))

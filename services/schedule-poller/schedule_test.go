@@ -125,7 +125,7 @@ func TestSeasonLabel(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeRightIsLeftOut(t *testing.T) {
+func TestValidateLeavesOutImplausibleEntries(t *testing.T) {
 	for reason, changes := range map[string][]func(map[string]any){
 		"a game without a plausible id":     {func(g map[string]any) { set(g, "id", 0) }, func(g map[string]any) { set(g, "id", -4) }},
 		"a game of another league":          {func(g map[string]any) { set(g, "league.id", 13) }},

@@ -152,7 +152,7 @@ func decode[T any](t *testing.T, w *httptest.ResponseRecorder) T {
 	return v
 }
 
-func TestTokenOpensAndNothingElseDoes(t *testing.T) {
+func TestTokenIsTheOnlyWayIn(t *testing.T) {
 	t.Parallel()
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("user:"+rightValue))
 	for _, c := range []struct {
@@ -198,7 +198,7 @@ func TestTokenOpensAndNothingElseDoes(t *testing.T) {
 	}
 }
 
-func TestManyWrongTokens(t *testing.T) {
+func TestLimiterAnswersManyWrongTokens(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	clock := now()
@@ -280,7 +280,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
+func TestSecurityHeadersOnEveryAnswer(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for _, w := range []*httptest.ResponseRecorder{f.get("/games"), f.do("GET", "/health", ""), f.do("GET", "/odds", ""), f.do("GET", "/nothing", "")} {
@@ -364,7 +364,7 @@ func TestPagesFollowEachOther(t *testing.T) {
 	}
 }
 
-func TestTheQueryReachesTheArchive(t *testing.T) {
+func TestQueryReachesTheArchive(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.get("/odds")
@@ -404,7 +404,7 @@ func TestHealth(t *testing.T) {
 }
 
 // Docker asks every few seconds: a health check that is well would fill the log.
-func TestHealthChecksThatAreWellAreLoggedAtDebug(t *testing.T) {
+func TestHealthyChecksAreLoggedAtDebug(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for path, level := range map[string]string{"/health": "DEBUG", "/games": "INFO"} {
@@ -438,7 +438,7 @@ func TestHeadIsAnsweredAsGet(t *testing.T) {
 	}
 }
 
-func TestAFailingDatabaseIsNotQuoted(t *testing.T) {
+func TestAPINeverQuotesTheDatabase(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.books.fail = errors.New(`ERROR: relation "games" does not exist (SQLSTATE 42P01)`)
@@ -455,7 +455,7 @@ func TestAFailingDatabaseIsNotQuoted(t *testing.T) {
 	}
 }
 
-func TestAPanicIsAnswered(t *testing.T) {
+func TestPanicIsAnswered(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.books.panics = true
@@ -493,7 +493,7 @@ func leaks(text, token string) []string {
 // A token in every wrong place that there is: it is refused, and neither the
 // answer nor the log, which here is not masked, has it. First a canary shows
 // that the search finds one.
-func TestATokenInAWrongPlaceIsRefusedAndNotLogged(t *testing.T) {
+func TestTokenInAWrongPlaceIsRefusedAndNotLogged(t *testing.T) {
 	t.Parallel()
 	for _, form := range forms(rightValue) {
 		if len(leaks("some text "+form+" more", rightValue)) == 0 {
@@ -557,7 +557,7 @@ func TestATokenInAWrongPlaceIsRefusedAndNotLogged(t *testing.T) {
 }
 
 // The canary of the canary: a log that did show the query would be found out.
-func TestALogOfTheQueryWouldBeFound(t *testing.T) {
+func TestTokenSearchFindsALoggedQuery(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.do("GET", "/games?token="+rightValue, "")

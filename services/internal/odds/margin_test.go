@@ -78,7 +78,7 @@ func TestShinProperties(t *testing.T) {
 
 // Which side is called home does not matter, and a shorter home price never
 // lowers the home side's probability.
-func TestShinAreSymmetricAndMonotone(t *testing.T) {
+func TestShinIsSymmetricAndMonotone(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		home := rapid.Float64Range(1.02, 20).Draw(t, "home")

@@ -17,7 +17,7 @@ func near(t *testing.T, what string, got, want, tolerance float64) {
 	}
 }
 
-func TestImpliedRefusesWhatNoBookAsks(t *testing.T) {
+func TestImpliedRefusesImpossibleOdds(t *testing.T) {
 	t.Parallel()
 	for _, bad := range [][]float64{{}, {1.9}, {1, 2}, {2, 0}, {-2, 2}, {math.NaN(), 2}, {2, math.Inf(1)}, {2, 10_001}} {
 		if _, err := odds.Implied(bad...); !errors.Is(err, odds.ErrPrice) {

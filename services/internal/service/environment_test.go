@@ -82,7 +82,7 @@ func TestProblemsQuoteNoValue(t *testing.T) {
 	}
 }
 
-func TestAllProblemsAtOnce(t *testing.T) {
+func TestConfigReportsAllProblems(t *testing.T) {
 	_, problems := load(map[string]string{"PORT": "x", "SPEED": "x", "URL": "x"})
 	if len(problems) != 4 {
 		t.Errorf("%d problems, want 4: %v", len(problems), problems)

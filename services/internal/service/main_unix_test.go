@@ -176,7 +176,7 @@ func TestRealStandardErrorIsMasked(t *testing.T) {
 
 // The canary of the test above: a panic that is not recovered does show the
 // value, and the search finds it.
-func TestRawPanicTellsTheValue(t *testing.T) {
+func TestRawPanicShowsTheValue(t *testing.T) {
 	if os.Getenv("KEEPMUM_TEST_RAW_PANIC") != "" {
 		go func() { panic(every(keyValue)) }()
 		<-time.After(time.Minute)
@@ -185,7 +185,7 @@ func TestRawPanicTellsTheValue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(t.Context(), self, "-test.run=^TestRawPanicTellsTheValue$")
+	command := exec.CommandContext(t.Context(), self, "-test.run=^TestRawPanicShowsTheValue$")
 	command.Env = []string{"KEEPMUM_TEST_RAW_PANIC=1"}
 	output, err := command.CombinedOutput()
 	if err == nil || len(leaks(t, string(output))) == 0 {

@@ -171,7 +171,7 @@ func TestStopIsGraceful(t *testing.T) {
 	}
 }
 
-func TestEveryProblemAtOnce(t *testing.T) {
+func TestProgramReportsAllProblems(t *testing.T) {
 	canary := "canary-77aa"
 	type bad struct {
 		Key   secrets.Secret `secret:"UPSTREAM_KEY"`

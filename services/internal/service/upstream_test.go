@@ -78,7 +78,7 @@ func endless(w http.ResponseWriter, _ *http.Request) {
 
 func slow(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-func TestUpstreamGet_ClassifiesFailuresWithoutTheKey(t *testing.T) {
+func TestUpstreamClassifiesFailuresWithoutTheKey(t *testing.T) {
 	quick := func(u *service.Upstream) { u.Timeout = 50 * time.Millisecond }
 	down := func(u *service.Upstream) { u.Base = &url.URL{Scheme: "http", Host: unused(t)} }
 	nowhere := func(u *service.Upstream) {

@@ -77,8 +77,8 @@ type Target struct {
 // poolConfig configures a pool by fields. Nothing is taken from PG* variables,
 // password files or service files.
 func (t Target) poolConfig() (*pgxpool.Config, error) {
-	// The text below holds all that is parsed; ParseConfig is the only way to a
-	// valid configuration. require_auth: no server may ask for the password in
+	// The text below is all that is parsed; only ParseConfig returns a valid
+	// configuration. require_auth: no server may ask for the password in
 	// the clear, or skip asking.
 	config, err := pgxpool.ParseConfig("host=localhost port=5432 user=nobody dbname=none sslmode=disable require_auth=scram-sha-256 connect_timeout=5 passfile=/nonexistent servicefile=/nonexistent")
 	if err != nil {
@@ -95,7 +95,7 @@ func (t Target) poolConfig() (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// scanInUTC makes the times that a connection reads times in UTC.
+// scanInUTC has a connection return times in UTC.
 func scanInUTC(_ context.Context, conn *pgx.Conn) error {
 	conn.TypeMap().RegisterType(&pgtype.Type{Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC}})
 	return nil
@@ -106,7 +106,7 @@ type Store struct {
 	pool *pgxpool.Pool
 }
 
-// Open connects as DB_APP_LOGIN says and registers the health check "postgres".
+// Open connects with DB_APP_LOGIN and registers the health check "postgres".
 // It tries again with back-off until it succeeds or ctx is done; each failure
 // is logged by its class ("wrong password for role app_a") and shown by the
 // check. An error is ctx's own or a *service.ConfigError.

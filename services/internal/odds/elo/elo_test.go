@@ -59,7 +59,7 @@ func TestModelSettings(t *testing.T) {
 	near(t, "a, nothing carried", r.Of("a"), 1000, 1e-9)
 }
 
-func TestLearnRefusesWhatCannotBe(t *testing.T) {
+func TestLearnRefusesImpossibleResults(t *testing.T) {
 	t.Parallel()
 	r := elo.Model{}.Fresh()
 	for _, bad := range []elo.Result{

@@ -200,7 +200,7 @@ func TestMoves(t *testing.T) {
 	}
 }
 
-func TestSteamTellsFromWhereToWhere(t *testing.T) {
+func TestSteamHasBothEnds(t *testing.T) {
 	t.Parallel()
 	m := plain().Follow(moved(3, 0.55, 30, 28, 26), begin(), at(1))
 	if len(m.Steam) != 1 {

@@ -111,7 +111,7 @@ func truthful(learner *pool.Pool, n int, marketKnows bool) {
 	}
 }
 
-func TestWeightGoesToWhoKnows(t *testing.T) {
+func TestWeightGoesToTheBetterInput(t *testing.T) {
 	t.Parallel()
 	fresh := pool.New()
 	if w := fresh.Weight(); math.Abs(w-0.7375) > 1e-12 {
