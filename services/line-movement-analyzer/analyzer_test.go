@@ -324,7 +324,7 @@ func TestSteamInASimulatedSeason(t *testing.T) {
 				}
 			}
 		}
-		switch n := len(line.Settings{}.Follow(quotes, g.Start, g.Start).Steam); {
+		switch n := len(line.Follow(quotes, g.Start, g.Start).Steam); {
 		case n > 1:
 			more++
 			found++

@@ -1,7 +1,7 @@
 // Command line-movement-analyzer follows the prices of each event: opening,
 // current and closing line for each book and the consensus, moves, reversals
 // and steam moves. The exact definitions are in package
-// services/internal/odds/line; its default settings are used.
+// services/internal/odds/line.
 //
 // At each POLL_INTERVAL it looks for events with new quotes, and for those
 // that began, and stores their lines and movements replacing the previous ones.

@@ -76,7 +76,7 @@ func sameAsFollow(t *testing.T, db *store.Store, g season.Game, now time.Time) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := line.Settings{}.Follow(pairs(quotes), g.Start, now)
+	want := line.Follow(pairs(quotes), g.Start, now)
 	page, err := db.MovementPage(t.Context(), store.Page{Event: g.EventID})
 	if err != nil || len(page) != 1 {
 		t.Fatalf("%d events, %v", len(page), err)

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/keepmum/keepmum/services/internal/service"
@@ -148,7 +150,7 @@ func (i *ingestion) save(ctx context.Context, at time.Time, listed []event,
 	to func(context.Context, time.Time, []store.Event, []store.Quote) (int, error),
 ) error {
 	events, quotes, rejected := validate(listed, at)
-	for _, reason := range rejected.sorted() {
+	for _, reason := range slices.Sorted(maps.Keys(rejected)) {
 		i.log.Warn("left out implausible entries", "reason", reason, "count", rejected[reason])
 	}
 	if len(events) == 0 && len(rejected) > 0 {

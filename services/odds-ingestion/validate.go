@@ -2,7 +2,6 @@ package main
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"github.com/keepmum/keepmum/services/internal/store"
@@ -47,16 +46,6 @@ const (
 
 // tally counts what was left out, by reason in our own words.
 type tally map[string]int
-
-// sorted returns the reasons in order.
-func (t tally) sorted() []string {
-	var reasons []string
-	for reason := range t {
-		reasons = append(reasons, reason)
-	}
-	slices.Sort(reasons)
-	return reasons
-}
 
 // validate returns the plausible part of an answer at the upstream's time at.
 // Quotes of a game that has begun are left out: they are live prices.
