@@ -26,17 +26,18 @@ type Tests struct {
 
 // Tally is what a run did.
 type Tally struct {
-	Passed   int           `json:"passed"` // tests and subtests
-	Failed   int           `json:"failed"`
-	Skipped  []string      `json:"skipped"` // package and name
-	Packages int           `json:"packages"`
-	Took     time.Duration `json:"took"` // nanoseconds
-	Proof    Proof         `json:"proof"`
+	Passed   int // tests and subtests
+	Failed   int
+	Skipped  []string // package and name
+	Packages int
+	Unbuilt  bool // some code did not compile
+	Took     time.Duration
+	Proof    Proof
 }
 
 // Plus adds two tallies.
 func (t Tally) Plus(other Tally) Tally {
-	return Tally{Passed: t.Passed + other.Passed, Failed: t.Failed + other.Failed, Packages: t.Packages + other.Packages,
+	return Tally{Passed: t.Passed + other.Passed, Failed: t.Failed + other.Failed, Packages: t.Packages + other.Packages, Unbuilt: t.Unbuilt || other.Unbuilt,
 		Skipped: append(append([]string{}, t.Skipped...), other.Skipped...), Took: t.Took + other.Took, Proof: t.Proof.plus(other.Proof)}
 }
 
@@ -160,6 +161,8 @@ func (t *Tally) add(e event, output map[string][]string, talk ops.Talk) {
 		t.Proof = t.Proof.plus(proofIn(e.Output))
 	case "build-output":
 		talk.Say("%s", strings.TrimRight(e.Output, "\n"))
+	case "build-fail":
+		t.Unbuilt = true
 	case "pass", "fail", "skip":
 		t.end(e, output[key], talk)
 		delete(output, key)

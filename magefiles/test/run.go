@@ -3,8 +3,10 @@ package test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/keepmum/keepmum/internal/console"
@@ -112,15 +114,23 @@ func all(ctx context.Context, c *console.Console) error {
 	return show(c, total, failed)
 }
 
-// mutants tries the mutants and prints the table of all of them.
-func mutants(ctx context.Context, c *console.Console, limit *time.Duration, again bool) error {
-	run := gotool.Mutation{Dir: ".", Talk: c, Again: again}
-	if limit != nil {
-		run.Limit = *limit
+// mutationTime bounds test:mutants where no limit is given.
+const mutationTime = 2 * time.Hour
+
+// mutants tries the mutants and prints the scores, also of a run that was cut
+// short.
+func mutants(ctx context.Context, c *console.Console, only string, limit time.Duration) error {
+	if limit <= 0 {
+		limit = mutationTime
 	}
-	results, err := run.Run(ctx)
-	if len(results) > 0 {
-		err = errors.Join(c.Print("%s", gotool.MutantTable(results)), err)
+	scores, err := gotool.Mutation{Dir: ".", Talk: c, Only: only, Limit: limit}.Run(ctx)
+	if len(scores) == 0 {
+		return err
 	}
-	return err
+	rows := make([][]string, 0, len(scores))
+	for _, s := range scores {
+		rows = append(rows, []string{s.Of, strconv.Itoa(s.Killed), strconv.Itoa(s.Lived), strconv.Itoa(s.NotCovered), strconv.Itoa(s.TimedOut),
+			fmt.Sprintf("%.1f %%", s.Efficacy()), s.Took.Round(time.Second).String()})
+	}
+	return errors.Join(c.Table([]string{"OF", "KILLED", "LIVED", "NOT COVERED", "TIMED OUT", "EFFICACY", "TOOK"}, rows), err)
 }
