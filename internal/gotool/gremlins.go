@@ -29,7 +29,7 @@ const mostTimedOut = 20
 // mutants put - between two strings: that does not compile, which gremlins
 // counts as killed. -E=/ leaves out packages in subdirectories: they have a run
 // each.
-var gremlinsFlags = [...]string{"--silent", "--exclude-files=/", "--arithmetic-base=false", "--timeout-coefficient=5"}
+var gremlinsFlags = [...]string{"--silent", "--exclude-files=/", "--arithmetic-base=false", "--timeout-coefficient=6"}
 
 // gremlinsGoFlags are for every go command that gremlins starts: no stored
 // result, by whose time it would measure; no vet, whose findings would count as

@@ -68,7 +68,7 @@ func report(statuses ...string) string {
 }
 
 // mutated is a checkout of packages with the given reports, one mutant written
-// by hand, and a gremlins of its own.
+// by hand, and a fake gremlins.
 func mutated(t *testing.T, reports map[string]string) string {
 	t.Helper()
 	all := map[string]string{

@@ -1,5 +1,5 @@
-// Package test holds the targets test:* and lint: they are about keepmum
-// itself, in its own checkout.
+// Package test holds the targets test:* and lint. They work on keepmum itself, in
+// its own checkout.
 package test
 
 import (
@@ -25,9 +25,9 @@ func (Test) Unit(ctx context.Context) error {
 
 // Integration runs the tests that need an engine.
 //
-// A test that is skipped fails the run. Everything that it starts it removes.
+// A skipped test fails the run. The tests remove everything that they start.
 func (Test) Integration(ctx context.Context,
-	install *bool, // where no engine answers, do what engine:up -install does
+	install *bool, // if no engine answers, do what engine:up -install does
 ) error {
 	return target(ctx, func(ctx context.Context, c *console.Console) error {
 		if _, err := wire.EngineUp(c, wire.Is(install), false).Run(ctx); err != nil {
@@ -40,7 +40,7 @@ func (Test) Integration(ctx context.Context,
 
 // All runs lint, the unit tests and the integration tests.
 func (Test) All(ctx context.Context,
-	install *bool, // where no engine answers, do what engine:up -install does
+	install *bool, // if no engine answers, do what engine:up -install does
 ) error {
 	return target(ctx, func(ctx context.Context, c *console.Console) error {
 		if _, err := wire.EngineUp(c, wire.Is(install), false).Run(ctx); err != nil {
