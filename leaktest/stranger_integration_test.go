@@ -226,9 +226,9 @@ type stranger struct {
 	image string
 }
 
-// newStranger creates the module. It has a separate module cache, because what is
-// published here under the version of a commit must not reach the user's. Other
-// modules come from the user's cache, which is a proxy too.
+// newStranger creates the module. It has a separate module cache, so that versions
+// published here do not get into this user's cache. Other modules come from that
+// cache, which is a proxy too.
 func newStranger(t *testing.T, dir, proxy, version string) *stranger {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "env", "-json", "GOPROXY", "GOMODCACHE").Output()
