@@ -61,7 +61,7 @@ func settings(home string) map[string]string {
 	set := map[string]string{}
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSpace(line)
-		if end := strings.IndexAny(line, "=: \t"); end > 0 && !strings.ContainsAny(line[:1], "#!") {
+		if end := strings.IndexAny(line, "=: \t"); end > 0 { // a comment's name begins with # or !
 			set[line[:end]] = strings.ReplaceAll(strings.TrimLeft(line[end:], "=: \t"), `\`, "") // tcp\:// is tcp://
 		}
 	}
