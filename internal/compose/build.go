@@ -21,6 +21,7 @@ const (
 	buildDeadline = 20 * time.Minute // a minute on two cores, and the download before it
 	stillEvery    = 15 * time.Second
 	installHint   = "install the docker compose plugin, version 2 or later, and run it again"
+	againHint     = "run it again: what was built so far is kept"
 )
 
 // built returns the pinned Compose, from the cache or built now. Of several
@@ -31,7 +32,7 @@ func (f Finder) built(ctx context.Context) (Tool, error) {
 	if version == "" {
 		return Tool{}, &fault.Error{Code: fault.Failed, What: "tools/compose.mod names no version of compose", Next: "restore tools/compose.mod from git"}
 	}
-	dir, err := f.cacheDir()
+	dir, err := proc.CacheDir(f.CacheDir, "compose")
 	if err != nil {
 		return Tool{}, err
 	}
@@ -53,7 +54,7 @@ func (f Finder) built(ctx context.Context) (Tool, error) {
 	}
 	if !f.answers(ctx, binary, version) {
 		if ctx.Err() != nil {
-			return Tool{}, stopped(ctx)
+			return Tool{}, proc.Stopped(ctx, "building compose", againHint)
 		}
 		return Tool{}, &fault.Error{Code: fault.Failed, What: "the compose that was built in " + place + " does not run", Next: installHint}
 	}
@@ -67,18 +68,6 @@ func (f Finder) answers(ctx context.Context, path, version string) bool {
 	}
 	said, ok := f.ask(ctx, path, "version", "--short")
 	return ok && said == version
-}
-
-// cacheDir returns the directory for what is built.
-func (f Finder) cacheDir() (string, error) {
-	if f.CacheDir != "" {
-		return f.CacheDir, nil
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", &fault.Error{Code: fault.Failed, What: "there is no cache directory to build compose in", Next: "set HOME (or XDG_CACHE_HOME), or " + installHint, Cause: err}
-	}
-	return filepath.Join(cache, "keepmum", "compose"), nil
 }
 
 // lock makes place and takes its lock, which ends with the process.
@@ -96,7 +85,7 @@ func (f Finder) lock(ctx context.Context, place string) (release func(), err err
 		held, err = lock.TryLockContext(ctx, 100*time.Millisecond)
 	}
 	if ctx.Err() != nil {
-		return nil, stopped(ctx)
+		return nil, proc.Stopped(ctx, "building compose", againHint)
 	}
 	if err != nil || !held {
 		return nil, failed(err)
@@ -163,9 +152,9 @@ func (f Finder) goBuild(ctx context.Context, goTool, work, path, version string)
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return stopped(ctx)
+		return proc.Stopped(ctx, "building compose", againHint)
 	}
-	return &fault.Error{Code: fault.Failed, What: "compose could not be built: " + withoutPasswords(buildProblem(lines.All())), Next: installHint}
+	return &fault.Error{Code: fault.Failed, What: "compose could not be built: " + proc.WithoutPasswords(buildProblem(lines.All())), Next: installHint}
 }
 
 // stillBuilding says from time to time that the build goes on, until the
@@ -195,12 +184,6 @@ func buildProblem(lines []string) string {
 		}
 	}
 	return "go build said nothing"
-}
-
-// withoutPasswords takes user and password out of the URLs in a line: a module
-// proxy's address may hold them.
-func withoutPasswords(line string) string {
-	return regexp.MustCompile(`://[^/@\s]+@`).ReplaceAllString(line, "://")
 }
 
 // pinnedVersion returns the version of Compose that a module file requires,

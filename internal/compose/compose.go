@@ -28,7 +28,6 @@ package compose
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -151,16 +150,11 @@ func envFile(c stack.Composition) (path string, done func(), err error) {
 	if c.EnvFile != "" {
 		return c.EnvFile, func() {}, nil
 	}
-	dir, err := os.MkdirTemp("", "keepmum-compose-")
+	file, err := os.CreateTemp("", "keepmum-compose-*.env")
 	if err != nil {
-		return "", nil, &fault.Error{Code: fault.Failed, What: "no temporary directory could be made", Next: "set TMPDIR to a directory that can be written", Cause: err}
+		return "", nil, &fault.Error{Code: fault.Failed, What: "no temporary file can be created", Next: "set TMPDIR to a writable directory", Cause: err}
 	}
-	path = filepath.Join(dir, "empty.env")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		_ = os.RemoveAll(dir)
-		return "", nil, &fault.Error{Code: fault.Failed, What: "no temporary file could be written", Next: "set TMPDIR to a directory that can be written", Cause: err}
-	}
-	return path, func() { _ = os.RemoveAll(dir) }, nil
+	return file.Name(), func() { _ = os.Remove(file.Name()) }, file.Close()
 }
 
 // explain makes the error of a call from how the child ended.
@@ -168,10 +162,8 @@ func explain(ctx context.Context, command string, c stack.Composition, lines *pr
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &fault.Error{Code: fault.Incomplete, What: "compose " + command + " was not done by its deadline", Next: "mage stack:status", Cause: context.DeadlineExceeded}
 	case ctx.Err() != nil:
-		return &fault.Error{Code: fault.Interrupted, What: "compose " + command + " was stopped", Next: "mage stack:status", Cause: ctx.Err()}
+		return proc.Stopped(ctx, "compose "+command+" was running", "mage stack:status")
 	}
 	last := lines.Last()
 	if lost {

@@ -49,7 +49,7 @@ func (f Finder) Find(ctx context.Context) (Tool, error) {
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return Tool{}, stopped(ctx)
+		return Tool{}, proc.Stopped(ctx, "looking for compose", againHint)
 	}
 	return f.built(ctx)
 }
@@ -98,12 +98,4 @@ func major(version string) int {
 		return 0
 	}
 	return n
-}
-
-// stopped is the error of a search that its context ended.
-func stopped(ctx context.Context) error {
-	if ctx.Err() == context.DeadlineExceeded {
-		return &fault.Error{Code: fault.Incomplete, What: "no compose tool was ready by the deadline", Next: "run it again: what was built so far is kept", Cause: ctx.Err()}
-	}
-	return &fault.Error{Code: fault.Interrupted, What: "the search for a compose tool was stopped", Next: "run it again: what was built so far is kept", Cause: ctx.Err()}
 }

@@ -93,7 +93,7 @@ func (m Maker) Postgres(ctx context.Context, offer images.PostgresOffer) (images
 	}
 	made, err := postgresImage(offer, root).build()
 	if err != nil {
-		return images.Archive{}, &fault.Error{Code: fault.Failed, What: "the image of Postgres cannot be assembled", Next: "mage build:images", Cause: err}
+		return images.Archive{}, &fault.Error{Code: fault.Failed, What: "the image of Postgres cannot be assembled", Next: buildHint, Cause: err}
 	}
 	return made.archive(), nil
 }

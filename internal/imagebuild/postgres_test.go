@@ -6,7 +6,9 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,7 +69,7 @@ func TestLinkedTakesJustWhatIsNeeded(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "usr/lib/ld.so.2 usr/lib/postgresql/15/bin/postgres usr/lib/x86/ld.so.2 usr/lib/x86/libc.so.6 usr/lib/x86/libgcc_s.so.1 usr/lib/x86/libpq.so.5 usr/lib/x86/libpq.so.5.15 usr/lib/x86/libssl.so.3 usr/share/x"
-	if got := strings.Join(sortedKeys(root), " "); got != want {
+	if got := strings.Join(slices.Sorted(maps.Keys(root)), " "); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/proc"
 )
 
 // oldest is the API of Engine 20.10.
@@ -88,7 +89,7 @@ func greet(ctx context.Context, cli *client.Client, t target, opt Options) error
 // system's error away, so the address is dialled once more without it.
 func diagnose(ctx context.Context, cli *client.Client, t target, opt Options, cause error) error {
 	if ctx.Err() != nil {
-		return stopped(ctx, "connecting to the engine at "+t.Host)
+		return proc.Stopped(ctx, "connecting to the engine at "+t.Host, "")
 	}
 	if t.scheme == "ssh" {
 		return sshFailure(t, opt, lastWords(ctx, cli, cause))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/proc"
 )
 
 // failure is the error that no engine can be used.
@@ -27,15 +28,6 @@ var ErrNotFound = errors.New("not found on the engine")
 // else uses it.
 var ErrInUse = errors.New("in use on the engine")
 
-// stopped is the error of a call whose own context ended: by a signal, or by
-// the caller's deadline.
-func stopped(ctx context.Context, doing string) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &fault.Error{Code: fault.Incomplete, What: "the deadline passed while " + doing, Cause: context.DeadlineExceeded}
-	}
-	return &fault.Error{Code: fault.Interrupted, What: "stopped while " + doing, Cause: context.Canceled}
-}
-
 // fail turns an error of the client into one for the user. doing completes
 // "… while": "reading the log of web". ctx is the caller's, not the one that
 // carries this package's own deadline.
@@ -44,7 +36,7 @@ func (e *Engine) fail(ctx context.Context, doing string, err error) error {
 		return nil
 	}
 	if ctx.Err() != nil {
-		return stopped(ctx, doing)
+		return proc.Stopped(ctx, doing, "")
 	}
 	var known *fault.Error
 	text := oneLine(err.Error())

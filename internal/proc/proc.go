@@ -1,4 +1,4 @@
-// Package child runs other programs: Compose, the Go toolchain, apt.
+// Package proc runs other programs: Compose, the Go toolchain, apt.
 //
 // A Command runs in a process group of its own, which a terminal's Ctrl-C does
 // not reach, without standard input. When its context ends, the whole group is
@@ -38,7 +38,7 @@ type Command struct {
 // for an exit code. When ctx ended, the caller asks ctx.
 func (c Command) Run(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.Dir, pairs(c.Env), c.Out, c.ErrOut
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.Dir, Environ(c.Env), c.Out, c.ErrOut
 	cmd.WaitDelay = Grace
 	ownGroup(cmd)
 	err := cmd.Run()
@@ -46,9 +46,9 @@ func (c Command) Run(ctx context.Context) error {
 	return err
 }
 
-// pairs renders an environment in the form that exec takes, sorted. An empty
-// one is not nil: nil would hand over our own.
-func pairs(env map[string]string) []string {
+// Environ returns an environment in the form that os/exec takes, sorted. An
+// empty one is not nil, because nil would pass on our own.
+func Environ(env map[string]string) []string {
 	list := make([]string, 0, len(env))
 	for name, value := range env {
 		list = append(list, name+"="+value)
