@@ -18,12 +18,6 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// The labels by which Compose names its containers.
-const (
-	labelProject = "com.docker.compose.project"
-	labelService = "com.docker.compose.service"
-)
-
 // ErrNoSelection is the cause when a selection by labels is empty: it would
 // mean everything on the engine.
 var ErrNoSelection = errors.New("no label to select by")
@@ -94,7 +88,7 @@ func containerOf(raw container.InspectResponse) docker.Container {
 	}
 	if config := raw.Config; config != nil {
 		c.Image, c.Labels, c.TTY = config.Image, config.Labels, config.Tty
-		c.Service, c.Project = config.Labels[labelService], config.Labels[labelProject]
+		c.Service, c.Project = config.Labels[docker.LabelService], config.Labels[docker.LabelProject]
 		for _, line := range config.Env {
 			if name, value, _ := strings.Cut(line, "="); value != "" {
 				c.EnvNames = append(c.EnvNames, name)

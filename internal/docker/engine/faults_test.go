@@ -397,7 +397,7 @@ func TestProbeIsRemovedAfterEachFault(t *testing.T) {
 func TestProbeGetsNothingItDoesNotNeed(t *testing.T) {
 	config, host := engine.ProbeConfig(docker.Probe{Image: "x", User: "7", ReadOnly: true, Labels: map[string]string{"a": "b"},
 		Mounts: []docker.Mount{{Type: "bind", Source: "/s", Destination: "/d", ReadOnly: true}, {Type: "volume", Name: "v", Destination: "/v"}}})
-	if config.Labels[engine.LabelProbe] == "" || config.Labels["a"] != "b" || config.User != "7" || len(config.Env) != 0 || !config.NetworkDisabled {
+	if config.Labels[docker.LabelProbe] == "" || config.Labels["a"] != "b" || config.User != "7" || len(config.Env) != 0 || !config.NetworkDisabled {
 		t.Errorf("%+v", config)
 	}
 	if host.NetworkMode != "none" || !host.ReadonlyRootfs || !reflect.DeepEqual([]string(host.CapDrop), []string{"ALL"}) || !host.AutoRemove || host.Privileged ||

@@ -543,7 +543,7 @@ func TestProbe(t *testing.T) {
 // nothingLeft fails when a probe left a container behind.
 func nothingLeft(t *testing.T, e *engine.Engine) {
 	t.Helper()
-	left, err := e.Containers(context.WithoutCancel(t.Context()), map[string]string{engine.LabelProbe: "1", "io.keepmum.test": labels(t)["io.keepmum.test"]})
+	left, err := e.Containers(context.WithoutCancel(t.Context()), map[string]string{docker.LabelProbe: "1", "io.keepmum.test": labels(t)["io.keepmum.test"]})
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v %v", left, err)
 	}

@@ -15,10 +15,6 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// LabelProbe marks the containers of RunProbe, so that one that a crash of
-// keepmum left behind can be found.
-const LabelProbe = "io.keepmum.probe"
-
 // RunProbe runs a container once, without a network, capabilities or a way to
 // gain privileges, and returns how it ended. A probe that fails is no error:
 // its exit code says so. What the probe makes is removed in every outcome,
@@ -74,7 +70,7 @@ func (e *Engine) createProbe(ctx context.Context, name string, p docker.Probe) c
 }
 
 func probeConfig(p docker.Probe) (*container.Config, *container.HostConfig) {
-	labels := map[string]string{LabelProbe: "1"}
+	labels := map[string]string{docker.LabelProbe: "1"}
 	for name, value := range p.Labels {
 		labels[name] = value
 	}
