@@ -42,9 +42,8 @@ import (
 
 // Deadlines of the calls, for a caller whose context has none.
 const (
-	upDeadline     = 15 * time.Minute // an image may have to be pulled
-	downDeadline   = 3 * time.Minute
-	configDeadline = time.Minute
+	upDeadline   = 15 * time.Minute // an image may have to be pulled
+	downDeadline = 3 * time.Minute
 )
 
 // Tool is a Compose that can be run. Finder makes one.
@@ -86,16 +85,6 @@ func (t Tool) Down(ctx context.Context, c stack.Composition, volumes bool) error
 		args = append(args, "--volumes")
 	}
 	return t.run(ctx, c, io.Discard, args...)
-}
-
-// Config returns the composition as Compose renders it. With an EnvFile that
-// text holds values.
-func (t Tool) Config(ctx context.Context, c stack.Composition) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, configDeadline)
-	defer cancel()
-	var out strings.Builder
-	err := t.run(ctx, c, &out, "config")
-	return []byte(out.String()), err
 }
 
 // run runs one Compose command to its end. What Compose says on its standard

@@ -43,24 +43,24 @@ func TestTheRealComposeReadsNoEnvFileUnlessAsked(t *testing.T) {
 	talk := &recorder{}
 	tool := real(t, talk)
 	c := written(t, "TOKEN=\"canary-unterminated\nA B=canary\n")
-	out, err := tool.Config(t.Context(), c)
+	out, err := config(t.Context(), tool, c)
 	if err != nil || strings.Contains(string(out), "canary") || !strings.Contains(string(out), `PORT: "2"`) {
 		t.Errorf("without an environment file: %v\n%s", err, strings.ReplaceAll(string(out), "canary", "VALUE"))
 	}
 
 	c.EnvFile = filepath.Join(c.Dir, ".env")
-	_, err = tool.Config(t.Context(), c)
+	_, err = config(t.Context(), tool, c)
 	if err == nil || strings.Contains(err.Error()+talk.text(), "canary") {
 		t.Error("a broken environment file is accepted, or quoted")
 	}
 
 	c = written(t, "TOKEN=canary-of-the-file\n")
 	c.EnvFile = filepath.Join(c.Dir, ".env")
-	if out, err = tool.Config(t.Context(), c); err != nil || !strings.Contains(string(out), "canary-of-the-file") {
+	if out, err = config(t.Context(), tool, c); err != nil || !strings.Contains(string(out), "canary-of-the-file") {
 		t.Errorf("the old way: %v; the planted value is in the output: %v", err, strings.Contains(string(out), "canary"))
 	}
 	c.Variables["TOKEN"] = ""
-	if out, err = tool.Config(t.Context(), c); err != nil || strings.Contains(string(out), "canary") {
+	if out, err = config(t.Context(), tool, c); err != nil || strings.Contains(string(out), "canary") {
 		t.Errorf("an empty variable hides the file's: %v; hidden: %v", err, !strings.Contains(string(out), "canary"))
 	}
 }

@@ -3,6 +3,7 @@
 package compose
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -31,6 +32,14 @@ func toolOf(p programs, talk fault.Progress, prefix ...string) Tool {
 	return Tool{Path: filepath.Join(p.dir, "docker-compose"), Prefix: prefix, Version: "5.5.1", talk: talk, getenv: exported}
 }
 
+// config returns the composition as Compose renders it. With an EnvFile that
+// text contains values.
+func config(ctx context.Context, tool Tool, c stack.Composition) ([]byte, error) {
+	var out bytes.Buffer
+	err := tool.run(ctx, c, &out, "config")
+	return out.Bytes(), err
+}
+
 // project is a composition in a directory with an .env.
 func project(t *testing.T) stack.Composition {
 	t.Helper()
@@ -54,7 +63,7 @@ func TestCommandsAndTheirArguments(t *testing.T) {
 		{"down", func(ctx context.Context, tool Tool, c stack.Composition) error { return tool.Down(ctx, c, false) }, []string{"down"}},
 		{"down with volumes", func(ctx context.Context, tool Tool, c stack.Composition) error { return tool.Down(ctx, c, true) }, []string{"down", "--volumes"}},
 		{"config", func(ctx context.Context, tool Tool, c stack.Composition) error {
-			_, err := tool.Config(ctx, c)
+			_, err := config(ctx, tool, c)
 			return err
 		}, []string{"config"}},
 	} {
@@ -129,7 +138,7 @@ func TestConfigReturnsStandardOutput(t *testing.T) {
 	p, c := newPrograms(t), project(t)
 	p.add("docker-compose", behaviour{Stdout: "name: p\n", Stderr: []string{"a warning"}})
 	talk := &recorder{}
-	out, err := toolOf(p, talk).Config(t.Context(), c)
+	out, err := config(t.Context(), toolOf(p, talk), c)
 	if err != nil || string(out) != "name: p\n" {
 		t.Errorf("got %q, %v", out, err)
 	}

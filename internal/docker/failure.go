@@ -16,7 +16,6 @@ const (
 	CauseVersion    Cause = "version"    // the engine and keepmum have no API version in common
 	CauseTimeout    Cause = "timeout"    // connected, but no answer within the deadline
 	CauseWindows    Cause = "windows"    // the engine runs Windows containers
-	CauseSwarm      Cause = "swarm"      // a Swarm manager is needed and this is not one
 	CauseAnswer     Cause = "answer"     // the answer is not that of a healthy engine
 	CauseGone       Cause = "gone"       // the engine stopped in the middle of the work
 )

@@ -11,16 +11,10 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
-	"github.com/docker/docker/api/types/network"
-	"github.com/docker/docker/api/types/volume"
 
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 )
-
-// ErrNoSelection is the cause when a selection by labels is empty: it would
-// mean everything on the engine.
-var ErrNoSelection = errors.New("no label to select by")
 
 // Containers returns the containers, running or not, that bear all labels,
 // sorted by name. A label with the value "" matches any value.
@@ -126,22 +120,9 @@ func selection(labels map[string]string) (filters.Args, error) {
 		args.Add("label", one)
 	}
 	if args.Len() == 0 {
-		return args, &fault.Error{Code: fault.Failed, What: "no label was given to select by: that would mean everything on the engine", Cause: ErrNoSelection}
+		return args, &fault.Error{Code: fault.Failed, What: "no label was given to select by: that would mean everything on the engine"}
 	}
 	return args, nil
-}
-
-// RemoveContainers removes the containers that bear all labels, running or
-// not, with their anonymous volumes, and returns the names of those that are
-// gone. It goes on after a failure and returns all of them.
-func (e *Engine) RemoveContainers(ctx context.Context, labels map[string]string) ([]string, error) {
-	all, err := e.Containers(ctx, labels)
-	if err != nil {
-		return nil, err
-	}
-	return remove(all, func(c docker.Container) (string, error) {
-		return c.Name, e.removeContainer(ctx, c.ID)
-	})
 }
 
 // removeContainer ends with the container gone, whoever removed it: a removal
@@ -163,63 +144,4 @@ func (e *Engine) removeContainer(ctx context.Context, id string) error {
 			return e.fail(ctx, "removing the container "+id, inner.Err())
 		}
 	}
-}
-
-// RemoveVolumes removes the volumes that bear all labels and returns the names
-// of those that are gone.
-func (e *Engine) RemoveVolumes(ctx context.Context, labels map[string]string) ([]string, error) {
-	args, err := selection(labels)
-	if err != nil {
-		return nil, err
-	}
-	inner, cancel := e.quick(ctx)
-	defer cancel()
-	list, err := e.client.VolumeList(inner, volume.ListOptions{Filters: args})
-	if err != nil {
-		return nil, e.fail(ctx, "listing volumes", err)
-	}
-	return remove(list.Volumes, func(v *volume.Volume) (string, error) {
-		return v.Name, e.fail(ctx, "removing the volume "+v.Name, ignoreMissing(e.client.VolumeRemove(inner, v.Name, false)))
-	})
-}
-
-// RemoveNetworks removes the networks that bear all labels and returns the
-// names of those that are gone.
-func (e *Engine) RemoveNetworks(ctx context.Context, labels map[string]string) ([]string, error) {
-	args, err := selection(labels)
-	if err != nil {
-		return nil, err
-	}
-	inner, cancel := e.quick(ctx)
-	defer cancel()
-	list, err := e.client.NetworkList(inner, network.ListOptions{Filters: args})
-	if err != nil {
-		return nil, e.fail(ctx, "listing networks", err)
-	}
-	return remove(list, func(n network.Summary) (string, error) {
-		return n.Name, e.fail(ctx, "removing the network "+n.Name, ignoreMissing(e.client.NetworkRemove(inner, n.ID)))
-	})
-}
-
-// remove calls one for each of all, and goes on after a failure.
-func remove[T any](all []T, one func(T) (string, error)) ([]string, error) {
-	var gone []string
-	var problems []error
-	for _, item := range all {
-		name, err := one(item)
-		if err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		gone = append(gone, name)
-	}
-	slices.Sort(gone)
-	return gone, errors.Join(problems...)
-}
-
-func ignoreMissing(err error) error {
-	if errdefs.IsNotFound(err) {
-		return nil
-	}
-	return err
 }

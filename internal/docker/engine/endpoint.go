@@ -37,12 +37,6 @@ type target struct {
 	opts    []client.Opt
 }
 
-// Resolve says which engine is meant, without connecting to it.
-func Resolve(opt Options) (docker.Endpoint, error) {
-	t, err := resolve(opt)
-	return t.Endpoint, err
-}
-
 // resolve follows the order of the docker command.
 func resolve(opt Options) (target, error) {
 	if host := opt.env("DOCKER_HOST"); host != "" {

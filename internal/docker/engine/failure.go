@@ -24,10 +24,6 @@ func failure(cause docker.Cause, at docker.Endpoint, detail, what, next string) 
 // ErrNotFound is the cause when the engine has no such container or image.
 var ErrNotFound = errors.New("not found on the engine")
 
-// ErrInUse is the cause when something cannot be removed because something
-// else uses it.
-var ErrInUse = errors.New("in use on the engine")
-
 // fail turns an error of the client into one for the user. doing completes
 // "… while": "reading the log of web". ctx is the caller's, not the one that
 // carries this package's own deadline.
@@ -55,8 +51,6 @@ func (e *Engine) fail(ctx context.Context, doing string, err error) error {
 			"the engine at "+e.endpoint.Host+" stopped answering while "+doing, "mage engine:doctor, then the same command again")
 	case errdefs.IsNotFound(err):
 		return &fault.Error{Code: fault.Failed, What: doing + ": " + text, Cause: ErrNotFound}
-	case errdefs.IsConflict(err):
-		return &fault.Error{Code: fault.Failed, What: doing + ": " + text, Cause: ErrInUse}
 	}
 	return &fault.Error{Code: fault.Failed, What: doing + ": " + text}
 }

@@ -23,20 +23,13 @@ func calls(e *engine.Engine) map[string]func(context.Context) error {
 	some := map[string]string{"a": "b"}
 	return map[string]func(context.Context) error{
 		"Info":             func(ctx context.Context) error { _, err := e.Info(ctx); return err },
-		"RequireManager":   e.RequireManager,
 		"Image":            func(ctx context.Context) error { _, _, err := e.Image(ctx, "x"); return err },
-		"ImageID":          func(ctx context.Context) error { _, err := e.ImageID(ctx, "x"); return err },
-		"ImageLabels":      func(ctx context.Context) error { _, err := e.ImageLabels(ctx, "x"); return err },
 		"InspectImage":     func(ctx context.Context) error { _, err := e.InspectImage(ctx, "x"); return err },
 		"ImageHistory":     func(ctx context.Context) error { _, err := e.ImageHistory(ctx, "x"); return err },
-		"TagImage":         func(ctx context.Context) error { return e.TagImage(ctx, "x", "y") },
 		"RemoveImage":      func(ctx context.Context) error { return e.RemoveImage(ctx, "x", false) },
 		"Containers":       func(ctx context.Context) error { _, err := e.Containers(ctx, some); return err },
 		"Container":        func(ctx context.Context) error { _, err := e.Container(ctx, "x"); return err },
 		"InspectContainer": func(ctx context.Context) error { _, err := e.InspectContainer(ctx, "x"); return err },
-		"RemoveContainers": func(ctx context.Context) error { _, err := e.RemoveContainers(ctx, some); return err },
-		"RemoveVolumes":    func(ctx context.Context) error { _, err := e.RemoveVolumes(ctx, some); return err },
-		"RemoveNetworks":   func(ctx context.Context) error { _, err := e.RemoveNetworks(ctx, some); return err },
 		"ContainerLogs": func(ctx context.Context) error {
 			return e.ContainerLogs(ctx, "x", docker.LogOptions{}, io.Discard, io.Discard)
 		},
@@ -51,10 +44,6 @@ func streams(e *engine.Engine) map[string]func(context.Context) error {
 			return err
 		},
 		"LoadImage": func(ctx context.Context) error { _, err := e.LoadImage(ctx, strings.NewReader("x")); return err },
-		"ImportImage": func(ctx context.Context) error {
-			_, err := e.ImportImage(ctx, strings.NewReader("x"), "y", nil)
-			return err
-		},
 		"SaveImage": func(ctx context.Context) error { return e.SaveImage(ctx, io.Discard, "y") },
 	}
 }
@@ -137,31 +126,21 @@ func TestNewerThanUs(t *testing.T) {
 
 func TestNothingThere(t *testing.T) {
 	e := faulty(t, say(404, `{"message":"No such thing: x"}`))
-	for _, name := range []string{"Image", "ImageID", "ImageLabels", "RemoveImage"} {
+	for _, name := range []string{"Image", "RemoveImage"} {
 		if err := calls(e)[name](t.Context()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, name := range []string{"Container", "InspectContainer", "InspectImage", "ImageHistory", "ContainerLogs", "TagImage"} {
+	for _, name := range []string{"Container", "InspectContainer", "InspectImage", "ImageHistory", "ContainerLogs"} {
 		if err := calls(e)[name](t.Context()); !errors.Is(err, engine.ErrNotFound) || !strings.Contains(err.Error(), "No such thing: x") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-func TestImageWithoutLabelsIsNotAbsent(t *testing.T) {
-	e := connected(t, &fake{Answers: map[string]http.HandlerFunc{"GET /images/bare/json": say(200, `{"Id":"sha256:1","Config":{}}`)}})
-	if got, err := e.ImageLabels(t.Context(), "bare"); got == nil || len(got) != 0 || err != nil {
-		t.Errorf("%#v %v", got, err)
-	}
-	if got, err := e.ImageLabels(t.Context(), "none"); got != nil || err != nil {
-		t.Errorf("%#v %v", got, err)
-	}
-}
-
 func TestConflictIsInUse(t *testing.T) {
 	e := faulty(t, say(409, `{"message":"image is being used"}`))
-	if err := e.RemoveImage(t.Context(), "x", false); !errors.Is(err, engine.ErrInUse) {
+	if err := e.RemoveImage(t.Context(), "x", false); fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "removing the image x: image is being used") {
 		t.Errorf("%v", err)
 	}
 }
@@ -215,14 +194,8 @@ func TestSelectionIsNeverEmpty(t *testing.T) {
 	e := connected(t, f)
 	before := len(f.Seen())
 	for _, labels := range []map[string]string{nil, {}, {"": "x"}} {
-		for name, call := range map[string]func(context.Context, map[string]string) ([]string, error){
-			"containers": e.RemoveContainers, "volumes": e.RemoveVolumes, "networks": e.RemoveNetworks} {
-			if _, err := call(t.Context(), labels); !errors.Is(err, engine.ErrNoSelection) {
-				t.Errorf("%s by %v: %v", name, labels, err)
-			}
-		}
-		if _, err := e.Containers(t.Context(), labels); !errors.Is(err, engine.ErrNoSelection) {
-			t.Errorf("%v", err)
+		if _, err := e.Containers(t.Context(), labels); err == nil || !strings.Contains(err.Error(), "no label") {
+			t.Errorf("%v: %v", labels, err)
 		}
 	}
 	if after := len(f.Seen()); after != before {
@@ -234,21 +207,9 @@ func TestSelectionIsNeverEmpty(t *testing.T) {
 	}
 }
 
-func TestRemoveGoesOn(t *testing.T) {
-	e := connected(t, &fake{Answers: map[string]http.HandlerFunc{
-		"GET /volumes":      say(200, `{"Volumes":[{"Name":"a"},{"Name":"b"},{"Name":"c"}]}`),
-		"DELETE /volumes/a": say(204, ""), "DELETE /volumes/b": say(409, `{"message":"volume is in use"}`), "DELETE /volumes/c": say(204, "")}})
-	gone, err := e.RemoveVolumes(t.Context(), map[string]string{"x": "y"})
-	if !reflect.DeepEqual(gone, []string{"a", "c"}) || !errors.Is(err, engine.ErrInUse) || !strings.Contains(err.Error(), "volume b") {
-		t.Errorf("%v %v", gone, err)
-	}
-}
-
 func TestRemovalInProgressIsWaitedFor(t *testing.T) {
 	tries := 0
 	e := connected(t, &fake{Answers: map[string]http.HandlerFunc{
-		"GET /containers/json":   say(200, `[{"Id":"x"}]`),
-		"GET /containers/x/json": say(200, `{"Id":"x","Name":"/web","State":{"Status":"removing"},"Config":{}}`),
 		"DELETE /containers/x": func(w http.ResponseWriter, r *http.Request) {
 			if tries++; tries < 4 {
 				say(409, `{"message":"removal of container x is already in progress"}`)(w, r)
@@ -256,8 +217,8 @@ func TestRemovalInProgressIsWaitedFor(t *testing.T) {
 			}
 			say(404, `{"message":"No such container: x"}`)(w, r)
 		}}})
-	if gone, err := e.RemoveContainers(t.Context(), map[string]string{"x": "y"}); err != nil || len(gone) != 1 || tries != 4 {
-		t.Errorf("%v %v after %d tries", gone, err, tries)
+	if err := engine.RemoveContainer(e, t.Context(), "x"); err != nil || tries != 4 {
+		t.Errorf("%v after %d tries", err, tries)
 	}
 }
 
@@ -274,23 +235,6 @@ func TestContainerThatVanishesIsLeftOut(t *testing.T) {
 	}
 	if env := all[0].EnvNames; !reflect.DeepEqual(env, []string{"A"}) {
 		t.Errorf("%v", env)
-	}
-}
-
-func TestRequireManagerNamesTheState(t *testing.T) {
-	for state, says := range map[string]string{
-		`"LocalNodeState":"active","ControlAvailable":false`: "is a worker",
-		`"LocalNodeState":"inactive"`:                        "is not in a Swarm",
-		`"LocalNodeState":"locked"`:                          "locked",
-		`"LocalNodeState":"pending"`:                         "has not joined its Swarm: pending",
-		`"LocalNodeState":"error","Error":"canary"`:          "has not joined its Swarm: error",
-	} {
-		e := connected(t, &fake{Answers: map[string]http.HandlerFunc{"GET /info": say(200, `{"Swarm":{`+state+`}}`)}})
-		refused(t, e.RequireManager(t.Context()), docker.CauseSwarm, says)
-	}
-	e := connected(t, &fake{Answers: map[string]http.HandlerFunc{"GET /info": say(200, `{"Swarm":{"LocalNodeState":"active","ControlAvailable":true,"Cluster":{"ID":"c"}}}`)}})
-	if err := e.RequireManager(t.Context()); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -323,7 +267,7 @@ func TestSmallThings(t *testing.T) {
 // TestNoDockerTypesInSignatures keeps docker/docker on this side of the door.
 func TestNoDockerTypesInSignatures(t *testing.T) {
 	typ := reflect.TypeFor[*engine.Engine]()
-	if typ.NumMethod() < 20 {
+	if typ.NumMethod() < 15 {
 		t.Fatalf("only %d methods", typ.NumMethod())
 	}
 	for i := range typ.NumMethod() {

@@ -40,23 +40,6 @@ func (e *Engine) Image(ctx context.Context, ref string) (img docker.Image, found
 	return img, true, nil
 }
 
-// ImageID returns the id of the image that ref names, "" when the engine does
-// not hold it.
-func (e *Engine) ImageID(ctx context.Context, ref string) (string, error) {
-	img, _, err := e.Image(ctx, ref)
-	return img.ID, err
-}
-
-// ImageLabels returns the labels of the image that ref names, nil when the
-// engine does not hold it.
-func (e *Engine) ImageLabels(ctx context.Context, ref string) (map[string]string, error) {
-	img, found, err := e.Image(ctx, ref)
-	if found && img.Labels == nil {
-		img.Labels = map[string]string{}
-	}
-	return img.Labels, err
-}
-
 // InspectImage returns the engine's raw JSON about an image. It may hold
 // values.
 func (e *Engine) InspectImage(ctx context.Context, ref string) ([]byte, error) {
@@ -136,37 +119,6 @@ func (e *Engine) LoadImage(ctx context.Context, tar io.Reader) ([]string, error)
 		err = errors.New("the stream holds no image")
 	}
 	return loaded, e.fail(ctx, "loading images", err)
-}
-
-// ImportImage makes an image of one layer, the tar stream of a file system for
-// the engine's own platform, and names it. changes are Dockerfile
-// instructions: `CMD ["/run"]`.
-func (e *Engine) ImportImage(ctx context.Context, tar io.Reader, ref string, changes []string) (id string, err error) {
-	body, err := e.client.ImageImport(ctx, image.ImportSource{Source: tar, SourceName: "-"}, ref,
-		image.ImportOptions{Changes: changes})
-	if err != nil {
-		return "", e.fail(ctx, "importing "+ref, err)
-	}
-	defer body.Close()
-	err = messages(body, func(m message) {
-		if strings.HasPrefix(m.Status, "sha256:") {
-			id = m.Status
-		}
-	})
-	if err == nil && id == "" {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
-		return "", e.fail(ctx, "importing "+ref, err)
-	}
-	return id, nil
-}
-
-// TagImage gives an image one more name.
-func (e *Engine) TagImage(ctx context.Context, ref, name string) error {
-	inner, cancel := e.quick(ctx)
-	defer cancel()
-	return e.fail(ctx, "naming the image "+name, e.client.ImageTag(inner, ref, name))
 }
 
 // RemoveImage removes a name, and the image with its last name. An image that

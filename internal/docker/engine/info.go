@@ -81,25 +81,3 @@ func goArch(arch string) string {
 	}
 	return arch
 }
-
-// RequireManager fails unless the engine is a manager of an active Swarm.
-func (e *Engine) RequireManager(ctx context.Context) error {
-	info, err := e.Info(ctx)
-	if err != nil {
-		return err
-	}
-	refuse := func(what, next string) error {
-		return failure(docker.CauseSwarm, e.endpoint, info.Swarm.State, "the engine at "+e.endpoint.Host+" "+what, next)
-	}
-	switch s := info.Swarm; {
-	case s.State == "active" && s.Manager:
-		return nil
-	case s.State == "active":
-		return refuse("is a worker of its Swarm: only a manager can change it", "choose a manager by docker context use, or DOCKER_HOST")
-	case s.State == "locked":
-		return refuse("is in a Swarm that is locked", "docker swarm unlock")
-	case s.State == "pending" || s.State == "error":
-		return refuse("has not joined its Swarm: "+s.State, "docker info, docker node ls on another manager")
-	}
-	return refuse("is not in a Swarm", "docker swarm init")
-}
