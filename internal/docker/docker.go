@@ -1,5 +1,5 @@
 // Package docker has the plain types in which keepmum speaks about a Docker
-// engine: what it is ([Endpoint], [Info], [Swarm]), what it holds ([Image],
+// engine: what it is ([Endpoint], [Info], [Swarm]), what it has ([Image],
 // [Container], [Mount]), what can be asked of it ([Probe], [LogOptions]) and why
 // it cannot be used ([Failure], with a [Cause]).
 //
@@ -54,7 +54,7 @@ type Info struct {
 	Time            time.Time `json:"time"` // the engine's clock when it answered
 }
 
-// Image is an image that the engine holds.
+// Image is an image on the engine.
 type Image struct {
 	ID      string
 	Tags    []string

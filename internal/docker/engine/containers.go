@@ -16,7 +16,7 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// Containers returns the containers, running or not, that bear all labels,
+// Containers returns the containers, running or not, with all of the labels,
 // sorted by name. A label with the value "" matches any value.
 func (e *Engine) Containers(ctx context.Context, labels map[string]string) ([]docker.Container, error) {
 	args, err := selection(labels)
@@ -33,7 +33,7 @@ func (e *Engine) Containers(ctx context.Context, labels map[string]string) ([]do
 	for _, one := range list {
 		c, err := e.Container(ctx, one.ID)
 		if errors.Is(err, ErrNotFound) {
-			continue // it went away after it was listed
+			continue // removed since it was listed
 		}
 		if err != nil {
 			return nil, err
@@ -51,13 +51,13 @@ func (e *Engine) Container(ctx context.Context, id string) (docker.Container, er
 	defer cancel()
 	raw, err := e.client.ContainerInspect(inner, id)
 	if err != nil {
-		return docker.Container{}, e.fail(ctx, "looking at the container "+id, err)
+		return docker.Container{}, e.fail(ctx, "inspecting the container "+id, err)
 	}
 	return containerOf(raw), nil
 }
 
 // InspectContainer returns the engine's raw JSON about a container. It may
-// hold values.
+// contain values.
 func (e *Engine) InspectContainer(ctx context.Context, id string) ([]byte, error) {
 	inner, cancel := e.quick(ctx)
 	defer cancel()
@@ -97,7 +97,7 @@ func containerOf(raw container.InspectResponse) docker.Container {
 	return c
 }
 
-// timeOf reads an engine's time; its "never" is our zero.
+// timeOf parses an engine's time; its "never" is the zero time.
 func timeOf(text string) time.Time {
 	at, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil || at.Year() <= 1 {
@@ -106,7 +106,7 @@ func timeOf(text string) time.Time {
 	return at
 }
 
-// selection is the engine's filter for labels. It refuses an empty one.
+// selection returns the engine's filter for labels. It refuses an empty one.
 func selection(labels map[string]string) (filters.Args, error) {
 	args := filters.NewArgs()
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
@@ -120,13 +120,13 @@ func selection(labels map[string]string) (filters.Args, error) {
 		args.Add("label", one)
 	}
 	if args.Len() == 0 {
-		return args, &fault.Error{Code: fault.Failed, What: "no label was given to select by: that would mean everything on the engine"}
+		return args, &fault.Error{Code: fault.Failed, What: "no label to select by: this would select everything on the engine"}
 	}
 	return args, nil
 }
 
-// removeContainer ends with the container gone, whoever removed it: a removal
-// that is already going on is waited for.
+// removeContainer removes a container, or waits for a removal that is already in
+// progress. A missing container is not an error.
 func (e *Engine) removeContainer(ctx context.Context, id string) error {
 	inner, cancel := e.quick(ctx)
 	defer cancel()

@@ -6,10 +6,10 @@ import (
 	"github.com/keepmum/keepmum/internal/docker"
 )
 
-// SetPatience shortens the deadline of calls, to see it pass.
+// SetPatience sets the deadline of calls.
 func (e *Engine) SetPatience(d time.Duration) { e.callDeadline = d }
 
-// The parts that are tested by themselves.
+// Parts that are tested alone.
 var (
 	Demultiplex     = demultiplex
 	RemoveContainer = (*Engine).removeContainer

@@ -15,13 +15,13 @@ import (
 	"github.com/keepmum/keepmum/internal/proc"
 )
 
-// failure is the error that no engine can be used.
+// failure returns the error that no engine can be used.
 func failure(cause docker.Cause, at docker.Endpoint, detail, what, next string) error {
 	return &fault.Error{Code: fault.NoEngine, What: what, Next: next,
 		Cause: &docker.Failure{Cause: cause, Endpoint: at, Detail: detail}}
 }
 
-// ErrNotFound is the cause when the engine has no such container or image.
+// ErrNotFound is the cause if the engine has no such container or image.
 var ErrNotFound = errors.New("not found on the engine")
 
 // fail turns an error of the client into one for the user. doing completes
@@ -43,7 +43,7 @@ func (e *Engine) fail(ctx context.Context, doing string, err error) error {
 		return failure(docker.CauseTimeout, e.endpoint, "no answer to a call",
 			"the engine at "+e.endpoint.Host+" did not answer within "+e.patience().String()+" while "+doing, "mage engine:doctor")
 	case strings.Contains(text, "is too old. Minimum supported API version"):
-		return failure(docker.CauseVersion, e.endpoint, "the engine speaks newer versions only",
+		return failure(docker.CauseVersion, e.endpoint, "the engine only speaks newer versions",
 			"the engine at "+e.endpoint.Host+" is newer than this keepmum: it no longer speaks API "+e.client.ClientVersion(),
 			"update keepmum")
 	case lost(err):
@@ -55,8 +55,8 @@ func (e *Engine) fail(ctx context.Context, doing string, err error) error {
 	return &fault.Error{Code: fault.Failed, What: doing + ": " + text}
 }
 
-// lost reports whether the connection broke, before or in the middle of an
-// answer. The client keeps no class for the latter.
+// lost reports whether the connection broke, before or during an answer. The
+// client has no error type for the latter.
 func lost(err error) bool {
 	if client.IsErrConnectionFailed(err) || isEOF(err) {
 		return true
@@ -70,13 +70,13 @@ func lost(err error) bool {
 	return false
 }
 
-// oneLine is what the engine said: its first line, without the client's
-// prefix and control characters, and not longer than a message may be.
+// oneLine returns the first line of an engine's message, shortened, without the
+// client's prefix and control characters.
 func oneLine(text string) string {
 	text = strings.TrimPrefix(strings.TrimSpace(text), "Error response from daemon: ")
 	text, _, _ = strings.Cut(text, "\n")
 	if head, _, ok := strings.Cut(text, " for API route and version "); ok {
-		text = head // what follows is the request's address, with its arguments
+		text = head // the rest is the request's URL, with its arguments
 	}
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -90,7 +90,7 @@ func oneLine(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// patience is how long a call that does not stream may take.
+// patience returns how long a call that does not stream may take.
 func (e *Engine) patience() time.Duration {
 	if e.callDeadline > 0 {
 		return e.callDeadline
@@ -98,7 +98,7 @@ func (e *Engine) patience() time.Duration {
 	return 30 * time.Second
 }
 
-// quick gives a call that does not stream its deadline.
+// quick returns the context of a call that does not stream.
 func (e *Engine) quick(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, e.patience())
 }

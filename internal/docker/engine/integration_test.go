@@ -30,21 +30,21 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The contract: what the rest of keepmum relies on, asked of a real engine.
+// The contract that the rest of keepmum relies on, checked with a real engine.
 
-// mark and subject are of this run: the mark is in a label or in the name of all
-// that it makes, and subject is its image.
+// mark is in a label or in the name of everything that this run creates; subject
+// is its image.
 var mark, subject string
 
 // ref is the name of an image of this run.
 func ref(tag string) string { return "keepmum-engine-test:" + tag + "-" + mark }
 
-// labels mark what a test makes.
+// labels are the labels of everything that a test creates.
 func labels(t *testing.T) map[string]string {
 	return map[string]string{"io.keepmum.test": "engine-" + mark + "-" + strings.ReplaceAll(t.Name(), "/", "-")}
 }
 
-// reaped are tests beside a reaper.
+// reaped runs tests with a reaper.
 type reaped struct{ *testing.M }
 
 // Run runs the tests.
@@ -68,7 +68,7 @@ func connect(t *testing.T) *engine.Engine {
 	return e
 }
 
-// raw is a client of its own, to make what the adapter only observes.
+// raw is a second client, to create what the adapter only observes.
 func raw(t *testing.T) *client.Client {
 	t.Helper()
 	cli, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
@@ -79,7 +79,7 @@ func raw(t *testing.T) *client.Client {
 	return cli
 }
 
-// compiled is the subject for the engine's machine, linked once.
+// compiled builds the subject for the engine's machine, once.
 var compiled = sync.OnceValues(func() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "subject")
 	if err != nil {
@@ -211,9 +211,8 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-// TestSSH goes the whole way of an ssh:// address: a command that stands in for
-// ssh connects its streams to the engine's socket, as docker system dial-stdio
-// does on the other side.
+// A fake ssh command connects its streams to the engine's socket, as docker
+// system dial-stdio does on a remote machine.
 func TestSSH(t *testing.T) {
 	socket, ok := strings.CutPrefix(connect(t).Endpoint().Host, "unix://")
 	if !ok {
@@ -242,7 +241,7 @@ func TestSSH(t *testing.T) {
 	}
 }
 
-func TestImageLifecycle(t *testing.T) {
+func TestImage_Lifecycle(t *testing.T) {
 	e, ctx := connect(t), t.Context()
 	id := image(t, e)
 	img, found, err := e.Image(ctx, subject)
@@ -267,7 +266,7 @@ func TestImageLifecycle(t *testing.T) {
 	if got, _, err := e.Image(ctx, second); got.ID != id || err != nil {
 		t.Errorf("tagged %s, %v", got.ID, err)
 	}
-	for range 2 { // twice: the second finds nothing and says nothing
+	for range 2 { // twice: removing a missing image is not an error
 		if err := e.RemoveImage(ctx, second, false); err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +276,7 @@ func TestImageLifecycle(t *testing.T) {
 	}
 }
 
-func TestImageForAnotherPlatform(t *testing.T) {
+func TestBuildImage_OtherPlatform(t *testing.T) {
 	other := "arm64"
 	if runtime.GOARCH == other {
 		other = "amd64"
@@ -294,7 +293,7 @@ func TestImageForAnotherPlatform(t *testing.T) {
 	}
 }
 
-func TestSaveAndLoad(t *testing.T) {
+func TestSaveImage_ThenLoad(t *testing.T) {
 	e, ctx := connect(t), t.Context()
 	image(t, e)
 	name := ref("saved")
@@ -317,7 +316,7 @@ func TestSaveAndLoad(t *testing.T) {
 	}
 }
 
-func TestBuildFailureIsToldInOneLine(t *testing.T) {
+func TestBuildImage_FailsOnOneLine(t *testing.T) {
 	var said []string
 	_, err := connect(t).BuildImage(t.Context(), bytes.NewReader(tarOf(t, map[string][]byte{"Dockerfile": []byte("FROM scratch\nCOPY missing /\n")})),
 		[]string{ref("bad")}, nil, "", func(line string) { said = append(said, line) })
@@ -354,7 +353,7 @@ func TestContainers(t *testing.T) {
 	}
 }
 
-func TestHealth(t *testing.T) {
+func TestContainer_Health(t *testing.T) {
 	e := connect(t)
 	image(t, e)
 	id := start(t, container.Config{Cmd: []string{"tick"}, Healthcheck: &container.HealthConfig{
@@ -373,7 +372,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-func TestLogsAreWhatWasWritten(t *testing.T) {
+func TestContainerLogs(t *testing.T) {
 	e := connect(t)
 	image(t, e)
 	id := start(t, container.Config{Cmd: []string{"long", "50000"}})
@@ -391,7 +390,7 @@ func TestLogsAreWhatWasWritten(t *testing.T) {
 	}
 }
 
-func TestLogsOfATerminal(t *testing.T) {
+func TestContainerLogs_Terminal(t *testing.T) {
 	e := connect(t)
 	image(t, e)
 	id := start(t, container.Config{Cmd: []string{"whoami"}, Tty: true})
@@ -402,7 +401,7 @@ func TestLogsOfATerminal(t *testing.T) {
 	}
 }
 
-func TestLogsAreFollowedUntilCancelled(t *testing.T) {
+func TestContainerLogs_FollowUntilCancelled(t *testing.T) {
 	e := connect(t)
 	image(t, e)
 	id := start(t, container.Config{Cmd: []string{"tick"}})
@@ -433,7 +432,7 @@ func TestLogsAreFollowedUntilCancelled(t *testing.T) {
 	}
 }
 
-func TestProbe(t *testing.T) {
+func TestRunProbe(t *testing.T) {
 	e := connect(t)
 	image(t, e)
 	dir := t.TempDir()
@@ -480,7 +479,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// nothingLeft fails when a probe left a container behind.
+// nothingLeft fails if a probe left a container behind.
 func nothingLeft(t *testing.T, e *engine.Engine) {
 	t.Helper()
 	left, err := e.Containers(context.WithoutCancel(t.Context()), map[string]string{docker.LabelProbe: "1", "io.keepmum.test": labels(t)["io.keepmum.test"]})
@@ -489,7 +488,7 @@ func nothingLeft(t *testing.T, e *engine.Engine) {
 	}
 }
 
-func TestProbeFaults(t *testing.T) {
+func TestRunProbe_Fails(t *testing.T) {
 	e := connect(t)
 	image(t, e)
 	for name, c := range map[string]struct {
@@ -513,8 +512,7 @@ func TestProbeFaults(t *testing.T) {
 	}
 }
 
-// TestProbeIsRemovedWhenCancelled cancels at many moments of a probe's life.
-func TestProbeIsRemovedWhenCancelled(t *testing.T) {
+func TestRunProbe_RemovedWhenCancelled(t *testing.T) {
 	e := connect(t)
 	image(t, e)
 	for _, after := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond, 60 * time.Millisecond, 150 * time.Millisecond, 400 * time.Millisecond, time.Second} {
