@@ -1,29 +1,27 @@
-// Package compose runs Docker Compose: it finds one, or builds the pinned one,
+// Package compose runs Docker Compose: it finds one or builds the pinned one,
 // and starts and stops compositions with it.
 //
 // # Which Compose
 //
-// Finder.Find takes the first of: the docker compose plugin, version 2 or
-// later; a docker-compose of version 2 or later on the path; the one that an
-// earlier run built; one that it builds now from tools/compose.mod with the Go
-// toolchain. The old docker-compose 1.x is passed over with a line: it refuses
-// a top-level name and what else the compose file needs.
+// [Finder.Find] takes the first of: the docker compose plugin 2 or later; a
+// docker-compose 2 or later on the path; one that an earlier run built; one that
+// it builds now from tools/compose.mod with the Go toolchain. docker-compose 1.x
+// is ignored with a message: it cannot read the compose file.
 //
-// # What it is told
+// # What the child gets
 //
 // The child gets a short list of variables (a home, a path, which engine) and
-// the composition's own, and nothing else of the environment: a value that
-// somebody exported does not reach it. Unless the composition names an EnvFile,
-// it gets an empty one, because Compose reads .env by itself and its errors
-// quote the lines that it cannot read.
+// those of the composition, and nothing else, so exported values do not reach it.
+// Unless the composition has an EnvFile, it gets an empty one, because Compose
+// otherwise reads .env, and its errors quote lines that it cannot parse.
 //
-// # How it ends
+// # How a call ends
 //
-// Every call has a deadline. When that passes or the context ends, the child
-// and all that it started get an interrupt, and are killed a moment later. The
-// engine keeps what was made until then.
+// Every call has a deadline. When it passes or the context ends, the child and
+// everything it started are interrupted, and killed a moment later. The engine
+// keeps what was created until then.
 //
-// Not promised: that two calls on one project at the same time make sense.
+// Not promised: that two simultaneous calls on one project make sense.
 package compose
 
 import (
@@ -46,11 +44,11 @@ const (
 	downDeadline = 3 * time.Minute
 )
 
-// Tool is a Compose that can be run. Finder makes one.
+// Tool is a Compose that can be run. [Finder.Find] returns one.
 type Tool struct {
 	Path    string   // the program
-	Prefix  []string // what stands before Compose's own arguments: "compose" for the plugin
-	Version string   // as it says itself, without a leading v
+	Prefix  []string // comes before Compose's own arguments: "compose" for the plugin
+	Version string   // as it reports, without a leading v
 	Origin  Origin   // where it was found
 
 	talk   fault.Progress
@@ -68,7 +66,7 @@ const (
 )
 
 // Up creates and starts the composition, detached. Images are never built. It
-// is an stack.Composer's method.
+// is a method of [stack.Composer].
 func (t Tool) Up(ctx context.Context, c stack.Composition) error {
 	ctx, cancel := context.WithTimeout(ctx, upDeadline)
 	defer cancel()
@@ -76,7 +74,7 @@ func (t Tool) Up(ctx context.Context, c stack.Composition) error {
 }
 
 // Down stops and removes the composition's containers and networks, and its
-// volumes where asked. It is an stack.Composer's method.
+// volumes if asked. It is a method of [stack.Composer].
 func (t Tool) Down(ctx context.Context, c stack.Composition, volumes bool) error {
 	ctx, cancel := context.WithTimeout(ctx, downDeadline)
 	defer cancel()
@@ -87,8 +85,8 @@ func (t Tool) Down(ctx context.Context, c stack.Composition, volumes bool) error
 	return t.run(ctx, c, io.Discard, args...)
 }
 
-// run runs one Compose command to its end. What Compose says on its standard
-// error goes to talk line by line.
+// run runs one Compose command to its end. Compose's standard error goes to talk
+// line by line.
 func (t Tool) run(ctx context.Context, c stack.Composition, out io.Writer, command ...string) error {
 	envFile, done, err := envFile(c)
 	if err != nil {
@@ -106,7 +104,7 @@ func (t Tool) run(ctx context.Context, c stack.Composition, out io.Writer, comma
 			t.talk.Say("compose: %s", line)
 		}
 	}, Pass: func(line string) bool {
-		lost = lost || lostEngine(line) // also where the line itself is withheld
+		lost = lost || lostEngine(line) // even if the line itself is hidden
 		return c.EnvFile == "" || quotesNothing(line)
 	}}
 	err = proc.Command{
@@ -117,7 +115,7 @@ func (t Tool) run(ctx context.Context, c stack.Composition, out io.Writer, comma
 	return explain(ctx, command[0], c, lines, lost, err)
 }
 
-// environment is what the child gets: what a Docker client needs, the
+// environment returns the child's environment: what a Docker client needs, the
 // composition's variables, and settings that keep Compose quiet.
 func (t Tool) environment(c stack.Composition) map[string]string {
 	env := proc.Inherit(t.getenv, proc.EngineNames())
@@ -146,7 +144,7 @@ func envFile(c stack.Composition) (path string, done func(), err error) {
 	return file.Name(), func() { _ = os.Remove(file.Name()) }, file.Close()
 }
 
-// explain makes the error of a call from how the child ended.
+// explain returns the error of a call from how the child ended.
 func explain(ctx context.Context, command string, c stack.Composition, lines *proc.Lines, lost bool, err error) error {
 	switch {
 	case err == nil:
@@ -164,16 +162,16 @@ func explain(ctx context.Context, command string, c stack.Composition, lines *pr
 	if c.EnvFile != "" && (last == "" || lines.Held() > 0) {
 		return &fault.Error{
 			Code: fault.Failed, Next: "mage secrets:validate",
-			What: "compose " + command + " failed; its message is withheld, for it may quote a line of " + filepath.Base(c.EnvFile),
+			What: "compose " + command + " failed; its message is hidden because it may quote a line of " + filepath.Base(c.EnvFile),
 		}
 	}
 	if last == "" {
-		last = "it said nothing"
+		last = "no message"
 	}
 	return &fault.Error{Code: fault.Failed, What: "compose " + command + " failed: " + last, Next: "mage stack:status"}
 }
 
-// lostEngine tells whether a line says that no engine answers. Compose 2.40 puts
+// lostEngine reports whether a line says that no engine answers. Compose 2.40 puts
 // the name of an image before it.
 func lostEngine(line string) bool {
 	for _, sign := range []string{"Cannot connect to the Docker daemon", "error during connect", "failed to connect to the docker API", "docker daemon is not running"} {

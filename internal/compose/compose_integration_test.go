@@ -23,7 +23,7 @@ func real(t *testing.T, talk fault.Progress) Tool {
 	return tool
 }
 
-// written is a composition that interpolates a secret's name, with an .env.
+// written is a composition that interpolates a secret's name, with a .env.
 func written(t *testing.T, env string) stack.Composition {
 	t.Helper()
 	dir := t.TempDir()
@@ -38,7 +38,7 @@ func written(t *testing.T, env string) stack.Composition {
 	return stack.Composition{Project: "composetest", Dir: dir, Files: []string{filepath.Join(dir, "c.yml")}, Variables: map[string]string{"PORT": "2"}}
 }
 
-func TestTheRealComposeReadsNoEnvFileUnlessAsked(t *testing.T) {
+func TestRealCompose_ReadsNoEnvFileUnlessAsked(t *testing.T) {
 	t.Setenv("TOKEN", "canary-exported")
 	talk := &recorder{}
 	tool := real(t, talk)
@@ -57,7 +57,7 @@ func TestTheRealComposeReadsNoEnvFileUnlessAsked(t *testing.T) {
 	c = written(t, "TOKEN=canary-of-the-file\n")
 	c.EnvFile = filepath.Join(c.Dir, ".env")
 	if out, err = config(t.Context(), tool, c); err != nil || !strings.Contains(string(out), "canary-of-the-file") {
-		t.Errorf("the old way: %v; the planted value is in the output: %v", err, strings.Contains(string(out), "canary"))
+		t.Errorf("legacy mode: %v; the planted value is in the output: %v", err, strings.Contains(string(out), "canary"))
 	}
 	c.Variables["TOKEN"] = ""
 	if out, err = config(t.Context(), tool, c); err != nil || strings.Contains(string(out), "canary") {
@@ -65,7 +65,7 @@ func TestTheRealComposeReadsNoEnvFileUnlessAsked(t *testing.T) {
 	}
 }
 
-func TestTheRealComposeWithoutAnEngine(t *testing.T) {
+func TestRealCompose_WithoutEngine(t *testing.T) {
 	tool := real(t, fault.Quiet{})
 	lookup := tool.getenv
 	tool.getenv = func(name string) (string, bool) {
@@ -74,7 +74,7 @@ func TestTheRealComposeWithoutAnEngine(t *testing.T) {
 		}
 		return lookup(name)
 	}
-	for name, envFile := range map[string]string{"now": "", "the old way": ".env"} {
+	for name, envFile := range map[string]string{"no env file": "", "legacy mode": ".env"} {
 		c := written(t, "TOKEN=x\n")
 		if envFile != "" {
 			c.EnvFile = filepath.Join(c.Dir, envFile)
