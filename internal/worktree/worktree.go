@@ -1,6 +1,5 @@
-// Package worktree asks git which files of the project it holds. It calls the
-// git binary: it is what the project's people use, and it knows every index
-// format.
+// Package worktree asks git about the project's files. It runs the git binary,
+// which users of the project have and which supports every index format.
 package worktree
 
 import (
@@ -17,13 +16,13 @@ import (
 // limit is how long git may take.
 const limit = 20 * time.Second
 
-// Git answers for the repository that holds Dir.
+// Git is the repository that contains Dir.
 type Git struct {
 	Dir string
 }
 
-// Tracked returns those of the paths that the index holds. Without git, or
-// outside a repository, nothing is tracked.
+// Tracked returns those of the paths that are in the index: none without git or
+// outside a repository.
 func (g Git) Tracked(ctx context.Context, paths []string) ([]string, error) {
 	git, err := exec.LookPath("git")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/keepmum/keepmum/internal/worktree"
 )
 
-// git runs git in dir with a configuration of its own.
+// git runs git in dir without the user's configuration.
 func git(t *testing.T, dir string, args ...string) {
 	t.Helper()
 	cmd := exec.Command("git", args...)
@@ -34,7 +34,7 @@ func write(t *testing.T, dir string, names ...string) {
 	}
 }
 
-func TestTrackedNamesWhatTheIndexHolds(t *testing.T) {
+func TestTracked(t *testing.T) {
 	dir := t.TempDir()
 	git(t, dir, "init", "-q")
 	write(t, dir, ".env", "secrets/A", "secrets/B", "secrets/[AB]")
@@ -49,7 +49,7 @@ func TestTrackedNamesWhatTheIndexHolds(t *testing.T) {
 	}
 }
 
-func TestOutsideARepositoryNothingIsTracked(t *testing.T) {
+func TestTracked_OutsideRepository(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, ".env")
 	got, err := worktree.Git{Dir: dir}.Tracked(t.Context(), []string{".env"})
@@ -58,7 +58,7 @@ func TestOutsideARepositoryNothingIsTracked(t *testing.T) {
 	}
 }
 
-func TestWithoutGitNothingIsTracked(t *testing.T) {
+func TestTracked_WithoutGit(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	got, err := worktree.Git{Dir: t.TempDir()}.Tracked(t.Context(), []string{".env"})
 	if err != nil || len(got) != 0 {
