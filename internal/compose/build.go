@@ -119,7 +119,7 @@ func (f Finder) build(ctx context.Context, place, binary, version string) error 
 		return err
 	}
 	if err := os.Rename(filepath.Join(work, "built"), binary); err != nil {
-		return &fault.Error{Code: fault.Failed, What: "the compose built cannot be moved to " + binary, Next: "remove " + place + " and run it again", Cause: err}
+		return &fault.Error{Code: fault.Failed, What: "the built compose cannot be moved to " + binary, Next: "remove " + place + " and run it again", Cause: err}
 	}
 	f.Progress.Say("compose %s built in %s", version, time.Since(begun).Round(time.Second))
 	return nil
