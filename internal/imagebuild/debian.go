@@ -46,7 +46,7 @@ func (m Maker) apt(arch string) (apt, error) {
 	if a.arch = names[arch]; a.arch == "" {
 		return apt{}, &fault.Error{Code: fault.Failed, What: "there are no Debian packages for the engine's architecture " + arch, Next: ownImage}
 	}
-	dir, err := m.cacheDir()
+	dir, err := proc.CacheDir(m.CacheDir)
 	if err != nil {
 		return apt{}, err
 	}
@@ -58,12 +58,12 @@ func (m Maker) apt(arch string) (apt, error) {
 func (a apt) prepare() error {
 	for _, dir := range []string{"lists/partial", "cache/archives/partial", "debs"} {
 		if err := os.MkdirAll(filepath.Join(a.state, dir), 0o755); err != nil {
-			return noCache(a.state, err)
+			return proc.NoCache(a.state, err)
 		}
 	}
 	for name, text := range map[string]string{"status": "", "apt.conf": a.settings()} {
 		if err := os.WriteFile(filepath.Join(a.state, name), []byte(text), 0o644); err != nil {
-			return noCache(a.state, err)
+			return proc.NoCache(a.state, err)
 		}
 	}
 	return nil
@@ -98,9 +98,9 @@ func (a apt) run(ctx context.Context, dir string, out io.Writer, tool string, ar
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return stopped(ctx, tool+" was running")
+		return proc.Stopped(ctx, tool+" was running", buildHint)
 	}
-	return &fault.Error{Code: fault.Failed, What: tool + " " + args[len(args)-1] + " failed: " + withoutPasswords(aptProblem(lines.All())), Next: ownImage, Cause: err}
+	return &fault.Error{Code: fault.Failed, What: tool + " " + args[len(args)-1] + " failed: " + proc.WithoutPasswords(aptProblem(lines.All())), Next: ownImage, Cause: err}
 }
 
 // aptProblem picks the first error of what apt said, else the last line.
@@ -114,12 +114,6 @@ func aptProblem(lines []string) string {
 		return "it said nothing"
 	}
 	return lines[len(lines)-1]
-}
-
-// withoutPasswords takes user and password out of the URLs in a line: the
-// address of a mirror or proxy may hold them.
-func withoutPasswords(line string) string {
-	return regexp.MustCompile(`://[^/@\s]+@`).ReplaceAllString(line, "://")
 }
 
 // refresh downloads the package lists unless they are fresh. Older lists serve
@@ -188,7 +182,7 @@ func (a apt) closure(ctx context.Context, names ...string) ([]string, error) {
 func (a apt) unpack(ctx context.Context, packages []string, keep func(pkg, name string) string) (rootfs, error) {
 	dir, err := os.MkdirTemp(filepath.Join(a.state, "debs"), "run-")
 	if err != nil {
-		return nil, noTemp(err)
+		return nil, proc.NoCache(a.state, err)
 	}
 	defer os.RemoveAll(dir)
 	if err := a.run(ctx, dir, nil, "apt-get", append([]string{"-q", "download"}, packages...)...); err != nil {
@@ -224,7 +218,7 @@ func (a apt) unpackOne(ctx context.Context, deb string, files rootfs, keep func(
 		return failed
 	}
 	if err != nil {
-		return &fault.Error{Code: fault.Failed, What: filepath.Base(deb) + " cannot be unpacked", Next: "mage build:images", Cause: err}
+		return &fault.Error{Code: fault.Failed, What: filepath.Base(deb) + " cannot be unpacked", Next: buildHint, Cause: err}
 	}
 	return nil
 }

@@ -26,15 +26,14 @@
 package imagebuild
 
 import (
-	"context"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"sort"
-	"strings"
 
 	"github.com/keepmum/keepmum/internal/fault"
 )
+
+// buildHint is the command that builds images.
+const buildHint = "mage build:images"
 
 // Maker makes images. Dir is required, the rest has defaults.
 type Maker struct {
@@ -58,44 +57,4 @@ func (m Maker) filled() Maker {
 		m.LookPath = exec.LookPath
 	}
 	return m
-}
-
-// cacheDir returns the directory for what is kept between runs.
-func (m Maker) cacheDir() (string, error) {
-	if m.CacheDir != "" {
-		return m.CacheDir, nil
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", noCache("", err)
-	}
-	return filepath.Join(cache, "keepmum"), nil
-}
-
-// noCache is the error of a cache directory that cannot be used.
-func noCache(dir string, err error) error {
-	return &fault.Error{Code: fault.Failed, What: strings.TrimSpace("there is no cache directory that can be written " + dir), Next: "set HOME, or XDG_CACHE_HOME to a directory that can be written", Cause: err}
-}
-
-// stopped is the error of a call that its context ended.
-func stopped(ctx context.Context, while string) error {
-	if ctx.Err() == context.DeadlineExceeded {
-		return &fault.Error{Code: fault.Incomplete, What: "the deadline passed while " + while, Next: "mage build:images", Cause: ctx.Err()}
-	}
-	return &fault.Error{Code: fault.Interrupted, What: "stopped while " + while, Next: "mage build:images", Cause: ctx.Err()}
-}
-
-// noTemp is the error that no temporary directory can be made.
-func noTemp(err error) error {
-	return &fault.Error{Code: fault.Failed, What: "no temporary directory could be made", Next: "set TMPDIR to a directory that can be written", Cause: err}
-}
-
-// sortedKeys returns the keys of a map, sorted.
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	sort.Strings(keys)
-	return keys
 }

@@ -4,7 +4,9 @@ import (
 	"archive/tar"
 	"bytes"
 	"debug/elf"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/keepmum/keepmum/internal/fault"
@@ -15,7 +17,7 @@ import (
 // Names in extra are needed by the dynamic loader alone.
 func linked(files rootfs, wanted func(name string) bool, extra ...string) (rootfs, error) {
 	l := linker{files: files, root: rootfs{}, byName: map[string]string{}}
-	for _, name := range sortedKeys(files) {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if strings.Contains(path.Base(name), ".so") {
 			l.byName[path.Base(name)] = name
 		}
@@ -23,7 +25,7 @@ func linked(files rootfs, wanted func(name string) bool, extra ...string) (rootf
 	for _, library := range extra {
 		l.need(library, "the loader")
 	}
-	for _, name := range sortedKeys(files) {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if wanted(name) {
 			l.take(name)
 		}

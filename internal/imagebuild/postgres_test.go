@@ -6,10 +6,13 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/ops/images"
 )
@@ -67,7 +70,7 @@ func TestLinkedTakesJustWhatIsNeeded(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "usr/lib/ld.so.2 usr/lib/postgresql/15/bin/postgres usr/lib/x86/ld.so.2 usr/lib/x86/libc.so.6 usr/lib/x86/libgcc_s.so.1 usr/lib/x86/libpq.so.5 usr/lib/x86/libpq.so.5.15 usr/lib/x86/libssl.so.3 usr/share/x"
-	if got := strings.Join(sortedKeys(root), " "); got != want {
+	if got := strings.Join(slices.Sorted(maps.Keys(root)), " "); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
@@ -174,7 +177,7 @@ func TestThePostgresImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := postgresImage(offer, root)
-	if i.config.User != "999:999" || i.config.StopSignal != "SIGINT" || i.config.Entrypoint[0] != "/usr/local/bin/docker-entrypoint.sh" || i.config.Labels[labelPackages] != "libc6=1" {
+	if i.config.User != "999:999" || i.config.StopSignal != "SIGINT" || i.config.Entrypoint[0] != "/usr/local/bin/docker-entrypoint.sh" || i.config.Labels[docker.LabelPackages] != "libc6=1" {
 		t.Errorf("config %+v", i.config)
 	}
 	if b := mustBuild(t, i); b.digest != "sha256:d" {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/ops/images"
 )
@@ -69,7 +70,7 @@ func (m Maker) Room(ctx context.Context, offer RoomOffer) (images.Archive, error
 		ref: RoomImage, arch: offer.Arch, layers: []rootfs{root}, digest: offer.Digest,
 		config: config{
 			Entrypoint: []string{"/room.sh"}, WorkingDir: "/", Env: []string{"PATH=/usr/sbin:/usr/bin"},
-			Labels: map[string]string{labelPackages: strings.Join(offer.Packages, " ")},
+			Labels: map[string]string{docker.LabelPackages: strings.Join(offer.Packages, " ")},
 		},
 	}.build()
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,7 +74,7 @@ func TestEqualFileSystemsGiveEqualBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		files := rapid.MapOf(rapid.StringMatching(`[a-c]/[a-z]{1,3}`), rapid.SliceOf(rapid.Byte())).Draw(t, "files")
 		one, two := rootfs{}, rootfs{}
-		names := sortedKeys(files)
+		names := slices.Sorted(maps.Keys(files))
 		for _, name := range names {
 			one.file(name, 0o644, files[name])
 		}
@@ -122,7 +124,7 @@ func TestReadTarTakesWhatIsWanted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(sortedKeys(r), " "); got != "etc/passwd usr/bin/link usr/bin/su usr/bin/sudo" {
+	if got := strings.Join(slices.Sorted(maps.Keys(r)), " "); got != "etc/passwd usr/bin/link usr/bin/su usr/bin/sudo" {
 		t.Errorf("got %s", got)
 	}
 	if su := r["usr/bin/su"]; su.mode != 0o755 || su.uid != 0 || string(su.data) != "data" || string(r["usr/bin/sudo"].data) != "data" {

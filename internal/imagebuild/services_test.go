@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,7 +102,7 @@ func TestAServiceImageIsSmallAndBare(t *testing.T) {
 			all[name] = e
 		}
 	}
-	if got := strings.Join(sortedKeys(all), " "); got != "api etc/group etc/passwd etc/ssl/certs/ca-certificates.crt tmp" {
+	if got := strings.Join(slices.Sorted(maps.Keys(all)), " "); got != "api etc/group etc/passwd etc/ssl/certs/ca-certificates.crt tmp" {
 		t.Errorf("files: %s", got)
 	}
 	if !strings.Contains(string(all["etc/passwd"].data), ":65532:65532:") || string(all[caPath].data) != certificate || all["tmp"].mode != 0o1777 {
@@ -129,7 +131,7 @@ func TestServicesFail(t *testing.T) {
 		}, fault.Failed, "is no list of certificates"},
 		{"no PEM", func(m *Maker) { m.RootFiles = []string{roots(t, "hello")} }, fault.Failed, "is no list of certificates"},
 		{"a directory in their place", func(m *Maker) { m.RootFiles = []string{m.Dir} }, fault.Failed, "cannot be read"},
-		{"a cache that is a file", func(m *Maker) { m.CacheDir = m.RootFiles[1] }, fault.Failed, "no cache directory that can be written"},
+		{"a cache that is a file", func(m *Maker) { m.CacheDir = m.RootFiles[1] }, fault.Failed, "no writable cache directory"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := maker(t, module(t, emptyService))
