@@ -7,6 +7,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"os"
 	"os/exec"
@@ -268,5 +271,72 @@ func TestForbiddenImportsAreFound(t *testing.T) {
 				t.Errorf("%s was not found", f.file)
 			}
 		})
+	}
+}
+
+// exportedNames returns the exported top-level names that a package's files
+// declare, and counts their lines.
+func exportedNames(t *testing.T, files []string) (names []string, lines int) {
+	t.Helper()
+	add := func(ids ...*ast.Ident) {
+		for _, id := range ids {
+			if id.IsExported() {
+				names = append(names, id.Name)
+			}
+		}
+	}
+	for _, path := range files {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines += bytes.Count(source, []byte("\n"))
+		file, err := parser.ParseFile(token.NewFileSet(), path, source, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range file.Decls {
+			switch decl := decl.(type) {
+			case *ast.FuncDecl:
+				if decl.Recv == nil {
+					add(decl.Name)
+				}
+			case *ast.GenDecl:
+				for _, spec := range decl.Specs {
+					switch spec := spec.(type) {
+					case *ast.TypeSpec:
+						add(spec.Name)
+					case *ast.ValueSpec:
+						add(spec.Names...)
+					}
+				}
+			}
+		}
+	}
+	return names, lines
+}
+
+// TestUseCasesStaySmall: internal/ops was one package of 4,800 lines and 88
+// exported types once.
+func TestUseCasesStaySmall(t *testing.T) {
+	const mostLines, mostNames = 1500, 25
+	dirs, err := filepath.Glob("internal/ops/*")
+	if err != nil || len(dirs) < 6 {
+		t.Fatalf("%d packages, %v", len(dirs), err)
+	}
+	for _, dir := range dirs {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = slices.DeleteFunc(files, func(path string) bool { return strings.HasSuffix(path, "_test.go") })
+		names, lines := exportedNames(t, files)
+		if len(names) == 0 || lines == 0 {
+			t.Errorf("%s: nothing was counted", dir)
+		}
+		if lines > mostLines || len(names) > mostNames {
+			t.Errorf("%s has %d lines (at most %d) and %d exported names (at most %d): %s", dir, lines, mostLines, len(names), mostNames, strings.Join(names, " "))
+		}
+		t.Logf("%s: %d lines, %d exported names", dir, lines, len(names))
 	}
 }

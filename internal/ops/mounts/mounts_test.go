@@ -201,7 +201,7 @@ func TestRun_ReportsMountsThatTheEngineRefuses(t *testing.T) {
 
 func TestRun_SaysWhatItCouldNotTry(t *testing.T) {
 	for part, e := range map[string]*engine{
-		"no such image":                           {err: &fault.Error{Code: fault.Failed, What: "no such image"}},
+		"no such image": {err: &fault.Error{Code: fault.Failed, What: "no such image"}},
 		"the probe ended with 7 and said nothing": {silent: true},
 	} {
 		c, said := check(t, e, "ADMIN", "TOKEN")
