@@ -255,11 +255,11 @@ func TestDaemonThatCannotStart(t *testing.T) {
 }
 
 func TestFreeDisk(t *testing.T) {
-	free, err := machine.FreeDisk(t.TempDir())
+	free, err := new(machine.Machine).FreeDisk(t.TempDir())
 	if err != nil || free == 0 {
 		t.Errorf("%d %v", free, err)
 	}
-	if _, err := machine.FreeDisk(filepath.Join(t.TempDir(), "none")); err == nil {
-		t.Error("space of nothing")
+	if _, err := new(machine.Machine).FreeDisk(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a path that does not exist has space")
 	}
 }
