@@ -47,16 +47,16 @@ func (p *project) roomImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	maker := imagebuild.Maker{Dir: ".."}
-	offer, err := maker.OfferRoom(t.Context(), info.Arch)
+	offer, err := maker.OfferDind(t.Context(), info.Arch)
 	if err != nil {
 		t.Fatal(err)
 	}
-	had, err := p.docker.ImageInspect(t.Context(), imagebuild.RoomImage)
+	had, err := p.docker.ImageInspect(t.Context(), imagebuild.DindImage)
 	if err == nil && had.Config.Labels[docker.LabelBuild] == offer.Digest {
 		return
 	}
 	begun := time.Now()
-	archive, err := maker.Room(t.Context(), offer)
+	archive, err := maker.Dind(t.Context(), offer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func (p *project) roomImage(t *testing.T) {
 	if had.ID != "" { // it has no name any more
 		_, _ = p.docker.ImageRemove(t.Context(), had.ID, image.RemoveOptions{}) // another room may stand on it
 	}
-	t.Logf("%s made in %.1f s, %d MB", imagebuild.RoomImage, time.Since(begun).Seconds(), archive.Size>>20)
+	t.Logf("%s made in %.1f s, %d MB", imagebuild.DindImage, time.Since(begun).Seconds(), archive.Size>>20)
 }
 
 // newRoom starts a room whose engine gets further arguments. It needs the
@@ -81,7 +81,7 @@ func newRoom(t *testing.T, p *project, args ...string) *room {
 		t.Fatal(err)
 	}
 	made, err := p.docker.ContainerCreate(t.Context(), &container.Config{
-		Image: imagebuild.RoomImage, Cmd: args, Env: []string{"ROOM_RESOLVER=/witness resolver"},
+		Image: imagebuild.DindImage, Cmd: args, Env: []string{"DIND_RESOLVER=/witness resolver"},
 		Hostname: "room", Volumes: map[string]struct{}{"/var/lib/docker": {}},
 		Labels: map[string]string{labelProject: p.name, labelService: "room"},
 	}, &container.HostConfig{

@@ -20,9 +20,9 @@ const (
 	selection     = "1" // raised when neededPackage, keepFile or linked take other files
 )
 
-// Offer asks apt which Postgres it has for an architecture, 15 or newer, and
-// which packages it and its libraries come in. It is a method of
-// images.PostgresMaker.
+// Offer asks apt which Postgres, 15 or newer, it has for an architecture, and
+// which packages contain it and its libraries. It implements
+// [images.PostgresMaker].
 func (m Maker) Offer(ctx context.Context, arch string) (images.PostgresOffer, error) {
 	m = m.filled()
 	a, err := m.apt(arch)
@@ -51,8 +51,8 @@ func (m Maker) Offer(ctx context.Context, arch string) (images.PostgresOffer, er
 	return offer, err
 }
 
-// offerDigest is a digest of the packages and of all that keepmum adds to them:
-// that of the image without the packages' files.
+// offerDigest is a digest of the names of the packages and of everything that
+// keepmum adds to them: that of the image without the packages' files.
 func offerDigest(offer images.PostgresOffer) (string, error) {
 	root, err := postgresRoot(rootfs{confSample(offer.Major): {}}, offer.Major)
 	if err != nil {
@@ -64,7 +64,7 @@ func offerDigest(offer images.PostgresOffer) (string, error) {
 	return empty.digest, err
 }
 
-// neededPackage tells whether a package, NAME=VERSION, can hold something that
+// neededPackage reports whether a package, NAME=VERSION, can hold something that
 // the image takes.
 func neededPackage(pkg, major string) bool {
 	name, _, _ := strings.Cut(pkg, "=")
@@ -75,14 +75,14 @@ func neededPackage(pkg, major string) bool {
 	return strings.HasPrefix(name, "lib") && !regexp.MustCompile(`^(libllvm|libz3|libclang|libperl|libc-|libsemanage)|-perl$|-common$|-l10n$`).MatchString(name)
 }
 
-// Postgres makes the image of an offer. It is a method of images.PostgresMaker.
+// Postgres builds the image of an offer. It implements [images.PostgresMaker].
 func (m Maker) Postgres(ctx context.Context, offer images.PostgresOffer) (images.Archive, error) {
 	m = m.filled()
 	a, err := m.apt(offer.Arch)
 	if err != nil {
 		return images.Archive{}, err
 	}
-	m.Progress.Say("making %s of %d Debian packages", offer.Ref, len(offer.Packages))
+	m.Progress.Say("making %s from %d Debian packages", offer.Ref, len(offer.Packages))
 	files, err := a.unpack(ctx, offer.Packages, func(pkg, name string) string { return keepFile(pkg, name, offer.Major) })
 	if err != nil {
 		return images.Archive{}, err
@@ -114,9 +114,9 @@ func postgresImage(offer images.PostgresOffer, root rootfs) image {
 	}
 }
 
-// keepFile returns the name that a file of a package gets in the image, or ""
-// where it is not taken: documents, translations, what only the just-in-time
-// compiler needs. Everything goes under usr, which /bin and /lib lead to.
+// keepFile returns the name that a file of a package gets in the image, or "" if
+// it is not taken: documents, translations, and files that only the just-in-time
+// compiler needs. Everything goes under usr, to which /bin and /lib are links.
 func keepFile(pkg, name, major string) string {
 	for _, top := range []string{"bin/", "sbin/", "lib/", "lib32/", "lib64/"} {
 		if strings.HasPrefix(name, top) {
@@ -144,7 +144,7 @@ func keepFile(pkg, name, major string) string {
 	return name
 }
 
-// postgresRoot makes the root file system of what was unpacked: the programs,
+// postgresRoot makes the root file system from the unpacked files: the programs,
 // the libraries that they need, a shell, and the files of a small system.
 func postgresRoot(files rootfs, major string) (rootfs, error) {
 	root, err := linked(files, func(name string) bool {
@@ -173,7 +173,7 @@ func postgresRoot(files rootfs, major string) (rootfs, error) {
 	sample := confSample(major)
 	conf, ok := root[sample]
 	if !ok {
-		return nil, &fault.Error{Code: fault.Failed, What: "the packages of Postgres hold no " + sample, Next: "set KEEPMUM_POSTGRES_IMAGE to an image of Postgres"}
+		return nil, &fault.Error{Code: fault.Failed, What: "the packages of Postgres do not contain " + sample, Next: "set KEEPMUM_POSTGRES_IMAGE to an image of Postgres"}
 	}
 	root.file(sample, 0o644, listenEverywhere(conf.data))
 	return root, nil
@@ -182,24 +182,24 @@ func postgresRoot(files rootfs, major string) (rootfs, error) {
 // loaded lists the libraries that no program names and the loader needs.
 func loaded(files rootfs) []string {
 	if len(files) < 2 {
-		return nil // no packages: for the digest of an offer
+		return nil // no packages, only the digest of an offer
 	}
 	return []string{"libgcc_s.so.1"} // pthread_exit and pthread_cancel load it
 }
 
-// confSample is the file that initdb makes postgresql.conf of.
+// confSample is the file that initdb makes postgresql.conf from.
 func confSample(major string) string {
 	return "usr/share/postgresql/" + major + "/postgresql.conf.sample"
 }
 
 // listenEverywhere sets listen_addresses in postgresql.conf.sample, as the
-// official image does: a container is reached over its network.
+// official image does: a container is reached through its network.
 func listenEverywhere(conf []byte) []byte {
 	return regexp.MustCompile(`(?m)^#?listen_addresses\s*=\s*'[^']*'`).ReplaceAll(conf, []byte(`listen_addresses = '*'`))
 }
 
-// applets are the programs of busybox that the image names: what the entrypoint
-// and the scripts of others commonly use.
+// applets are the programs of busybox that the image has: those that the
+// entrypoint and other people's scripts commonly use.
 const applets = `ash awk base64 basename cat chgrp chmod chown cmp cp cut date dd df diff dirname du echo egrep env expr false fgrep find
 fold free getopt grep groups gunzip gzip head hostname id install kill less ln ls md5sum mkdir mkfifo mktemp mv nc nproc od paste printenv printf ps
 pwd readlink realpath rm rmdir sed seq sh sha256sum sleep sort stat stty su sync tail tar tee test timeout touch tr true uname uniq vi wc which whoami xargs xz xzcat yes zcat`

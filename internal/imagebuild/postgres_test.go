@@ -6,7 +6,9 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,7 +52,7 @@ func program(loader string, libraries ...string) []byte {
 	return b.Bytes()
 }
 
-func TestLinkedTakesJustWhatIsNeeded(t *testing.T) {
+func TestLinked_TakesNeededFilesOnly(t *testing.T) {
 	files := rootfs{}
 	files.file("usr/lib/postgresql/15/bin/postgres", 0o755, program("/lib/ld.so.2", "libpq.so.5", "libc.so.6"))
 	files.file("usr/share/x", 0o644, []byte("text"))
@@ -67,12 +69,12 @@ func TestLinkedTakesJustWhatIsNeeded(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "usr/lib/ld.so.2 usr/lib/postgresql/15/bin/postgres usr/lib/x86/ld.so.2 usr/lib/x86/libc.so.6 usr/lib/x86/libgcc_s.so.1 usr/lib/x86/libpq.so.5 usr/lib/x86/libpq.so.5.15 usr/lib/x86/libssl.so.3 usr/share/x"
-	if got := strings.Join(sortedKeys(root), " "); got != want {
+	if got := strings.Join(slices.Sorted(maps.Keys(root)), " "); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
-func TestLinkedNamesEveryLibraryThatIsMissing(t *testing.T) {
+func TestLinked_NamesEveryMissingLibrary(t *testing.T) {
 	files := rootfs{}
 	files.file("bin/a", 0o755, program("", "libone.so", "linux-vdso.so.1"))
 	files.file("bin/b", 0o755, program("", "libtwo.so"))
@@ -82,7 +84,7 @@ func TestLinkedNamesEveryLibraryThatIsMissing(t *testing.T) {
 	if !errors.As(err, &e) || len(e.Findings) != 3 || !strings.Contains(e.Next, "KEEPMUM_POSTGRES_IMAGE") {
 		t.Fatalf("got %v", err)
 	}
-	for i, want := range []string{"needs libone.so", "needs libtwo.so", "is no program that can be read"} {
+	for i, want := range []string{"needs libone.so", "needs libtwo.so", "is not a readable program"} {
 		if !strings.Contains(e.Findings[i].Problem, want) {
 			t.Errorf("got %v, want %q", e.Findings[i], want)
 		}
@@ -146,7 +148,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-func TestTheDigestOfAnOfferCoversAllThatGoesIn(t *testing.T) {
+func TestOfferDigest_CoversTheWholeImage(t *testing.T) {
 	offer := func(change func(*images.PostgresOffer)) string {
 		o := images.PostgresOffer{Ref: "keepmum/postgres:debian-15", Major: "15", Arch: "amd64", Packages: []string{"libc6=1", "postgresql-15=15.1"}}
 		if change != nil {
@@ -160,14 +162,14 @@ func TestTheDigestOfAnOfferCoversAllThatGoesIn(t *testing.T) {
 	}
 	base := offer(nil)
 	if !strings.HasPrefix(base, "sha256:") || offer(nil) != base || offer(func(o *images.PostgresOffer) { o.Digest = "x" }) != base {
-		t.Error("the same offer has another digest")
+		t.Error("the same offer has two digests")
 	}
 	if offer(func(o *images.PostgresOffer) { o.Packages = []string{"libc6=2", "postgresql-15=15.1"} }) == base || offer(func(o *images.PostgresOffer) { o.Arch = "arm64" }) == base {
 		t.Error("another offer has the same digest")
 	}
 }
 
-func TestThePostgresImage(t *testing.T) {
+func TestPostgresImage(t *testing.T) {
 	offer := images.PostgresOffer{Ref: "keepmum/postgres:debian-15", Major: "15", Arch: "amd64", Packages: []string{"libc6=1"}, Digest: "sha256:d"}
 	root, err := postgresRoot(rootfs{confSample("15"): {kind: tar.TypeReg, data: []byte("#listen_addresses = 'localhost'")}}, "15")
 	if err != nil {
@@ -186,7 +188,7 @@ func TestThePostgresImage(t *testing.T) {
 		}
 	}
 	if sh := root["usr/bin/sh"]; sh.link != "busybox" || root["bin"].link != "usr/bin" {
-		t.Errorf("there is no shell: %+v", sh)
+		t.Errorf("no shell: %+v", sh)
 	}
 	if _, err := postgresRoot(rootfs{}, "15"); err == nil || !strings.Contains(err.Error(), path.Base(confSample("15"))) {
 		t.Errorf("packages without a configuration: %v", err)

@@ -2,7 +2,7 @@ package imagebuild
 
 import (
 	"context"
-	_ "embed" // room.sh
+	_ "embed" // dind.sh
 	"regexp"
 	"slices"
 	"strings"
@@ -11,76 +11,77 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/images"
 )
 
-//go:embed room.sh
-var roomEntrypoint string
+//go:embed dind.sh
+var dindEntrypoint string
 
 const (
-	// RoomImage is the name of the image of a room: an engine in a container.
-	RoomImage     = "keepmum/room:debian"
-	roomSelection = "3" // raised when roomPackage, keepInRoom or roomRoot take other files
-	roomApplets   = "awk cat echo grep ls mkdir mount rm rmdir sed sh sleep umount"
+	// DindImage is the name of the image of docker-in-docker: an engine in a
+	// container.
+	DindImage     = "keepmum/dind:debian"
+	dindSelection = "3" // raised when dindPackage, keepInDind or dindRoot take other files
+	dindApplets   = "awk cat echo grep ls mkdir mount rm rmdir sed sh sleep umount"
 )
 
-// RoomOffer is what the image of a room would be made of.
-type RoomOffer struct {
+// DindOffer is what the image would be built from.
+type DindOffer struct {
 	Arch     string
 	Packages []string // NAME=VERSION, sorted
-	Digest   string   // what the image's label says
+	Digest   string   // the value of the image's label
 }
 
-// OfferRoom asks apt for the packages of an engine.
-func (m Maker) OfferRoom(ctx context.Context, arch string) (RoomOffer, error) {
+// OfferDind asks apt for the packages of an engine.
+func (m Maker) OfferDind(ctx context.Context, arch string) (DindOffer, error) {
 	m = m.filled()
 	a, err := m.apt(arch)
 	if err != nil {
-		return RoomOffer{}, err
+		return DindOffer{}, err
 	}
 	if err := a.refresh(ctx); err != nil {
-		return RoomOffer{}, err
+		return DindOffer{}, err
 	}
 	packages, err := a.closure(ctx, "docker.io", "containerd", "runc", "iptables", "busybox-static", "libgcc-s1")
 	if err != nil {
-		return RoomOffer{}, err
+		return DindOffer{}, err
 	}
-	offer := RoomOffer{Arch: arch, Packages: slices.DeleteFunc(packages, func(pkg string) bool { return !roomPackage(pkg) })}
-	offer.Digest = "sha256:" + digest([]byte(strings.Join(append(offer.Packages, arch, roomSelection, roomEntrypoint, roomApplets), "\n")))
+	offer := DindOffer{Arch: arch, Packages: slices.DeleteFunc(packages, func(pkg string) bool { return !dindPackage(pkg) })}
+	offer.Digest = "sha256:" + digest([]byte(strings.Join(append(offer.Packages, arch, dindSelection, dindEntrypoint, dindApplets), "\n")))
 	return offer, nil
 }
 
-// Room makes the image of an offer: dockerd, containerd, runc and iptables, with
-// the libraries that they need and a shell. Its engine is reached by its socket
-// alone.
-func (m Maker) Room(ctx context.Context, offer RoomOffer) (images.Archive, error) {
+// Dind makes the image of an offer: dockerd, containerd, runc and iptables, with
+// the libraries that they need and a shell. Its engine is reached through its
+// socket only.
+func (m Maker) Dind(ctx context.Context, offer DindOffer) (images.Archive, error) {
 	m = m.filled()
 	a, err := m.apt(offer.Arch)
 	if err != nil {
 		return images.Archive{}, err
 	}
-	m.Progress.Say("making %s of %d Debian packages", RoomImage, len(offer.Packages))
-	files, err := a.unpack(ctx, offer.Packages, keepInRoom)
+	m.Progress.Say("making %s from %d Debian packages", DindImage, len(offer.Packages))
+	files, err := a.unpack(ctx, offer.Packages, keepInDind)
 	if err != nil {
 		return images.Archive{}, err
 	}
-	root, err := roomRoot(files)
+	root, err := dindRoot(files)
 	if err != nil {
 		return images.Archive{}, err
 	}
 	made, err := image{
-		ref: RoomImage, arch: offer.Arch, layers: []rootfs{root}, digest: offer.Digest,
+		ref: DindImage, arch: offer.Arch, layers: []rootfs{root}, digest: offer.Digest,
 		config: config{
-			Entrypoint: []string{"/room.sh"}, WorkingDir: "/", Env: []string{"PATH=/usr/sbin:/usr/bin"},
+			Entrypoint: []string{"/dind.sh"}, WorkingDir: "/", Env: []string{"PATH=/usr/sbin:/usr/bin"},
 			Labels: map[string]string{labelPackages: strings.Join(offer.Packages, " ")},
 		},
 	}.build()
 	if err != nil {
-		return images.Archive{}, &fault.Error{Code: fault.Failed, What: "the image of a room cannot be assembled", Next: "run the test again", Cause: err}
+		return images.Archive{}, &fault.Error{Code: fault.Failed, What: "the image of docker-in-docker cannot be assembled", Next: "run the test again", Cause: err}
 	}
 	return made.archive(), nil
 }
 
-// roomPackage tells whether a package, NAME=VERSION, can hold something that the
-// image takes.
-func roomPackage(pkg string) bool {
+// dindPackage reports whether a package, NAME=VERSION, can hold something that
+// the image takes.
+func dindPackage(pkg string) bool {
 	name, _, _ := strings.Cut(pkg, "=")
 	switch name {
 	case "docker.io", "containerd", "runc", "iptables", "busybox-static", "zlib1g":
@@ -89,9 +90,9 @@ func roomPackage(pkg string) bool {
 	return strings.HasPrefix(name, "lib") && !regexp.MustCompile(`^(libperl|libc-|libsemanage)|-perl$|-common$|-l10n$|-bin$`).MatchString(name)
 }
 
-// keepInRoom returns the name that a file of a package gets in the image, or ""
-// where it is not taken.
-func keepInRoom(pkg, name string) string {
+// keepInDind returns the name that a file of a package gets in the image, or ""
+// if it is not taken.
+func keepInDind(pkg, name string) string {
 	for _, top := range []string{"bin/", "sbin/", "lib/", "lib32/", "lib64/"} {
 		if strings.HasPrefix(name, top) {
 			name = "usr/" + name
@@ -107,8 +108,8 @@ func keepInRoom(pkg, name string) string {
 	return ""
 }
 
-// roomRoot makes the root file system of what was unpacked.
-func roomRoot(files rootfs) (rootfs, error) {
+// dindRoot makes the root file system from the unpacked files.
+func dindRoot(files rootfs) (rootfs, error) {
 	root, err := linked(files, func(name string) bool {
 		return strings.HasPrefix(name, "usr/bin/") || strings.HasPrefix(name, "usr/sbin/") || strings.Contains(name, "/xtables/")
 	}, "libgcc_s.so.1")
@@ -118,7 +119,7 @@ func roomRoot(files rootfs) (rootfs, error) {
 	for _, top := range []string{"bin", "sbin", "lib", "lib64"} {
 		root.symlink(top, "usr/"+top)
 	}
-	for _, applet := range strings.Fields(roomApplets) {
+	for _, applet := range strings.Fields(dindApplets) {
 		root.symlink("usr/bin/"+applet, "busybox")
 	}
 	for _, name := range []string{"iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"} {
@@ -129,7 +130,7 @@ func roomRoot(files rootfs) (rootfs, error) {
 	for _, file := range []string{"etc/subuid", "etc/subgid"} {
 		root.file(file, 0o644, []byte("dockremap:100000:70000\n"))
 	}
-	root.file("room.sh", 0o755, []byte(roomEntrypoint))
+	root.file("dind.sh", 0o755, []byte(dindEntrypoint))
 	root.symlink("var/run", "/run")
 	root.dir("tmp", 0o1777, 0, 0)
 	root.dir("root", 0o700, 0, 0)
