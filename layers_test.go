@@ -30,9 +30,9 @@ type layer struct {
 var (
 	core     = []string{"pkg/secrets", "pkg/redact"}
 	ground   = []string{"internal/fault", "internal/fingerprint", "internal/docker"}
-	domain   = []string{"internal/envfile", "internal/manifest"}
-	usecases = []string{"internal/ops/project", "internal/ops/values", "internal/ops/images", "internal/ops/host", "internal/ops/stack", "internal/ops/demo"}
-	adapters = []string{"internal/docker/engine", "internal/proc", "internal/machine", "internal/imagebuild", "internal/compose", "internal/secretdir", "internal/sweep", "internal/console", "internal/worktree", "internal/gotool"}
+	domain   = []string{"internal/envfile", "internal/manifest", "internal/sweep"}
+	usecases = []string{"internal/ops/project", "internal/ops/values", "internal/ops/images", "internal/ops/host", "internal/ops/mounts", "internal/ops/stack", "internal/ops/demo"}
+	adapters = []string{"internal/docker/engine", "internal/proc", "internal/machine", "internal/imagebuild", "internal/compose", "internal/secretdir", "internal/strictapi", "internal/console", "internal/worktree", "internal/gotool"}
 	clients  = []string{"github.com/docker/", "github.com/containerd/", "github.com/distribution/", "github.com/moby/", "github.com/opencontainers/"}
 )
 
@@ -73,14 +73,16 @@ func layers() []layer {
 		usecase("values", "project"),
 		usecase("images", "project"),
 		usecase("host"),
-		usecase("stack", "project", "values", "images"),
-		usecase("demo", "project", "values", "images", "stack"),
+		usecase("mounts", "images"),
+		usecase("stack", "project", "values", "images", "mounts"),
+		usecase("demo", "project", "values", "stack"),
 		{"L3 adapter internal/proc", []string{"internal/proc"}, []string{"internal/proc", "=internal/fault"}, []string{"golang.org/x/"}},
 		adapter("internal/machine"),
 		adapter("internal/imagebuild"),
 		adapter("internal/compose", "github.com/gofrs/flock"),
 		adapter("internal/secretdir", "github.com/gofrs/flock"),
-		{"L3 adapter internal/sweep", []string{"internal/sweep"}, slices.Concat(core, only("internal/fault", "internal/docker"), []string{"internal/sweep"}), []string{"golang.org/x/"}},
+		adapter("internal/strictapi"),
+		{"L1 sweep", []string{"internal/sweep"}, slices.Concat(core, only("internal/sweep", "internal/fault", "internal/docker")), []string{"golang.org/x/"}},
 		adapter("internal/console", "github.com/magefile/mage/mg"),
 		adapter("internal/worktree"),
 		adapter("internal/gotool"),

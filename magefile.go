@@ -1,11 +1,11 @@
 //go:build ignore
 
-// This file runs keepmum's targets where nothing but Go is installed:
+// This file runs keepmum's targets on a machine with nothing but Go:
 //
 //	go run magefile.go secrets:fromEnv
 //
-// The targets stand in magefiles/. `go tool mage` and an installed mage run
-// the same ones.
+// The targets are in magefiles/. `go tool mage` and an installed mage run the
+// same ones.
 package main
 
 import (

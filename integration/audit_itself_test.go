@@ -14,56 +14,59 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keepmum/keepmum/internal/sweep"
 	"github.com/keepmum/keepmum/pkg/redact"
 )
 
-// witnessed is a testing.TB that keeps what it is told instead of failing. The
-// audit's own tests see by it that the audit fails where it must.
-type witnessed struct {
+// recordingTB is a testing.TB that keeps errors instead of failing, so that the
+// tests of the audit can see it fail.
+type recordingTB struct {
 	testing.TB
-	name   string
 	errors []string
 	logs   []string
 }
 
-func (w *witnessed) Helper()      {}
-func (w *witnessed) Name() string { return w.name }
-func (w *witnessed) Errorf(format string, args ...any) {
+func (w *recordingTB) Helper() {}
+func (w *recordingTB) Errorf(format string, args ...any) {
 	w.errors = append(w.errors, fmt.Sprintf(format, args...))
 }
-func (w *witnessed) Error(args ...any) { w.errors = append(w.errors, fmt.Sprint(args...)) }
-func (w *witnessed) Fatal(args ...any) { w.Error(args...) }
-func (w *witnessed) Failed() bool      { return len(w.errors) > 0 }
-func (w *witnessed) Log(args ...any)   { w.logs = append(w.logs, fmt.Sprint(args...)) }
-func (w *witnessed) Fatalf(format string, args ...any) {
+func (w *recordingTB) Error(args ...any) { w.errors = append(w.errors, fmt.Sprint(args...)) }
+func (w *recordingTB) Fatal(args ...any) { w.Error(args...) }
+func (w *recordingTB) Failed() bool      { return len(w.errors) > 0 }
+func (w *recordingTB) Log(args ...any)   { w.logs = append(w.logs, fmt.Sprint(args...)) }
+func (w *recordingTB) Fatalf(format string, args ...any) {
 	w.Errorf(format, args...)
 }
 
-// tried is an audit of one secret that has begun.
-func tried(t *testing.T) (*audit, *witnessed, string) {
+// projectKey is the key of the project in these tests.
+var projectKey = []byte("the key of the project, 32 bytes")
+
+// begun is an audit of one secret that has begun to search.
+func begun(t *testing.T) (*audit, *recordingTB, string) {
 	t.Helper()
 	a := newAudit(t)
-	value := newValueFor(t)
+	value := newMultilineValue(t)
 	a.know(map[string]string{"PASSWORD": value})
-	a.begin(t, []byte("the key of the project, 32 bytes"))
-	return a, &witnessed{TB: t, name: "Test/station"}, value
+	a.begin(t, projectKey)
+	return a, &recordingTB{TB: t}, value
 }
 
-// newValueFor makes a value of several lines with what encoders treat
-// differently.
-func newValueFor(t *testing.T) string {
+// newMultilineValue makes a value of several lines, with characters that encoders
+// treat differently.
+func newMultilineValue(t *testing.T) string {
 	letters := "abcdefghijklmnopqrstuvwxyz"
 	return random(t, letters, 9) + "\"'<&>+%/$ é\x01\\`\n" + "last-line-" + random(t, letters, 9)
 }
 
-// told is a value in every encoding, one text each.
-func told(t *testing.T, value string) map[string]string {
+// encoded is a value in every encoding.
+func encoded(t *testing.T, value string) map[string]string {
 	inJSON, err := json.Marshal(value)
 	if err != nil {
 		t.Fatal(err)
@@ -77,8 +80,8 @@ func told(t *testing.T, value string) map[string]string {
 	}
 }
 
-// requireErrors requires that the audit failed so often, each time with a text.
-func (w *witnessed) requireErrors(t *testing.T, count int, text string) {
+// requireErrors requires so many errors, each with this text, and forgets them.
+func (w *recordingTB) requireErrors(t *testing.T, count int, text string) {
 	t.Helper()
 	if len(w.errors) != count {
 		t.Errorf("it failed %d times, want %d: %q", len(w.errors), count, w.errors)
@@ -91,59 +94,59 @@ func (w *witnessed) requireErrors(t *testing.T, count int, text string) {
 	w.errors = nil
 }
 
-func TestTheAuditFailsOnAValueInEachEncoding(t *testing.T) {
-	a, w, value := tried(t)
-	forms := told(t, value)
+func TestAudit_FindsValueInEachEncoding(t *testing.T) {
+	a, w, value := begun(t)
+	forms := encoded(t, value)
 	if want := redact.Encodings(); !slices.Equal(slices.Sorted(maps.Keys(forms)), slices.Sorted(slices.Values(want))) {
-		t.Fatalf("tried is %v, and searched is %v", slices.Sorted(maps.Keys(forms)), want)
+		t.Fatalf("tested are %v, and searched are %v", slices.Sorted(maps.Keys(forms)), want)
 	}
 	for encoding, text := range forms {
 		before := a.values
 		a.search(w, nil, sweep.Bytes("output of a command", []byte("some text\nx "+text+" y\n")))
 		if len(w.errors) == 0 || a.values == before {
-			t.Errorf("%s: silence", encoding)
+			t.Errorf("%s is not found", encoding)
 		}
 		for _, one := range w.errors {
-			if !strings.Contains(one, "output of a command tells PASSWORD: ") || strings.Contains(one, value) {
+			if !strings.Contains(one, "output of a command shows PASSWORD: ") || strings.Contains(one, value) {
 				t.Errorf("%s: %q", encoding, one)
 			}
 		}
 		w.errors = nil
 	}
 	if a.search(w, nil, sweep.Bytes("output of a command", []byte("nothing"))); len(w.errors) > 0 {
-		t.Errorf("where nothing is told: %q", w.errors)
+		t.Errorf("without a value: %q", w.errors)
 	}
 }
 
-// An allowed value is no failure, is returned, and is allowed nowhere else.
-func TestTheAuditAllowsWhatIsNamedAlone(t *testing.T) {
-	a, w, value := tried(t)
+// An allowed value is returned, and is not allowed in another surface.
+func TestAudit_AllowsOneSurface(t *testing.T) {
+	a, w, value := begun(t)
 	allowed := func(h sweep.Hit) bool { return h.Surface == "inspect of one" }
-	found := a.search(w, allowed, sweep.Bytes("inspect of one", []byte(told(t, value)["hex"])), sweep.Bytes("inspect of two", []byte(told(t, value)["hex"])))
-	w.requireErrors(t, 1, "inspect of two tells PASSWORD: hex")
+	found := a.search(w, allowed, sweep.Bytes("inspect of one", []byte(encoded(t, value)["hex"])), sweep.Bytes("inspect of two", []byte(encoded(t, value)["hex"])))
+	w.requireErrors(t, 1, "inspect of two shows PASSWORD: hex")
 	if len(found) != 1 || len(found["inspect of one"]) != 1 {
 		t.Errorf("returned: %v", found)
 	}
 }
 
-func TestTheAuditFailsWhereItCouldNotRead(t *testing.T) {
-	a, w, _ := tried(t)
+func TestAudit_FailsOnUnreadSurface(t *testing.T) {
+	a, w, _ := begun(t)
 	a.search(w, nil, sweep.Stream("logs of a service", func(context.Context) (io.ReadCloser, error) { return nil, errors.New("gone") }))
 	w.requireErrors(t, 1, "logs of a service was not read: gone")
 	a.search(w, nil, sweep.Tree("rendered files", os.DirFS(filepath.Join(t.TempDir(), "nothing"))))
 	w.requireErrors(t, 1, "rendered files was not read")
 }
 
-func TestTheAuditFailsWithoutItsCanary(t *testing.T) {
-	a, w, _ := tried(t)
+func TestAudit_FailsWithoutCanary(t *testing.T) {
+	a, w, _ := begun(t)
 	one, two := "logs of one", "logs of two"
 	surface := func(name, text string) sweep.Surface { return sweep.Bytes(name, []byte(text)) }
-	forms := told(t, a.canary)
+	forms := encoded(t, a.canary)
 	for _, encoding := range redact.Encodings() {
 		a.require(w, []plant{{one, "", encoding}}, nil, surface(one, forms[encoding]))
 		w.requireErrors(t, 0, "")
 		a.require(w, []plant{{one, "", encoding}}, nil, surface(one, "x"))
-		w.requireErrors(t, 1, "was not found: its search cannot fail")
+		w.requireErrors(t, 1, "was not found: the search cannot fail")
 	}
 	planted, found := a.planted, a.found
 	if n := len(redact.Encodings()); planted != 2*n || found != n {
@@ -154,58 +157,58 @@ func TestTheAuditFailsWithoutItsCanary(t *testing.T) {
 	a.require(w, []plant{{one, "stderr", ""}}, nil, surface(one, a.plain))
 	w.requireErrors(t, 1, "was not found") // at another place
 	a.require(w, []plant{{two, "", ""}}, nil, surface(one, a.plain), surface(two, "x"))
-	if len(w.errors) != 2 || !strings.Contains(w.errors[0], "planted in logs of two") || !strings.Contains(w.errors[1], "logs of one tells the canary, which was not planted there") {
+	if len(w.errors) != 2 || !strings.Contains(w.errors[0], "planted in logs of two") || !strings.Contains(w.errors[1], "logs of one shows the canary, which was not planted there") {
 		t.Errorf("in another surface: %q", w.errors)
 	}
 	w.errors = nil
 	a.silent(w, surface(one, forms["html"]))
-	w.requireErrors(t, 1, "tells the canary, which was not planted there")
+	w.requireErrors(t, 1, "shows the canary, which was not planted there")
 }
 
-// What was said before the search began is searched when it begins.
-func TestTheAuditSearchesWhatWasSaidBefore(t *testing.T) {
+// Output of commands that ran before the search began is searched when it begins.
+func TestAudit_SearchesEarlierOutput(t *testing.T) {
 	for stream, said := range map[string]func(string) output{
 		"output": func(text string) output { return output{stdout: text} },
 		"errors": func(text string) output { return output{stderr: text} },
 	} {
-		a, w := newAudit(t), &witnessed{TB: t, name: "Test"}
-		value := newValueFor(t)
+		a, w := newAudit(t), &recordingTB{TB: t}
+		value := newMultilineValue(t)
 		a.know(map[string]string{"PASSWORD": value})
 		a.said(w, "keepmum secrets:init", said(value))
 		w.requireErrors(t, 0, "")
-		a.begin(w, []byte("the key of the project, 32 bytes"))
-		if len(w.errors) == 0 || !strings.HasPrefix(w.errors[0], stream+" of keepmum secrets:init tells PASSWORD") {
+		a.begin(w, projectKey)
+		if len(w.errors) == 0 || !strings.HasPrefix(w.errors[0], stream+" of keepmum secrets:init shows PASSWORD") {
 			t.Errorf("%s: %q", stream, w.errors)
 		}
 		w.errors = nil
 		a.said(w, "keepmum secrets:list", said(value))
-		if len(w.errors) == 0 || !strings.HasPrefix(w.errors[0], stream+" of keepmum secrets:list tells PASSWORD") {
+		if len(w.errors) == 0 || !strings.HasPrefix(w.errors[0], stream+" of keepmum secrets:list shows PASSWORD") {
 			t.Errorf("%s, later: %q", stream, w.errors)
 		}
 		w.errors = nil
 		a.said(w, "keepmum secrets:list", said(a.plain))
-		w.requireErrors(t, 1, "of keepmum secrets:list tells the canary")
+		w.requireErrors(t, 1, "of keepmum secrets:list shows the canary")
 	}
 }
 
-func TestTheAuditFailsOnTheKeyAndOnAShortValue(t *testing.T) {
-	a, w, _ := tried(t)
-	a.search(w, nil, sweep.Bytes("output of a command", []byte("the key of the project, 32 bytes")))
-	w.requireErrors(t, 1, "tells the project's key")
+func TestAudit_FindsProjectKeyAndRefusesShortValue(t *testing.T) {
+	a, w, _ := begun(t)
+	a.search(w, nil, sweep.Bytes("output of a command", projectKey))
+	w.requireErrors(t, 1, "shows the project's key")
 	short := newAudit(t)
 	short.know(map[string]string{"PIN": "123"})
-	short.begin(w, []byte("the key of the project, 32 bytes"))
+	short.begin(w, projectKey)
 	w.requireErrors(t, 1, "too short to be searched: [PIN]")
 }
 
-// A value in the environment or the arguments of a command, or of one that it
-// started, is seen; and so is that nothing of it was read.
-func TestTheAuditFailsOnTheProcessesOfACommand(t *testing.T) {
+// A value in the environment of a command, or of a process that it started, is
+// found; a command whose processes were not read is an error.
+func TestAudit_FindsValueInProcesses(t *testing.T) {
 	if !onLinux {
 		return // no other system shows the environment of a process
 	}
-	run := func(environment []string, wait string) (*audit, *witnessed) {
-		a, w, value := tried(t)
+	run := func(environment []string, wait string) (*audit, *recordingTB) {
+		a, w, value := begun(t)
 		for i := range environment {
 			environment[i] = strings.ReplaceAll(strings.ReplaceAll(environment[i], "VALUE", strings.ReplaceAll(value, "\n", " ")), "CANARY", a.plain)
 		}
@@ -232,135 +235,187 @@ func TestTheAuditFailsOnTheProcessesOfACommand(t *testing.T) {
 		return a, w
 	}
 	if _, w := run([]string{"A=CANARY"}, "read x; true"); len(w.errors) > 0 {
-		t.Errorf("silence: %q", w.errors)
+		t.Errorf("without a value: %q", w.errors)
 	}
 	if _, w := run([]string{"A=CANARY", "B=VALUE"}, "read x; true"); !slices.ContainsFunc(w.errors, func(e string) bool {
-		return strings.HasPrefix(e, "processes of keepmum stack:up tells PASSWORD")
+		return strings.HasPrefix(e, "processes of keepmum stack:up shows PASSWORD")
 	}) {
 		t.Errorf("a value in the environment: %q", w.errors)
 	}
 	if _, w := run([]string{"A=CANARY", "B=VALUE"}, `exec 3<&0; env -u B PATH="$PATH" B2="$B" sh -c 'read x <&3; true'; true`); len(w.errors) == 0 {
-		t.Error("a value in the environment of what it started: silence")
+		t.Error("a value in the environment of a process that it started is not found")
 	}
-	if _, w := run([]string{"B=x"}, "read x; true"); len(w.errors) == 0 || !strings.Contains(w.errors[0], "its search cannot fail") {
+	if _, w := run([]string{"B=x"}, "read x; true"); len(w.errors) == 0 || !strings.Contains(w.errors[0], "the search cannot fail") {
 		t.Errorf("without the canary: %q", w.errors)
 	}
 }
 
-// An assertion fails where what it says is not so, and stands in the ledger.
-func TestTheAuditAsserts(t *testing.T) {
-	a, w, _ := tried(t)
-	a.assert(w, true, "it is so", "it is %s", "not so")
-	w.requireErrors(t, 0, "")
-	a.assert(w, false, "it is so", "it is %s", "not so")
-	w.requireErrors(t, 1, "it is not so")
-	a.note(w, "it crashed")
-	if got := ledgerDifferences("station: it crashed\nstation: it is so\n", slices.Collect(maps.Keys(a.ledger))); len(got) > 0 {
-		t.Errorf("%q", got)
-	}
-}
-
-// A surface has to show exactly the secrets that are named: no other one, and
-// not less.
-func TestTheAuditRequiresWhatIsShown(t *testing.T) {
-	a, w, _ := tried(t)
+func TestRequireShown(t *testing.T) {
+	w := &recordingTB{TB: t}
 	hit := func(name string) sweep.Hit { return sweep.Hit{Surface: "inspect of x", Name: name} }
 	found := hits{"inspect of x": {hit("B"), hit("A"), hit(planted), hit("A")}}
-	a.shows(w, found, "inspect of x", []string{"A", "B"})
-	a.shows(w, found, "inspect of y", nil)
+	requireShown(w, found, "inspect of x", []string{"A", "B"})
+	requireShown(w, found, "inspect of y", nil)
 	w.requireErrors(t, 0, "")
-	a.shows(w, found, "inspect of x", []string{"A"})
-	w.requireErrors(t, 1, "inspect of x shows [A B], want [A]")
-	a.shows(w, found, "inspect of x", []string{"A", "B", "C"})
-	w.requireErrors(t, 1, "inspect of x shows [A B], want [A B C]")
-	a.shows(w, found, "inspect of x", nil)
-	w.requireErrors(t, 1, "inspect of x shows [A B], want []")
-	if _, entered := a.ledger["station: inspect of x shows exactly A B"]; !entered {
-		t.Errorf("the ledger is %v", slices.Collect(maps.Keys(a.ledger)))
+	for _, want := range [][]string{{"A"}, {"A", "B", "C"}, nil} {
+		requireShown(w, found, "inspect of x", want)
+		w.requireErrors(t, 1, fmt.Sprintf("inspect of x shows [A B], want %v", want))
 	}
 }
 
-// The end of a test fails where something was planted and not found, where
-// nothing was planted, and where a value was found; and it says what was read.
-func TestTheAuditFinishes(t *testing.T) {
-	a, w, _ := tried(t)
-	a.finish(w, "no such ledger")
-	w.requireErrors(t, 1, "of 0 canaries 0 were found")
-	a.require(w, []plant{{surface: "logs x"}}, nil, sweep.Bytes("logs x", []byte(a.plain)))
-	a.finish(w, "no such ledger")
-	w.requireErrors(t, 1, "no such file")
-	want := fmt.Sprintf("proof: surfaces=1 bytes=%d planted=1 found=1 values=0", a.bytes)
-	if n := len(w.logs); w.logs[n-1] != want || !strings.HasPrefix(w.logs[n-2], "surfaces read 1 (logs 1), ") {
-		t.Errorf("%q, want %q", w.logs, want)
+// The end of a test fails if no canary was planted, one was not found, a value
+// was found, or fewer surfaces were read than before; and it logs the counts.
+func TestAudit_Finish(t *testing.T) {
+	a, w, _ := begun(t)
+	a.finish(w, nil)
+	w.requireErrors(t, 1, "0 canaries were planted")
+	a.require(w, []plant{{surface: "logs of one"}}, nil, sweep.Bytes("logs of one", []byte("12345 "+a.plain)), sweep.Bytes("processes in one", []byte("1234")))
+	a.finish(w, map[string]int{"canaries": 1, "logs": 1, "processes in": 1})
+	w.requireErrors(t, 0, "")
+	bytes := len(a.plain) + 10
+	want := []string{
+		fmt.Sprintf("surfaces read 2 (logs 1, processes in 1), bytes read %d, canaries planted by the test 1 and found 1, planted while reading and found 2, values found 0", bytes),
+		fmt.Sprintf("proof: surfaces=2 bytes=%d planted=1 found=1 values=0", bytes),
 	}
-	for what, change := range map[string]*int{"a canary that was not found": &a.planted, "a value": &a.values} {
-		*change++
-		if a.finish(w, "no such ledger"); len(w.errors) != 1 || !strings.HasPrefix(w.errors[0], "of ") {
-			t.Errorf("%s: %q", what, w.errors)
-		}
-		w.errors = nil
-		*change--
+	if got := w.logs[len(w.logs)-2:]; !slices.Equal(got, want) {
+		t.Errorf("logged %q, want %q", got, want)
 	}
-}
-
-// A call of the audit that adds nothing of its own is named: nobody would miss
-// it. One that is called twice for different things is missed.
-func TestTheLedgerNamesWhatNobodyWouldMiss(t *testing.T) {
-	for what, one := range map[string]struct {
-		ledger map[string][][]string
-		want   []string
-	}{
-		"each its own line":        {map[string][][]string{"x": {{"a:1"}}, "y": {{"a:2"}}}, nil},
-		"two for the same line":    {map[string][][]string{"x": {{"a:1"}, {"a:2"}}}, []string{"a:1", "a:2"}},
-		"one of them has another":  {map[string][][]string{"x": {{"a:1"}, {"a:2"}}, "y": {{"a:2"}}}, []string{"a:1"}},
-		"twice from one place":     {map[string][][]string{"x": {{"a:1"}, {"a:1"}}}, nil},
-		"a helper, from two":       {map[string][][]string{"x": {{"h:1", "a:1"}, {"h:1", "a:2"}}}, []string{"a:1", "a:2"}},
-		"a helper, for two things": {map[string][][]string{"x": {{"h:1", "a:1"}}, "y": {{"h:1", "a:2"}}}, nil},
-	} {
-		if got := unmissed(one.ledger); !slices.Equal(got, one.want) {
-			t.Errorf("%s: %v, want %v", what, got, one.want)
-		}
+	for kind, count := range map[string]int{"canaries": 2, "logs": 2, "processes in": 2, "image": 1} {
+		a.finish(w, map[string]int{kind: count})
+		w.requireErrors(t, 1, fmt.Sprintf("%s: %d, want at least %d", kind, count-1, count))
 	}
-	a, w, _ := tried(t)
-	helper := func(name string) { a.silent(w, sweep.Bytes("output of "+name, []byte("x"))) }
-	helper("one")
-	a.require(w, []plant{{surface: "logs x"}}, nil, sweep.Bytes("logs x", []byte(a.plain)))
-	a.finish(w, "no such ledger")
-	w.requireErrors(t, 1, "no such file")
-	helper("two")
-	helper("two")
-	a.finish(w, "no such ledger")
-	if len(w.errors) != 3 || !strings.HasPrefix(w.errors[0], "audit_itself_test.go:") || !strings.HasSuffix(w.errors[1], "nobody would miss it") {
-		t.Errorf("two calls for one search: %q", w.errors)
+	for _, count := range []*int{&a.planted, &a.values} {
+		*count++
+		a.finish(w, nil)
+		w.requireErrors(t, 1, "values were found")
+		*count--
 	}
 }
 
-// The ledger has a line for each search and each canary, and misses one that is
-// not done any more.
-func TestTheLedgerMissesASearch(t *testing.T) {
-	a, w, _ := tried(t)
-	a.hide = strings.NewReplacer("keepmum-it-1234", "PROJECT")
-	a.require(w, []plant{{"logs of keepmum-it-1234-api", "stderr", "hex"}}, nil, sweep.Bytes("logs of keepmum-it-1234-api", nil), sweep.Bytes("image keepmum/postgres:debian-15", nil))
-	w.errors = nil
-	file := "station: canary in logs of PROJECT-api, stderr hex\nstation: read image POSTGRES\nstation: read logs of PROJECT-api\n"
-	differences := func(file string) []string { return ledgerDifferences(file, slices.Collect(maps.Keys(a.ledger))) }
-	if got := differences(file); len(got) > 0 {
-		t.Errorf("the same: %q", got)
+// stopping is a recordingTB whose Fatal ends the goroutine that calls it.
+type stopping struct{ *recordingTB }
+
+func (s stopping) Fatal(args ...any) { s.Error(args...); runtime.Goexit() }
+func (s stopping) Fatalf(format string, args ...any) {
+	s.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+func TestAudit_FatalErrors(t *testing.T) {
+	requireFatal := func(text string, call func(testing.TB)) {
+		w, done := &recordingTB{TB: t}, make(chan struct{})
+		go func() {
+			defer close(done)
+			call(stopping{w})
+		}()
+		<-done
+		w.requireErrors(t, 1, text)
 	}
-	for line := range strings.Lines(file) {
-		line = strings.TrimSpace(line)
-		if got := differences(strings.Replace(file, line+"\n", "", 1)); !slices.Equal(got, []string{"has nothing of: " + line}) {
-			t.Errorf("not in the file: %q", got)
-		}
-		was := a.ledger[line]
-		delete(a.ledger, line)
-		if got := differences(file); !slices.Equal(got, []string{"has what was not done: " + line}) {
-			t.Errorf("not done: %q", got)
-		}
-		a.ledger[line] = was
+	a := newAudit(t)
+	a.know(map[string]string{sweep.CanaryName: "a value of some length"})
+	requireFatal("no secret can have the name", func(tb testing.TB) { a.begin(tb, projectKey) })
+	requireFatal("not within 1ns: never", func(tb testing.TB) { poll(tb, time.Nanosecond, "never", func() bool { return false }) })
+}
+
+func TestAudit_TooManyHits(t *testing.T) {
+	a, w, _ := begun(t)
+	a.require(w, []plant{{surface: "logs of one"}}, nil, sweep.Bytes("logs of one", []byte(strings.Repeat(a.plain+"\n", 1001))))
+	w.requireErrors(t, 1, "logs of one has more hits than are kept")
+}
+
+// An allowed value is returned, and does not count as the canary.
+func TestAudit_AllowedValueIsNotCanary(t *testing.T) {
+	a, w, value := begun(t)
+	allowed := func(sweep.Hit) bool { return true }
+	one := sweep.Bytes("inspect of one", []byte(value))
+	if found := a.require(w, nil, allowed, one); len(found["inspect of one"]) != 1 {
+		t.Errorf("returned: %v", found)
 	}
-	a.requireLedger(w, "no such ledger")
-	if len(w.errors) == 0 || !strings.Contains(w.errors[0], "no such file") {
-		t.Errorf("without a file: %q", w.errors)
+	w.requireErrors(t, 0, "")
+	a.require(w, []plant{{surface: "inspect of one"}}, allowed, one)
+	w.requireErrors(t, 1, "was not found: the search cannot fail")
+}
+
+// The output of a command that shows logs, or that the test gave the canary, may
+// contain the canary, but no value.
+func TestAudit_CanaryInLogs(t *testing.T) {
+	a, w, value := begun(t)
+	for _, name := range []string{"keepmum stack:logs", "keepmum exec " + planted} {
+		a.said(w, name, output{stdout: a.plain})
+		w.requireErrors(t, 0, "")
+		a.said(w, name, output{stderr: value})
+		w.requireErrors(t, 1, "errors of "+name+" shows PASSWORD")
+	}
+}
+
+func TestAudit_Masked(t *testing.T) {
+	a, _, value := begun(t)
+	for encoding, text := range encoded(t, value) {
+		if got := a.masked("x " + text + " x"); !strings.Contains(got, "‹PASSWORD›") || strings.Contains(got, text) {
+			t.Errorf("%s is not masked", encoding)
+		}
+	}
+	if got := a.masked("nothing"); got != "nothing" {
+		t.Errorf("nothing is masked as %q", got)
+	}
+	if !strings.HasSuffix(a.variable(), "="+a.plain) {
+		t.Error("the variable of commands does not hold the canary")
+	}
+}
+
+// No value is known while the first command runs, and a command that ends at
+// once cannot be watched; one that ran for a while must have been seen.
+func TestAudit_ProcessesOfShortCommands(t *testing.T) {
+	a, w := newAudit(t), &recordingTB{TB: t}
+	a.watchProcesses(t.Context(), "keepmum secrets:init", os.Getpid())(w)
+	a, _, _ = begun(t)
+	a.watchProcesses(t.Context(), "keepmum version", 1<<30)(w)
+	w.requireErrors(t, 0, "")
+	if a.planted != 0 {
+		t.Errorf("%d canaries", a.planted)
+	}
+	a.early = 0 // as if it had run for a while
+	a.watchProcesses(t.Context(), "keepmum version", 1<<30)(w)
+	w.requireErrors(t, 1, "the search cannot fail")
+}
+
+// A process that a command starts later is seen too.
+func TestAudit_ProcessesStartedLater(t *testing.T) {
+	if !onLinux {
+		return // no other system shows the environment of a process
+	}
+	a, w, _ := begun(t)
+	late := random(t, "0123456789abcdef", 32)
+	a.know(map[string]string{"LATE": late})
+	a.begin(t, projectKey)
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `read v; B="$v" sh -c 'read w; true'; true`)
+	cmd.Env, cmd.Stdin = []string{"PATH=" + os.Getenv("PATH"), "A=" + a.plain}, in
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	watched := a.watchProcesses(t.Context(), "keepmum stack:up", cmd.Process.Pid)
+	send := func(line string) {
+		if _, err := io.WriteString(out, line+"\n"); err != nil {
+			t.Fatal("the command has ended")
+		}
+	}
+	send(late)
+	poll(t, pollTime, "the command starts another", func() bool { return len(family(cmd.Process.Pid)) > 1 })
+	before := a.looks.Load()
+	poll(t, pollTime, "two more looks", func() bool { return a.looks.Load() > before+1 })
+	send("")
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	watched(w)
+	if !slices.ContainsFunc(w.errors, func(e string) bool {
+		return strings.HasPrefix(e, "processes of keepmum stack:up shows LATE")
+	}) {
+		t.Errorf("a value in a process that was started later: %q", w.errors)
 	}
 }

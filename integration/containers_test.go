@@ -33,7 +33,8 @@ import (
 	"github.com/keepmum/keepmum/pkg/redact"
 )
 
-// containers returns all containers of the project, those that have ended too.
+// containers returns all containers of the project, including those that have
+// ended.
 func (p *project) containers(t *testing.T) []docker.Container {
 	t.Helper()
 	all, err := p.engine.Containers(t.Context(), map[string]string{labelProject: p.name})
@@ -77,8 +78,8 @@ func (p *project) log(t *testing.T, id string, since time.Time) string {
 	return text.String()
 }
 
-// launch starts a container of the project under a service name of its own. It
-// stays until the project is removed.
+// launch starts a container of the project under its own service name. It stays
+// until the project is removed.
 func (p *project) launch(t *testing.T, service, image string, change ...func(*testcontainers.ContainerRequest)) string {
 	t.Helper()
 	request := testcontainers.ContainerRequest{
@@ -98,7 +99,7 @@ func (p *project) launch(t *testing.T, service, image string, change ...func(*te
 	return made.GetContainerID()
 }
 
-// quiet is a logger for testcontainers that says nothing.
+// quiet is a logger for testcontainers that prints nothing.
 type quiet struct{}
 
 func (quiet) Printf(string, ...any) {}
@@ -112,11 +113,11 @@ func (p *project) remove(t *testing.T, id string) {
 	}
 }
 
-// twin says how a container differs from that of a service: it has the same
-// mounts, networks, user and limits, but no published port.
+// twin is a container with the mounts, networks, user and limits of a service,
+// but no published port, and these differences.
 type twin struct {
-	of        string            // the service
-	variables []string          // further ones
+	of        string            // service
+	variables []string          // additional ones
 	health    time.Duration     // interval of its health check; 0: none
 	mounts    map[string]string // sources in place of the service's, by secret
 	memory    int64             // bytes that it may have; 0: as the service
@@ -164,8 +165,8 @@ func (p *project) like(t *testing.T, w twin) func(*testcontainers.ContainerReque
 	}
 }
 
-// environment is that of the service with the twin's own variables, each once:
-// of two, programs take one or the other.
+// environment is that of the service with the variables of the twin, each once:
+// of two, programs use one or the other.
 func (w twin) environment(of []string) []string {
 	return append(slices.DeleteFunc(slices.Clone(of), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
@@ -187,8 +188,8 @@ func (p *project) ended(t *testing.T, id string) int {
 	return c.ExitCode
 }
 
-// exec runs a command in a container with an input, and returns what it said
-// and its exit code.
+// exec runs a command in a container with an input, and returns its output and
+// exit code.
 func (p *project) exec(t *testing.T, id, input string, args ...string) output {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -221,39 +222,44 @@ func (p *project) exec(t *testing.T, id, input string, args ...string) output {
 	return output{stdout.String(), stderr.String(), state.ExitCode}
 }
 
-// witnessProgram compiles the witness for the engine's machine.
-func (p *project) witnessProgram(t *testing.T) string {
+// program compiles a program of this directory for the machine of the engine.
+func (p *project) program(t *testing.T, name string) []byte {
 	t.Helper()
 	info, err := p.engine.Info(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(p.home, "witness")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./witness")
+	path := filepath.Join(p.home, name)
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "./"+name)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+info.Arch)
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("the witness does not compile: %v\n%s", err, out)
+		t.Fatalf("%s does not compile: %v\n%s", name, err, out)
 	}
-	return program
-}
-
-// witnessImage makes the image of the witness, with the canary in a layer, in
-// its environment, its labels and its history.
-func (p *project) witnessImage(t *testing.T) string {
-	t.Helper()
-	binary, err := os.ReadFile(p.witnessProgram(t))
+	binary, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref := imagePrefix + "witness:" + p.name
-	files := map[string][]byte{
-		"witness": binary, "canary.txt": []byte("# a file\npassword = " + p.audit.canary),
-		"Dockerfile": fmt.Appendf(nil, "FROM scratch\nCOPY canary.txt /etc/canary.txt\nCOPY witness /witness\nENV IMAGE_CANARY=%[1]s\nLABEL canary=%[1]s\nENTRYPOINT [\"/witness\"]\n", p.audit.plain),
-	}
+	return binary
+}
+
+// buildImage builds an image of these files.
+func (p *project) buildImage(t *testing.T, name string, files map[string][]byte) (ref string) {
+	t.Helper()
+	ref = imagePrefix + name + ":" + p.name
 	if _, err := p.engine.BuildImage(t.Context(), archive(t, files), []string{ref}, nil, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	return ref
+}
+
+// helperImage builds the image of the helper, with the canary in a layer, its
+// environment, its labels and its history.
+func (p *project) helperImage(t *testing.T) string {
+	t.Helper()
+	return p.buildImage(t, "helper", map[string][]byte{
+		"helper": p.program(t, "helper"), "canary.txt": []byte("# a file\npassword = " + p.audit.canary),
+		"Dockerfile": fmt.Appendf(nil, "FROM scratch\nCOPY canary.txt /etc/canary.txt\nCOPY helper /helper\nENV IMAGE_CANARY=%[1]s\nLABEL canary=%[1]s\nENTRYPOINT [\"/helper\"]\n", p.audit.plain),
+	})
 }
 
 // archive makes a tar stream of programs.
@@ -275,20 +281,20 @@ func archive(t *testing.T, files map[string][]byte) io.Reader {
 	return &stream
 }
 
-// The services of the canaries.
+// The service names of the containers with canaries.
 const (
-	lingering = "canary-lingers" // says the canary and goes on
-	gone      = "canary-gone"    // says the canary and has ended
-	telling   = "canary-secret"  // says the value of a secret
-	asker     = "asker"          // asks for the test inside the stack's networks
+	lingering = "canary-lingers" // prints the canary and keeps running
+	gone      = "canary-gone"    // prints the canary and has ended
+	printing  = "canary-secret"  // prints the value of a secret
+	asker     = "asker"          // sends requests inside the networks of the stack
 )
 
-// plantContainers starts two containers of the project that tell the canary in
-// their log, have it in their environment and in a label; one of them ends.
-func (p *project) plantContainers(t *testing.T, witness string) {
+// plantContainers starts two containers of the project that print the canary and
+// have it in their environment and in a label; one of them ends.
+func (p *project) plantContainers(t *testing.T, helper string) {
 	t.Helper()
-	for service, command := range map[string]string{lingering: "linger", gone: "tell"} {
-		id := p.launch(t, service, witness, func(r *testcontainers.ContainerRequest) {
+	for service, command := range map[string]string{lingering: "linger", gone: "print"} {
+		id := p.launch(t, service, helper, func(r *testcontainers.ContainerRequest) {
 			r.Cmd, r.Env = []string{command}, map[string]string{"CANARY": p.audit.canary}
 			r.Labels["canary"] = p.audit.plain
 		})
@@ -297,11 +303,11 @@ func (p *project) plantContainers(t *testing.T, witness string) {
 		}
 	}
 	id := p.container(t, lingering).ID
-	poll(t, time.Minute, "the canary's last word", func() bool { return strings.Count(p.log(t, id, time.Time{}), "a canary, go:") == 2 })
+	poll(t, time.Minute, "the end of the canary's output", func() bool { return strings.Count(p.log(t, id, time.Time{}), "a canary, go:") == 2 })
 }
 
-// plantsOf is what a search of the canaries' containers has to find: in their
-// log each encoding that is searched, in both streams.
+// plantsOf are the canaries that have to be found in a container that prints
+// them: each encoding, in both streams.
 func plantsOf(c docker.Container) []plant {
 	var plants []plant
 	for _, stream := range []string{"stdout", "stderr"} {
@@ -313,51 +319,50 @@ func plantsOf(c docker.Container) []plant {
 }
 
 // lookAt searches logs and inspect of all containers of the project, the
-// environment of their processes, and its networks and volumes. It requires
-// that the canaries' containers are there, and that it finds all that they
-// tell; unless allowed is given, for values that have to be found instead.
-// What was found is returned.
-func (p *project) lookAt(t *testing.T, witness string, allowed func(sweep.Hit) bool) hits {
+// environment of their processes, and its networks and volumes. It requires that
+// the containers with canaries are running or ended as planted, and that all
+// their canaries are found, unless allowed is given. Hits are returned.
+func (p *project) lookAt(t *testing.T, helper string, allowed func(sweep.Hit) bool) hits {
 	t.Helper()
 	var surfaces []sweep.Surface
 	var plants []plant
 	all := p.containers(t)
 	if allowed == nil && (p.container(t, lingering).State != "running" || p.container(t, gone).State != "exited") {
-		t.Error("the canaries are not as they were planted")
+		t.Error("the containers with canaries have changed")
 	}
 	for _, c := range all {
 		surfaces = append(surfaces, sweep.Logs(p.engine, c.Name), sweep.Inspect(p.engine, c.Name))
 		switch {
 		case c.Service == lingering:
 			plants = append(append(plants, plantsOf(c)...), plant{surface: "processes in " + c.Name})
-		case c.Service == asker: // by its image
+		case c.Service == asker: // from its image
 			plants = append(plants, plant{surface: "inspect of " + c.Name}, plant{surface: "processes in " + c.Name})
 		case c.Service == gone:
 			plants = append(plants, plantsOf(c)...)
-		case c.Service == telling:
+		case c.Service == printing:
 			plants = append(plants, plant{surface: "inspect of " + c.Name})
 		case strings.HasPrefix(c.Service, "crash-") && !realImage(c.Service):
 			plants = append(plants, plant{"logs of " + c.Name, "", "raw"}, plant{"inspect of " + c.Name, "", "raw"})
 			if c.State == "running" {
 				plants = append(plants, plant{surface: "processes in " + c.Name})
 			}
-		case strings.HasPrefix(c.Service, "crash-"): // the real image does not tell its environment
+		case strings.HasPrefix(c.Service, "crash-"): // the real image does not print its environment
 			plants = append(plants, plant{"inspect of " + c.Name, "", "raw"})
 		}
 	}
-	surfaces = append(surfaces, p.processes(t, witness, all)...)
+	surfaces = append(surfaces, p.processes(t, helper, all)...)
 	surfaces = append(surfaces, p.networksAndVolumes(t)...)
 	return p.audit.require(t, plants, allowed, surfaces...)
 }
 
-// realImage tells whether a twin runs the image of the service itself.
+// realImage reports whether a twin runs the image of the service itself.
 func realImage(service string) bool {
 	return strings.HasSuffix(service, "-"+atQuit) || strings.HasSuffix(service, "-"+atPassword) || strings.HasPrefix(service, "crash-statement-")
 }
 
-// processes returns a surface for each running container: what a process in
-// its process namespace can read of environment and arguments.
-func (p *project) processes(t *testing.T, witness string, all []docker.Container) []sweep.Surface {
+// processes returns a surface for each running container: the environment and
+// arguments that a process in its namespace can read.
+func (p *project) processes(t *testing.T, helper string, all []docker.Container) []sweep.Surface {
 	t.Helper()
 	var surfaces []sweep.Surface
 	var wait sync.WaitGroup
@@ -370,7 +375,7 @@ func (p *project) processes(t *testing.T, witness string, all []docker.Container
 		wait.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			text, err := p.readProcesses(t.Context(), witness, c.ID)
+			text, err := p.readProcesses(t.Context(), helper, c.ID)
 			if err != nil {
 				t.Errorf("the processes of %s cannot be read: %v", c.Name, err)
 				return
@@ -384,17 +389,17 @@ func (p *project) processes(t *testing.T, witness string, all []docker.Container
 	return surfaces
 }
 
-// readProcesses runs the witness in the process namespace of a container. Root
-// with the right to trace reads what other users' processes hold.
-func (p *project) readProcesses(ctx context.Context, witness, id string) ([]byte, error) {
+// readProcesses runs the helper in the process namespace of a container. Root
+// with the right to trace can read the processes of other users.
+func (p *project) readProcesses(ctx context.Context, helper, id string) ([]byte, error) {
 	made, err := p.docker.ContainerCreate(ctx, &container.Config{
-		Image: witness, Cmd: []string{"processes"}, User: "0:0", Labels: map[string]string{labelProject: p.name, labelService: "witness"},
+		Image: helper, Cmd: []string{"processes"}, User: "0:0", Labels: map[string]string{labelProject: p.name, labelService: "helper"},
 	}, &container.HostConfig{PidMode: container.PidMode("container:" + id), NetworkMode: "none", CapAdd: []string{"SYS_PTRACE"}}, nil, nil, "")
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
-		_ = p.docker.ContainerRemove(context.WithoutCancel(ctx), made.ID, container.RemoveOptions{Force: true}) // else the project's clean-up does
+		_ = p.docker.ContainerRemove(context.WithoutCancel(ctx), made.ID, container.RemoveOptions{Force: true}) // otherwise the clean-up of the project does
 	}()
 	ended, failed := p.docker.ContainerWait(ctx, made.ID, container.WaitConditionNextExit)
 	if err := p.docker.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
@@ -409,13 +414,13 @@ func (p *project) readProcesses(ctx context.Context, witness, id string) ([]byte
 			return nil, err
 		}
 		if end.StatusCode != 0 || !strings.Contains(text.String(), "PATH=") {
-			return nil, fmt.Errorf("the witness ended with %d: %s", end.StatusCode, problem.String())
+			return nil, fmt.Errorf("the helper ended with %d: %s", end.StatusCode, problem.String())
 		}
 		return text.Bytes(), nil
 	}
 }
 
-// networksAndVolumes returns surfaces of what the engine tells of both.
+// networksAndVolumes returns surfaces of what the engine shows of both.
 func (p *project) networksAndVolumes(t *testing.T) []sweep.Surface {
 	t.Helper()
 	of := filters.NewArgs(filters.Arg("label", labelProject+"="+p.name))
@@ -442,15 +447,15 @@ func (p *project) networksAndVolumes(t *testing.T) []sweep.Surface {
 	return surfaces
 }
 
-// eventLog keeps what the engine tells of the project to whoever listens:
-// labels, commands that are executed, health checks.
+// eventLog keeps the events of the engine for the project: labels, commands that
+// are executed, health checks.
 type eventLog struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 	err  error
 }
 
-// listen begins to keep the engine's events, until the end of the test.
+// listen collects the events of the engine until the end of the test.
 func (p *project) listen() *eventLog {
 	log := &eventLog{}
 	all, failed := p.docker.Events(p.t.Context(), events.ListOptions{Filters: filters.NewArgs(filters.Arg("label", labelProject+"="+p.name))})
@@ -476,18 +481,18 @@ func (l *eventLog) add(line []byte, err error) {
 	l.err = errors.Join(l.err, err)
 }
 
-// surface is all that was told so far.
+// surface is all events so far.
 func (l *eventLog) surface(t *testing.T) sweep.Surface {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
-		t.Fatalf("the engine's events were not all heard: %v", l.err)
+		t.Fatalf("not all events of the engine were read: %v", l.err)
 	}
 	return sweep.Bytes("events of the engine", bytes.Clone(l.text.Bytes()))
 }
 
-// asJSON is a surface of what the engine answered.
+// asJSON is a surface of an answer of the engine.
 func asJSON(t *testing.T, name string, answer any, err error) sweep.Surface {
 	t.Helper()
 	if err != nil {

@@ -5,7 +5,6 @@ package integration
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -21,27 +20,27 @@ import (
 	"github.com/keepmum/keepmum/pkg/redact"
 )
 
-// patch is a place in the sources at which crash variants call something more.
+// patch is a place in the sources at which crash variants call a function.
 type patch struct{ file, before, with string }
 
-// patches returns the places. Each text stands once in its file; a test that
-// says otherwise after a change of the services wants a new text here.
+// patches returns the places. Each text is in its file once; if a change of the
+// services makes the test say otherwise, the new text belongs here.
 func patches() []patch {
 	return []patch{
 		{"services/internal/service/program.go", "return p.Run(ctx, kit, config)", "CrashRun(kit, config); "},
 		// The key in the query, the key in a header.
 		{"services/internal/service/upstream.go", "response, err := client.Do(request)", `Crash("upstream", func() string { return request.URL.String() + fmt.Sprint(request.Header) }); `},
-		// The password as pgx holds it.
+		// The password in the configuration of pgx.
 		{"services/internal/store/open.go", "pool, err := pgxpool.NewWithConfig(ctx, config)", `service.Crash("database", func() string { return config.ConnConfig.User + ":" + config.ConnConfig.Password }); `},
-		// What clients send.
+		// The values that clients send.
 		{"services/provider-sim/provider.go", "given := key(r)", `service.Crash("handler", func() string { return r.URL.String() + " " + key(r) }); `},
 		{"services/strict-api/api.go", "who := a.bearer.of(r)", `service.Crash("handler", func() string { return r.Header.Get("Authorization") }); `},
-		// Else the twin of a poller stands by, for the real one has the lock.
+		// Otherwise the twin of a poller waits for the lock of the real one.
 		{"services/internal/store/lead.go", `"keepmum/" + name`, `"crash " + `},
 	}
 }
 
-// crashVariants is images of all services that crash on demand.
+// crashVariants are images of all services that crash on demand.
 type crashVariants struct {
 	done chan struct{}
 	err  error
@@ -67,7 +66,7 @@ func (p *project) overlay(t *testing.T) string {
 	for _, one := range patches() {
 		text := p.read(one.file)
 		if n := strings.Count(text, one.before); n != 1 {
-			t.Fatalf("%s has %d times the text %q, behind which crash variants are made", one.file, n, one.before)
+			t.Fatalf("%s has the text %q %d times, want once", one.file, one.before, n)
 		}
 		text = strings.Replace(text, one.before, one.with+one.before, 1)
 		if strings.Contains(one.with, "service.") && !strings.Contains(text, "services/internal/service\"") {
@@ -83,11 +82,11 @@ func (p *project) overlay(t *testing.T) string {
 	return path
 }
 
-// crashRef is the image of a service's crash variant.
+// crashRef is the image of the crash variant of a service.
 func (p *project) crashRef(service string) string { return imagePrefix + service + ":" + p.name }
 
-// makeCrashVariants begins to build the images, exactly as stack:up builds
-// those of the services.
+// makeCrashVariants begins to build the images, exactly as stack:up builds those
+// of the services.
 func (p *project) makeCrashVariants(t *testing.T) *crashVariants {
 	t.Helper()
 	overlay := p.overlay(t)
@@ -106,7 +105,7 @@ func (p *project) makeCrashVariants(t *testing.T) *crashVariants {
 		}
 		return os.LookupEnv(name)
 	}}
-	ctx := p.t.Context() // it goes on while other stations are visited
+	ctx := p.t.Context() // it continues during the next steps
 	go func() {
 		defer close(made.done)
 		archives, err := maker.Services(ctx, info.Arch, refs)
@@ -125,7 +124,7 @@ func (p *project) makeCrashVariants(t *testing.T) *crashVariants {
 	return made
 }
 
-// ownServices are those whose images are made of services/.
+// ownServices are those that are built from services/.
 func (p *project) ownServices() []string {
 	var names []string
 	for _, service := range p.manifest.Services {
@@ -136,10 +135,9 @@ func (p *project) ownServices() []string {
 	return names
 }
 
-// The places of crashes that need nothing in the sources, and are tried on the
-// real image: SIGQUIT, and a password that the database refuses. Killed for
-// memory and killed in a line are crash variants, for the sake of what they say
-// until then.
+// Crashes that need no patch are tried on the real image: SIGQUIT, and a password
+// that the database refuses. For out of memory and for a kill in the middle of a
+// line crash variants are used, because of what they log before.
 const (
 	atQuit     = "quit"
 	atPassword = "password"
@@ -147,18 +145,18 @@ const (
 	atMidline  = "midline"
 )
 
-// crash is a container that is made to crash.
+// crash is a way to make the container of a service crash.
 type crash struct {
 	service string
 	at      string // the place
 	ask     []string
-	code    int      // how it ends; 0: it does not
-	says    []string // what its log has to say
-	memory  int64    // bytes that it may have; 0: as the service
-	again   int      // how often the engine starts it once more
+	code    int      // exit code; 0: it does not end
+	says    []string // texts that have to be in its log
+	memory  int64    // limit in bytes; 0: that of the service
+	again   int      // how often the engine starts it again
 }
 
-// crashes returns every service at every place that it has.
+// crashes returns every crash of every service.
 func (p *project) crashes(t *testing.T) []crash {
 	_, grants := p.grants()
 	masked := func(names []string) []string {
@@ -181,7 +179,7 @@ func (p *project) crashes(t *testing.T) []crash {
 			crash{service: service, at: atMidline, says: append(masked(grants[service]), `"msg":"a line to be killed in"`)},
 			crash{service: service, at: atMemory, code: 137, memory: 48 << 20, says: append(masked(grants[service]), `"msg":"more and more memory"`)},
 			crash{service: service, at: "debug", says: append(masked(grants[service]), `"msg":"configuration"`, `"msg":"configuration in a group"`, "configuration for the standard library")})
-		if service != "db-setup" { // which is soon done
+		if service != "db-setup" { // which ends soon
 			all = append(all, crash{service: service, at: atQuit, code: 2, says: []string{`"msg":"quit: goroutines follow"`, "goroutine "}})
 		}
 	}
@@ -201,9 +199,9 @@ func (p *project) crashes(t *testing.T) []crash {
 	)
 }
 
-// crashAll makes every crash happen, in twins of the real containers, and sees
-// that it did. What the twins said is searched with everything else. wrong is
-// a directory of secrets that nobody accepts.
+// crashAll makes every crash happen, in twins of the real containers, and
+// requires that it did. Their output is searched later with everything else.
+// wrong is a directory of secrets that are not accepted.
 func (p *project) crashAll(t *testing.T, askerID, wrong string) {
 	var wait sync.WaitGroup
 	slots := make(chan struct{}, 4)
@@ -223,7 +221,9 @@ func (p *project) crashAll(t *testing.T, askerID, wrong string) {
 		})
 	}
 	wait.Wait()
-	p.audit.assert(t, p.starved.Load() > 0, "killed for memory", "no service was killed for memory")
+	if p.starved.Load() == 0 {
+		t.Error("no service was killed for memory")
+	}
 }
 
 func (p *project) crashOne(t *testing.T, one crash, askerID string, like func(*testcontainers.ContainerRequest)) {
@@ -242,14 +242,12 @@ func (p *project) crashOne(t *testing.T, one crash, askerID string, like func(*t
 	}
 	if one.ask != nil {
 		poll(t, time.Minute, "an answer of the handler that crashes", func() bool {
-			return strings.HasPrefix(p.exec(t, askerID, "", append([]string{"/witness", "ask"}, one.ask...)...).stdout, "500\n")
+			return strings.HasPrefix(p.exec(t, askerID, "", append([]string{"/helper", "ask"}, one.ask...)...).stdout, "500\n")
 		})
-		p.audit.note(t, "its handler crashes")
 	}
-	if one.code == 0 { // it goes on
+	if one.code == 0 { // it keeps running
 		for _, text := range one.says {
 			p.waitLog(t, id, text)
-			p.audit.note(t, "it goes on, and says "+text)
 		}
 		if one.at == atMidline {
 			p.pauseInLine(t, id)
@@ -258,23 +256,27 @@ func (p *project) crashOne(t *testing.T, one crash, askerID string, like func(*t
 			t.Fatal(err)
 		}
 		if one.at == atMidline {
-			code := p.ended(t, id)
-			p.audit.assert(t, code == 137 && p.inLine(t, id), "killed in a line", "it ended with %d, and its log not in the middle of a line", code)
+			if code := p.ended(t, id); code != 137 || !p.inLine(t, id) {
+				t.Errorf("exit code %d, want 137, and a log that ends in the middle of a line", code)
+			}
 		}
 		return
 	}
-	code := p.ended(t, id)
-	p.audit.assert(t, code == one.code, fmt.Sprintf("it ends with %d", one.code), "exit code %d, want %d", code, one.code)
+	if code := p.ended(t, id); code != one.code {
+		t.Errorf("exit code %d, want %d", code, one.code)
+	}
 	if one.at == atMemory && p.outOfMemory(t, id) {
 		p.starved.Add(1)
 	}
 	log := p.log(t, id, time.Time{})
 	for _, text := range one.says {
-		p.audit.assert(t, strings.Count(log, text) > one.again, fmt.Sprintf("it says %s, each of %d times", text, 1+one.again), "its log does not say %s each of %d times", text, 1+one.again)
+		if n := strings.Count(log, text); n <= one.again {
+			t.Errorf("its log has %s %d times, want %d", text, n, 1+one.again)
+		}
 	}
 }
 
-// inLine tells whether the log of a container that writes records ends in the
+// inLine reports whether the log of a container that writes records ends in the
 // middle of one.
 func (p *project) inLine(t *testing.T, id string) bool {
 	t.Helper()
@@ -282,9 +284,8 @@ func (p *project) inLine(t *testing.T, id string) bool {
 	return log != "" && !strings.HasSuffix(log, "}\n")
 }
 
-// pauseInLine pauses a container while it writes a line, whose rest it will not
-// write when it is killed. A kernel under load does not freeze at every try, and
-// runc gives up.
+// pauseInLine pauses a container in the middle of writing a line, so that the
+// rest is not written when it is killed. Under load a pause sometimes fails.
 func (p *project) pauseInLine(t *testing.T, id string) {
 	t.Helper()
 	poll(t, time.Minute, "a container is paused in the middle of a line", func() bool {
@@ -304,8 +305,8 @@ func (p *project) pauseInLine(t *testing.T, id string) {
 	})
 }
 
-// outOfMemory tells whether the engine says that the kernel killed a container
-// for memory. It does not always: the end can overtake the reason.
+// outOfMemory reports whether the engine says that the kernel killed a container
+// for memory. It does not always: the end can be reported before the reason.
 func (p *project) outOfMemory(t *testing.T, id string) bool {
 	t.Helper()
 	ended, err := p.docker.ContainerInspect(t.Context(), id)
@@ -315,8 +316,8 @@ func (p *project) outOfMemory(t *testing.T, id string) bool {
 	return ended.State.OOMKilled
 }
 
-// waitLog waits until a container has said something.
+// waitLog waits until the log of a container has a text.
 func (p *project) waitLog(t *testing.T, id, text string) {
 	t.Helper()
-	poll(t, time.Minute, "a container says "+text, func() bool { return strings.Contains(p.log(t, id, time.Time{}), text) })
+	poll(t, time.Minute, "a container logs "+text, func() bool { return strings.Contains(p.log(t, id, time.Time{}), text) })
 }

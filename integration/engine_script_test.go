@@ -24,13 +24,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// linuxOnly are scripts that mount file systems or look at this machine's
-// processes.
+// linuxOnly are scripts that mount file systems or read processes.
 var linuxOnly = []string{"disk.txtar", "port.txtar", "unreadable.txtar"}
 
-// TestEngineTranscripts runs the scripts that need an engine. Each has a Compose
-// project of its own, whose name stands for the word PROJECT in its files, and
-// is removed with all that belongs to it.
+// TestEngineTranscripts runs the scripts that need an engine. Each has its own
+// Compose project, whose name replaces the word PROJECT in its files, and which
+// is removed with everything that belongs to it.
 func TestEngineTranscripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/engine/*.txtar")
 	if err != nil || len(scripts) == 0 {
@@ -56,17 +55,17 @@ func TestEngineTranscripts(t *testing.T) {
 	}
 }
 
-// scriptImages are the images that scripts use, by the name that stands for
-// them: one of a project of this test, which keepmum takes as it is. Those that
-// are named keepmum/NAME:dev it would make of their sources.
+// scriptImages are the images that scripts use, by the word that is replaced by
+// their name. keepmum takes an image of a project of this test as it is; those
+// named keepmum/NAME:dev it would build from source.
 var scriptImages = map[string]string{"SIM": "keepmum/provider-sim:dev", "SETUP": "keepmum/db-setup:dev", "ANALYZER": "keepmum/line-movement-analyzer:dev"}
 
-// tagImages gives the images their further names.
+// tagImages gives the images their additional names.
 func (p *project) tagImages(t *testing.T) {
 	t.Helper()
 	for word, name := range scriptImages {
 		if _, err := p.docker.ImageInspect(t.Context(), name); err != nil {
-			t.Fatalf("%s is not on the engine: mage build:images makes it, and mage test:integration does that", name)
+			t.Fatalf("%s is not on the engine: build it with: go tool mage build:images", name)
 		}
 		if err := p.docker.ImageTag(t.Context(), name, p.imageOf(word)); err != nil {
 			t.Fatal(err)
@@ -74,22 +73,22 @@ func (p *project) tagImages(t *testing.T) {
 	}
 }
 
-// imageOf is the further name of an image.
+// imageOf is the additional name of an image.
 func (p *project) imageOf(word string) string {
 	return imagePrefix + strings.ToLower(word) + ":" + p.name
 }
 
-// deny UID FILE: add an entry to the file's access list that keeps one user
-// out. The file's mode does not show it.
+// deny UID FILE: add an entry to the access list of a file that denies one user.
+// The mode of the file does not show it.
 func deny(ts *testscript.TestScript, _ bool, args []string) {
 	uid, err := strconv.ParseUint(args[0], 10, 32)
 	ts.Check(err)
-	const read, nobodyInParticular = 4, 0xffffffff
+	const read, noID = 4, 0xffffffff
 	list := bits.LittleEndian.AppendUint32(nil, 2) // the version, then owner, user, group, mask and others
 	for _, entry := range []struct {
 		tag, may uint16
 		id       uint32
-	}{{0x01, read, nobodyInParticular}, {0x02, 0, uint32(uid)}, {0x04, read, nobodyInParticular}, {0x10, read, nobodyInParticular}, {0x20, read, nobodyInParticular}} {
+	}{{0x01, read, noID}, {0x02, 0, uint32(uid)}, {0x04, read, noID}, {0x10, read, noID}, {0x20, read, noID}} {
 		list = bits.LittleEndian.AppendUint16(list, entry.tag)
 		list = bits.LittleEndian.AppendUint16(list, entry.may)
 		list = bits.LittleEndian.AppendUint32(list, entry.id)
@@ -120,8 +119,9 @@ func (p *project) postgresImage() string {
 	return own
 }
 
-// scriptEnvironment is what scripts have beside testscript's own variables: what
-// chooses the engine, and the Compose that was built before.
+// scriptEnvironment is the environment of scripts in addition to the variables of
+// testscript: those that choose the engine, and the Compose that was built
+// before.
 func (p *project) scriptEnvironment() []string {
 	p.t.Helper()
 	cache, err := os.UserCacheDir()
@@ -145,7 +145,7 @@ func (p *project) scriptEnvironment() []string {
 	return append(env, "UNSHARE="+unshare)
 }
 
-// nameProject puts the project's name and images into the script's files.
+// nameProject puts the names of project and images into the files of the script.
 func (p *project) nameProject(e *testscript.Env) error {
 	files, err := filepath.Glob(filepath.Join(e.WorkDir, "*.yml"))
 	if err != nil || len(files) == 0 {
@@ -174,7 +174,7 @@ func (p *project) upstream() (net.Conn, error) {
 	return net.Dial(scheme, address)
 }
 
-// passage lets connections through to the engine until it is cut.
+// passage forwards connections to the engine until it is cut.
 type passage struct {
 	listener net.Listener
 	mu       sync.Mutex
@@ -206,7 +206,7 @@ func (p *project) pass(listener net.Listener) *passage {
 	return through
 }
 
-// carry copies one direction to its end and tells the other side of it.
+// carry copies one direction to its end, and closes the other side.
 func carry(to, from net.Conn) {
 	_, _ = io.Copy(to, from)
 	if half, ok := to.(interface{ CloseWrite() error }); ok {
@@ -216,7 +216,7 @@ func carry(to, from net.Conn) {
 	_ = to.Close()
 }
 
-// keep remembers connections; false when the passage is cut.
+// keep remembers connections; false if the passage is cut.
 func (t *passage) keep(conns ...net.Conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -227,7 +227,7 @@ func (t *passage) keep(conns ...net.Conn) bool {
 	return !t.broken
 }
 
-// cut ends every connection, and no further one is made.
+// cut ends every connection and accepts no more.
 func (t *passage) cut() {
 	_ = t.listener.Close()
 	t.mu.Lock()
@@ -244,8 +244,8 @@ func (t *passage) closeAll() {
 	t.open = nil
 }
 
-// proxy: let the engine answer at a TCP address of this machine that is not the
-// loopback's, as that of another machine would, and use it from now on.
+// proxy: make the engine answer at a TCP address of this machine other than
+// loopback, as a remote engine would, and use it from now on.
 func (p *project) proxyCommand(ts *testscript.TestScript, _ bool, _ []string) {
 	addresses, err := net.InterfaceAddrs()
 	ts.Check(err)
@@ -263,12 +263,12 @@ func (p *project) proxyCommand(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Setenv("DOCKER_HOST", "tcp://"+listener.Addr().String())
 		return
 	}
-	ts.Fatalf("this machine has no address but the loopback's")
+	ts.Fatalf("this machine has only a loopback address")
 }
 
-// cutoff REGEXP ARGS...: run the binary over a passage to the engine, and cut
-// it when what it says matches: the engine has stopped in the middle. Exit
-// code 4 is required, soon, with an error and a next command.
+// cutoff REGEXP ARGS...: run the binary over a passage to the engine, and cut it
+// when the output matches, as if the engine had stopped. Soon after that, exit
+// code 4 is required, with an error and a next command.
 func (p *project) cutOff(ts *testscript.TestScript, _ bool, args []string) {
 	socket := filepath.Join(p.home, "engine.sock")
 	listener, err := net.Listen("unix", socket)
@@ -289,21 +289,21 @@ func (p *project) cutOff(ts *testscript.TestScript, _ bool, args []string) {
 	case <-stdout.reached:
 	case <-stderr.reached:
 	case err := <-ended:
-		ts.Fatalf("it ended before the engine could stop: %v\n%s", err, stderr)
+		ts.Fatalf("the command ended before the engine could stop: %v\n%s", err, stderr)
 	case <-time.After(reach):
-		ts.Fatalf("what it says never matched\n%s", stderr)
+		ts.Fatalf("the output never matched\n%s", stderr)
 	}
 	through.cut()
 	begun := time.Now()
 	select {
 	case err = <-ended:
 	case <-time.After(reach):
-		ts.Fatalf("it did not end without the engine\n%s", stderr)
+		ts.Fatalf("the command did not end without the engine\n%s", stderr)
 	}
 	took := time.Since(begun)
 	t := of(ts)
 	t.last = said{stdout.String(), stderr.String()}
-	t.told.WriteString(t.last.stdout + t.last.stderr)
+	t.output.WriteString(t.last.stdout + t.last.stderr)
 	_, _ = io.WriteString(ts.Stdout(), t.last.stdout)
 	_, _ = io.WriteString(ts.Stderr(), t.last.stderr)
 	var exit *exec.ExitError
@@ -311,7 +311,7 @@ func (p *project) cutOff(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("ended with %v, want exit code 4", err)
 	}
 	if took > 10*time.Second {
-		ts.Fatalf("it took %s to find out", took)
+		ts.Fatalf("the command took %s to notice", took)
 	}
 	requireError(ts, t.last.stderr)
 	if slices.Contains(args, "-json") {

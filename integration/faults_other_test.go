@@ -4,5 +4,5 @@ package integration
 
 import "github.com/rogpeppe/go-internal/testscript"
 
-// unixCommands are none where there are no users and signals of that kind.
+// unixCommands are the commands that need users and signals of Unix: none here.
 func unixCommands() map[string]func(*testscript.TestScript, bool, []string) { return nil }

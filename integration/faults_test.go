@@ -18,7 +18,7 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// faultCommands are the commands of the scripts that try what goes wrong.
+// faultCommands are the commands of scripts that test failures.
 func faultCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"refused":  refused,
@@ -30,10 +30,10 @@ func faultCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	}
 }
 
-// refused CODE ARGS...: run the binary and require all that a refusal owes:
+// refused CODE ARGS...: run the binary and require all that a refusal must have:
 // the exit code, nothing on standard output (with -json one document), an error
-// in lower case with the next command on a line of its own, and that no file of
-// the work directory is another than before.
+// in lower case with the next command on a separate line, and no change to any
+// file of the work directory.
 func refused(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -61,7 +61,7 @@ func refused(ts *testscript.TestScript, _ bool, args []string) {
 func requireError(ts *testscript.TestScript, stderr string) {
 	found := regexp.MustCompile(`(?m)^Error: (.*)$`).FindStringSubmatch(stderr)
 	if found == nil {
-		ts.Fatalf("there is no line `Error: `")
+		ts.Fatalf("no line begins with `Error: `")
 	}
 	if first, _, _ := strings.Cut(found[1], " "); strings.ToLower(first) != first && !strings.ContainsAny(first, "_/.-") && strings.ToUpper(first) != first {
 		ts.Fatalf("the error is not in lower case: %s", found[1])
@@ -78,17 +78,17 @@ func requireDocument(ts *testscript.TestScript, text string) {
 	var document map[string]any
 	ts.Check(decoder.Decode(&document))
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
-		ts.Fatalf("something stands after the document: %v", err)
+		ts.Fatalf("something follows the document: %v", err)
 	}
 	if len(document) == 0 {
 		ts.Fatalf("the document is empty")
 	}
 	if regexp.MustCompile(`(?m)": null,?$`).MatchString(text) {
-		ts.Fatalf("the document has a null: a list is [] when it is empty")
+		ts.Fatalf("the document has a null: an empty list is []")
 	}
 }
 
-// learn: nothing may tell the values that stand in secrets/ now, from now on.
+// learn: the values that are in secrets/ now must not appear from now on.
 func learn(ts *testscript.TestScript, _ bool, _ []string) {
 	files, err := filepath.Glob(ts.MkAbs("secrets/[A-Z]*"))
 	ts.Check(err)
@@ -112,8 +112,8 @@ func fill(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), append([]byte(args[1]), bytes.Repeat([]byte("v"), count)...), 0o644))
 }
 
-// holdlock [off]: take the lock of secrets/ as another command would, and give
-// it back.
+// holdlock [off]: take the lock of secrets/ as another command would, and release
+// it.
 func holdLock(ts *testscript.TestScript, _ bool, args []string) {
 	t := of(ts)
 	if len(args) > 0 {
@@ -126,7 +126,7 @@ func holdLock(ts *testscript.TestScript, _ bool, args []string) {
 	got, err := lock.TryLock()
 	ts.Check(err)
 	if !got {
-		ts.Fatalf("the lock is held already")
+		ts.Fatalf("the lock is already held")
 	}
 	t.held = func() { _ = lock.Close() }
 }

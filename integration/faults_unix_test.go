@@ -21,9 +21,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// nobody is the user that commands are run as when the tests run as root, whom
-// no file mode stops.
-const nobody = 65534
+// unprivileged is the user that runs commands if the tests run as root, whom file modes
+// do not stop.
+const unprivileged = 65534
 
 // unixCommands are the commands of scripts that need users and signals.
 func unixCommands() map[string]func(*testscript.TestScript, bool, []string) {
@@ -40,14 +40,14 @@ func asUser(ts *testscript.TestScript, _ bool, args []string) {
 		of(ts).elsewhere = nil
 		return
 	}
-	if os.Geteuid() == 0 { // the directories of tests are root's alone
+	if os.Geteuid() == 0 { // the directories of tests are only for root
 		passable(ts, ts.MkAbs("."))
 		passable(ts, filepath.Dir(ts.Getenv("KEEPMUM")))
 	}
 	of(ts).elsewhere = func(ts *testscript.TestScript, args []string) (said, error) {
 		cmd := command(ts, args)
 		if os.Geteuid() == 0 {
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, NoSetGroups: false}}
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: unprivileged, Gid: unprivileged, NoSetGroups: false}}
 		}
 		var stdout, stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -56,15 +56,15 @@ func asUser(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// passable lets every user pass through a directory of these tests and those
-// above it that are theirs too.
+// passable lets every user pass through a directory of these tests and its
+// parents.
 func passable(ts *testscript.TestScript, dir string) {
 	for ; strings.HasPrefix(dir, sharedTemporary+string(filepath.Separator)); dir = filepath.Dir(dir) {
 		ts.Check(os.Chmod(dir, 0o755))
 	}
 }
 
-// command is a run of the binary with the script's directory and those of its
+// command runs the binary in the directory of the script, with those of its
 // variables that matter.
 func command(ts *testscript.TestScript, args []string) *exec.Cmd {
 	cmd := exec.Command(ts.Getenv("KEEPMUM"), args...)
@@ -78,20 +78,21 @@ func command(ts *testscript.TestScript, args []string) *exec.Cmd {
 	return cmd
 }
 
-// A second is what a waiting command has to return after a signal; one that
-// has a child to end as well has three (DESIGN section 8).
+// A waiting command has to return within a second after a signal, and within
+// three if it has to end a child too (DESIGN section 8).
 const (
 	prompt  = time.Second
 	patient = 3 * time.Second
-	// reach is how long a command may take until it waits.
+	// reach is the limit until a command waits.
 	reach = 2 * time.Minute
 )
 
 // interrupts SIGNAL REGEXP ARGS...: run the binary with an open standard input,
-// wait until what it says matches, send the signal, and require exit code
-// 130 within a second (with -children within three), an error that says so, and
-// no talk on standard output. A log that is followed ends with 0. In place of the expression, `reading` waits until
-// the binary reads its standard input, and `file=NAME` until there is that file.
+// wait until its output matches, send the signal, and require exit code 130
+// within a second (with -children within three), an error that says so, and
+// nothing on standard output. A log that is followed ends with 0. In place of the
+// expression, `reading` waits until the binary reads its standard input, and
+// `file=NAME` until that file exists.
 func interrupts(ts *testscript.TestScript, _ bool, args []string) {
 	limit := prompt
 	if args[0] == "-children" {
@@ -125,27 +126,27 @@ func interrupts(ts *testscript.TestScript, _ bool, args []string) {
 	case <-stdout.reached:
 	case <-stderr.reached:
 	case err := <-ended:
-		ts.Fatalf("it ended before it waited: %v\n%s", err, stderr)
+		ts.Fatalf("the command ended before it waited: %v\n%s", err, stderr)
 	case <-ctx.Done():
-		ts.Fatalf("it never came to wait\n%s", stderr)
+		ts.Fatalf("the command never waited\n%s", stderr)
 	}
 	sent := time.Now()
 	ts.Check(cmd.Process.Signal(signal))
 	select {
 	case err = <-ended:
 	case <-ctx.Done():
-		ts.Fatalf("it did not end after the signal\n%s", stderr)
+		ts.Fatalf("the command did not end after the signal\n%s", stderr)
 	}
 	took := time.Since(sent)
 	t := of(ts)
 	t.last = said{stdout.String(), stderr.String()}
-	t.told.WriteString(t.last.stdout + t.last.stderr)
+	t.output.WriteString(t.last.stdout + t.last.stderr)
 	_, _ = io.WriteString(ts.Stdout(), t.last.stdout)
 	_, _ = io.WriteString(ts.Stderr(), t.last.stderr)
 	if took > limit {
-		ts.Fatalf("it took %s to end, want %s at most", took, limit)
+		ts.Fatalf("the command took %s to end, want %s at most", took, limit)
 	}
-	if args[2] == "stack:logs" { // a followed log is meant to be ended so
+	if args[2] == "stack:logs" { // the way to end a followed log
 		ts.Check(err)
 		return
 	}
@@ -162,7 +163,7 @@ func interrupts(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// mute: an engine from now on that takes connections and never answers. The
+// mute: use an engine from now on that accepts connections and never answers. The
 // file asked appears with each connection.
 func mute(ts *testscript.TestScript, _ bool, _ []string) {
 	dir, err := os.MkdirTemp("/tmp", "keepmum-mute-") // a socket's path is short
@@ -185,8 +186,8 @@ func mute(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("DOCKER_HOST", "unix://"+path)
 }
 
-// fed writes more to a pipe than it can hold, and closes the channel when it is
-// taken: then somebody reads.
+// fed writes more to a pipe than it can hold, and closes the channel when all is
+// read.
 func fed(pipe io.Writer) <-chan struct{} {
 	reached := make(chan struct{})
 	go func() {
@@ -197,7 +198,7 @@ func fed(pipe io.Writer) <-chan struct{} {
 	return reached
 }
 
-// appeared closes the channel when there is a file, and removes it.
+// appeared closes the channel when the file exists, and removes it.
 func appeared(ctx context.Context, path string) <-chan struct{} {
 	reached := make(chan struct{})
 	go func() {
@@ -215,23 +216,23 @@ func appeared(ctx context.Context, path string) <-chan struct{} {
 	return reached
 }
 
-// watched keeps what is written and tells when it matches.
+// watched keeps what is written and signals a match.
 type watched struct {
 	mu      sync.Mutex
 	text    bytes.Buffer
 	sign    *regexp.Regexp
 	reached <-chan struct{}
-	tell    func()
+	signal  func()
 }
 
-// until makes reached the moment when the text matches.
+// until closes reached when the text matches.
 func (w *watched) until(sign *regexp.Regexp) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	reached := make(chan struct{})
-	w.sign, w.reached, w.tell = sign, reached, sync.OnceFunc(func() { close(reached) })
+	w.sign, w.reached, w.signal = sign, reached, sync.OnceFunc(func() { close(reached) })
 	if sign.Match(w.text.Bytes()) {
-		w.tell()
+		w.signal()
 	}
 }
 
@@ -241,7 +242,7 @@ func (w *watched) Write(p []byte) (int, error) {
 	defer w.mu.Unlock()
 	w.text.Write(p)
 	if w.sign != nil && w.sign.Match(w.text.Bytes()) {
-		w.tell()
+		w.signal()
 	}
 	return len(p), nil
 }

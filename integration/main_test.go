@@ -9,18 +9,18 @@ import (
 	"github.com/keepmum/keepmum/integration/reaper"
 )
 
-// sharedTemporary is the temporary directory of this machine, for what other
-// runs of these tests have to see: locks and what a killed run left.
+// sharedTemporary is the temporary directory of this machine, for files that
+// other runs of these tests have to see: locks, and files that a killed run left.
 var sharedTemporary = os.TempDir()
 
 // ownTemporary is the temporary directory of the tests with a mark.
 func ownTemporary(mark string) string { return filepath.Join(sharedTemporary, "keepmum-tests-"+mark) }
 
-// TestMain gives the tests a temporary directory of their own, so that the
-// binary that they share is gone when they have ended, and a reaper. It also
-// tells testcontainers, which reads its settings once, to do without Ryuk, whose
-// image would have to be pulled, and to look for ports on this machine, also
-// where /.dockerenv makes it think that it is in a container.
+// TestMain gives the tests their own temporary directory, so that the binary that
+// they share is removed at the end, and a reaper. It configures testcontainers,
+// which reads its settings once, to do without Ryuk, whose image would have to be
+// pulled, and to look for ports on this machine, even if /.dockerenv suggests
+// that it runs in a container.
 func TestMain(m *testing.M) {
 	os.Exit(reaper.Main(func(mark string) int {
 		own := ownTemporary(mark)

@@ -21,20 +21,19 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/keepmum/keepmum/internal/docker/engine"
-	"github.com/keepmum/keepmum/internal/envfile"
 	"github.com/keepmum/keepmum/internal/manifest"
 )
 
-// commandTime is how long one command may take, stack:up with an empty build
-// cache included.
+// commandTime is the limit for one command, including stack:up with an empty
+// build cache.
 const commandTime = 8 * time.Minute
 
-// project is a copy of this checkout under a name of its own, as a user would
-// have it: with a real .env beside the compose file.
+// project is a copy of this checkout under its own name, as a user would have it:
+// with a real .env next to the compose file.
 type project struct {
 	t        *testing.T
 	name     string // of the Compose project
-	home     string // all that the test writes
+	home     string // directory of everything that the test writes
 	dir      string // the copy
 	tmp      string // temporary directory of the commands
 	port     string // of strict-api
@@ -65,8 +64,8 @@ func newProject(t *testing.T) *project {
 	return p
 }
 
-// connect connects to the engine, by keepmum's own door and by the plain
-// client.
+// connect connects to the engine, with the engine package of keepmum and with the
+// plain client.
 func (p *project) connect() {
 	p.t.Helper()
 	var err error
@@ -80,7 +79,8 @@ func (p *project) connect() {
 	p.t.Cleanup(func() { p.docker.Close() })
 }
 
-// copyCheckout copies what git tracks and what it would track.
+// copyCheckout copies the files that git tracks, and the new ones that it does
+// not ignore.
 func (p *project) copyCheckout() {
 	p.t.Helper()
 	list := exec.CommandContext(p.t.Context(), "git", "ls-files", "-co", "--exclude-standard", "-z")
@@ -119,7 +119,7 @@ func (p *project) copyCheckout() {
 	}
 }
 
-// rename gives a compose file of the copy the project's own name.
+// rename gives a compose file of the copy the name of the project.
 func (p *project) rename(file string) {
 	p.t.Helper()
 	data := p.read(file)
@@ -129,10 +129,10 @@ func (p *project) rename(file string) {
 	p.write(file, strings.Replace(data, "\nname: keepmum\n", "\nname: "+p.name+"\n", 1))
 }
 
-// environment is what the commands get: enough for Go and Docker, and nothing
-// that would choose another project, key or compose file. Compose and the apt
-// state that keepmum keeps between runs are shared; what it builds is not, so
-// that the user's cache does not grow with each run.
+// environment is the environment of commands: enough for Go and Docker, and
+// nothing that would choose another project, key or compose file. Compose and the
+// apt state that keepmum keeps between runs are shared; its builds are not, so
+// that the cache of the user does not grow with each run.
 func (p *project) environment() []string {
 	p.t.Helper()
 	goCache, err := exec.CommandContext(p.t.Context(), "go", "env", "GOCACHE").Output()
@@ -176,7 +176,7 @@ func (p *project) readManifest() {
 }
 
 // grants returns the services by the secrets that they are granted, and the
-// other way round.
+// secrets by service.
 func (p *project) grants() (bySecret, byService map[string][]string) {
 	bySecret, byService = map[string][]string{}, map[string][]string{}
 	for _, service := range p.manifest.Services {
@@ -204,8 +204,8 @@ func (p *project) write(name, text string) {
 	}
 }
 
-// unrelated is a key of the .env that the manifest does not declare: keepmum
-// has nothing to do with it, and its value may show nowhere either.
+// unrelated is a key of the .env that the manifest does not declare. keepmum does
+// not use it, and its value must not appear anywhere either.
 const unrelated = "MAILER_API_KEY"
 
 // writeEnv writes the .env that a team could have had for years.
@@ -217,17 +217,13 @@ func (p *project) writeEnv(values map[string]string) {
 		if !ok {
 			p.t.Fatalf("there is no value for %s", name)
 		}
-		line, err := envfile.Format(name, []byte(value))
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		text += line + "\n"
+		text += name + "='" + value + "'\n" // no value has a single quote
 	}
 	p.write(".env", text)
 }
 
-// newValue makes a random value that keeps the manifest's rules. Where they
-// leave room it holds the characters that encoders treat differently, so that
+// newValue makes a random value that keeps the rules of the manifest. Where they
+// allow it, the value holds characters that encoders treat differently, so that
 // each encoding of it is another text.
 func newValue(t *testing.T, name string) string {
 	t.Helper()
@@ -245,7 +241,7 @@ func newValue(t *testing.T, name string) string {
 	return value + random(t, plain, 8)
 }
 
-// freePort returns a port of this machine that nobody listens on.
+// freePort returns a port of this machine that is not in use.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -258,8 +254,8 @@ func freePort(t *testing.T) string {
 }
 
 // keepmum runs the binary in the project, with an input that may be empty, and
-// searches all that it says, and the environment and arguments of itself and
-// of every program that it starts.
+// searches its output, and the environment and arguments of its process and of
+// every program that it starts.
 func (p *project) keepmum(t *testing.T, input string, args ...string) output {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), commandTime)
@@ -289,8 +285,8 @@ func (p *project) keepmum(t *testing.T, input string, args ...string) output {
 	return said
 }
 
-// must is keepmum for a command that has to succeed. What it said is shown
-// masked when it does not.
+// must is keepmum for a command that has to succeed. If it does not, its output
+// is shown masked.
 func (p *project) must(t *testing.T, input string, args ...string) output {
 	t.Helper()
 	said := p.keepmum(t, input, args...)
@@ -300,7 +296,7 @@ func (p *project) must(t *testing.T, input string, args ...string) output {
 	return said
 }
 
-// status is stack:status -json.
+// status is the document of stack:status -json.
 type status struct {
 	Ready    bool
 	Services []struct {
@@ -310,13 +306,13 @@ type status struct {
 	}
 }
 
-// status asks how the stack is.
+// status runs stack:status.
 func (p *project) status(t *testing.T) status {
 	t.Helper()
 	return decoded[status](t, p.must(t, "", "stack:status", "-json").stdout)
 }
 
-// older names the services that hold an older value.
+// older returns the services that hold an older value.
 func (s status) older() []string {
 	var names []string
 	for _, service := range s.Services {
@@ -332,7 +328,7 @@ func decoded[T any](t *testing.T, text string) T {
 	t.Helper()
 	var value T
 	if err := json.Unmarshal([]byte(text), &value); err != nil {
-		t.Fatalf("no JSON of this form: %v", err)
+		t.Fatalf("not a JSON document of this form: %v", err)
 	}
 	return value
 }

@@ -7,6 +7,6 @@ import (
 	"os"
 )
 
-// clean removes the temporary directory: without containers there is nothing
-// else to clean up.
+// clean removes the temporary directory: without containers there is nothing else
+// to clean up.
 func clean(_ context.Context, mark string) error { return os.RemoveAll(ownTemporary(mark)) }

@@ -21,11 +21,11 @@ import (
 	"github.com/keepmum/keepmum/integration/reaper"
 )
 
-// victimVariable is set for a process that is to be killed.
+// victimVariable is set for a process that will be killed.
 const victimVariable = "KEEPMUM_TEST_VICTIM"
 
-// clean removes what these tests, or others before them, have left when they
-// were killed.
+// clean removes the containers, networks and files that these tests, or an
+// earlier run, left when they were killed.
 func clean(ctx context.Context, mark string) error {
 	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
 	if err == nil {
@@ -35,9 +35,9 @@ func clean(ctx context.Context, mark string) error {
 	return errors.Join(err, os.RemoveAll(ownTemporary(mark)))
 }
 
-// TestAKilledRunLeavesNothing: what a process of these tests has made on the
-// engine and on the disk is removed when it is killed, without another run.
-func TestAKilledRunLeavesNothing(t *testing.T) {
+// When a test process is killed, the reaper removes what it made on the engine
+// and on disk, without another run.
+func TestReaper_CleansUpAfterKill(t *testing.T) {
 	if os.Getenv(victimVariable) != "" {
 		beKilled(t)
 	}
@@ -58,7 +58,7 @@ func TestAKilledRunLeavesNothing(t *testing.T) {
 			name, home, _ = strings.Cut(made, " ")
 		}
 	}
-	t.Cleanup(func() { // what the reaper has left, where it fails
+	t.Cleanup(func() { // in case the reaper fails
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if name == "" {
@@ -70,7 +70,7 @@ func TestAKilledRunLeavesNothing(t *testing.T) {
 	})
 	kill := errors.Join(cmd.Process.Kill(), cmd.Wait())
 	if _, err := os.Stat(home); name == "" || err != nil || cmd.ProcessState.Success() {
-		t.Fatalf("the process to be killed made nothing: %q, %v, %v", name, err, kill)
+		t.Fatalf("the process that was killed made nothing: %q, %v, %v", name, err, kill)
 	}
 	poll(t, time.Minute, "nothing of a killed run is left", func() bool {
 		found, err := projectsOnEngine(t.Context(), p.docker)
@@ -83,7 +83,7 @@ func TestAKilledRunLeavesNothing(t *testing.T) {
 	})
 }
 
-// beKilled makes a project, says its name, and waits for its end.
+// beKilled makes a project, prints its name, and waits to be killed.
 func beKilled(t *testing.T) {
 	p := &project{t: t}
 	p.connect()

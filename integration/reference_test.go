@@ -28,9 +28,8 @@ var update = flag.Bool("update", false, "rewrite the generated parts of docs/REF
 
 const reference = "../docs/REFERENCE.md"
 
-// TestReference compares each generated part of docs/REFERENCE.md with what
-// the code says now: `go test ./integration -run TestReference -update`
-// rewrites them.
+// TestReference compares each generated part of docs/REFERENCE.md with the code:
+// `go test ./integration -run TestReference -update` rewrites them.
 func TestReference(t *testing.T) {
 	data, err := os.ReadFile(reference)
 	if err != nil {
@@ -51,7 +50,7 @@ func TestReference(t *testing.T) {
 			t.Fatalf("the code gives nothing for %q", name)
 		}
 		if now != want && !*update {
-			t.Errorf("the part %q is not what the code says; rewrite it by -update", name)
+			t.Errorf("the part %q does not match the code; rewrite it with -update", name)
 		}
 		text = before + begin + want + end + after
 	}
@@ -62,7 +61,7 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// help runs the binary for what it says of itself.
+// help runs the binary and returns its help.
 func help(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), keepmumBinary(t), args...).CombinedOutput()
@@ -106,7 +105,7 @@ func targetsPart(t *testing.T) string {
 	return b.String() + "\n"
 }
 
-// sources returns the parsed Go files below a directory, tests left out.
+// sources returns the parsed Go files in a directory, without tests.
 func sources(t *testing.T, root string) []*ast.File {
 	t.Helper()
 	var files []*ast.File
@@ -124,8 +123,8 @@ func sources(t *testing.T, root string) []*ast.File {
 	return files
 }
 
-// variableUses is what is said of each variable; the test requires that it
-// names exactly those that the code uses.
+// variableUses describes each variable; the test requires that it names exactly
+// those that the code uses.
 var variableUses = map[string]string{
 	"KEEPMUM_COMPOSE_FILE":       "the compose file that is the manifest; default: the first of compose.yaml, compose.yml, docker-compose.yaml, docker-compose.yml",
 	"KEEPMUM_KEY_FILE":           "the project's key, in place of .keepmum/key; it is read and never made",
@@ -169,7 +168,7 @@ func variablesPart(t *testing.T) string {
 	for name := range used {
 		names = append(names, name)
 		if variableUses[name] == "" {
-			t.Errorf("the code uses %s, and nothing is said of it", name)
+			t.Errorf("the code uses %s, which is not described", name)
 		}
 	}
 	for name := range variableUses {
@@ -186,8 +185,8 @@ func variablesPart(t *testing.T) string {
 	return b.String() + "\n"
 }
 
-// exitCodesPart is a table of the codes that package fault declares, with the
-// comments that they carry there.
+// exitCodesPart is a table of the codes that package fault declares, with their
+// comments.
 func exitCodesPart(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("\n| code | |\n|---|---|\n| 0 | done |\n")
@@ -227,7 +226,7 @@ var documents = map[string]any{
 	"demo":             demo.Result{},
 }
 
-// undocumented are targets whose document is told in words.
+// undocumented are targets whose document is described in words.
 var undocumented = []string{"version"}
 
 // jsonPart lists the fields of each document.
@@ -248,7 +247,7 @@ func jsonPart(t *testing.T) string {
 	return b.String() + "\n"
 }
 
-// fields writes a row for each field, and for those of what it holds.
+// fields writes a row for each field, and for those of its objects.
 func fields(b *strings.Builder, kind reflect.Type, prefix string) {
 	for i := range kind.NumField() {
 		field := kind.Field(i)
@@ -277,7 +276,7 @@ func fields(b *strings.Builder, kind reflect.Type, prefix string) {
 	}
 }
 
-// plain is a type's name in JSON's words.
+// plain is the name of a type in JSON.
 func plain(kind reflect.Type) string {
 	switch kind.Kind() {
 	case reflect.Bool:

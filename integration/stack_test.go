@@ -25,19 +25,19 @@ import (
 	"github.com/keepmum/keepmum/pkg/redact"
 )
 
-// TestStack takes a copy of this checkout with a real .env beside the compose
-// file through its life, by the compiled binary and on the real engine: set up,
-// used, failing, crashing, changed, and the old way. At each station every
-// surface is searched for every value, with a canary in the real thing first.
+// TestStack takes a copy of this checkout with a real .env next to the compose
+// file through its life, with the compiled binary and on the real engine: set up,
+// used, failing, crashing, changed, and in legacy mode. At each step every
+// surface is searched for every value, after its canary was found.
 //
-// The values of the .env, and those that replace them later, are known from
-// the beginning, so that one search is for all of them.
+// The values of the .env, and those that replace them later, are known from the
+// beginning, so that one search is for all of them.
 func TestStack(t *testing.T) {
 	t.Parallel() // most of it is waiting
 	p := newProject(t)
 	s := &story{project: p, values: map[string]map[string]string{}}
 	s.makeValues(t)
-	for _, station := range []struct {
+	for _, step := range []struct {
 		name string
 		run  func(*testing.T)
 	}{
@@ -52,22 +52,26 @@ func TestStack(t *testing.T) {
 		{"values change", s.change},
 		{"files and events", s.filesAndEvents},
 		{"down", s.down},
-		{"the old way", s.oldWay},
+		{"legacy mode", s.legacy},
 	} {
-		if !t.Run(station.name, station.run) {
-			break // what follows rests on it
+		if !t.Run(step.name, step.run) {
+			break // the next steps depend on it
 		}
 	}
-	p.audit.finish(t, "stack")
+	p.audit.finish(t, map[string]int{
+		"canaries": 360, "logs": 150, "inspect": 150, "processes in": 57, commandProcesses: 20, "output": 39, "errors": 36,
+		"network": 21, "volume": 7, "image": 10, "config": 10, "history": 10,
+		"database": 1, "events": 1, "rendered": 1, "worktree": 1, "temporary": 1, "cache": 1,
+	})
 }
 
-// story is what the stations share.
+// story is what the steps share.
 type story struct {
 	*project
 	values map[string]map[string]string // by when, and name
 
-	witness string // image
-	asker   string // container in the stack's networks
+	helper  string // image
+	asker   string // container in the networks of the stack
 	crashes *crashVariants
 	events  *eventLog
 
@@ -77,7 +81,6 @@ type story struct {
 // makeValues makes all values of the test.
 func (s *story) makeValues(t *testing.T) {
 	s.audit = newAudit(t)
-	s.audit.hide = strings.NewReplacer(s.name, "PROJECT")
 	for when, names := range map[string][]string{
 		"first":  append(secretNames(), unrelated),
 		"second": {"STRICT_API_TOKEN", "DB_APP_LOGIN", "THE_ODDS_API_KEY"},
@@ -97,7 +100,7 @@ func (s *story) makeValues(t *testing.T) {
 	}
 }
 
-// setUp goes the user's way.
+// setUp does what a user does first.
 func (s *story) setUp(t *testing.T) {
 	s.writeEnv(s.values["first"])
 	s.must(t, "", "secrets:init")
@@ -110,27 +113,27 @@ func (s *story) setUp(t *testing.T) {
 		}
 	}
 	if !strings.Contains(said.stderr, unrelated) {
-		t.Errorf("it does not say that %s is not declared", unrelated)
+		t.Errorf("the output does not say that %s is not declared", unrelated)
 	}
 	s.must(t, "", "secrets:validate")
 	s.must(t, "", "stack:up")
 	s.requireReady(t)
 	for _, name := range secretNames() {
 		if !strings.Contains(s.read(".env"), name+"=") {
-			t.Fatalf("%s no longer stands in the .env: what follows would prove nothing", name)
+			t.Fatalf("%s is no longer in the .env: the next steps would prove nothing", name)
 		}
 	}
 	s.crashes = s.makeCrashVariants(t)
 }
 
-// requireReady requires that all services are healthy and hold the newest
-// values, in no environment.
+// requireReady requires that all services are healthy and hold the newest values,
+// and have none in their environment.
 func (s *story) requireReady(t *testing.T) {
 	t.Helper()
 	status, declared := s.status(t), 0
 	for _, service := range status.Services {
 		if !service.Declared {
-			continue // one of the test's own
+			continue // started by the test
 		}
 		declared++
 		if service.Values != "current" || len(service.Visible) > 0 {
@@ -142,7 +145,7 @@ func (s *story) requireReady(t *testing.T) {
 	}
 }
 
-// api asks strict-api, with a token unless it is empty.
+// api sends a request to strict-api, with a token unless it is empty.
 func (s *story) api(t *testing.T, path, token string) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+s.port+path, nil)
@@ -165,10 +168,10 @@ func (s *story) api(t *testing.T, path, token string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
-// ask asks a service from inside the stack's networks.
+// ask sends a request to a service from inside the networks of the stack.
 func (s *story) ask(t *testing.T, input string, args ...string) (status, body string) {
 	t.Helper()
-	said := s.exec(t, s.asker, input, append([]string{"/witness", "ask"}, args...)...)
+	said := s.exec(t, s.asker, input, append([]string{"/helper", "ask"}, args...)...)
 	if said.code != 0 {
 		t.Fatalf("no answer to %v: %s", args, said.stderr)
 	}
@@ -176,7 +179,7 @@ func (s *story) ask(t *testing.T, input string, args ...string) (status, body st
 	return status, body
 }
 
-// statistics is what provider-sim counts, by provider.
+// statistics are the counters of provider-sim, by provider.
 type statistics struct {
 	Providers map[string]struct{ Authenticated, Refused, Faults int }
 }
@@ -189,14 +192,15 @@ func (s *story) counted(t *testing.T) statistics {
 	return decoded[statistics](t, body)
 }
 
-// logsIn tells whether the database accepts a login over the network.
+// logsIn reports whether the database accepts a login over the network.
 func (s *story) logsIn(t *testing.T, role, password string) bool {
 	t.Helper()
-	// By its name in the network, not by loopback, which some images trust.
+	// By its name in the network: some images trust every connection over
+	// loopback.
 	said := s.exec(t, s.container(t, "postgres").ID, password+"\n", "sh", "-c",
 		`IFS= read -r PGPASSWORD; export PGPASSWORD; exec psql --no-psqlrc -h postgres -U "$0" -d odds -Atc 'select current_user'`, role)
 	if said.code != 0 && !strings.Contains(said.stderr, "password authentication failed") {
-		t.Fatalf("psql ended with %d, not for the password: %s", said.code, s.audit.masked(said.stderr))
+		t.Fatalf("psql ended with %d, and not because of the password: %s", said.code, s.audit.masked(said.stderr))
 	}
 	return said.code == 0 && strings.TrimSpace(said.stdout) == role
 }
@@ -228,12 +232,12 @@ func users() []string {
 	return []string{"line-movement-analyzer", "odds-ingestion", "prediction-service", "schedule-poller", "strict-api"}
 }
 
-// used proves that each value is used: who has it is let in, who has another
-// one is not.
+// used proves that each value is used: the right one is accepted, another one is
+// refused.
 func (s *story) used(t *testing.T) {
 	first, wrong := s.values["first"], s.values["wrong"]
-	s.witness = s.witnessImage(t)
-	s.asker = s.launch(t, asker, s.witness, func(r *testcontainers.ContainerRequest) {
+	s.helper = s.helperImage(t)
+	s.asker = s.launch(t, asker, s.helper, func(r *testcontainers.ContainerRequest) {
 		r.Cmd = []string{"wait"}
 		r.Networks = []string{s.name + "_providers", s.name + "_database", s.name + "_edge"}
 		r.HostConfigModifier = s.mount("THE_ODDS_API_KEY", "STRICT_API_TOKEN")
@@ -256,8 +260,8 @@ func (s *story) used(t *testing.T) {
 	s.requirePredictions(t)
 }
 
-// requireAccepted requires that strict-api takes one token and refuses another,
-// and that it has the one from this source.
+// requireAccepted requires that strict-api accepts one token and refuses another,
+// and that its token is from this source.
 func (s *story) requireAccepted(t *testing.T, right, wrong, source string) {
 	t.Helper()
 	for _, path := range []string{"/games", "/odds", "/movements", "/predictions"} {
@@ -278,8 +282,8 @@ func (s *story) requireAccepted(t *testing.T, right, wrong, source string) {
 	}
 }
 
-// requireCounted requires that calls of both pollers are authenticated, again
-// and again, and that none is refused.
+// requireCounted requires that the simulator keeps counting authenticated calls
+// of both pollers, and refuses none.
 func (s *story) requireCounted(t *testing.T) {
 	t.Helper()
 	before := s.counted(t)
@@ -293,7 +297,8 @@ func (s *story) requireCounted(t *testing.T) {
 	}
 }
 
-// requirePredictions requires probabilities that rest on odds and on results.
+// requirePredictions requires probabilities that are based on odds and on
+// results.
 func (s *story) requirePredictions(t *testing.T) {
 	t.Helper()
 	type page struct {
@@ -315,7 +320,7 @@ func (s *story) requirePredictions(t *testing.T) {
 		}
 		for _, e := range decoded[page](t, body).Events {
 			if p := e.Prediction; p.Market != nil && p.Elo != nil && p.Home > 0 && p.Home < 1 && p.Books > 0 && p.Games > 0 {
-				t.Logf("%s against %s: %.3f, of %d books and %d games", e.Home, e.Away, p.Home, p.Books, p.Games)
+				t.Logf("%s against %s: %.3f, from %d books and %d games", e.Home, e.Away, p.Home, p.Books, p.Games)
 				return true
 			}
 		}
@@ -323,48 +328,52 @@ func (s *story) requirePredictions(t *testing.T) {
 	})
 }
 
-// canaries plants the canary in every surface of the running stack, and
-// requires that the search finds it in each encoding.
+// canaries plants the canary in every surface of the running stack, and requires
+// that the search finds it in each encoding.
 func (s *story) canaries(t *testing.T) {
-	s.plantContainers(t, s.witness)
-	s.lookAt(t, s.witness, nil)
+	s.plantContainers(t, s.helper)
+	s.lookAt(t, s.helper, nil)
 	s.logsAreMasked(t)
-	t.Run("a secret in a log", s.tellingContainer)
-	// Our own output: mage quotes a target that it does not know.
+	t.Run("a secret in a log", s.printingContainer)
+	// Our own output: mage quotes an unknown target.
 	said := s.keepmum(t, "", s.audit.plain)
 	s.audit.require(t, []plant{{surface: "output of a wrong target"}}, nil, sweep.Bytes("output of a wrong target", []byte(said.stdout+said.stderr)))
 }
 
-// tellingContainer starts a container whose log tells a value in every
-// encoding: docker logs shows it, and stack:logs masks it.
-func (s *story) tellingContainer(t *testing.T) {
+// printingContainer starts a container whose log shows a value in every encoding:
+// docker logs shows it, and stack:logs masks it.
+func (s *story) printingContainer(t *testing.T) {
 	const name = "STRICT_API_TOKEN"
-	id := s.launch(t, telling, s.witness, func(r *testcontainers.ContainerRequest) {
-		r.Cmd, r.Env = []string{"tell"}, map[string]string{"CANARY": "{" + name + "}"}
+	id := s.launch(t, printing, s.helper, func(r *testcontainers.ContainerRequest) {
+		r.Cmd, r.Env = []string{"print"}, map[string]string{"CANARY": "{" + name + "}"}
 		r.HostConfigModifier = s.mount(name)
 	})
 	if code := s.ended(t, id); code != 0 {
-		t.Fatalf("it ended with %d", code)
+		t.Fatalf("the helper ended with %d", code)
 	}
-	surface := sweep.Logs(s.engine, s.container(t, telling).Name)
+	surface := sweep.Logs(s.engine, s.container(t, printing).Name)
 	found := s.audit.search(t, func(h sweep.Hit) bool { return h.Surface == surface.Name && h.Name == name }, surface)
 	lines := map[string]bool{}
 	for _, hit := range found[surface.Name] {
 		lines[fmt.Sprint(hit.Place, hit.Line)] = true
 	}
-	want := 2 * len(redact.Encodings()) // one an encoding, on both streams
-	s.audit.assert(t, len(lines) == want, "a secret is found in each encoding", "the value is found in %d lines of its log, want %d", len(lines), want)
+	want := 2 * len(redact.Encodings()) // one for each encoding, on both streams
+	if len(lines) != want {
+		t.Errorf("the value is found in %d lines of its log, want %d", len(lines), want)
+	}
 	masked := 0
 	for line := range strings.Lines(s.must(t, "", "stack:logs", "-follow=false").stdout) {
-		if strings.HasPrefix(line, telling+" | a canary, ") && strings.Contains(line, redact.Mask(name)) {
+		if strings.HasPrefix(line, printing+" | a canary, ") && strings.Contains(line, redact.Mask(name)) {
 			masked++
 		}
 	}
-	s.audit.assert(t, masked == want, "a secret is masked in each encoding", "stack:logs shows %d masked lines of it, want %d", masked, want)
+	if masked != want {
+		t.Errorf("stack:logs shows %d masked lines of it, want %d", masked, want)
+	}
 	s.remove(t, id)
 }
 
-// mount gives a container the files of secrets.
+// mount mounts the files of secrets in a container.
 func (s *story) mount(names ...string) func(*container.HostConfig) {
 	return func(h *container.HostConfig) {
 		for _, name := range names {
@@ -373,25 +382,27 @@ func (s *story) mount(names ...string) func(*container.HostConfig) {
 	}
 }
 
-// logsAreMasked requires that stack:logs shows the log of every service, and
-// that a canary in one of them is found in what it shows.
+// logsAreMasked requires that stack:logs shows the log of every service, and that
+// a canary in one of them is found in its output.
 func (s *story) logsAreMasked(t *testing.T) {
 	t.Helper()
 	said := s.must(t, "", "stack:logs", "-follow=false")
 	for _, service := range s.manifest.Services {
-		s.audit.assert(t, strings.Contains(said.stdout, service.Name+" | "), "stack:logs shows "+service.Name, "stack:logs shows nothing of %s", service.Name)
+		if !strings.Contains(said.stdout, service.Name+" | ") {
+			t.Errorf("stack:logs shows nothing of %s", service.Name)
+		}
 	}
 	const shown = "output of stack:logs"
 	s.audit.require(t, []plant{{shown, "", "line"}, {shown, "", "base64"}, {shown, "", "hex"}}, nil, sweep.Bytes(shown, []byte(said.stdout)))
 }
 
-// fault is a way for the upstream to fail, and how the pollers' errors call it.
+// fault is a failure of the upstream, with the error that each poller logs.
 type fault struct{ mode, odds, games string }
 
-// upstreamFails lets the upstream fail in every way, and searches when each has
-// been seen: in the logs of both pollers, and in the health of twins of them
-// that never had a good answer, which docker inspect shows. It ends with slow
-// answers under way: upstreamWasSlow sees to those.
+// upstreamFails makes the upstream fail in every way, and searches after each was
+// seen: in the logs of both pollers, and in the health of twins that never had a
+// good answer, which docker inspect shows. At its end slow answers are under way:
+// upstreamWasSlow waits for those.
 func (s *story) upstreamFails(t *testing.T) {
 	s.awaitCrashVariants(t)
 	for _, f := range []fault{
@@ -424,18 +435,18 @@ func (s *story) upstreamFails(t *testing.T) {
 		s.unhealthy(t, slow())
 		s.setFault(t, "none", 0)
 	})
-	s.lookAt(t, s.witness, nil)
+	s.lookAt(t, s.helper, nil)
 	s.logsAreMasked(t)
 	s.removeAll(t, "failing-")
 }
 
-// slow is what a slow upstream is called.
+// slow is the fault of slow answers.
 func slow() fault { return fault{"slow", "is slow", "is slow"} }
 
 // unhealthy starts twins of the pollers while the upstream fails, waits until
-// docker inspect shows why they are not healthy, and stops them. Their images
-// are crash variants that do not crash: the others would stand by, without
-// calling anybody.
+// docker inspect shows why they are not healthy, and stops them. Their images are
+// crash variants that do not crash: the real images would wait for the lock, and
+// make no call.
 func (s *story) unhealthy(t *testing.T, f fault) {
 	t.Helper()
 	reasons := map[string]string{"odds-ingestion": f.odds, "schedule-poller": f.games}
@@ -452,14 +463,14 @@ func (s *story) unhealthy(t *testing.T, f fault) {
 			}
 			return strings.Contains(string(raw), reasons[service])
 		})
-		s.audit.note(t, "the health of "+service+" tells of "+f.mode)
 		if err := s.docker.ContainerKill(t.Context(), id, "KILL"); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// removeAll removes the containers of the test's own whose service begins so.
+// removeAll removes the containers that the test started under a name with this
+// prefix.
 func (s *story) removeAll(t *testing.T, prefix string) {
 	t.Helper()
 	for _, c := range s.containers(t) {
@@ -473,11 +484,11 @@ func (s *story) removeAll(t *testing.T, prefix string) {
 func (s *story) upstreamWasSlow(t *testing.T) {
 	s.seen(t, s.slowSince, slow())
 	s.recovered(t)
-	s.lookAt(t, s.witness, nil)
+	s.lookAt(t, s.helper, nil)
 }
 
-// setFault makes the simulator fail, for so many calls of each provider; 0:
-// until it is told otherwise.
+// setFault makes the simulator fail, for so many calls of each provider; 0: until
+// the next call of setFault.
 func (s *story) setFault(t *testing.T, mode string, count int) {
 	t.Helper()
 	if status, body := s.ask(t, fmt.Sprintf(`{"mode": %q, "count": %d}`, mode, count), "POST", simulator+"/sim/faults"); status != "204" {
@@ -510,7 +521,6 @@ func (s *story) seen(t *testing.T, since time.Time, f fault) {
 				return strings.Contains(line, `"msg":"poll failed"`) && strings.Contains(line, kind)
 			})
 		})
-		s.audit.note(t, "the log of "+service+" tells of "+f.mode)
 	}
 }
 
@@ -524,17 +534,17 @@ func (s *story) recovered(t *testing.T) {
 	}
 }
 
-// awaitCrashVariants waits until the images of crash variants are made.
+// awaitCrashVariants waits until the images of the crash variants are built.
 func (s *story) awaitCrashVariants(t *testing.T) {
 	t.Helper()
 	<-s.crashes.done
 	if s.crashes.err != nil {
-		t.Fatalf("the crash variants were not made: %v", s.crashes.err)
+		t.Fatalf("the crash variants were not built: %v", s.crashes.err)
 	}
 }
 
-// servicesCrash crashes every service with values on the stack and in the
-// panic's text, and searches what it said.
+// servicesCrash crashes every service with values on the stack and in the text of
+// the panic, and searches its output.
 func (s *story) servicesCrash(t *testing.T) {
 	wrong := filepath.Join(s.home, "wrong")
 	if err := os.Mkdir(wrong, 0o755); err != nil {
@@ -547,16 +557,16 @@ func (s *story) servicesCrash(t *testing.T) {
 	}
 	s.crashAll(t, s.asker, wrong)
 	t.Run("postgres", s.crashPostgres)
-	s.lookAt(t, s.witness, nil)
+	s.lookAt(t, s.helper, nil)
 	s.removeAll(t, "crash-")
 }
 
 // images searches configuration, history and layers of every image that a
-// container of the project runs, and of stack:up's probe.
+// container of the project runs, and of the probe of stack:up.
 func (s *story) images(t *testing.T) {
-	refs := map[string]string{images.ProbeImage: images.ProbeImage} // names by what the engine is asked for
+	refs := map[string]string{images.ProbeImage: images.ProbeImage} // names by reference
 	for _, c := range s.containers(t) {
-		refs[c.ImageID] = c.Image // the name may be another image's by now: of another checkout
+		refs[c.ImageID] = c.Image // another checkout may have taken the name since
 	}
 	var surfaces []sweep.Surface
 	for ref, name := range refs {
@@ -565,13 +575,13 @@ func (s *story) images(t *testing.T) {
 		surfaces = append(surfaces, config, history, layers)
 	}
 	s.audit.require(t, []plant{
-		{"config of " + s.witness, "", "raw"}, {"history of " + s.witness, "", "raw"},
-		{"image " + s.witness, "etc/canary.txt", "raw"}, {"image " + s.witness, "configuration", "raw"},
+		{"config of " + s.helper, "", "raw"}, {"history of " + s.helper, "", "raw"},
+		{"image " + s.helper, "etc/canary.txt", "raw"}, {"image " + s.helper, "configuration", "raw"},
 	}, nil, surfaces...)
 }
 
-// databaseFiles searches what Postgres has written to its volume: of passwords
-// there are verifiers alone.
+// databaseFiles searches the files of Postgres on its volume: of passwords they
+// hold verifiers only.
 func (s *story) databaseFiles(t *testing.T) {
 	id := s.container(t, "postgres").ID
 	said := s.exec(t, id, "create table planted as select '"+s.audit.plain+"' as canary; checkpoint;", "psql", "--no-psqlrc", "-U", "postgres", "-d", "odds", "-v", "ON_ERROR_STOP=1", "-q")
@@ -585,16 +595,17 @@ func (s *story) databaseFiles(t *testing.T) {
 	s.audit.require(t, []plant{{files.Name, "base/", "raw"}, {files.Name, "pg_wal/", "raw"}}, nil, files)
 }
 
-// change gives secrets other values: exactly the services that are granted one
-// are recreated, and they hold the new one.
+// change changes secrets: exactly the services that are granted one are
+// recreated, and they hold the new value.
 func (s *story) change(t *testing.T) {
 	bySecret, _ := s.grants()
 	first, second, third := s.values["first"], s.values["second"], s.values["third"]
 	t.Run("a token", func(t *testing.T) {
 		s.set(t, "STRICT_API_TOKEN", second)
 		withheld := s.must(t, "", "stack:logs", "-follow=false")
-		s.audit.assert(t, !strings.Contains(withheld.stdout, "strict-api | ") && strings.Contains(withheld.stderr, "strict-api: log withheld"),
-			"a log is withheld", "the log of strict-api, whose value is no longer known, is not withheld")
+		if strings.Contains(withheld.stdout, "strict-api | ") || !strings.Contains(withheld.stderr, "strict-api: log withheld") {
+			t.Error("the log of strict-api, whose value is no longer known, is not withheld")
+		}
 		s.requireAccepted(t, first["STRICT_API_TOKEN"], second["STRICT_API_TOKEN"], "docker")
 		s.up(t, bySecret["STRICT_API_TOKEN"])
 		s.requireAccepted(t, second["STRICT_API_TOKEN"], first["STRICT_API_TOKEN"], "docker")
@@ -619,10 +630,10 @@ func (s *story) change(t *testing.T) {
 		s.up(t, bySecret["THE_ODDS_API_KEY"])
 		s.requireCounted(t)
 	})
-	s.lookAt(t, s.witness, nil)
+	s.lookAt(t, s.helper, nil)
 }
 
-// set stores a new value, and requires that the services that hold the older
+// set stores a new value, and requires that the services that still hold the old
 // one are named.
 func (s *story) set(t *testing.T, name string, values map[string]string) {
 	t.Helper()
@@ -636,7 +647,7 @@ func (s *story) set(t *testing.T, name string, values map[string]string) {
 }
 
 // requireStale requires that exactly the services that run with an older value
-// are named. db-setup has ended, and runs with nothing.
+// are named. db-setup has ended, so it is not.
 func requireStale(t *testing.T, said output, name string, services []string) {
 	t.Helper()
 	var named, want []string
@@ -644,7 +655,7 @@ func requireStale(t *testing.T, said output, name string, services []string) {
 		if service, rest, ok := strings.Cut(line, " runs with an older value of "); ok && strings.HasPrefix(rest, name+":") {
 			named = append(named, service)
 		} else if ok {
-			t.Errorf("it names another secret: %s", line)
+			t.Errorf("another secret is named: %s", line)
 		}
 	}
 	for _, service := range services {
@@ -658,8 +669,8 @@ func requireStale(t *testing.T, said output, name string, services []string) {
 	}
 }
 
-// up runs stack:up and requires that exactly these services are recreated, by
-// what it says and by the containers' ids, and that all is ready after.
+// up runs stack:up and requires that exactly these services are recreated, by its
+// output and by the ids of the containers, and that everything is ready after.
 func (s *story) up(t *testing.T, services []string) {
 	t.Helper()
 	want := slices.Sorted(slices.Values(services))
@@ -673,7 +684,7 @@ func (s *story) up(t *testing.T, services []string) {
 		case stack.Recreated:
 			said = append(said, service.Service)
 		case stack.Started:
-			if service.Service != "db-setup" { // it had ended, and Compose starts it once more
+			if service.Service != "db-setup" { // it had ended, and Compose starts it again
 				t.Errorf("%s was started", service.Service)
 			}
 		default:
@@ -684,13 +695,13 @@ func (s *story) up(t *testing.T, services []string) {
 		}
 	}
 	if !slices.Equal(said, want) || !slices.Equal(seen, want) || len(before) != len(after) {
-		t.Errorf("recreated %v, as it says itself %v; want %v", seen, said, want)
+		t.Errorf("recreated %v, by its own output %v; want %v", seen, said, want)
 	}
 	s.requireReady(t)
 }
 
-// requireLogin requires that the database takes the new login, that all
-// services use its role, and that it no longer takes the old one.
+// requireLogin requires that the database accepts the new login, that all
+// services use its role, and that the old login is refused.
 func (s *story) requireLogin(t *testing.T, right, wrong string) {
 	t.Helper()
 	role, password := login(right)
@@ -700,25 +711,24 @@ func (s *story) requireLogin(t *testing.T, right, wrong string) {
 	if other, old := login(wrong); s.logsIn(t, other, old) {
 		t.Errorf("role %s can still log in with the former password", other)
 	}
-	// The server ends the connections of a container that is gone in its own time:
-	// see the roles of package store.
+	// The server ends the connections of a removed container only after a while.
 	var roles map[string][]string
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("connected to the database: %v", roles)
 		}
 	})
-	poll(t, time.Minute, "all services, and nobody else, are connected as "+role, func() bool {
+	poll(t, time.Minute, "exactly all services are connected as "+role, func() bool {
 		roles = s.roles(t)
 		return slices.Equal(roles[role], users()) && len(roles) == 1
 	})
 }
 
-// filesAndEvents searches what keepmum has written, outside secrets/, and what
-// the engine has told of its events.
+// filesAndEvents searches the files that keepmum has written, outside secrets/,
+// and the events of the engine.
 func (s *story) filesAndEvents(t *testing.T) {
-	told := s.events.surface(t)
-	s.audit.require(t, []plant{{surface: told.Name}}, nil, told)
+	events := s.events.surface(t)
+	s.audit.require(t, []plant{{surface: events.Name}}, nil, events)
 	for name, path := range map[string]string{
 		"rendered": filepath.Join(s.dir, ".keepmum"), "worktree": s.dir, "temporary": s.tmp, "cache": filepath.Join(s.home, "cache"),
 	} {
@@ -728,8 +738,8 @@ func (s *story) filesAndEvents(t *testing.T) {
 		}
 		exclude := map[string][]string{"rendered": {"key"}, "worktree": {"secrets/[A-Z]*[A-Z]", ".env", ".keepmum/key"}}[name]
 		s.audit.require(t, []plant{{name + " files", "canary.txt", "raw"}}, nil, sweep.Tree(name+" files", os.DirFS(path), exclude...))
-		if name == "rendered" {
-			s.audit.assert(t, strings.Contains(s.read(".keepmum/stack.json"), docker.LabelGrants), "the labels are among rendered files", ".keepmum/stack.json does not hold the labels")
+		if name == "rendered" && !strings.Contains(s.read(".keepmum/stack.json"), docker.LabelGrants) {
+			t.Error(".keepmum/stack.json does not hold the labels")
 		}
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
@@ -746,6 +756,6 @@ func (s *story) down(t *testing.T) {
 	if left, err := projectsOnEngine(t.Context(), s.docker); err != nil {
 		t.Fatal(err)
 	} else if all := s.containers(t); len(all) > 0 {
-		t.Errorf("%d containers are left; latest part of %v", len(all), left[s.name])
+		t.Errorf("%d containers are left; the latest is of %v", len(all), left[s.name])
 	}
 }

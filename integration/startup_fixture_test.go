@@ -5,10 +5,8 @@ package integration
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,16 +24,16 @@ import (
 )
 
 // startup is what the start-up tests share: the images of the services, one
-// database, one simulator, and what was seen so far.
+// database, one simulator, and the results so far.
 type startup struct {
 	*project
-	services []string            // those whose images are made of services/
+	services []string            // those that are built from services/
 	granted  map[string][]string // secrets by service
-	images   map[string]string   // ids by service, and of postgres, witness and probe
+	images   map[string]string   // ids by service, and of postgres, helper and probe
 
-	database     string      // container of postgres
-	databaseSays *startupLog // its log
-	simulatorAt  string      // address of provider-sim
+	database    string // container of postgres
+	databaseLog *startupLog
+	simulatorAt string // address of provider-sim
 
 	right map[string]string // what the fixtures accept, by secret
 
@@ -44,8 +42,8 @@ type startup struct {
 	started       int
 	refusedStarts int
 	seen          map[startupCell]string
-	says          map[startupFaultKey]map[string][]string // who says so, by fault and text
-	lastRole      string                                  // the value with the password that app_b has
+	says          map[startupFaultKey]string // by fault
+	lastRole      string                     // the value with the password that app_b has
 }
 
 // newStartup makes images and fixtures.
@@ -53,12 +51,11 @@ func newStartup(t *testing.T) *startup {
 	t.Helper()
 	s := &startup{
 		project: &project{t: t, dir: "..", env: os.Environ()}, right: map[string]string{}, visible: map[string][]string{},
-		images: map[string]string{}, seen: map[startupCell]string{}, says: map[startupFaultKey]map[string][]string{},
+		images: map[string]string{}, seen: map[startupCell]string{}, says: map[startupFaultKey]string{},
 	}
 	s.connect()
 	s.takeHome()
 	s.audit = newAudit(t)
-	s.audit.hide = strings.NewReplacer(s.name, "PROJECT")
 	s.readManifest()
 	_, s.granted = s.grants()
 	s.services = s.ownServices()
@@ -70,7 +67,7 @@ func newStartup(t *testing.T) *startup {
 	return s
 }
 
-// value makes a value of a secret that nobody has had yet. It may show nowhere.
+// value makes a new value of a secret. The audit searches for it.
 func (s *startup) value(t *testing.T, name string) string {
 	t.Helper()
 	value := newValue(t, name)
@@ -80,12 +77,14 @@ func (s *startup) value(t *testing.T, name string) string {
 	return value
 }
 
-// makeImages makes the images of the services as their users make them, and
-// those of the witness and the probe.
+// makeImages builds the images of the services as users build them, and those of
+// the helper and the probe.
 func (s *startup) makeImages(t *testing.T) {
 	t.Helper()
 	made := decoded[struct{ Images []struct{ Image string } }](t, s.must(t, "", "build:images", "-json").stdout)
-	refs := map[string]string{"witness": s.witnessImage(t), "probe": s.programImage(t, "probe")}
+	refs := map[string]string{"helper": s.helperImage(t), "probe": s.buildImage(t, "probe", map[string][]byte{
+		"probe": s.program(t, "probe"), "Dockerfile": []byte("FROM scratch\nCOPY probe /probe\nUSER 65532:65532\nENTRYPOINT [\"/probe\"]\n"),
+	})}
 	for _, one := range made.Images {
 		name, _, _ := strings.Cut(strings.TrimPrefix(one.Image, "keepmum/"), ":")
 		if name == "postgres" || slices.Contains(s.services, name) {
@@ -93,21 +92,21 @@ func (s *startup) makeImages(t *testing.T) {
 		}
 	}
 	if len(refs) != len(s.services)+3 {
-		t.Fatalf("there are the images %v, not one for each of %v, postgres, witness and probe", refs, s.services)
+		t.Fatalf("images %v, want one for each of %v, postgres, helper and probe", refs, s.services)
 	}
 	for name, ref := range refs {
 		image, err := s.docker.ImageInspect(t.Context(), ref)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if name != "postgres" && name != "witness" && image.Config.User != startupUser+":"+startupUser {
+		if name != "postgres" && name != "helper" && image.Config.User != startupUser+":"+startupUser {
 			t.Errorf("the image of %s is for user %s", name, image.Config.User)
 		}
 		s.images[name] = image.ID
 	}
 }
 
-// startupUser is whom the services run as.
+// startupUser is the user that the services run as.
 const startupUser = "65532"
 
 // makeFixtures starts the database and the simulator that accept the right
@@ -117,33 +116,34 @@ func (s *startup) makeFixtures(t *testing.T) {
 	if _, err := s.docker.NetworkCreate(t.Context(), s.name+"_stack", network.CreateOptions{Labels: map[string]string{labelProject: s.name}}); err != nil {
 		t.Fatal(err)
 	}
-	s.database = s.startPostgres(t, "postgres", startupGift{secret: "DB_ADMIN_PASSWORD", source: "docker", value: s.right["DB_ADMIN_PASSWORD"]})
-	s.databaseSays = s.follow(t, s.database)
-	sim := s.start(t, "provider-sim", "provider-sim", startupWay{}, s.gifts("provider-sim", "docker")...)
+	s.database = s.startPostgres(t, "postgres", mountedSecret{secret: "DB_ADMIN_PASSWORD", source: "docker", value: s.right["DB_ADMIN_PASSWORD"]})
+	s.databaseLog = s.follow(t, s.database)
+	sim := s.start(t, "provider-sim", "provider-sim", startupWay{}, s.mounts("provider-sim", "docker")...)
 	s.simulatorAt = sim.address
 	s.awaitPostgres(t, s.database)
-	setup := s.start(t, "db-setup", "db-setup", startupWay{}, s.gifts("db-setup", "docker")...)
+	setup := s.start(t, "db-setup", "db-setup", startupWay{}, s.mounts("db-setup", "docker")...)
 	if code := s.ended(t, setup.id); code != 0 {
 		t.Fatalf("db-setup ended with %d", code)
 	}
 	poll(t, time.Minute, "an answer of the simulator", func() bool { code, _ := startupAsk(t, s.simulatorAt+"/health"); return code == 200 })
 }
 
-// startPostgres starts a database that takes its first password from a gift.
-func (s *startup) startPostgres(t *testing.T, name string, gift startupGift) string {
+// startPostgres starts a database that reads its first password from a mounted
+// secret.
+func (s *startup) startPostgres(t *testing.T, name string, mounted mountedSecret) string {
 	t.Helper()
-	laid := s.lay(t, name, []startupGift{gift})
-	variable := "POSTGRES_PASSWORD_FILE=" + startupRoots[gift.source] + "/" + gift.secret
-	if gift.source == "env" {
-		variable = "POSTGRES_PASSWORD=" + gift.value
+	laid := s.lay(t, name, []mountedSecret{mounted})
+	variable := "POSTGRES_PASSWORD_FILE=" + startupRoots[mounted.source] + "/" + mounted.secret
+	if mounted.source == "env" {
+		variable = "POSTGRES_PASSWORD=" + mounted.value
 		s.mu.Lock()
-		s.visible[s.name+"-"+name] = []string{gift.secret}
+		s.visible[s.name+"-"+name] = []string{mounted.secret}
 		s.mu.Unlock()
 	}
 	return s.launch(t, name, s.images["postgres"], func(r *testcontainers.ContainerRequest) {
 		r.Cmd = []string{"postgres", "-c", "log_connections=on", "-c", "log_timezone=UTC", "-c", "log_line_prefix=%m %h ", "-c", "fsync=off"}
 		s.join(r, name)
-		r.ExposedPorts = []string{"5432/tcp"} // else it is published to everybody
+		r.ExposedPorts = []string{"5432/tcp"} // otherwise it would be published on every address
 		r.ConfigModifier = func(c *container.Config) {
 			c.User = "postgres"
 			c.Env = append(c.Env, "POSTGRES_DB=odds", "PGDATA=/memory/keepmum", variable)
@@ -181,7 +181,7 @@ func startupHarden(h *container.HostConfig, driver string) {
 type startupWay struct {
 	driver     string // of its log; empty: json-file
 	production bool
-	ends       bool // it is refused: nobody asks it
+	ends       bool // it is refused, so no request is sent to it
 }
 
 // startupContainer is a started container of a service.
@@ -191,18 +191,18 @@ type startupContainer struct {
 	id, name string
 	files    map[string]string // on this machine, by source and secret
 	values   map[string]string // the one to be used, by secret
-	said     int               // bytes of its log before the last start
-	heard    int               // bytes of the database's log before the last start
-	host     string            // its address in the network; empty: it has ended already
-	address  string            // where the test asks it; empty: it publishes nothing
+	said     int               // length of its log before the last start
+	heard    int               // length of the database's log before the last start
+	host     string            // its address in the network; empty: it has ended
+	address  string            // for requests of the test; empty: no published port
 	before   statistics        // of the simulator, before the start
 	driver   string
 }
 
-// start starts a service with gifts, under a name that tells what for.
-func (s *startup) start(t *testing.T, service, name string, way startupWay, gifts ...startupGift) *startupContainer {
+// start starts a service with mounted secrets.
+func (s *startup) start(t *testing.T, service, name string, way startupWay, mounts ...mountedSecret) *startupContainer {
 	t.Helper()
-	laid := s.lay(t, name, gifts)
+	laid := s.lay(t, name, mounts)
 	if way.driver == "" {
 		way.driver = "json-file"
 	}
@@ -215,7 +215,7 @@ func (s *startup) start(t *testing.T, service, name string, way startupWay, gift
 	s.visible[c.name] = laid.visible
 	s.mu.Unlock()
 	if s.simulatorAt != "" && !way.ends {
-		s.hearDatabase(t) // what a former container did that had the address which this one gets
+		s.hearDatabase(t) // an earlier container may have had the address that this one gets
 	}
 	c.mark(t)
 	c.id = s.launch(t, name, s.images[service], func(r *testcontainers.ContainerRequest) {
@@ -231,14 +231,14 @@ func (s *startup) start(t *testing.T, service, name string, way startupWay, gift
 			h.Mounts, h.PortBindings = laid.mounts, startupPublished(r)
 		}
 	})
-	// Also when the test fails: what goes on running has a lock, and is counted.
+	// Even if the test fails: a poller that goes on running keeps its lock.
 	t.Cleanup(func() { c.kill(context.WithoutCancel(t.Context()), t) })
 	c.look(t)
 	return c
 }
 
 // startupSettings are the settings of a service, as in docker-compose.yml, with
-// everything as fast as it goes.
+// everything as fast as possible.
 func startupSettings() []string {
 	return []string{
 		"DB_HOST=postgres", "DB_PORT=5432", "DB_NAME=odds", "POLL_INTERVAL=1s", "LOG_LEVEL=debug", "SIM_SPEED=60",
@@ -246,11 +246,11 @@ func startupSettings() []string {
 	}
 }
 
-// startupPorts are the ports that the test asks services on.
+// startupPorts are the ports for requests of the test.
 var startupPorts = map[string]string{"strict-api": "8090/tcp", "provider-sim": "8080/tcp", "probe": "8080/tcp"}
 
-// startupPublished publishes the exposed ports of a container to this machine
-// alone.
+// startupPublished publishes the exposed ports of a container on this machine
+// only.
 func startupPublished(r *testcontainers.ContainerRequest) nat.PortMap {
 	ports := nat.PortMap{}
 	for _, port := range r.ExposedPorts {
@@ -259,8 +259,8 @@ func startupPublished(r *testcontainers.ContainerRequest) nat.PortMap {
 	return ports
 }
 
-// look reads what the engine knows of the container since its last start, and
-// requires that it runs as it has to.
+// look reads the addresses of the container after a start, and requires the user
+// and limits that it must have.
 func (c *startupContainer) look(t *testing.T) {
 	t.Helper()
 	real, err := c.docker.ContainerInspect(t.Context(), c.id)
@@ -279,8 +279,8 @@ func (c *startupContainer) look(t *testing.T) {
 	}
 }
 
-// again starts the container once more, as a restart does. What the former
-// process did has been heard before the new one begins.
+// again restarts the container. Before the new process starts, the log of the
+// database is read to what the former one did.
 func (c *startupContainer) again(t *testing.T) {
 	t.Helper()
 	c.kill(t.Context(), t)
@@ -293,8 +293,8 @@ func (c *startupContainer) again(t *testing.T) {
 	c.look(t)
 }
 
-// hearDatabase waits until the log of the database has been read up to now: up
-// to a connection with a name of its own.
+// hearDatabase waits until the log of the database has been read up to now: up to
+// a connection with a unique name.
 func (s *startup) hearDatabase(t *testing.T) {
 	t.Helper()
 	name := "heard-" + random(t, "abcdefghijklmnopqrstuvwxyz", 12)
@@ -302,16 +302,16 @@ func (s *startup) hearDatabase(t *testing.T) {
 	if said.code != 0 {
 		t.Fatalf("psql ended with %d: %s", said.code, s.audit.masked(said.stderr))
 	}
-	poll(t, time.Minute, "the database's log up to now", func() bool { return strings.Contains(s.databaseSays.String(), name) })
+	poll(t, time.Minute, "the database's log up to now", func() bool { return strings.Contains(s.databaseLog.String(), name) })
 }
 
-// mark notes what was said before a start. The times of logs would not do: the
-// engine notes that a container has started when it has already said something.
+// mark records how long the logs are before a start. Timestamps would not do: the
+// engine records the start of a container after its first output.
 func (c *startupContainer) mark(t *testing.T) {
 	t.Helper()
 	c.before = c.count(t)
-	if c.databaseSays != nil {
-		c.heard = len(c.databaseSays.String())
+	if c.databaseLog != nil {
+		c.heard = len(c.databaseLog.String())
 	}
 	if c.id != "" {
 		c.said = len(c.log(t, c.id, time.Time{}))
@@ -328,7 +328,7 @@ func (c *startupContainer) kill(ctx context.Context, t *testing.T) {
 	}
 }
 
-// count asks the simulator what it has counted; nothing while there is none.
+// count returns the counters of the simulator; none while it is not running.
 func (s *startup) count(t *testing.T) statistics {
 	t.Helper()
 	if s.simulatorAt == "" {
@@ -341,7 +341,7 @@ func (s *startup) count(t *testing.T) statistics {
 	return decoded[statistics](t, body)
 }
 
-// startupLog is what a container has said so far.
+// startupLog is the log of a container so far.
 type startupLog struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -360,7 +360,7 @@ func (l *startupLog) String() string {
 	return l.text.String()
 }
 
-// follow begins to read the log of a container, until the end of the test.
+// follow reads the log of a container until the end of the test.
 func (s *startup) follow(t *testing.T, id string) *startupLog {
 	log := &startupLog{}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -386,31 +386,3 @@ func mountsOf(targets map[string]string) []mount.Mount {
 
 // givenTo is the directory of a container's files.
 func (s *startup) givenTo(name string) string { return filepath.Join(s.home, "given", name) }
-
-// programImage makes an image from scratch of a program of this directory.
-func (s *startup) programImage(t *testing.T, name string) string {
-	t.Helper()
-	info, err := s.engine.Info(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(s.home, name)
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./"+name)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+info.Arch)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%s does not compile: %v\n%s", name, err, out)
-	}
-	binary, err := os.ReadFile(program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ref := imagePrefix + name + ":" + s.name
-	files := map[string][]byte{
-		name:         binary,
-		"Dockerfile": fmt.Appendf(nil, "FROM scratch\nCOPY %[1]s /%[1]s\nUSER 65532:65532\nENTRYPOINT [\"/%[1]s\"]\n", name),
-	}
-	if _, err := s.engine.BuildImage(t.Context(), archive(t, files), []string{ref}, nil, "", nil); err != nil {
-		t.Fatal(err)
-	}
-	return ref
-}

@@ -4,17 +4,15 @@ package integration
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// startupCell is a cell of the table of uses.
+// startupCell is how one secret of a service was given to it.
 type startupCell struct{ service, secret, column string }
 
-// startupColumns are the columns of the table of uses; the first ones are
-// sources.
+// startupColumns are the columns of the table; the first are the sources.
 var startupColumns = func() []string {
 	columns := []string{"docker", "file", "env", "_FILE", "default"}
 	for _, sources := range startupOrders {
@@ -26,36 +24,55 @@ var startupColumns = func() []string {
 // startupSources is how many of the columns are sources.
 const startupSources = 5
 
-// note records what was seen.
-func (s *startup) note(t *testing.T, service, secret, column, word string) {
+// record keeps how a secret was used.
+func (s *startup) record(t *testing.T, service, secret, column, how string) {
 	t.Helper()
 	if t.Failed() {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.seen[startupCell{service, secret, column}] = word
+	s.seen[startupCell{service, secret, column}] = how
 }
 
-// proof is how many services were seen to use a secret from a source, and how
-// many there are of each, in the form that test:integration sums.
-func (s *startup) proof() string {
-	n, services, secrets, sources := 0, map[string]bool{}, map[string]bool{}, map[string]bool{}
+// finish requires every combination of a service, its secrets, and a source or
+// order, and minimum counts of refused starts and containers. It logs the counts
+// in the form that test:integration sums.
+func (s *startup) finish(t *testing.T) {
+	t.Helper()
+	combinations, services, secrets, sources := 0, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for cell := range s.seen {
 		if slices.Contains(startupColumns[:startupSources], cell.column) {
-			n++
+			combinations++
 			services[cell.service], secrets[cell.secret], sources[cell.column] = true, true, true
 		}
 	}
-	return fmt.Sprintf("proof: combinations=%d services=%d secrets=%d sources=%d refusals=%d containers=%d", n, len(services), len(secrets), len(sources), s.refusedStarts, s.started)
+	for service, granted := range s.granted {
+		for _, secret := range granted {
+			for _, column := range startupColumns {
+				if slices.Contains(s.services, service) && column != "default" && s.seen[startupCell{service, secret, column}] == "" {
+					t.Errorf("%s: %s was not tested: %s", service, secret, column)
+				}
+			}
+		}
+	}
+	for _, count := range []struct {
+		what        string
+		is, atLeast int
+	}{{"combinations", combinations, 58}, {"refusals", s.refusedStarts, 185}, {"containers", s.started, 280}} {
+		if count.is < count.atLeast {
+			t.Errorf("%s: %d, want at least %d", count.what, count.is, count.atLeast)
+		}
+	}
+	t.Logf("proof: combinations=%d services=%d secrets=%d sources=%d refusals=%d containers=%d", combinations, len(services), len(secrets), len(sources), s.refusedStarts, s.started)
 }
 
-// table is what was seen.
+// table is the results for a person to read.
 func (s *startup) table() string {
 	var b strings.Builder
 	row := func(cells ...string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
+	b.WriteString("\n")
 	row(append([]string{"service", "secret"}, startupColumns...)...)
-	row(slices.Repeat([]string{"---"}, len(startupColumns)+2)...)
 	var rows []startupCell
 	for cell := range s.seen {
 		cell.column = ""
@@ -71,29 +88,8 @@ func (s *startup) table() string {
 		}
 		row(cells...)
 	}
-	b.WriteString("\nWhat stops a start, before anything else happens, with exit code 3; Postgres, whose program is not ours, has codes of its own:\n\n")
-	row("what", "in", "each secret's record", "said of")
-	row("---", "---", "---", "---")
-	for _, key := range s.faultKeys() {
-		for _, text := range startupSorted(s.says[key]) {
-			row(key.what, key.source, strings.ReplaceAll(text, "|", "\\|"), fmt.Sprint(len(s.says[key][text])))
-		}
+	for _, fault := range startupFaults() {
+		row(fault.what, fault.source, s.says[fault.key()])
 	}
 	return b.String()
-}
-
-// faultKeys are the faults in the order of the table, then what else was heard.
-func (s *startup) faultKeys() []startupFaultKey {
-	var keys []startupFaultKey
-	for _, fault := range startupFaults() {
-		keys = append(keys, fault.key())
-	}
-	for _, key := range slices.SortedFunc(maps.Keys(s.says), func(a, b startupFaultKey) int {
-		return strings.Compare(a.what+a.source, b.what+b.source)
-	}) {
-		if !slices.Contains(keys, key) {
-			keys = append(keys, key)
-		}
-	}
-	return keys
 }

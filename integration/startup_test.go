@@ -15,10 +15,10 @@ import (
 	"github.com/keepmum/keepmum/internal/sweep"
 )
 
-// TestStartup starts every service with each of its secrets from each source,
-// in its real image, and requires that the value is used, that the source is
-// reported, that the order of the sources holds, and that a secret that cannot
-// be used stops the start before anything happens. Logs and inspect of every
+// TestStartup starts every service with each of its secrets from each source, in
+// its real image. It requires that the value is used, that the source is
+// reported, that the order of the sources holds, and that a secret that cannot be
+// used stops the start before anything happens. Logs and inspect of every
 // container are searched for every value.
 func TestStartup(t *testing.T) {
 	t.Parallel() // most of it is waiting
@@ -30,11 +30,9 @@ func TestStartup(t *testing.T) {
 	t.Run("defaults", s.defaults)
 	t.Run("databases", s.databases)
 	t.Run("silent", s.silent)
-	if !t.Failed() {
-		requireProof(t, "startup", s.table())
-	}
-	s.audit.finish(t, "startup")
-	t.Log(s.proof())
+	t.Log(s.table())
+	s.audit.finish(t, map[string]int{"canaries": 40, "logs": 290, "inspect": 290})
+	s.finish(t)
 }
 
 // startupSorted returns the names of a map.
@@ -54,8 +52,8 @@ func parallel(t *testing.T, names []string, run func(*testing.T, string)) {
 	wait.Wait()
 }
 
-// uses takes each service through its sources, one container after the other:
-// of two pollers one would stand by.
+// uses starts each service from each source, one container after the other: a
+// second poller would wait for the lock of the first.
 func (s *startup) uses(t *testing.T) {
 	parallel(t, s.services, func(t *testing.T, service string) {
 		for _, source := range []string{"docker", "file", "env", "_FILE"} {
@@ -67,18 +65,18 @@ func (s *startup) uses(t *testing.T) {
 // oneSource starts a service with all of its secrets in one source.
 func (s *startup) oneSource(t *testing.T, service, source string) {
 	way := startupWay{driver: map[string]string{"file": "local", "_FILE": "local"}[source], production: source == "docker" || source == "_FILE"}
-	gifts := s.gifts(service, source)
-	for i := range gifts {
-		if gifts[i].secret == "DB_APP_LOGIN" && service == "db-setup" {
-			gifts[i].value = s.newRole(t)
+	mounts := s.mounts(service, source)
+	for i := range mounts {
+		if mounts[i].secret == "DB_APP_LOGIN" && service == "db-setup" {
+			mounts[i].value = s.newRole(t)
 		}
 	}
-	c := s.start(t, service, service+"-"+strings.Trim(source, "_"), way, gifts...)
-	c.loaded(t, gifts)
-	for _, gift := range gifts {
-		s.note(t, service, gift.secret, source, c.accepts(t, gift.secret))
+	c := s.start(t, service, service+"-"+strings.Trim(source, "_"), way, mounts...)
+	c.loaded(t, mounts)
+	for _, mounted := range mounts {
+		s.record(t, service, mounted.secret, source, c.accepts(t, mounted.secret))
 	}
-	c.tellsSources(t, gifts)
+	c.reportsSources(t, mounts)
 }
 
 // newRole makes a value of DB_APP_LOGIN for the role that no service uses.
@@ -92,17 +90,17 @@ func (s *startup) newRole(t *testing.T) string {
 	return value
 }
 
-// silent searches logs and inspect of every container. A container for each
-// log driver tells the canary; inspect shows exactly what was given by the
-// environment.
+// silent searches logs and inspect of every container. For each log driver one
+// container prints the canary. Inspect shows exactly the values that were passed
+// in the environment.
 func (s *startup) silent(t *testing.T) {
 	for _, driver := range []string{"json-file", "local"} {
-		id := s.launch(t, "canary-"+driver, s.images["witness"], func(r *testcontainers.ContainerRequest) {
-			r.Cmd, r.Env = []string{"tell"}, map[string]string{"CANARY": s.audit.canary}
+		id := s.launch(t, "canary-"+driver, s.images["helper"], func(r *testcontainers.ContainerRequest) {
+			r.Cmd, r.Env = []string{"print"}, map[string]string{"CANARY": s.audit.canary}
 			r.HostConfigModifier = func(h *container.HostConfig) { startupHarden(h, driver) }
 		})
 		if code := s.ended(t, id); code != 0 {
-			t.Fatalf("the witness ended with %d", code)
+			t.Fatalf("the helper ended with %d", code)
 		}
 	}
 	s.audit.begin(t, []byte(random(t, "0123456789abcdef", 64)))
@@ -120,6 +118,6 @@ func (s *startup) silent(t *testing.T) {
 		return ok && slices.Contains(s.visible[name], h.Name)
 	}, surfaces...)
 	for _, c := range all {
-		s.audit.shows(t, found, "inspect of "+c.Name, s.visible[c.Name])
+		requireShown(t, found, "inspect of "+c.Name, s.visible[c.Name])
 	}
 }

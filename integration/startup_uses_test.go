@@ -21,8 +21,8 @@ type startupRecord struct {
 	Problems                                                               int
 }
 
-// records are those of the container's log since its last start, from both
-// streams. A line that is no record is a failure.
+// records are the log records of the container since its last start, from both
+// streams. A line that is not a record is an error.
 func (c *startupContainer) records(t *testing.T) []startupRecord {
 	t.Helper()
 	var all []startupRecord
@@ -30,7 +30,7 @@ func (c *startupContainer) records(t *testing.T) []startupRecord {
 		var one startupRecord
 		if err := json.Unmarshal([]byte(line), &one); err != nil {
 			if strings.HasSuffix(line, "\n") {
-				t.Errorf("%s: a line of the log is no record", c.name)
+				t.Errorf("%s: a line of the log is not a record", c.name)
 			}
 			continue
 		}
@@ -41,22 +41,22 @@ func (c *startupContainer) records(t *testing.T) []startupRecord {
 
 // loaded requires that the container reports each of its secrets, from exactly
 // these sources, and each hidden source by name.
-func (c *startupContainer) loaded(t *testing.T, gifts []startupGift) {
+func (c *startupContainer) loaded(t *testing.T, mounts []mountedSecret) {
 	t.Helper()
 	var want, got []string
 	first := map[string]string{}
-	for _, gift := range gifts {
-		place := startupPlace(gift.source, gift.secret)
-		used, hidden := first[gift.secret]
+	for _, mounted := range mounts {
+		place := startupPlace(mounted.source, mounted.secret)
+		used, hidden := first[mounted.secret]
 		if hidden {
-			want = append(want, fmt.Sprintf("%s: used %s, hidden %s: it holds a different value", gift.secret, used, place))
+			want = append(want, fmt.Sprintf("%s: used %s, hidden %s: it holds a different value", mounted.secret, used, place))
 			continue
 		}
-		first[gift.secret] = place
-		want = append(want, fmt.Sprintf("%s: from %s, %s", gift.secret, startupKind(gift.source), place))
+		first[mounted.secret] = place
+		want = append(want, fmt.Sprintf("%s: from %s, %s", mounted.secret, startupKind(mounted.source), place))
 	}
 	slices.Sort(want)
-	poll(t, time.Minute, c.name+" says where its secrets come from", func() bool {
+	poll(t, time.Minute, c.name+" reports where its secrets come from", func() bool {
 		got = nil
 		for _, one := range c.records(t) {
 			switch one.Msg {
@@ -73,16 +73,16 @@ func (c *startupContainer) loaded(t *testing.T, gifts []startupGift) {
 	}
 }
 
-// tellsSources asks the container itself, as a person would, where its secrets
-// come from. Nothing else is said, so no value is.
-func (c *startupContainer) tellsSources(t *testing.T, gifts []startupGift) {
+// reportsSources asks the container itself, as a person would, where its secrets
+// come from. It prints nothing else, so no value.
+func (c *startupContainer) reportsSources(t *testing.T, mounts []mountedSecret) {
 	t.Helper()
 	if c.service == "db-setup" {
 		return // it has ended
 	}
 	var want []string
-	for _, gift := range gifts {
-		want = append(want, fmt.Sprintf("secret %s from %s, %s\n", gift.secret, startupKind(gift.source), startupPlace(gift.source, gift.secret)))
+	for _, mounted := range mounts {
+		want = append(want, fmt.Sprintf("secret %s from %s, %s\n", mounted.secret, startupKind(mounted.source), startupPlace(mounted.source, mounted.secret)))
 	}
 	slices.Sort(want)
 	var said output
@@ -91,12 +91,12 @@ func (c *startupContainer) tellsSources(t *testing.T, gifts []startupGift) {
 		return said.code == 0
 	})
 	if said.stdout != "ok\n"+strings.Join(want, "") || said.stderr != "" {
-		t.Errorf("%s says of itself\n%s%s", c.name, c.audit.masked(said.stdout), c.audit.masked(said.stderr))
+		t.Errorf("%s reports\n%s%s", c.name, c.audit.masked(said.stdout), c.audit.masked(said.stderr))
 	}
 }
 
-// accepts waits until it shows from outside that the container uses its value
-// of a secret, and that none of the others is in use. It returns how it showed.
+// accepts waits until it shows from outside that the container uses its value of
+// a secret, and none of the others. It returns how it showed.
 func (c *startupContainer) accepts(t *testing.T, secret string, others ...string) string {
 	t.Helper()
 	switch {
@@ -112,14 +112,14 @@ func (c *startupContainer) accepts(t *testing.T, secret string, others ...string
 	return c.isCounted(t, secret)
 }
 
-// judges tells whether a service says itself which value is right, so that no
-// value is wrong for it.
+// judges reports whether a service decides itself which value is right, so that
+// no value is wrong for it.
 func judges(service, secret string) bool {
 	return service == "provider-sim" || secret == "STRICT_API_TOKEN" || service == "db-setup" && secret == "DB_APP_LOGIN"
 }
 
-// refused waits until it shows from outside that the container's value of a
-// secret is refused.
+// refused waits until it shows from outside that the value of the container is
+// refused.
 func (c *startupContainer) refused(t *testing.T, secret string) string {
 	t.Helper()
 	if secret == "DB_APP_LOGIN" || secret == "DB_ADMIN_PASSWORD" {
@@ -130,21 +130,21 @@ func (c *startupContainer) refused(t *testing.T, secret string) string {
 		return c.count(t).Providers[provider].Refused > c.before.Providers[provider].Refused
 	})
 	if now := c.count(t); now.Providers[provider].Authenticated != c.before.Providers[provider].Authenticated {
-		t.Errorf("the simulator has taken a call of %s", c.name)
+		t.Errorf("the simulator has accepted a call of %s", c.name)
 	}
-	c.says(t, "refuses "+secret)
+	c.logs(t, "refuses "+secret)
 	return "call refused"
 }
 
-// says waits until a record holds a text.
-func (c *startupContainer) says(t *testing.T, text string) {
+// logs waits until a log record holds a text.
+func (c *startupContainer) logs(t *testing.T, text string) {
 	t.Helper()
-	poll(t, time.Minute, c.name+" says "+text, func() bool {
+	poll(t, time.Minute, c.name+" logs "+text, func() bool {
 		return slices.ContainsFunc(c.records(t), func(r startupRecord) bool { return strings.Contains(r.Msg+"; "+r.Error, text) })
 	})
 }
 
-// startupRole is whom a secret logs in.
+// role is the role that a secret logs in as.
 func (c *startupContainer) role(secret string) string {
 	if secret == "DB_ADMIN_PASSWORD" {
 		return "postgres"
@@ -153,14 +153,14 @@ func (c *startupContainer) role(secret string) string {
 	return role
 }
 
-// logsIn waits until Postgres has said that it accepted a password from the
-// address of this container, and let in the role under the service's name.
+// logsIn waits until Postgres logs that it accepted a password from the address
+// of this container, and authorized the role under the name of the service.
 func (c *startupContainer) logsIn(t *testing.T, secret string) string {
 	t.Helper()
 	role := c.role(secret)
 	poll(t, time.Minute, "Postgres lets in "+c.name, func() bool {
-		return c.postgresSays(fmt.Sprintf(`connection authenticated: identity="%s" method=scram-sha-256`, role)) &&
-			c.postgresSays(fmt.Sprintf("connection authorized: user=%s database=odds application_name=%s", role, c.service))
+		return c.postgresLogs(fmt.Sprintf(`connection authenticated: identity="%s" method=scram-sha-256`, role)) &&
+			c.postgresLogs(fmt.Sprintf("connection authorized: user=%s database=odds application_name=%s", role, c.service))
 	})
 	if c.service == "db-setup" {
 		if code := c.ended(t, c.id); code != 0 {
@@ -170,33 +170,33 @@ func (c *startupContainer) logsIn(t *testing.T, secret string) string {
 	return "login accepted"
 }
 
-// cannotLogIn waits until Postgres has refused the password, and the service
-// has said so.
+// cannotLogIn waits until Postgres has refused the password and the service has
+// logged that.
 func (c *startupContainer) cannotLogIn(t *testing.T, secret string) string {
 	t.Helper()
 	role := c.role(secret)
 	poll(t, time.Minute, "Postgres refuses "+c.name, func() bool {
-		return c.postgresSays(fmt.Sprintf("password authentication failed for user %q", role))
+		return c.postgresLogs(fmt.Sprintf("password authentication failed for user %q", role))
 	})
-	if c.postgresSays(fmt.Sprintf("connection authorized: user=%s database=odds application_name=%s", role, c.service)) {
+	if c.postgresLogs(fmt.Sprintf("connection authorized: user=%s database=odds application_name=%s", role, c.service)) {
 		t.Errorf("Postgres has let in %s", c.name)
 	}
 	if secret == "DB_APP_LOGIN" {
-		c.says(t, "wrong password for role "+role)
+		c.logs(t, "wrong password for role "+role)
 		return "login refused"
 	}
-	c.says(t, "the database refuses it for role "+role)
+	c.logs(t, "the database refuses it for role "+role)
 	if code := c.ended(t, c.id); code != 3 {
 		t.Errorf("%s ended with %d, want 3", c.name, code)
 	}
 	return "login refused"
 }
 
-// postgresSays tells whether the log of the database has a text since the last
-// start of this container, said of its address. One that ends at once has no
-// address any more when the test looks: only one of those runs at a time.
-func (c *startupContainer) postgresSays(text string) bool {
-	for line := range strings.Lines(c.databaseSays.String()[c.heard:]) {
+// postgresLogs reports whether the log of the database since the last start of
+// this container has a text about its address. A container that ends at once has
+// no address when the test reads it: only one of those runs at a time.
+func (c *startupContainer) postgresLogs(text string) bool {
+	for line := range strings.Lines(c.databaseLog.String()[c.heard:]) {
 		fields := strings.SplitN(line, " ", 5) // date, time, zone, address, text
 		if len(fields) == 5 && strings.Contains(fields[4], text) && (c.host == fields[3] || c.host == "" && fields[3] != "[local]") {
 			return true
@@ -205,14 +205,14 @@ func (c *startupContainer) postgresSays(text string) bool {
 	return false
 }
 
-// setsPassword waits until db-setup has ended, and requires that its role logs
+// setsPassword waits until db-setup has ended, and requires that its role can log
 // in with the new password, and with none of the others.
 func (c *startupContainer) setsPassword(t *testing.T, value string, others []string) string {
 	t.Helper()
 	if code := c.ended(t, c.id); code != 0 {
 		t.Fatalf("%s ended with %d", c.name, code)
 	}
-	c.says(t, "the database is ready")
+	c.logs(t, "the database is ready")
 	role, password := login(value)
 	if !c.startupLogin(t, c.database, "postgres", role, password) {
 		t.Errorf("%s has not set the password of %s", c.name, role)
@@ -229,29 +229,30 @@ func (c *startupContainer) setsPassword(t *testing.T, value string, others []str
 	return "password set"
 }
 
-// startupLogin tells whether a database accepts a password over the network.
+// startupLogin reports whether a database accepts a password over the network.
 func (s *startup) startupLogin(t *testing.T, id, host, role, password string) bool {
 	t.Helper()
 	said := s.exec(t, id, password+"\n", "sh", "-c",
 		`IFS= read -r PGPASSWORD; export PGPASSWORD; exec psql --no-psqlrc -h "$1" -U "$0" -d odds -Atc 'select current_user'`, role, host)
 	if said.code != 0 && !strings.Contains(said.stderr, "password authentication failed") {
-		t.Fatalf("psql ended with %d, not for the password: %s", said.code, s.audit.masked(said.stderr))
+		t.Fatalf("psql ended with %d, and not because of the password: %s", said.code, s.audit.masked(said.stderr))
 	}
 	return said.code == 0 && strings.TrimSpace(said.stdout) == role
 }
 
-// startupProvider is who takes a key.
+// startupProvider is the provider that accepts a key.
 func startupProvider(secret string) string {
 	return map[string]string{"THE_ODDS_API_KEY": "the-odds-api", "API_BASKETBALL_KEY": "api-basketball"}[secret]
 }
 
 // isCounted waits until the simulator has counted an authenticated call. It is
-// this container's: no other one that runs at the time calls this provider.
+// from this container: no other container that runs at the time calls this
+// provider.
 func (c *startupContainer) isCounted(t *testing.T, secret string) string {
 	t.Helper()
 	provider := startupProvider(secret)
 	if provider == "" {
-		t.Fatalf("nothing is known that would show that %s uses %s", c.service, secret)
+		t.Fatalf("no way is known to see that %s uses %s", c.service, secret)
 	}
 	poll(t, time.Minute, "the simulator counts a call of "+c.name, func() bool {
 		return c.count(t).Providers[provider].Authenticated > c.before.Providers[provider].Authenticated
@@ -293,7 +294,7 @@ func (c *startupContainer) takesKey(t *testing.T, secret, value string, others [
 	return "key accepted"
 }
 
-// takesToken requires that the API answers who has its token, and nobody else.
+// takesToken requires that the API accepts its token and no other.
 func (c *startupContainer) takesToken(t *testing.T, value string, others []string) string {
 	t.Helper()
 	poll(t, time.Minute, c.name+" takes its token", func() bool {
@@ -311,13 +312,13 @@ func (c *startupContainer) takesToken(t *testing.T, value string, others []strin
 	return "token accepted"
 }
 
-// startupAsk sends a request and returns status and body; 0 when there is no
-// answer yet.
+// startupAsk sends a request and returns status and body; 0 if there is no answer
+// yet.
 func startupAsk(t *testing.T, url string, headers ...string) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
-		t.Fatal("no request can be made of this")
+		t.Fatal("invalid request")
 	}
 	for _, header := range headers {
 		name, value, _ := strings.Cut(header, ": ")

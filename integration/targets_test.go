@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestEveryTargetHasATranscript requires that a script runs each target that
-// `keepmum -l` lists, and that each engine target is run with an engine too.
-func TestEveryTargetHasATranscript(t *testing.T) {
+// Every target that `keepmum -l` lists is run by a script, and each engine target
+// by one with an engine too.
+func TestTargets_HaveTranscripts(t *testing.T) {
 	scripts := map[string]string{}
 	for _, dir := range []string{"script", "engine"} {
 		files, err := filepath.Glob(filepath.Join("testdata", dir, "*.txtar"))
@@ -40,7 +40,7 @@ func TestEveryTargetHasATranscript(t *testing.T) {
 		t.Errorf("no script of testdata/engine runs %v", missing)
 	}
 	if missing := withoutTranscript([]string{"secrets:list", "secrets:lists", "stack"}, scripts["script"]); !slices.Equal(missing, []string{"secrets:lists", "stack"}) {
-		t.Errorf("of made-up targets %v are found to have no script: the test cannot fail", missing)
+		t.Errorf("of made-up targets %v have no script: the test cannot fail", missing)
 	}
 }
 

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -23,13 +24,13 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// binary compiles bin/keepmum once for all tests of the package.
+// binary compiles keepmum once for all tests of the package.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "keepmum-binary-")
 	if err != nil {
 		return "", err
 	}
-	return gotool.Binary{Dir: "..", Path: filepath.Join(dir, "keepmum")}.Build(backgroundOfTests())
+	return gotool.Binary{Dir: "..", Path: filepath.Join(dir, "keepmum")}.Build(context.Background())
 })
 
 func keepmumBinary(t *testing.T) string {
@@ -41,28 +42,28 @@ func keepmumBinary(t *testing.T) string {
 	return path
 }
 
-// transcript is what a script has said so far, and the values that it may not
-// say.
+// transcript is the output of a script so far, and the values that must not be in
+// it.
 type transcript struct {
-	mu    sync.Mutex
-	told  bytes.Buffer
-	known []secrets.Known
+	mu     sync.Mutex
+	output bytes.Buffer
+	known  []secrets.Known
 
-	last      said                                                 // what the last run said
-	under     []string                                             // a command that the binary is run by
-	elsewhere func(*testscript.TestScript, []string) (said, error) // how the binary is run in place of testscript's own way
-	held      func()                                               // gives the lock back that the script holds
+	last      said                                                 // output of the last run
+	under     []string                                             // a command that runs the binary
+	elsewhere func(*testscript.TestScript, []string) (said, error) // runs the binary in place of testscript
+	held      func()                                               // releases the lock that the script holds
 }
 
-// said is what one run of the binary said.
+// said is the output of one run of the binary.
 type said struct{ stdout, stderr string }
 
 type transcriptKey struct{}
 
 func of(ts *testscript.TestScript) *transcript { return ts.Value(transcriptKey{}).(*transcript) }
 
-// run runs the binary and keeps what it says. A script judges success and
-// failure by `keepmum` and `! keepmum`, a code by `exits`.
+// run runs the binary and keeps its output. A script checks success and failure
+// by `keepmum` and `! keepmum`, a code by `exits`.
 func run(ts *testscript.TestScript, args []string) error {
 	t := of(ts)
 	var err error
@@ -77,8 +78,8 @@ func run(ts *testscript.TestScript, args []string) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.told.WriteString(t.last.stdout)
-	t.told.WriteString(t.last.stderr)
+	t.output.WriteString(t.last.stdout)
+	t.output.WriteString(t.last.stderr)
 	return err
 }
 
@@ -95,7 +96,7 @@ func runFor(ts *testscript.TestScript, args []string) int {
 	return exit.ExitCode()
 }
 
-// commands are those that the scripts have beside testscript's own.
+// commands are the commands of scripts in addition to those of testscript.
 var commands = map[string]func(*testscript.TestScript, bool, []string){
 	// keepmum ARGS...: run the binary.
 	"keepmum": func(ts *testscript.TestScript, neg bool, args []string) {
@@ -110,13 +111,13 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 			ts.Fatalf("exit code %d, want %s", got, args[0])
 		}
 	},
-	// known NAME VALUE: nothing may tell this value from now on.
+	// known NAME VALUE: this value must not appear from now on.
 	"known": func(ts *testscript.TestScript, _ bool, args []string) {
 		t := of(ts)
 		t.known = append(t.known, secrets.Known{Name: args[0], Value: secrets.New([]byte(args[1]))})
 	},
-	// silent [FILE...]: no known value stands in what was said, or in any file
-	// of the work directory outside secrets/ and the named files.
+	// silent [FILE...]: no known value is in the output, or in any file of the
+	// work directory outside secrets/ and the named files.
 	"silent": func(ts *testscript.TestScript, _ bool, args []string) { silent(ts, args) },
 	// files GLOB COUNT: so many files match.
 	"files": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -126,7 +127,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 			ts.Fatalf("%d files match %s: %q", len(found), args[0], found)
 		}
 	},
-	// mode FILE OCTAL: the permission bits are these.
+	// mode FILE OCTAL: the file has these permission bits.
 	"mode": func(ts *testscript.TestScript, _ bool, args []string) {
 		info, err := os.Stat(ts.MkAbs(args[0]))
 		ts.Check(err)
@@ -136,28 +137,28 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	},
 }
 
-// silent searches what was said and the work directory. It first plants a
-// value in both and requires that the search finds it.
+// silent searches the output and the work directory. It first plants a value in
+// both and requires that the search finds it.
 func silent(ts *testscript.TestScript, except []string) {
 	t := of(ts)
 	if len(t.known) == 0 {
-		ts.Fatalf("no value is known: the search would find nothing whatever was said")
+		ts.Fatalf("no value is known: the search could not find anything")
 	}
 	matcher := redact.New(t.known)
 	canary := append([]byte("canary "), t.known[0].Value.Reveal()...)
-	if len(matcher.Find(append(slices.Clone(t.told.Bytes()), canary...))) == 0 {
+	if len(matcher.Find(append(slices.Clone(t.output.Bytes()), canary...))) == 0 {
 		ts.Fatalf("the canary was not found: the search cannot fail")
 	}
 	if short := matcher.Unmasked(); len(short) > 0 {
 		ts.Fatalf("too short to be searched: %v", short)
 	}
-	for _, hit := range matcher.Find(t.told.Bytes()) {
-		ts.Fatalf("the output tells %s (%s)", hit.Name, hit.Encoding)
+	for _, hit := range matcher.Find(t.output.Bytes()) {
+		ts.Fatalf("the output shows %s (%s)", hit.Name, hit.Encoding)
 	}
 	planted := ts.MkAbs("canary.txt")
 	ts.Check(os.WriteFile(planted, canary, 0o600))
 	if hits := searchFiles(ts, matcher, except); len(hits) != 1 || !strings.HasPrefix(hits[0], "canary.txt ") {
-		ts.Fatalf("files that tell a value: %q, want the canary alone", hits)
+		ts.Fatalf("files that show a value: %q, want only the canary", hits)
 	}
 	ts.Check(os.Remove(planted))
 }
@@ -238,9 +239,8 @@ func TestTranscripts(t *testing.T) {
 	testscript.Run(t, params(t, "testdata/script", "DOCKER_HOST=unix:///nonexistent/docker.sock"))
 }
 
-// TestEveryScriptEndsInSilence requires of each script that it searches what it
-// said, and that there are scripts.
-func TestEveryScriptEndsInSilence(t *testing.T) {
+// Every script has to end with a search of its output.
+func TestScripts_EndWithSilent(t *testing.T) {
 	requireSilentEnds(t, "testdata/script/*.txtar", "testdata/engine/*.txtar")
 }
 
@@ -259,7 +259,7 @@ func requireSilentEnds(t testing.TB, patterns ...string) {
 				t.Fatal(err)
 			}
 			if !last.MatchString(files.Split(string(data), 2)[0]) {
-				t.Errorf("%s does not end in the command silent", script)
+				t.Errorf("%s does not end with the command silent", script)
 			}
 		}
 	}

@@ -13,12 +13,11 @@ import (
 	"testing"
 )
 
-// tree is what stands below a directory: for each path what it is, without its
-// content.
+// tree describes each path in a directory, without the content of files.
 type tree map[string]string
 
-// treeOf reads a directory to its leaves. Left out are the lock, which holds
-// nothing and stays, and testscript's own directory.
+// treeOf reads a directory and everything in it, except the lock file, which is
+// empty and stays, and the directory of testscript.
 func treeOf(root string) (tree, error) {
 	all := tree{}
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -45,8 +44,8 @@ func treeOf(root string) (tree, error) {
 	return all, err
 }
 
-// leaf describes one entry. A file that was written again with the same
-// content is another one.
+// leaf describes one entry. A file that was written again with the same content
+// counts as changed.
 func leaf(path string, entry fs.DirEntry) (string, error) {
 	info, err := entry.Info()
 	if err != nil {
@@ -56,7 +55,7 @@ func leaf(path string, entry fs.DirEntry) (string, error) {
 	case info.Mode().IsRegular():
 		data, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrPermission) {
-			err = nil // a test took the right to read it away: mode and time tell enough
+			err = nil // a test made it unreadable: mode and time are enough
 		}
 		digest := sha256.Sum256(data)
 		return fmt.Sprintf("%s %s %s", info.Mode(), hex.EncodeToString(digest[:8]), info.ModTime()), err
@@ -67,7 +66,7 @@ func leaf(path string, entry fs.DirEntry) (string, error) {
 	return info.Mode().String(), nil
 }
 
-// changes names what differs between two readings of a directory.
+// changes names the differences between two readings of a directory.
 func (t tree) changes(now tree) []string {
 	var all []string
 	for name, was := range t {
@@ -88,8 +87,8 @@ func (t tree) changes(now tree) []string {
 	return all
 }
 
-// TestATreeTellsEveryChange makes sure that the comparison can fail.
-func TestATreeTellsEveryChange(t *testing.T) {
+// TestTree_ShowsEveryChange makes sure that the comparison can fail.
+func TestTree_ShowsEveryChange(t *testing.T) {
 	for name, change := range map[string]func(dir string) error{
 		"secrets/A was changed": func(dir string) error { return os.WriteFile(filepath.Join(dir, "secrets/A"), []byte("xx"), 0o600) },
 		"secrets/A is gone":     func(dir string) error { return os.Remove(filepath.Join(dir, "secrets/A")) },
@@ -106,7 +105,7 @@ func TestATreeTellsEveryChange(t *testing.T) {
 		}
 		before, err := treeOf(dir)
 		if err != nil || len(before) != 3 {
-			t.Fatalf("%d entries are seen, want 3: %v", len(before), err)
+			t.Fatalf("%d entries, want 3: %v", len(before), err)
 		}
 		if err := change(dir); err != nil {
 			t.Fatal(err)

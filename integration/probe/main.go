@@ -1,10 +1,10 @@
-// Command probe is a service as a user of package secrets would write it: it
-// loads one secret that it needs and one that has a default, says where they
-// came from, and uses both. Its image is made by TestStartup alone.
+// Command probe is a service as a user of package secrets would write it: it loads
+// one secret that is required and one that has a default, logs where they came
+// from, and uses both. Only TestStartup builds its image.
 //
 //	GET /required   204 with the header "Authorization: Bearer " and the value of PROBE_TOKEN
 //	GET /optional   the same with that of PROBE_GUEST
-//	GET /written    500 if it can write a file beside itself, 204 if it cannot
+//	GET /written    500 if it can write a file into its root directory, 204 if it cannot
 package main
 
 import (
@@ -38,14 +38,14 @@ func main() {
 	os.Exit(1)
 }
 
-// guarded answers whoever has the token.
+// guarded accepts requests with the token.
 func guarded(token secrets.Secret) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		status := http.StatusNoContent
 		if !secrets.New([]byte(r.Header.Get("Authorization"))).Equal(secrets.New(append([]byte("Bearer "), token.Reveal()...))) {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
+			status = http.StatusUnauthorized
 		}
-		w.WriteHeader(http.StatusNoContent)
+		w.WriteHeader(status)
 	}
 }
 

@@ -1,18 +1,18 @@
-// Package reaper removes what the tests of a binary have made on the engine,
-// also when they are killed and none of their own cleanups runs: the part that
-// Ryuk has in testcontainers, without an image that has to be pulled.
+// Package reaper removes what the tests of a binary have made on the engine, even
+// if they are killed and none of their own clean-up runs. It replaces Ryuk of
+// testcontainers, without an image that has to be pulled.
 //
 //	func TestMain(m *testing.M) {
 //		os.Exit(reaper.Main(func(mark string) int {
-//			name = "test-" + mark // of what the tests make
+//			name = "test-" + mark // of everything that the tests make
 //			return m.Run()
-//		}, reaper.Clean)) // called where the tests do not end by themselves
+//		}, reaper.Clean)) // called if the tests do not return
 //	}
 //
-// A process of the same binary stands by, in a session of its own, which no
+// [Main] starts a process of the same binary in a separate session, which no
 // signal to the tests reaches. It holds the other end of a pipe that the system
-// closes when the tests end, however they end. On Windows, which has no such
-// sessions, no reaper stands by.
+// closes when the tests end, however they end. Windows has no such sessions, and
+// there no reaper is started.
 package reaper
 
 import (
@@ -28,19 +28,19 @@ import (
 )
 
 const (
-	// variable has the mark in the environment of a reaper, and nowhere else.
+	// variable has the mark in the environment of a reaper.
 	variable = "KEEPMUM_TEST_REAPER"
-	// patience is how long a reaper may work.
+	// patience is the time limit of a reaper.
 	patience = 3 * time.Minute
-	// goodbye is what tests that end by themselves send to their reaper.
+	// goodbye is sent to the reaper by tests that return.
 	goodbye = "done"
 )
 
 // Main runs the tests and returns their exit code. If the process is killed, or
-// exits before the tests return, clean is called in the reaper, with a deadline.
-// The mark is a random word of lower-case letters and digits, the same for both,
-// by which the tests can name what they make. It is 1 if no reaper can be
-// started: then the tests do not run.
+// exits before the tests return, the reaper calls clean, with a deadline. The
+// mark is a random word of lower-case letters and digits, the same for both, for
+// the names of everything that the tests make. If no reaper can be started, Main
+// returns 1 without running the tests.
 func Main(tests func(mark string) int, clean func(ctx context.Context, mark string) error) int {
 	if mark, is := os.LookupEnv(variable); is {
 		return wait(os.Stdin, mark, clean)
@@ -56,8 +56,8 @@ func Main(tests func(mark string) int, clean func(ctx context.Context, mark stri
 	return code
 }
 
-// wait is the life of a reaper. Nobody hears it when it fails: the next run
-// of the tests may try again.
+// wait is what a reaper runs. No caller sees its error: the next run of the tests
+// may try again.
 func wait(alive io.Reader, mark string, clean func(context.Context, string) error) int {
 	if said, _ := io.ReadAll(alive); string(said) == goodbye {
 		return 0
@@ -70,7 +70,7 @@ func wait(alive io.Reader, mark string, clean func(context.Context, string) erro
 	return 0
 }
 
-// standBy starts the reaper of this process. What it returns ends it.
+// standBy starts the reaper of this process, and returns a function that ends it.
 func standBy(mark string) (dismiss func(), err error) {
 	session := ownSession()
 	if session == nil {
@@ -88,6 +88,6 @@ func standBy(mark string) (dismiss func(), err error) {
 	}
 	return func() {
 		_, err := io.WriteString(alive, goodbye)
-		_ = errors.Join(err, alive.Close(), cmd.Wait()) // it has nothing to do, so its verdict says nothing
+		_ = errors.Join(err, alive.Close(), cmd.Wait()) // it had nothing to do, so its exit code does not matter
 	}, nil
 }

@@ -16,13 +16,14 @@ import (
 )
 
 const (
-	// endVariable says how a victim is to end.
+	// endVariable says how a victim has to end.
 	endVariable = "KEEPMUM_TEST_END"
-	// cleanedVariable names the file that its reaper writes when it cleans.
+	// cleanedVariable names the file that the reaper of a victim writes when it
+	// cleans.
 	cleanedVariable = "KEEPMUM_TEST_CLEANED"
 )
 
-// TestMain has a reaper, as every package that uses this one. That of a victim
+// TestMain has a reaper, as in every package that uses this one. That of a victim
 // writes the mark into a file.
 func TestMain(m *testing.M) {
 	os.Exit(Main(func(mark string) int {
@@ -38,7 +39,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// end is the life of a victim: it says its mark, and ends.
+// end is what a victim does: it prints its mark, and ends.
 func end(how, mark string) int {
 	fmt.Println(mark)
 	switch how {
@@ -54,9 +55,9 @@ func end(how, mark string) int {
 	select {} // until it is killed
 }
 
-// TestWhatIsLeftIsCleaned: the reaper cleans where the tests did not end by
-// themselves, and there alone, and knows their mark.
-func TestWhatIsLeftIsCleaned(t *testing.T) {
+// TestMain_CleansUp: the reaper cleans only if the tests did not return, and has
+// their mark.
+func TestMain_CleansUp(t *testing.T) {
 	for _, c := range []struct {
 		how     string
 		kill    func(pid int) error
@@ -91,13 +92,13 @@ func TestWhatIsLeftIsCleaned(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			_ = cmd.Wait() // a victim fails, in most cases
+			_ = cmd.Wait() // most victims fail
 			if len(mark) != 12 || strings.Trim(mark, "abcdefghijklmnopqrstuvwxyz234567") != "" {
 				t.Fatalf("the mark is %q", mark)
 			}
 			if !c.cleaned {
-				if _, err := os.Stat(path); err == nil { // its reaper has ended before it
-					t.Error("the reaper cleaned behind tests that ended by themselves")
+				if _, err := os.Stat(path); err == nil { // its reaper has already ended
+					t.Error("the reaper cleaned after tests that returned")
 				}
 				return
 			}
@@ -114,12 +115,12 @@ func TestWhatIsLeftIsCleaned(t *testing.T) {
 	}
 }
 
-// TestAShortMarkRemovesNothing: an empty one would be part of every label. The
-// engine is not even asked.
-func TestAShortMarkRemovesNothing(t *testing.T) {
+// TestRemove_ShortMark: an empty mark would be part of every label. The engine is
+// not called.
+func TestRemove_ShortMark(t *testing.T) {
 	for _, mark := range []string{"", "latest", "1234567"} {
 		if _, err := Remove(t.Context(), nil, mark); err == nil {
-			t.Errorf("%q is taken for a mark", mark)
+			t.Errorf("the mark %q is accepted", mark)
 		}
 	}
 }

@@ -17,8 +17,7 @@ import (
 	"github.com/docker/docker/client"
 )
 
-// Clean is Remove on the engine that the environment names. It can be handed to
-// Main.
+// Clean is [Remove] on the engine that the environment names, for [Main].
 func Clean(ctx context.Context, mark string) error {
 	docker, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
 	if err != nil {
@@ -29,11 +28,12 @@ func Clean(ctx context.Context, mark string) error {
 	return err
 }
 
-// settling is how long something may seem to be in use by what goes away.
+// settling is how long something may seem to be in use while its user is being
+// removed.
 const settling = 10 * time.Second
 
-// removeNetwork removes a network. It is stuck if the engine forbids it, as it
-// does where something is attached, although nothing is.
+// removeNetwork removes a network. It is stuck if the engine refuses that as if
+// something was attached, and nothing is.
 func removeNetwork(ctx context.Context, docker client.APIClient, id string, patience time.Duration) (stuck bool, err error) {
 	for deadline := time.Now().Add(patience); ; {
 		err := docker.NetworkRemove(ctx, id)
@@ -56,17 +56,17 @@ func removeNetwork(ctx context.Context, docker client.APIClient, id string, pati
 }
 
 // Remove removes every container, network, volume and image of the engine that
-// has the mark in the value of a label, and every reference to an image that
-// has it, in this order. What goes away meanwhile is no error. Everything is
-// tried; the errors are joined. A mark of fewer than eight bytes, which could be
-// part of anything, is an error and removes nothing.
+// has the mark in the value of a label, and every reference to an image that has
+// it, in this order. It is not an error if something is already gone. Everything
+// is tried; the errors are joined. A mark of fewer than eight bytes, which could
+// be part of anything, is an error and removes nothing.
 //
-// Stuck are the names of networks that the engine holds for used although
-// nothing is attached to them: under load it miscounts (moby/moby#42119, seen
-// with Engine 20.10), and they can be removed after its next start.
+// Stuck are the names of networks that the engine keeps as used although nothing
+// is attached to them: under load it miscounts (moby/moby#42119, seen with Engine
+// 20.10), and they can be removed after its next start.
 func Remove(ctx context.Context, docker client.APIClient, mark string) (stuck []string, err error) {
 	if len(mark) < 8 {
-		return nil, fmt.Errorf("%q is too short for a mark: things of others may have it", mark)
+		return nil, fmt.Errorf("the mark %q is too short: it could match something of others", mark)
 	}
 	marked := func(labels map[string]string) bool {
 		return slices.ContainsFunc(slices.Collect(maps.Values(labels)), func(v string) bool { return strings.Contains(v, mark) })
@@ -83,7 +83,7 @@ func Remove(ctx context.Context, docker client.APIClient, mark string) (stuck []
 		if !marked(c.Labels) {
 			continue
 		}
-		if err := docker.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}); !errdefs.IsConflict(err) { // else it is being removed
+		if err := docker.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}); !errdefs.IsConflict(err) { // a conflict: it is being removed
 			note(err)
 		}
 	}

@@ -21,8 +21,8 @@ import (
 	"github.com/docker/docker/client"
 )
 
-// TestRemove: what has the mark goes, of each kind of thing, and nothing else;
-// twice is no error.
+// TestRemove removes everything with the mark, of each kind, and nothing else;
+// twice is not an error.
 func TestRemove(t *testing.T) {
 	docker, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
 	if err != nil {
@@ -40,7 +40,7 @@ func TestRemove(t *testing.T) {
 		})
 		furnish(t, docker, word)
 		if has := with(t, docker, word); len(has) != 5 {
-			t.Fatalf("made are %v", has)
+			t.Fatalf("made: %v", has)
 		}
 	}
 	for range 2 {
@@ -49,15 +49,15 @@ func TestRemove(t *testing.T) {
 		}
 	}
 	if left := with(t, docker, mark); len(left) != 0 {
-		t.Errorf("left are %v", left)
+		t.Errorf("left: %v", left)
 	}
 	if left := with(t, docker, other); len(left) != 5 {
-		t.Errorf("of another's are left %v", left)
+		t.Errorf("with another mark are left %v", left)
 	}
 }
 
-// furnish makes one of each kind, and two images, with the word in a label or
-// in a reference, never in both.
+// furnish makes one of each kind, and two images, with the word in a label or in
+// a reference, never in both.
 func furnish(t *testing.T, docker client.APIClient, word string) {
 	t.Helper()
 	label := map[string]string{"io.keepmum.test": "reaper-" + word + "-one"}
@@ -88,14 +88,14 @@ func furnish(t *testing.T, docker client.APIClient, word string) {
 	}
 }
 
-// other is a name that goes with the word and does not hold it.
+// other is a name derived from the word that does not contain it.
 func other(word string) string {
 	letters := []rune(word)
 	slices.Reverse(letters)
 	return string(letters)
 }
 
-// with returns what the engine has of the word's things.
+// with returns the kinds of things of the word that the engine has.
 func with(t *testing.T, docker client.APIClient, word string) []string {
 	t.Helper()
 	var found []string

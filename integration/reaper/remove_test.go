@@ -12,9 +12,9 @@ import (
 	"github.com/docker/docker/client"
 )
 
-// TestANetworkThatTheEngineHoldsForUsed: an engine that has miscounted cannot be
-// had at will, so this one is played.
-func TestANetworkThatTheEngineHoldsForUsed(t *testing.T) {
+// TestRemoveNetwork_Stuck uses a fake engine, because a real one cannot be made
+// to miscount.
+func TestRemoveNetwork_Stuck(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		refuses  int // this many times

@@ -4,5 +4,5 @@ package reaper
 
 import "syscall"
 
-// ownSession is nil: there are none.
+// ownSession is nil: this system has no sessions.
 func ownSession() *syscall.SysProcAttr { return nil }

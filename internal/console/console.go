@@ -114,7 +114,7 @@ func (c *Console) JSON(v any) error {
 	return c.Print("%s", data)
 }
 
-// withLists returns v with an empty list wherever it has none.
+// withLists returns v with every nil list replaced by an empty one.
 func withLists(v any) any {
 	if v == nil {
 		return nil
@@ -125,7 +125,7 @@ func withLists(v any) any {
 	return whole.Interface()
 }
 
-// fill puts an empty list in the place of each nil one below v.
+// fill replaces each nil list below v by an empty one.
 func fill(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -249,8 +249,8 @@ func (c *Console) guard(ctx context.Context, fn func(context.Context, *Console) 
 	return fn(ctx, c)
 }
 
-// interrupted is what a signal makes of an error: the state stays in the text,
-// and there is a command that goes on.
+// interrupted turns an error into that of a signal: the state stays in the text,
+// and there is a command that continues.
 func interrupted(err error) error {
 	var told *fault.Error
 	next := nextOf(err)
@@ -268,7 +268,7 @@ func interrupted(err error) error {
 	return &fault.Error{Code: fault.Interrupted, What: "interrupted: " + text(err), Next: next, Cause: err}
 }
 
-// text is the error's text, or a plain word for a bare context error.
+// text is the error's text, or plain words for a bare context error.
 func text(err error) string {
 	if err == context.DeadlineExceeded || err == context.Canceled {
 		return "no answer yet"
@@ -297,7 +297,7 @@ func (c *Console) Exit(err error) error {
 }
 
 // Describe renders an error for a person: what is wrong, each finding with
-// its place and hint, and the next command on a line of its own.
+// its place and hint, and the next command on its own line.
 func Describe(err error) string {
 	var e *fault.Error
 	if !errors.As(err, &e) {

@@ -3,13 +3,13 @@ package envfile
 import "strings"
 
 // CommentOut puts # before every line of the assignments to keys, and returns
-// the keys that it did so for, in the order of the file. Every other byte
-// stays: the byte order mark, the kind of line end, blanks and comments. Two
-// assignments on one line are parted by a line end where one of them stays.
+// the keys that it found, in the order of the file. Every other byte stays: the
+// byte order mark, the kind of line ends, blanks and comments. Two assignments
+// on one line are separated by a line end if one of them stays.
 //
-// Parse finds none of the returned keys afterwards, and a second call changes
+// Afterwards [Parse] finds none of the returned keys, and a second call changes
 // nothing. A key whose value does not end (an open quote, for example) is left
-// alone and not returned, as nobody can tell which lines are its own.
+// unchanged and not returned, because it is unclear which lines belong to it.
 func CommentOut(data []byte, keys []string) ([]byte, []string) {
 	text := string(data)
 	if isUTF16(data) {
@@ -25,7 +25,7 @@ func CommentOut(data []byte, keys []string) ([]byte, []string) {
 	e := editor{text: text, eol: lineEnding(text)}
 	seen := map[string]bool{}
 	var done []string
-	before := false // the statement before was commented out
+	before := false // the previous statement was commented out
 	for _, st := range statements {
 		out := st.form == assignment && wanted[st.key]
 		if out {
@@ -58,8 +58,8 @@ func (e *editor) insert(at int, s string) {
 	e.copied = at
 }
 
-// commentOut puts # before each line of st. before tells that the statement
-// before it was commented out, and with it the line they may share.
+// commentOut puts # before each line of st. before says that the previous
+// statement was commented out, including a line that they may share.
 func (e *editor) commentOut(st *statement, before bool) {
 	switch {
 	case st.sharesLine && !before:
@@ -77,7 +77,7 @@ func (e *editor) commentOut(st *statement, before bool) {
 	}
 }
 
-// lineStart returns the offset at which the line of offset at begins, behind a
+// lineStart returns the offset at which the line of offset at begins, after a
 // byte order mark.
 func lineStart(text string, at int) int {
 	if i := strings.LastIndexByte(text[:at], '\n'); i >= 0 {

@@ -45,8 +45,8 @@ func TestCommentOut(t *testing.T) {
 	}
 }
 
-// TestCommentOutKeepsTheRest: what is left reads as before, alone and next to
-// each key that can be taken out.
+// TestCommentOutKeepsTheRest: the remaining keys have the same values as before,
+// whichever key is commented out.
 func TestCommentOutKeepsTheRest(t *testing.T) {
 	file := "\ufeff# keys\r\nA=1 # one\r\nexport B='l1\r\nl2'\r\nC=\"x y\" D='z'\r\n\r\n  E = e\r\nF: f"
 	all, problems := Parse([]byte(file), Options{})
@@ -62,7 +62,7 @@ func TestCommentOutKeepsTheRest(t *testing.T) {
 		for _, l := range left {
 			for _, before := range all {
 				if l.Key == before.Key && !l.Value.Equal(before.Value) {
-					t.Errorf("%s changed when %s was taken out", l.Key, e.Key)
+					t.Errorf("%s changed when %s was commented out", l.Key, e.Key)
 				}
 			}
 		}

@@ -6,13 +6,13 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// row is one tricky input and what keepmum makes of it: entries as KEY=‹value›
-// (with ~ behind one that has a note), then problems as LINE:KEY:FAULT. What
-// the other readers make of it stands in docs/ENV_FILES.md and is measured
-// again by every run of the tests.
+// row is one tricky input and keepmum's result for it: entries as KEY=‹value›
+// (followed by ~ if it has a note), then problems as LINE:KEY:FAULT. The results
+// of the other readers are in docs/ENV_FILES.md; every run of the tests measures
+// them again.
 type row struct {
 	name, input, want string
-	shown             string // instead of an input too large to show
+	shown             string // replaces an input that is too large to show
 }
 
 // corpus returns the rows of docs/ENV_FILES.md in their order.
@@ -72,7 +72,7 @@ func quoteRows() []row {
 		{name: "double within single", input: "A='say \"hi\"'\n", want: "A=‹say \"hi\"›"},
 		{name: "escaped double", input: `A="a\"b"` + "\n", want: `A=‹a"b›`},
 		{name: "escaped single", input: `A='a\'b'` + "\n", want: "1:A:quoteEscape"},
-		{name: "shell's way to a single quote", input: `A='a'"'"'b'` + "\n", want: "1:A:afterQuote 1::name"},
+		{name: "single quote, as in a shell", input: `A='a'"'"'b'` + "\n", want: "1:A:afterQuote 1::name"},
 		{name: "ends in an escaped quote", input: `A="say \"hi\""` + "\n", want: `A=‹say "hi"›~`},
 		{name: "text after the quote", input: "A=\"b\"c\n", want: "1:A:afterQuote 1::bare"},
 		{name: "assignment after the quote", input: "A=\"b\"B=c\n", want: "1:A:afterQuote 1:B:glued"},
@@ -136,13 +136,13 @@ func backslashRows() []row {
 		{name: "Windows path in double", input: `A="C:\new\temp"` + "\n", want: "1:A:escape"},
 		{name: "Windows path in single", input: `A='C:\new\temp'` + "\n", want: `A=‹C:\new\temp›`},
 		{name: "Windows path, unquoted", input: `A=C:\new\temp` + "\n", want: `A=‹C:\new\temp›`},
-		{name: "escape that is none, in double", input: `A="C:\dir"` + "\n", want: `A=‹C:\dir›~`},
+		{name: "unknown escape in double", input: `A="C:\dir"` + "\n", want: `A=‹C:\dir›~`},
 		{name: `\' in double`, input: `A="it\'s"` + "\n", want: `A=‹it\'s›~`},
 		{name: "octal in double", input: `A="a\0101b"` + "\n", want: "1:A:escape"},
 		{name: "octal $ in double", input: `A="a\0044X"` + "\n", want: "1:A:composeUnknown"},
 		{name: `\x in double`, input: `A="a\x41b"` + "\n", want: `A=‹a\x41b›~`},
 		{name: "ends in a backslash, unquoted", input: `A=a\` + "\n", want: `A=‹a\›`},
-		{name: "ends in a backslash, another line", input: "A=a\\\nB=c\n", want: `A=‹a\› B=‹c›`},
+		{name: "ends in a backslash, more lines", input: "A=a\\\nB=c\n", want: `A=‹a\› B=‹c›`},
 		{name: "continued line", input: "A=a\\\nb\n", want: `A=‹a\› 2::bare`},
 		{name: "ends in two backslashes, double", input: `A="a\\"` + "\nB=x\n", want: `A=‹a\› B=‹x›`},
 		{name: "ends in two backslashes, single", input: `A='a\\'` + "\nB=x\n", want: `A=‹a\\› B=‹x›`},
@@ -165,8 +165,8 @@ func blankRows() []row {
 		{name: "no-break space after the name", input: "A\u00a0=b\n", want: "1:A:nameBlank"},
 		{name: "no-break space before the quote", input: "A=\u00a0\"b\"\n", want: "1:A:nameBlank"},
 		{name: "form feed after export", input: "export\fA=b\n", want: "1:A:nameBlank"},
-		{name: "export on a line of its own", input: "export\nA=b\n", want: "A=‹b› 1::bare"},
-		{name: "export and nothing more", input: "A=b\nexport ", want: "A=‹b› 2::bare"},
+		{name: "export alone on a line", input: "export\nA=b\n", want: "A=‹b› 1::bare"},
+		{name: "export at the end of the file", input: "A=b\nexport ", want: "A=‹b› 2::bare"},
 		{name: "form feed at the end", input: "A=b\f\n", want: "1:A:blank"},
 		{name: "comment", input: "A=b # c\n", want: "A=‹b›"},
 		{name: "# without a blank", input: "A=b#c\n", want: "A=‹b#c›"},
@@ -221,18 +221,18 @@ func nameRows() []row {
 		{name: "YAML with quotes", input: "A: \"b\"\n", want: "A=‹b›"},
 		{name: "duplicate", input: "A=1\nB=x\nA=2\n", want: "B=‹x› 3:A:duplicate"},
 		{name: "duplicate, the same", input: "A=1\nA=1\n", want: "2:A:duplicate"},
-		{name: "duplicate that adds", input: "A=1\nA=${A}2\n", want: "2:A:duplicate"},
+		{name: "duplicate that appends", input: "A=1\nA=${A}2\n", want: "2:A:duplicate"},
 		{name: "hyphen in the name", input: "A-B=c\nD=e\n", want: "D=‹e› 1::name"},
 		{name: "dot in the name", input: "A.B=c\nD=e\n", want: "D=‹e› 1::name"},
 		{name: "digit first", input: "1A=b\nD=e\n", want: "D=‹e› 1::name"},
-		{name: "letter beyond ASCII in the name", input: "É=b\nD=e\n", want: "D=‹e› 1::name"},
+		{name: "non-ASCII letter in the name", input: "É=b\nD=e\n", want: "D=‹e› 1::name"},
 		{name: "space in the name", input: "A B=c\nD=e\n", want: "D=‹e› 1::name"},
 		{name: "no name", input: "=b\nD=e\n", want: "D=‹e› 1::name"},
 		{name: "command", input: "set -a\nD=e\n", want: "D=‹e› 1::name"},
 		{name: "section of an ini file", input: "[default]\nD=e\n", want: "D=‹e› 1::bare"},
 		{name: "fish and csh", input: "set A b\nD=e\n", want: "D=‹e› 1::name"},
 		{name: "the rest of some base64", input: "A=MIIEvQIBADANBgkq\nhkiG9w0BAQEFAA==\nD=e\n", want: "A=‹MIIEvQIBADANBgkq› D=‹e› 2::base64"},
-		{name: "a long name of nothing", input: "THEODDSAPIKEY=\nApiBasketball3X=\nAPI_2_Keys_Long=\n", want: "THEODDSAPIKEY=‹› API_2_Keys_Long=‹› 2::base64"},
+		{name: "a long name, empty value", input: "THEODDSAPIKEY=\nApiBasketball3X=\nAPI_2_Keys_Long=\n", want: "THEODDSAPIKEY=‹› API_2_Keys_Long=‹› 2::base64"},
 		{name: "a value pasted alone", input: "sk_live_0123/abc+x==\nD=e\n", want: "D=‹e› 1::name"},
 	}
 }
@@ -249,7 +249,7 @@ func byteRows() []row {
 		{name: "CR within, unquoted", input: "A=b\rc\n", want: "1:A:loneCR"},
 		{name: "CR within double", input: "A=\"b\rc\"\n", want: "A=‹b\rc›"},
 		{name: "byte order mark", input: "\ufeffA=b\n", want: "A=‹b›"},
-		{name: "byte order mark later on", input: "A=b\n\ufeffB=c\n", want: "A=‹b› 2::name"},
+		{name: "byte order mark on a later line", input: "A=b\n\ufeffB=c\n", want: "A=‹b› 2::name"},
 		{name: "NUL in the value", input: "A=a\x00b\nB=x\n", want: "B=‹x› 1:A:nul"},
 		{name: "Latin-1", input: "A=p\xe4ss\nB=x\n", want: "B=‹x› 1:A:utf8"},
 		{name: "UTF-16", input: "\xff\xfeA\x00=\x00b\x00", want: "0::utf16"},

@@ -18,7 +18,7 @@ const (
 
 func TestMain(m *testing.M) {
 	flag.Bool("update", false, "rewrite the tables of "+document)
-	// Of rapid's 100 cases few are tricky enough; -rapid.checks says otherwise.
+	// Of rapid's default 100 cases too few are tricky; -rapid.checks overrides it.
 	if err := flag.Set("rapid.checks", "3000"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// TestDocument compares docs/ENV_FILES.md with what the real parsers and a real
-// bash make of the corpus now, row by row.
+// TestDocument compares docs/ENV_FILES.md, row by row, with the current results
+// of the real parsers and a real bash for the corpus.
 func TestDocument(t *testing.T) {
 	data, err := os.ReadFile(document)
 	if err != nil {
@@ -36,7 +36,7 @@ func TestDocument(t *testing.T) {
 	before, rest, found := strings.Cut(string(data), tableBegin)
 	written, after, ended := strings.Cut(rest, tableEnd)
 	if !found || !ended {
-		t.Fatalf("%s has lost the marks around its tables", document)
+		t.Fatalf("%s lacks the marks around its tables", document)
 	}
 	var now strings.Builder
 	for _, s := range corpus() {
@@ -46,7 +46,7 @@ func TestDocument(t *testing.T) {
 			now.WriteString(line)
 			t.Run(r.name, func(t *testing.T) {
 				if !strings.Contains(written, line) && !updating() {
-					t.Errorf("%s does not hold this row, which is what the readers make of it now:\n%s", document, line)
+					t.Errorf("%s lacks this row, the current result of the readers:\n%s", document, line)
 				}
 			})
 		}
@@ -59,21 +59,21 @@ func TestDocument(t *testing.T) {
 		return
 	}
 	if written != now.String() {
-		t.Errorf("%s is not what this code prints: run go test ./internal/envfile -run TestDocument -update, and read the change", document)
+		t.Errorf("%s is out of date: run go test ./internal/envfile -run TestDocument -update, and check the difference", document)
 	}
 }
 
 func updating() bool { return flag.Lookup("update").Value.String() == "true" }
 
-// summary counts the rows, and fails where the corpus has become too small to
-// say anything.
+// summary counts the rows, and fails if the corpus has become too small to mean
+// anything.
 func summary(t *testing.T) string {
 	t.Helper()
 	rows, accepted, seen := 0, 0, map[string]bool{}
 	for _, s := range corpus() {
 		for _, r := range s.rows {
 			if seen[r.input] {
-				t.Errorf("%s: this input stands in the corpus twice", r.name)
+				t.Errorf("%s: this input is in the corpus twice", r.name)
 			}
 			seen[r.input] = true
 			rows++
@@ -85,10 +85,10 @@ func summary(t *testing.T) string {
 	if rows < 75 || accepted < 35 {
 		t.Errorf("%d rows, %d accepted: want 75 and 35", rows, accepted)
 	}
-	return fmt.Sprintf("%d inputs; in %d every key is accepted, in %d at least one is refused or there is none.", rows, accepted, rows-accepted)
+	return fmt.Sprintf("%d inputs: in %d of them every key is accepted, in %d at least one is refused or there is none.", rows, accepted, rows-accepted)
 }
 
-// documentRow measures one input and writes its row.
+// documentRow measures one input and returns its row.
 func documentRow(t *testing.T, r row) string {
 	t.Helper()
 	input := code(r.input)
@@ -106,8 +106,8 @@ func documentRow(t *testing.T, r row) string {
 	return "| " + strings.Join(cells, " | ") + " |\n"
 }
 
-// readerCell shows what a reader reads. A parser that refuses reads nothing of
-// the whole file; a shell goes on.
+// readerCell shows the result of a reader. A parser that refuses gives up on the
+// whole file; a shell continues.
 func readerCell(vars map[string]string, ok bool, failure string) string {
 	switch {
 	case !ok && (len(vars) == 0 || failure == "refuses"):
@@ -147,14 +147,14 @@ func keepmumCell(t *testing.T, r row) string {
 // faultWords are the words for faults in the tables.
 func faultWords() map[fault]string {
 	return map[fault]string{
-		faultName: "no assignment to a legal name", faultNameBlank: "invisible blank at the name",
+		faultName: "not an assignment to a legal name", faultNameBlank: "invisible blank at the name",
 		faultBare: "no value", faultBase64: "looks like base64", faultUnterminated: "quote never closed", faultMispaired: "quote closed in the middle of a later line",
 		faultPEM: "PEM block without quotes", faultAfterQuote: "text after the closing quote",
-		faultGlued: "stands directly after a quoted value", faultColon: "`:` without a blank",
+		faultGlued: "directly after a quoted value", faultColon: "`:` without a blank",
 		faultLoneCR: "carriage return without line feed", faultQuoteEscape: "`\\'` in single quotes",
 		faultNUL: "NUL byte", faultUTF8: "not UTF-8", faultTooLarge: "too large", faultDuplicate: "assigned twice",
 		faultDollar: "Compose expands `$`", faultEscape: "Compose decodes an escape",
-		faultComment: "where the comment begins", faultBlank: "Compose trims an invisible blank",
+		faultComment: "unclear where the comment begins", faultBlank: "Compose trims an invisible blank",
 		faultComposeRefuses: "Compose refuses it", faultComposeUnknown: "Compose's expansion cannot be known",
 		faultUTF16: "UTF-16",
 	}
@@ -172,7 +172,8 @@ func shorten(vars map[string]string) map[string]string {
 	return short
 }
 
-// code writes s as a code span of a table, with signs for what cannot be seen.
+// code returns s as a code span in a table, with symbols for invisible
+// characters.
 func code(s string) string {
 	var b strings.Builder
 	for len(s) > 0 {
@@ -207,7 +208,7 @@ func code(s string) string {
 	return "`" + shown + "`"
 }
 
-// escapeCell writes a name with the signs that Markdown would take for its own.
+// escapeCell escapes the characters in a name that are special in Markdown.
 func escapeCell(s string) string {
 	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "*", `\*`, "#", `\#`, "`", "\\`", "$", `\$`).Replace(s)
 }

@@ -11,41 +11,41 @@ import (
 
 // Options says how a file is read.
 type Options struct {
-	File      string   // the name that problems show; not opened
-	Literal   []string // keys to take as written where the readings differ
-	AsCompose []string // keys to take as Compose reads them where they differ
+	File      string   // the name shown in problems; it is not opened
+	Literal   []string // keys to take as written if the readings differ
+	AsCompose []string // keys to take as Compose reads them if they differ
 }
 
-// Entry is a key with the value that it has to every reader that counts.
+// Entry is a key with the value on which the literal reading and Compose's
+// agree.
 type Entry struct {
 	Key           string
 	Line, EndLine int            // from 1; they differ for a value of several lines
-	Value         secrets.Secret // the zero Secret where Empty
+	Value         secrets.Secret // the zero Secret if Empty
 	Empty         bool           // the value has no bytes
-	Note          string         // what to tell the user although the key is accepted; "" mostly
+	Note          string         // a warning about an accepted key, usually ""
 }
 
 // Problem is one reason why a key has no entry. It never holds a value.
 type Problem struct {
 	File string
-	Line int    // from 1; 0 where no line is meant
-	Key  string // "" where the line has no legal name
+	Line int    // from 1; 0 if the problem is not in a line
+	Key  string // "" if the line has no legal name
 	What string // what is wrong, in lower case
 	Next string // what to do
 }
 
-// Notes of entries.
-const (
-	noteOtherwise = "accepted, but godotenv 1.5.1 reads another value here: a program that loads this file with it has had that one"
-)
+// noteOtherwise is the only Note.
+const noteOtherwise = "accepted, but godotenv 1.5.1 reads a different value: a program that loads this file with godotenv uses that one"
 
-// Parse reads a .env file: the entries that every reader that counts agrees
-// on, and all problems, both in the order of their lines. A key that is
-// assigned twice has problems and no entry, also where the two are the same:
-// who changes one of them later would be surprised.
+// Parse reads a .env file. It returns the entries on which the readings agree,
+// and all problems, both in the order of their lines. A key that is assigned
+// twice has a problem and no entry, even if both values are the same: a later
+// change of only one of them would come as a surprise.
 //
-// A problem without a key may mean that the value above it ends too early, for
-// want of quotes: store entries only where there is none.
+// A problem without a key may mean that the value above it ends too early,
+// because its quotes are missing: store entries only if there is no such
+// problem.
 func Parse(data []byte, opt Options) ([]Entry, []Problem) {
 	if isUTF16(data) {
 		return nil, []Problem{faultUTF16.problem(opt.File, 0, 0, "")}
@@ -59,7 +59,7 @@ func Parse(data []byte, opt Options) ([]Entry, []Problem) {
 	return p.result()
 }
 
-// isUTF16 tells whether data begins with a byte order mark of UTF-16.
+// isUTF16 reports whether data begins with a byte order mark of UTF-16.
 func isUTF16(data []byte) bool {
 	return len(data) >= 2 && (data[0] == 0xff && data[1] == 0xfe || data[0] == 0xfe && data[1] == 0xff)
 }
@@ -70,6 +70,7 @@ type parse struct {
 	file       string
 	statements []*statement
 	compose    *composeReader
+	named      []string // the keys that options name
 	literal    map[string]bool
 	asCompose  map[string]bool
 	first      map[string]int // line of a key's first assignment
@@ -82,12 +83,13 @@ type parse struct {
 func newParse(text string, opt Options) *parse {
 	return &parse{
 		text: text, file: opt.File, statements: scan(text), compose: newComposeReader(),
+		named:   slices.Concat(opt.Literal, opt.AsCompose),
 		literal: setOf(opt.Literal), asCompose: setOf(opt.AsCompose),
 		first: map[string]int{}, refused: map[string]bool{},
 	}
 }
 
-// statement makes an entry or a problem of one statement.
+// statement adds the entry or the problem of one statement.
 func (p *parse) statement(i int, st *statement) {
 	switch {
 	case st.form == bare && st.exported && st.legal():
@@ -120,7 +122,7 @@ func (p *parse) statement(i int, st *statement) {
 	p.entries = append(p.entries, entry)
 }
 
-// nameFault tells why the name of an assignment is not one to show.
+// nameFault says why the name of an assignment must not be shown.
 func nameFault(text string, st *statement) fault {
 	switch {
 	case !st.legal():
@@ -131,9 +133,9 @@ func nameFault(text string, st *statement) fault {
 	return noFault
 }
 
-// unreadable makes a problem of a statement without a value. A name is shown
-// only where it stands before a separator: a line without one may be the rest
-// of a value.
+// unreadable adds the problem of a statement without a value. The name is shown
+// only if it is followed by a separator: a line without one may be the rest of
+// a value.
 func (p *parse) unreadable(st *statement) {
 	f, key := st.fault, ""
 	if st.form == bare {
@@ -147,7 +149,7 @@ func (p *parse) unreadable(st *statement) {
 	p.refuse(f, st, key)
 }
 
-// refuse adds a problem, and the key that has it has no entry.
+// refuse adds a problem, so that its key gets no entry.
 func (p *parse) refuse(f fault, st *statement, key string) {
 	p.problems = append(p.problems, f.problem(p.file, st.line, 0, key))
 	if key != "" {
@@ -155,8 +157,8 @@ func (p *parse) refuse(f fault, st *statement, key string) {
 	}
 }
 
-// follower returns the statement after i if it begins on the line that i ends
-// on.
+// follower returns the statement after statement i if it begins on the line on
+// which i ends.
 func (p *parse) follower(i int) *statement {
 	if i+1 < len(p.statements) && p.statements[i+1].sharesLine {
 		return p.statements[i+1]
@@ -164,8 +166,8 @@ func (p *parse) follower(i int) *statement {
 	return nil
 }
 
-// decide is the rule: the value of a key and whether an option settled it, or
-// why it has none.
+// decide applies the rule: it returns the value of a key and whether an option
+// settled it, or why there is none.
 func (p *parse) decide(st, follower *statement, compose reading) (value string, settled bool, f fault) {
 	literal := readLiteral(p.text, st, follower)
 	f = literal.fault
@@ -175,9 +177,10 @@ func (p *parse) decide(st, follower *statement, compose reading) (value string, 
 	if f == noFault && (compose.state != readOK || compose.value != literal.value) {
 		f = difference(st, p.text[st.valueStart:st.end], compose)
 	}
-	switch t := textOf(f); {
-	case f == noFault:
+	if f == noFault {
 		return literal.value, false, noFault
+	}
+	switch t := textOf(f); {
 	case t.literal && p.literal[st.key]:
 		return literal.value, true, noFault
 	case t.asCompose && p.asCompose[st.key] && compose.state == readOK:
@@ -186,7 +189,7 @@ func (p *parse) decide(st, follower *statement, compose reading) (value string, 
 	return "", false, f
 }
 
-// limits tells why a value that all agree on still cannot be a secret.
+// limits says why a value cannot be a secret although the readings agree.
 func limits(value string) fault {
 	switch {
 	case strings.IndexByte(value, 0) >= 0:
@@ -199,9 +202,8 @@ func limits(value string) fault {
 	return noFault
 }
 
-// checkExports makes problems of the names that are exported and never
-// assigned. An export of one that is assigned is how shells are told to hand
-// it on; it gives no value.
+// checkExports adds problems for the names that are exported but never
+// assigned. Exporting a name that is assigned only tells shells to pass it on.
 func (p *parse) checkExports() {
 	for _, st := range p.exports {
 		if p.first[st.key] == 0 {
@@ -210,9 +212,10 @@ func (p *parse) checkExports() {
 	}
 }
 
-// checkOptions adds problems for options that name no key of the file.
+// checkOptions adds problems for keys in options that are not in the file, or
+// in both options.
 func (p *parse) checkOptions() {
-	for _, key := range sortedKeys(p.literal, p.asCompose) {
+	for _, key := range slices.Compact(slices.Sorted(slices.Values(p.named))) {
 		shown := key
 		if secrets.ValidName(key) != nil {
 			shown = ""
@@ -227,8 +230,7 @@ func (p *parse) checkOptions() {
 	}
 }
 
-// result returns what was found, without the entries of keys that have a
-// problem.
+// result returns the entries of keys without a problem, and the problems.
 func (p *parse) result() ([]Entry, []Problem) {
 	entries := slices.DeleteFunc(p.entries, func(e Entry) bool { return p.refused[e.Key] })
 	slices.SortStableFunc(p.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
@@ -241,15 +243,4 @@ func setOf(keys []string) map[string]bool {
 		set[key] = true
 	}
 	return set
-}
-
-func sortedKeys(sets ...map[string]bool) []string {
-	var keys []string
-	for _, set := range sets {
-		for key := range set {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
 }

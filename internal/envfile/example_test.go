@@ -29,16 +29,6 @@ func ExampleParse_asCompose() {
 	// Output: pg://app@db
 }
 
-func ExampleFormat() {
-	for _, value := range []string{"pa$SWORD1!", "it's"} {
-		line, err := envfile.Format("DB_PASSWORD", []byte(value))
-		fmt.Println(line, err)
-	}
-	// Output:
-	// DB_PASSWORD='pa$SWORD1!' <nil>
-	// DB_PASSWORD="it's" <nil>
-}
-
 func ExampleCommentOut() {
 	file := "DB_HOST=db\nTLS_KEY='line 1\nline 2'\n"
 	out, done := envfile.CommentOut([]byte(file), []string{"TLS_KEY"})

@@ -5,12 +5,12 @@ import "strings"
 // written is the literal reading of a statement.
 type written struct {
 	value string
-	fault fault // why there is none, or none that could agree with Compose's
+	fault fault // why there is no value, or none that could agree with Compose's
 }
 
-// readLiteral reads an assignment as a person would who knows quotes, comments
-// and five escapes, and to whom $ means $. follower is the next statement if
-// it begins on the line that st ends on.
+// readLiteral reads an assignment like a person who knows quotes, comments and
+// five escapes, and for whom $ means $. follower is the next statement if it
+// begins on the line on which st ends.
 func readLiteral(text string, st, follower *statement) written {
 	if st.sharesLine && st.previousEnd == st.start {
 		return written{fault: faultGlued}
@@ -40,8 +40,9 @@ func readLiteral(text string, st, follower *statement) written {
 	return written{value: body}
 }
 
-// hasOddBlanks tells whether blanks other than space and tab stand before,
-// within or after the name, which Compose drops and a person cannot see.
+// hasOddBlanks reports whether there are blanks other than space and tab
+// before, within or after the name. Compose drops them, and a person cannot see
+// them.
 func hasOddBlanks(text string, st *statement) bool {
 	before := trimBlanksRight(text[:st.start])
 	afterOther := st.sharesLine && len(before) == st.previousEnd
@@ -55,8 +56,8 @@ func hasOddBlanks(text string, st *statement) bool {
 	return trimBlanks(name) != st.key
 }
 
-// unquoted reads what stands between the separator and the end of the line: up
-// to a # after a blank, without the blanks around it.
+// unquoted reads the text between the separator and the end of the line: up to
+// a # after a blank, without surrounding blanks.
 func unquoted(raw string) written {
 	raw = strings.TrimSuffix(raw, "\r")
 	if strings.Contains(raw, "\r") {
@@ -65,8 +66,8 @@ func unquoted(raw string) written {
 	return written{value: trimBlanks(raw[:commentStart(raw)])}
 }
 
-// commentStart returns the offset of the # that begins a comment, or the
-// length: one that follows a blank, and does not stand between two quotes
+// commentStart returns the offset of the # that begins a comment, or the length
+// if there is none. Such a # follows a blank and is not between two quotes
 // within the value, where a shell protects it.
 func commentStart(raw string) int {
 	var open byte
@@ -76,7 +77,7 @@ func commentStart(raw string) int {
 			if open == 0 || strings.IndexByte(raw[i:], open) < 0 {
 				return i
 			}
-			return len(raw) // protected or not: nobody can tell
+			return len(raw) // unclear whether it is protected
 		case c == open:
 			open = 0
 		case open == 0 && (c == '"' || c == '\''):
@@ -86,8 +87,8 @@ func commentStart(raw string) int {
 	return len(raw)
 }
 
-// decodeEscapes decodes the escapes of double quotes that Compose and godotenv
-// agree on. All others stay as they are written.
+// decodeEscapes decodes the escapes in double quotes on which Compose and
+// godotenv agree. All others stay as written.
 func decodeEscapes(body string) string {
 	if strings.IndexByte(body, '\\') < 0 {
 		return body
@@ -126,8 +127,8 @@ func difference(st *statement, body string, compose reading) fault {
 	return faultBlank
 }
 
-// looksLikeBase64 tells whether an assignment of nothing is rather the last line
-// of base64 data that stands without quotes. Its name would be a piece of it.
+// looksLikeBase64 reports whether an assignment of an empty value is more likely
+// the last line of unquoted base64 data. Its name would be a piece of the data.
 func looksLikeBase64(source string) bool {
 	source = strings.TrimRight(source, "\r")
 	data := strings.TrimRight(source, "=")
@@ -151,7 +152,8 @@ func looksLikeBase64(source string) bool {
 	return kinds[0] && kinds[1] && kinds[2]
 }
 
-// blankOrEnd tells whether a blank, a line end or the end of the file is at i.
+// blankOrEnd reports whether there is a blank, a line end or the end of the file
+// at i.
 func blankOrEnd(text string, i int) bool {
 	rest := text[i:]
 	return rest == "" || rest == "\r" || isBlank(rest[0]) || rest[0] == '\n' || strings.HasPrefix(rest, "\r\n")

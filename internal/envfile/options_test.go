@@ -17,7 +17,7 @@ func only(t *testing.T, entries []Entry, problems []Problem) string {
 	return entries[0].Value.RevealString()
 }
 
-func TestOptionsSettle(t *testing.T) {
+func TestOptionsSettleDifferences(t *testing.T) {
 	for _, c := range []struct{ name, file, literal, asCompose string }{
 		{"dollar", `A="pa$SWORD1!"`, "pa$SWORD1!", "pa!"},
 		{"unquoted dollar", `A=Tr0ub4dor&3$USER!`, "Tr0ub4dor&3$USER!", "Tr0ub4dor&3!"},
@@ -54,7 +54,7 @@ func TestOptionsSettle(t *testing.T) {
 				entries, problems := parseQuietly(t, []byte(c.file), opt)
 				if want == "-" {
 					if len(entries) != 0 || len(problems) == 0 || problems[0].Key != "A" {
-						t.Errorf("%v settled what it cannot", opt)
+						t.Errorf("%v settled a difference that it cannot settle", opt)
 					}
 				} else if got := only(t, entries, problems); got != want {
 					t.Errorf("%v: got %q, want %q", opt, got, want)
@@ -69,9 +69,9 @@ func TestOptionsSettle(t *testing.T) {
 	}
 }
 
-// TestAsComposeTakesTheFile: references go to what the lines above set, in
-// Compose's reading of them.
-func TestAsComposeTakesTheFile(t *testing.T) {
+// TestAsComposeUsesVariablesOfTheFile: references refer to variables set above,
+// with the values that Compose reads.
+func TestAsComposeUsesVariablesOfTheFile(t *testing.T) {
 	file := "H=db\nU=\"u$$x\"\nexport URL=\"pg://$U@${H}:${PORT:-5432}/${H}\"\nA.B=1\nPORT=1\n"
 	entries, problems := parseQuietly(t, []byte(file), Options{AsCompose: []string{"URL", "U"}})
 	if got, want := outcome(t, entries, problems), "H=‹db› U=‹u$x› URL=‹pg://u$x@db:5432/db› PORT=‹1› 4::name"; got != want {
@@ -79,9 +79,9 @@ func TestAsComposeTakesTheFile(t *testing.T) {
 	}
 }
 
-// TestAsComposeNeverInvents: a reference into lines that no reader understands
-// has no reading.
-func TestAsComposeNeverInvents(t *testing.T) {
+// TestAsComposeNeverGuesses: a reference to lines that no reader understands
+// has no value.
+func TestAsComposeNeverGuesses(t *testing.T) {
 	for _, file := range []string{
 		"B='open\nA=$B\n", "B=${}\nA=x$B\n", "B C=1\nA=$C\n", "B=-----BEGIN K-----\nabc=\n-----END K-----\nA=$abc\n",
 		"B=1\nB='open\nA=$B\n", "B=${}\nA=${C-$B}\n",
@@ -89,7 +89,7 @@ func TestAsComposeNeverInvents(t *testing.T) {
 		entries, problems := parseQuietly(t, []byte(file), Options{AsCompose: []string{"A"}})
 		for _, e := range entries {
 			if e.Key == "A" {
-				t.Errorf("%q: a value was made up", file)
+				t.Errorf("%q: a value was guessed", file)
 			}
 		}
 		if got := outcome(t, nil, problems); !strings.Contains(got, "A:composeUnknown") {
@@ -98,28 +98,28 @@ func TestAsComposeNeverInvents(t *testing.T) {
 	}
 }
 
-func TestOptionsThatNameNothing(t *testing.T) {
+func TestOptionsWithUnknownKeys(t *testing.T) {
 	entries, problems := Parse([]byte("A=$X\nB=1\n"), Options{File: "f", Literal: []string{"TYPO", "A", "no name"}, AsCompose: []string{"A", "B"}})
 	if got, want := outcome(t, entries, problems), "B=‹1› 0:A:bothOptions 0:TYPO:notInFile 0::notInFile"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
-// TestProblemsAreInOrder: also those that are only known at the end.
-func TestProblemsAreInOrder(t *testing.T) {
+// TestProblemsAreSortedByLine: including those found only at the end.
+func TestProblemsAreSortedByLine(t *testing.T) {
 	entries, problems := Parse([]byte("export X\nA=$B\n\nexport A\nB\n"), Options{Literal: []string{"C"}})
 	if got, want := outcome(t, entries, problems), "0:C:notInFile 1::bare 2:A:dollar 5::bare"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
-// TestProblemText pins the words that a user sees for the case of the README.
+// TestProblemText pins the message that a user sees for the README's example.
 func TestProblemText(t *testing.T) {
 	_, problems := Parse([]byte("# c\nDB_PASSWORD=\"pa$SWORD1!\"\n"), Options{File: "app.env"})
 	want := Problem{
 		File: "app.env", Line: 2, Key: "DB_PASSWORD",
 		What: "two readings that differ: as written, and as Compose expands $ variables",
-		Next: "to keep it as written, put it in single quotes (where it holds none) or pass -literal=DB_PASSWORD; to take what Compose reads, pass -asCompose=DB_PASSWORD",
+		Next: "to keep it as written, put it in single quotes (if it contains none) or pass -literal=DB_PASSWORD; to take what Compose reads, pass -asCompose=DB_PASSWORD",
 	}
 	if len(problems) != 1 || problems[0] != want {
 		t.Errorf("got %+v", problems)
@@ -130,8 +130,8 @@ func TestProblemText(t *testing.T) {
 	}
 }
 
-// TestFaultTexts: each fault has both texts, its own, in lower case, and an
-// option is offered exactly where it helps.
+// TestFaultTexts: each fault has both texts, no two faults share one, and an
+// option is offered exactly if it helps.
 func TestFaultTexts(t *testing.T) {
 	seen := map[string]bool{}
 	for f := noFault + 1; f < faultCount; f++ {
@@ -140,17 +140,17 @@ func TestFaultTexts(t *testing.T) {
 		case text.what == "" || text.next == "" || faultNames()[f] == "":
 			t.Errorf("fault %d has no text or name", f)
 		case seen[text.what]:
-			t.Errorf("%s: the text of another fault", faultNames()[f])
+			t.Errorf("%s: has the text of another fault", faultNames()[f])
 		case text.literal != strings.Contains(text.next, "-literal=KEY"):
-			t.Errorf("%s: -literal is offered or settles, not both", faultNames()[f])
+			t.Errorf("%s: -literal is offered but does not settle it, or the reverse", faultNames()[f])
 		case text.asCompose != strings.Contains(text.next, "-asCompose=KEY"):
-			t.Errorf("%s: -asCompose is offered or settles, not both", faultNames()[f])
+			t.Errorf("%s: -asCompose is offered but does not settle it, or the reverse", faultNames()[f])
 		}
 		seen[text.what] = true
 	}
 }
 
-// TestEntryLines: lines count line feeds, whatever else ends one.
+// TestEntryLines: only line feeds count as line ends.
 func TestEntryLines(t *testing.T) {
 	entries, _ := Parse([]byte("\r\n# c\r\nA='1\r\n2'\r\n\nB=\"x\ny\nz\" C=''\nD=1"), Options{})
 	var got []string
@@ -162,13 +162,13 @@ func TestEntryLines(t *testing.T) {
 	}
 }
 
-// TestInputIsKept: neither Parse nor CommentOut writes to its input.
-func TestInputIsKept(t *testing.T) {
+// TestInputIsNotModified: neither Parse nor CommentOut modifies its input.
+func TestInputIsNotModified(t *testing.T) {
 	data := []byte("A='1'\nB=\"2\"\n")
 	entries, _ := Parse(data, Options{})
 	CommentOut(data, []string{"A"})
 	if string(data) != "A='1'\nB=\"2\"\n" {
-		t.Fatal("the input was written to")
+		t.Fatal("the input was modified")
 	}
 	copy(data, "XXXXXXXXXXX")
 	if entries[0].Value.RevealString() != "1" {
@@ -176,10 +176,10 @@ func TestInputIsKept(t *testing.T) {
 	}
 }
 
-// TestPanicOfAParser: it costs one key, and what it panicked with is dropped.
-func TestPanicOfAParser(t *testing.T) {
+// TestParserPanicIsContained: a panic affects one key, and its value is dropped.
+func TestParserPanicIsContained(t *testing.T) {
 	if !guard(func() { panic("a value") }) || guard(func() {}) {
-		t.Fatal("guard does not tell a panic from none")
+		t.Fatal("guard does not report a panic correctly")
 	}
 	// A lookup without a reader panics within compose-go.
 	r := runCompose("A", "A=$B", &lookups{})
@@ -188,18 +188,18 @@ func TestPanicOfAParser(t *testing.T) {
 	}
 }
 
-// TestComposeReplacesBytes is the fact behind faultUTF8: Compose hands values to
-// the engine as JSON.
-func TestComposeReplacesBytes(t *testing.T) {
+// TestJSONReplacesInvalidBytes is the reason for faultUTF8: Compose passes values
+// to the engine as JSON.
+func TestJSONReplacesInvalidBytes(t *testing.T) {
 	if out, err := json.Marshal("p\xe4ss"); err != nil || string(out) != `"p\ufffdss"` {
 		t.Errorf("%s, %v", out, err)
 	}
 }
 
-// TestTime: a megabyte of anything is read within 80 times what 10,000 plain
-// keys take here and now. The worst takes 20 times; what is quadratic, 180 and
-// more.
-func TestTime(t *testing.T) {
+// TestParseTimeIsLinear: a megabyte of any input is read within 80 times the
+// time that 10,000 plain keys take on this machine now. The worst input takes 20
+// times as long; a quadratic one would take 180 times or more.
+func TestParseTimeIsLinear(t *testing.T) {
 	const size = 1 << 20
 	fill := func(s string) string { return strings.Repeat(s, size/len(s)) }
 	var keys, doubling strings.Builder

@@ -14,7 +14,7 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// parseQuietly is Parse, and fails where anything was logged meanwhile.
+// parseQuietly is Parse, and fails if anything was logged meanwhile.
 func parseQuietly(t testing.TB, data []byte, opt Options) ([]Entry, []Problem) {
 	t.Helper()
 	var logged bytes.Buffer
@@ -23,12 +23,12 @@ func parseQuietly(t testing.TB, data []byte, opt Options) ([]Entry, []Problem) {
 	logger.SetOutput(&logged)
 	entries, problems := Parse(data, opt)
 	if logged.Len() > 0 {
-		t.Fatal("the log was written to: compose-go names pieces of values there")
+		t.Fatal("something was logged: compose-go logs pieces of values")
 	}
 	return entries, problems
 }
 
-// checkFile is what holds for every input whatsoever.
+// checkFile checks the properties that hold for every input.
 func checkFile(t testing.TB, data []byte) {
 	t.Helper()
 	entries, problems := parseQuietly(t, data, Options{File: "x.env"})
@@ -39,18 +39,18 @@ func checkFile(t testing.TB, data []byte) {
 	checkCommentOut(t, data, entries)
 }
 
-// checkShape: a key has an entry or a problem; lines are in order; no text but
-// those of the faults, and no key that is not one.
+// checkShape: a key has an entry or a problem; lines are in order; there are no
+// messages except those of the faults, and no illegal keys.
 func checkShape(t testing.TB, data []byte, entries []Entry, problems []Problem) {
 	t.Helper()
 	lines := bytes.Count(data, []byte("\n")) + 1
 	seen, last := map[string]bool{}, 0
 	for _, e := range entries {
 		if seen[e.Key] || secrets.ValidName(e.Key) != nil || e.Line < last || e.EndLine < e.Line || e.EndLine > lines {
-			t.Fatal("an entry twice, out of order, or without a legal key")
+			t.Fatal("an entry is there twice, is out of order, or has no legal key")
 		}
 		if e.Empty != e.Value.IsZero() || e.Note != "" && e.Note != noteOtherwise {
-			t.Fatal("an entry with a wrong mark")
+			t.Fatal("an entry has a wrong Empty or Note")
 		}
 		seen[e.Key], last = true, e.Line
 	}
@@ -58,18 +58,17 @@ func checkShape(t testing.TB, data []byte, entries []Entry, problems []Problem) 
 	for _, p := range problems {
 		faultOf(t, p)
 		if p.File != "x.env" || p.Line < last || p.Line > lines {
-			t.Fatal("a problem out of order, or of another file")
+			t.Fatal("a problem is out of order, or of another file")
 		}
 		if p.Key != "" && (seen[p.Key] || secrets.ValidName(p.Key) != nil) {
-			t.Fatal("a problem of a key that has an entry or is none")
+			t.Fatal("a problem has a key that also has an entry, or that is not legal")
 		}
 		last = p.Line
 	}
 }
 
-// checkAgainstCompose: where Compose reads the whole file, what we accept is
-// what it reads, and our pieces are its pieces; where it refuses the file, so
-// do we.
+// checkAgainstCompose: if Compose reads the whole file, it reads the values that
+// we accept, and our pieces are its pieces; if it refuses the file, so do we.
 func checkAgainstCompose(t testing.TB, data []byte, entries []Entry, problems []Problem) {
 	t.Helper()
 	whole, ok := wholeCompose(data)
@@ -81,7 +80,7 @@ func checkAgainstCompose(t testing.TB, data []byte, entries []Entry, problems []
 	}
 	for _, e := range entries {
 		if value, found := whole[e.Key]; !found || value != e.Value.RevealString() {
-			t.Fatalf("line %d: accepted, and not what Compose reads", e.Line)
+			t.Fatalf("line %d: accepted, but Compose reads something else", e.Line)
 		}
 	}
 	if isUTF16(data) {
@@ -92,9 +91,9 @@ func checkAgainstCompose(t testing.TB, data []byte, entries []Entry, problems []
 	for _, st := range scan(text) {
 		switch {
 		case st.fault == faultPEM:
-			return // Compose goes on within the block; we do not
+			return // Compose reads on inside the block; we do not
 		case st.form == broken:
-			t.Fatalf("line %d: broken, and Compose reads the whole file", st.line)
+			t.Fatalf("line %d: broken, but Compose reads the whole file", st.line)
 		case st.form == assignment:
 			r := reader.read(st, text[st.start:st.end])
 			if r.state != readOK {
@@ -104,16 +103,16 @@ func checkAgainstCompose(t testing.TB, data []byte, entries []Entry, problems []
 		}
 	}
 	if all := scan(text); len(all) > 0 && all[len(all)-1].form == bare {
-		delete(whole, "") // a name that the file ends in: compose-go takes it for a value
+		delete(whole, "") // a name at the end of the file: compose-go reads it as a value
 		delete(pieces, "")
 	}
 	if !maps.Equal(whole, pieces) {
-		t.Fatal("Compose reads the whole file otherwise than the pieces")
+		t.Fatal("Compose reads the whole file and the pieces differently")
 	}
 }
 
-// checkAgainstGodotenv: where godotenv reads the whole file and every piece of
-// it as we cut it, an entry without a note has its value.
+// checkAgainstGodotenv: if godotenv reads the whole file and each of our pieces,
+// an entry without a note has godotenv's value.
 func checkAgainstGodotenv(t testing.TB, data []byte, entries []Entry) {
 	t.Helper()
 	whole, ok := wholeGodotenv(data)
@@ -131,13 +130,13 @@ func checkAgainstGodotenv(t testing.TB, data []byte, entries []Entry) {
 	}
 	for _, e := range entries {
 		if value, found := whole[e.Key]; e.Note == "" && (!found || value != e.Value.RevealString()) {
-			t.Fatalf("line %d: accepted without a note, and godotenv reads something else", e.Line)
+			t.Fatalf("line %d: accepted without a note, but godotenv reads something else", e.Line)
 		}
 	}
 }
 
-// checkOptionsSettle: with -asCompose for every key, each entry is what Compose
-// reads; with -literal, none that was accepted changes.
+// checkOptionsSettle: with -asCompose for every key, Compose reads each entry's
+// value; with -literal, no accepted entry changes.
 func checkOptionsSettle(t testing.TB, data []byte) {
 	t.Helper()
 	before, problems := Parse(data, Options{})
@@ -152,7 +151,7 @@ func checkOptionsSettle(t testing.TB, data []byte) {
 	literal, _ := parseQuietly(t, data, Options{Literal: keys})
 	for _, e := range asCompose {
 		if value, found := whole[e.Key]; ok && (!found || value != e.Value.RevealString()) {
-			t.Fatalf("line %d: not what Compose reads, in spite of -asCompose", e.Line)
+			t.Fatalf("line %d: Compose reads something else, in spite of -asCompose", e.Line)
 		}
 	}
 	for _, e := range before {
@@ -165,8 +164,8 @@ func checkOptionsSettle(t testing.TB, data []byte) {
 	}
 }
 
-// checkCommentOut: the keys are gone, what was inserted is # and line ends, the
-// other entries stay, and a second time changes nothing.
+// checkCommentOut: the keys are gone, only # and line ends were inserted, the
+// other entries stay, and a second call changes nothing.
 func checkCommentOut(t testing.TB, data []byte, entries []Entry) {
 	t.Helper()
 	var keys []string
@@ -177,15 +176,15 @@ func checkCommentOut(t testing.TB, data []byte, entries []Entry) {
 	}
 	out, done := CommentOut(data, keys)
 	if !onlyInserted(data, out) {
-		t.Fatal("bytes were lost, or others than # and line ends inserted")
+		t.Fatal("bytes were lost, or something other than # and line ends was inserted")
 	}
 	if again, more := CommentOut(out, keys); !bytes.Equal(again, out) || len(more) > 0 {
-		t.Fatal("a second time changes the file")
+		t.Fatal("a second call changes the file")
 	}
 	left, _ := parseQuietly(t, out, Options{})
 	for _, e := range left {
 		if slices.Contains(done, e.Key) {
-			t.Fatalf("line %d: commented out, and still read", e.Line)
+			t.Fatalf("line %d: commented out, but still read", e.Line)
 		}
 	}
 	for _, key := range keys {
@@ -195,12 +194,12 @@ func checkCommentOut(t testing.TB, data []byte, entries []Entry) {
 	}
 }
 
-// brokenToo tells whether a key also stands in a statement that does not end.
+// brokenToo reports whether a key is also in a statement that does not end.
 func brokenToo(data []byte, key string) bool {
 	return slices.ContainsFunc(scan(string(data)), func(st *statement) bool { return st.form == broken && st.key == key })
 }
 
-// onlyInserted tells whether out is data with # and line ends inserted.
+// onlyInserted reports whether out is data with # and line ends inserted.
 func onlyInserted(data, out []byte) bool {
 	for _, b := range out {
 		if len(data) > 0 && data[0] == b {
@@ -212,7 +211,7 @@ func onlyInserted(data, out []byte) bool {
 	return len(data) == 0
 }
 
-// trickyFile draws a file out of what parsers stumble over.
+// trickyFile draws a file from tokens that are difficult for parsers.
 func trickyFile() *rapid.Generator[string] {
 	tokens := []string{
 		"A", "B", "C", "A=", "B=", "C=", "D=", "E=", "=", ":", ": ", "\n", "\n", "\n", "\r\n", "\r", "'", "'", `"`, `"`, `\`, `\"`, `\'`, `\n`, `\t`, `\$`, `\0044`,
@@ -224,7 +223,7 @@ func trickyFile() *rapid.Generator[string] {
 	})
 }
 
-func TestTrickyFiles(t *testing.T) {
+func TestParseTrickyFiles(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) { checkFile(rapidTB{t, rt}, []byte(trickyFile().Draw(rt, "file"))) })
 }
 
@@ -246,7 +245,7 @@ func TestCorpusProperties(t *testing.T) {
 	}
 }
 
-// intended is an assignment in a form of which the meaning is beyond doubt.
+// intended is an assignment in a form whose meaning is beyond doubt.
 type intended struct{ key, value, source string }
 
 // drawIntended draws one without the help of the code under test.
@@ -269,9 +268,9 @@ func drawIntended(t *rapid.T, key, eol string) intended {
 	return intended{key, value, name + `"` + escaped + `"` + tail + eol}
 }
 
-// TestIntendedValues: whatever is written in a way that is beyond doubt is
-// accepted, among noise, in the value that was meant.
-func TestIntendedValues(t *testing.T) {
+// TestParseIntendedValues: an assignment whose meaning is beyond doubt is
+// accepted, among noise, with the intended value.
+func TestParseIntendedValues(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		eol := rapid.SampledFrom([]string{"\n", "\r\n"}).Draw(t, "eol")
 		file := rapid.SampledFrom([]string{"", bom}).Draw(t, "bom")
@@ -287,21 +286,21 @@ func TestIntendedValues(t *testing.T) {
 		}
 		for i, w := range want {
 			if entries[i].Key != w.key || entries[i].Value.RevealString() != w.value {
-				t.Fatalf("line %d: another value than the one written", entries[i].Line)
+				t.Fatalf("line %d: not the value that was written", entries[i].Line)
 			}
 		}
 	})
 }
 
-// TestNoValueInProblems: values are drawn from letters that no message has.
-func TestNoValueInProblems(t *testing.T) {
+// TestProblemsHoldNoValue: values are drawn from letters that are in no message.
+func TestProblemsHoldNoValue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pieces := []string{"ЖЩ", "ЮЯ", "$", "${", "}", `"`, "'", `\`, `\t`, "\n", "\r", " #", "\x00", "=", ":", "$ЖЩ", "ЩA=", "-----BEGIN "}
 		value := strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 1, 12).Draw(t, "value"), "")
 		quote := rapid.SampledFrom([]string{"", "'", `"`}).Draw(t, "quote")
 		_, problems := Parse([]byte("KEY="+quote+value+quote+"\nЖЩ\nЖ=Щ\n"), Options{Literal: []string{"ЖЩЮ"}})
 		if len(problems) == 0 {
-			t.Fatal("no problem in a file that has some")
+			t.Fatal("there are no problems, but the file has some")
 		}
 		for _, p := range problems {
 			for _, s := range []string{p.Key, p.What, p.Next} {
@@ -313,9 +312,9 @@ func TestNoValueInProblems(t *testing.T) {
 	})
 }
 
-// TestAsWrittenMatters: the mirror image of the rule. Two readings that differ
-// are refused, whatever the difference.
-func TestAsWrittenMatters(t *testing.T) {
+// TestParseRefusesEveryDifference: the rule in reverse. A value whose readings
+// differ is refused, whatever the difference.
+func TestParseRefusesEveryDifference(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := rapid.StringMatching(`[a-z!?%]{0,5}`).Draw(t, "before")
 		middle := rapid.SampledFrom([]string{"$A", "$a", "${A}", "$$", "${A:-x}", "${A-x}", "$_", "${A:+x}"}).Draw(t, "middle")

@@ -7,9 +7,9 @@ import (
 	"github.com/joho/godotenv"
 )
 
-// The most that a file may ask of compose-go's expansion, which takes time and
-// memory out of all proportion to hostile input: nested ${A:-${B:-...}} is
-// quadratic, and A=$B$B line after line doubles.
+// The limits on compose-go's expansion, whose time and memory can be out of
+// proportion to hostile input: nested ${A:-${B:-...}} is quadratic, and each
+// line A=$B$B doubles the size.
 const (
 	maxNestedWork = 8 << 20 // see expansionWork, summed
 	maxExpanded   = 4 << 20 // bytes of variables inserted, summed
@@ -32,12 +32,12 @@ type reading struct {
 	expanded bool // a variable was looked up
 }
 
-// composeReader reads assignment by assignment with compose-go's parser, and
-// carries the variables from one to the next as the parser itself would.
+// composeReader reads the assignments one by one with compose-go's parser, and
+// carries the variables from one to the next as the parser would.
 type composeReader struct {
 	vars     map[string]reading
-	work     int // left of maxNestedWork
-	inserted int // left of maxExpanded
+	work     int // the rest of maxNestedWork
+	inserted int // the rest of maxExpanded
 }
 
 func newComposeReader() *composeReader {
@@ -53,9 +53,9 @@ func (c *composeReader) read(st *statement, source string) reading {
 }
 
 // ask runs the parser. compose-go logs the name of each variable that is not
-// set, which is a piece of the value where the $ was part of a password. It
-// does not where the variable is set; so the first attempt calls each one set,
-// and a second is made only where that could make a difference.
+// set, and that is a piece of the value if the $ is part of a password. So the
+// first attempt pretends that every variable is set; a second one is made only
+// if that could make a difference.
 func (c *composeReader) ask(st *statement, source string) reading {
 	if c.work -= expansionWork(st, source); c.work < 0 && mayExpand(st, source) {
 		return reading{state: readUnknown}
@@ -77,14 +77,14 @@ func (c *composeReader) ask(st *statement, source string) reading {
 	return r
 }
 
-// mayExpand tells whether compose-go looks for variables in source: a $, or an
-// octal escape that may stand for one, outside single quotes.
+// mayExpand reports whether compose-go looks for variables in source: a $, or
+// an octal escape that may mean one, outside single quotes.
 func mayExpand(st *statement, source string) bool {
 	return st.quote != '\'' && (strings.Contains(source, "$") || strings.Contains(source, `\0`))
 }
 
-// expansionWork estimates what source costs compose-go: each $ some fixed
-// work, and each ${ a pass over the text, as it may nest.
+// expansionWork estimates the cost of source for compose-go: some fixed work
+// for each $, and a pass over the text for each ${, because it may nest.
 func expansionWork(st *statement, source string) int {
 	if !mayExpand(st, source) {
 		return 0
@@ -96,14 +96,14 @@ func expansionWork(st *statement, source string) int {
 	return 64*(strings.Count(source, "$")+octal) + len(source)*(strings.Count(source, "${")+octal)
 }
 
-// lookups answers compose-go's questions for variables during one reading.
+// lookups looks up variables for compose-go during one reading.
 type lookups struct {
 	reader  *composeReader
 	astray  bool
-	unset   bool            // say that missing variables are missing
-	missing map[string]bool // names asked for that no line before assigns
-	unknown bool            // an answer could not be given
-	asked   bool
+	unset   bool            // report missing variables as missing
+	missing map[string]bool // names looked up that no earlier line assigns
+	unknown bool            // a value cannot be known
+	asked   bool            // a variable was looked up
 }
 
 func (l *lookups) lookup(name string) (string, bool) {
@@ -137,17 +137,17 @@ func runCompose(key, source string, seen *lookups) reading {
 	return reading{value: value, expanded: seen.asked}
 }
 
-// guard runs a parser and tells whether it panicked. What it panicked with may
-// hold a value, and is dropped.
+// guard runs a parser and reports whether it panicked. The panic value is
+// dropped, because it may hold a value.
 func guard(parse func()) (panicked bool) {
 	defer func() { panicked = recover() != nil }()
 	parse()
 	return false
 }
 
-// mindsUnset tells whether source may hold an expansion to which an empty
-// variable is something else than one that is not set: ${A-x}, ${A+x}, ${A?x}.
-// An octal escape may hide one.
+// mindsUnset reports whether source may contain an expansion that distinguishes
+// an empty variable from one that is not set: ${A-x}, ${A+x}, ${A?x}. An octal
+// escape may hide one.
 func mindsUnset(source string) bool {
 	if strings.Contains(source, `\0`) {
 		return true
@@ -164,8 +164,8 @@ func mindsUnset(source string) bool {
 	}
 }
 
-// mayLog tells whether source may hold $NAME or ${NAME} for a variable that is
-// not set, also within the default of another, for which compose-go would log.
+// mayLog reports whether source may contain $NAME or ${NAME} for a variable that
+// is not set, even within the default of another: compose-go would log its name.
 func (c *composeReader) mayLog(source string) bool {
 	if strings.Contains(source, `\0`) {
 		return true
@@ -186,22 +186,22 @@ func (c *composeReader) mayLog(source string) bool {
 	}
 }
 
-// nameRune tells whether r may belong to a variable's name. compose-go's
-// pattern ignores case, and so takes the long s and the Kelvin sign for letters.
+// nameRune reports whether r may be part of a variable's name. compose-go's
+// pattern ignores case, so the long s and the Kelvin sign count as letters.
 func nameRune(r rune) bool {
 	return r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == 'ſ' || r == '\u212a'
 }
 
 // readGodotenv reads source, the text of one assignment, with godotenv. ok is
-// false where godotenv refuses it.
+// false if godotenv refuses it.
 func readGodotenv(source string) (vars map[string]string, ok bool) {
 	var err error
 	panicked := guard(func() { vars, err = godotenv.UnmarshalBytes([]byte(source)) })
 	return vars, !panicked && err == nil
 }
 
-// godotenvReadsOtherwise tells whether godotenv reads another value. Where it
-// refuses to read, nobody has had a value from it.
+// godotenvReadsOtherwise reports whether godotenv reads a different value. If it
+// refuses to read, no program has used a value from it.
 func godotenvReadsOtherwise(source, key, value string) bool {
 	vars, ok := readGodotenv(source)
 	if !ok {

@@ -17,8 +17,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// wholeCompose reads a whole file with compose-go, as Compose does, without
-// the environment of the host. What it logs is dropped.
+// wholeCompose reads a whole file with compose-go, as Compose does, without the
+// environment of the host. Its log is dropped.
 func wholeCompose(data []byte) (vars map[string]string, ok bool) {
 	logger := logrus.StandardLogger()
 	defer logger.SetOutput(logger.Out)
@@ -43,11 +43,12 @@ func wholeGodotenv(data []byte) (vars map[string]string, ok bool) {
 	return vars, err == nil
 }
 
-// shellScript sources a file and prints what it exports, each ended by NUL.
+// shellScript sources a file and prints the variables it exports, each ended by
+// NUL.
 const shellScript = `__file=$1; shift; set -a; . "$__file"; set +a
 while IFS= read -r n; do printf '%s=%s\0' "$n" "${!n}"; done < <(compgen -e)`
 
-// wholeShell sources a file with bash. ok is false where it complains.
+// wholeShell sources a file with bash. ok is false if it reports an error.
 func wholeShell(t *testing.T, data []byte) (vars map[string]string, ok bool) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "env")
@@ -57,7 +58,7 @@ func wholeShell(t *testing.T, data []byte) (vars map[string]string, ok bool) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), "bash", "--norc", "--noprofile", "-c", shellScript, "bash", path)
 	cmd.Env = []string{"PATH=/nowhere", "LC_ALL=C", "HOME=/home/u", "USER=fromhost", "HOST_VAR=fromhost"}
-	cmd.Dir = "/" // bash alone prints it when a file says export and no name
+	cmd.Dir = "/" // bash prints it if a file has export without a name
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
@@ -78,7 +79,7 @@ func wholeShell(t *testing.T, data []byte) (vars map[string]string, ok bool) {
 	return vars, err == nil && stderr.Len() == 0
 }
 
-// render writes a reading as KEY=‹value› in the order of the names.
+// render returns a reading as KEY=‹value›, sorted by name.
 func render(vars map[string]string) string {
 	names := make([]string, 0, len(vars))
 	for name := range vars {
@@ -105,8 +106,8 @@ func faultNames() map[fault]string {
 	}
 }
 
-// faultOf finds the fault that a problem was rendered from, and proves by that
-// that its texts hold nothing but the key and line numbers.
+// faultOf finds the fault of a problem. That proves that its messages contain
+// nothing variable except the key and line numbers.
 func faultOf(t testing.TB, p Problem) fault {
 	t.Helper()
 	for f := noFault + 1; f < faultCount; f++ {
@@ -119,11 +120,11 @@ func faultOf(t testing.TB, p Problem) fault {
 			}
 		}
 	}
-	t.Fatalf("line %d: a problem that no fault explains", p.Line)
+	t.Fatalf("line %d: a problem that matches no fault", p.Line)
 	return noFault
 }
 
-// outcome writes what Parse found as the corpus does.
+// outcome returns the result of Parse in the notation of the corpus.
 func outcome(t testing.TB, entries []Entry, problems []Problem) string {
 	t.Helper()
 	var parts []string

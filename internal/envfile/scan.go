@@ -8,7 +8,7 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// bom is the byte order mark that Windows editors put first.
+// bom is the byte order mark, which Windows editors put at the beginning.
 const bom = "\ufeff"
 
 // form says what a statement is.
@@ -16,42 +16,42 @@ type form int
 
 const (
 	assignment form = iota // NAME=value, NAME: value
-	bare                   // NAME alone: Compose takes it from the host
+	bare                   // NAME alone: Compose takes the value from the host
 	broken                 // no reader gets past it; see statement.fault
 )
 
-// statement is one thing between blanks and comments. Offsets are bytes of the
-// file, which Compose would cut in exactly the same places.
+// statement is one item between blanks and comments, exactly as Compose splits
+// the file. Offsets are in bytes.
 type statement struct {
 	form     form
 	fault    fault // why it is broken
 	exported bool  // it begins with the word export
 
 	start, end    int // from its first byte to the end of its value
-	line, endLine int // the lines these lie on, from 1
+	line, endLine int // the lines of start and end, from 1
 	nameStart     int // after export and blanks
 	separator     int // offset of = or :
 	valueStart    int // after the blanks that Compose skips
 	quote         byte
-	key           string // the name as Compose cuts it; legal or not
-	sharesLine    bool   // the statement before ends on this line
-	previousEnd   int    // where the statement before ends
+	key           string // the name as Compose reads it, legal or not
+	sharesLine    bool   // the previous statement ends on this line
+	previousEnd   int    // the end of the previous statement
 	astray        bool   // see scanner.astray
 }
 
-// legal tells whether the key may be a secret's name, and so be printed.
+// legal reports whether the key is a valid name of a secret, so that it may be
+// printed.
 func (s *statement) legal() bool { return secrets.ValidName(s.key) == nil }
 
-// scanner cuts a file into statements as compose-go 2.16 does. Where compose-go
-// gives up on the whole file, it goes on with a line of its own choice.
+// scanner splits a file into statements as compose-go 2.16 does. Where
+// compose-go gives up on the whole file, it continues at a later line.
 type scanner struct {
 	text string
 	pos  int
 	line int
 	out  []*statement
-	// astray tells that from here on the file has no meaning for Compose as a
-	// whole, or that lines were skipped: a variable that is not known may have
-	// been set in one of them.
+	// astray: an earlier part of the file makes Compose give up on it, or lines
+	// were skipped. An unknown variable may have been set in one of them.
 	astray bool
 }
 
@@ -72,7 +72,8 @@ func scan(text string) (statements []*statement) {
 	return s.out
 }
 
-// skipBlank goes to the next statement: over blanks and comment lines.
+// skipBlank skips blanks and comment lines. It reports whether a statement
+// follows.
 func (s *scanner) skipBlank() bool {
 	for s.pos < len(s.text) {
 		r, size := utf8.DecodeRuneInString(s.text[s.pos:])
@@ -91,7 +92,7 @@ func (s *scanner) skipBlank() bool {
 	return false
 }
 
-// next reads the statement at pos and leaves pos alone.
+// next reads the statement at pos, without changing pos.
 func (s *scanner) next() *statement {
 	st := &statement{form: broken, start: s.pos, line: s.line, endLine: s.line, nameStart: s.pos}
 	if rest, found := strings.CutPrefix(s.text[s.pos:], "export"); found && rest != "" && strings.IndexByte("\t\n\f\r ", rest[0]) >= 0 {
@@ -128,8 +129,8 @@ func (s *scanner) name(st *statement) {
 		}
 		return
 	}
-	// The file ends within a name. compose-go takes the name for the value of
-	// a variable without a name; nobody means that.
+	// The file ends within a name. compose-go reads the name as the value of a
+	// variable without a name, which is never intended.
 	st.form, st.end = bare, len(s.text)
 	st.key = strings.TrimRightFunc(s.text[st.nameStart:], unicode.IsSpace)
 }
@@ -153,7 +154,7 @@ func (s *scanner) value(st *statement) {
 	st.endLine = st.line + strings.Count(s.text[st.start:st.end], "\n")
 }
 
-// resume sets pos to where the next statement is looked for.
+// resume sets pos to the place from which to look for the next statement.
 func (s *scanner) resume(st *statement) {
 	if unquotedPEM(s.text, st) {
 		st.form, st.fault = broken, faultPEM
@@ -164,8 +165,8 @@ func (s *scanner) resume(st *statement) {
 	}
 	s.astray = true
 	if opener := s.mispaired(st); opener != nil {
-		// The quote that closed the value before this was probably the opening
-		// one of another value: read the lines between again.
+		// The quote that closed the previous value was probably the opening
+		// quote of another value: read the lines in between again.
 		s.out = s.out[:len(s.out)-1]
 		st = opener
 		opener.form, opener.fault = broken, faultMispaired
@@ -179,8 +180,8 @@ func (s *scanner) resume(st *statement) {
 	s.skipValueLines(s.lineEnd(st.start))
 }
 
-// mispaired returns the statement that ends on st's line with a quote that it
-// opened on an earlier one.
+// mispaired returns the quoted statement that began on an earlier line and ends
+// on st's line, if there is one.
 func (s *scanner) mispaired(st *statement) *statement {
 	if !st.sharesLine {
 		return nil
@@ -192,9 +193,9 @@ func (s *scanner) mispaired(st *statement) *statement {
 	return nil
 }
 
-// skipValueLines goes from the end of a line over those that look like the
-// rest of its value: up to a line that is plainly an assignment, or past the
-// one that ends a PEM block.
+// skipValueLines skips, from the end of a line, the lines that look like the
+// rest of its value: up to a line that is clearly an assignment, or past the
+// end of a PEM block.
 func (s *scanner) skipValueLines(from int) {
 	s.pos = from
 	for s.pos < len(s.text) {
@@ -211,7 +212,7 @@ func (s *scanner) skipValueLines(from int) {
 	}
 }
 
-// lineEnd returns the offset of the next newline, or that of the end.
+// lineEnd returns the offset of the next newline or of the end of the file.
 func (s *scanner) lineEnd(from int) int {
 	if i := strings.IndexByte(s.text[from:], '\n'); i >= 0 {
 		return from + i
@@ -219,7 +220,7 @@ func (s *scanner) lineEnd(from int) int {
 	return len(s.text)
 }
 
-// unquotedPEM tells whether st is the first line of a PEM block that was
+// unquotedPEM reports whether st is the first line of a PEM block that was
 // pasted without quotes.
 func unquotedPEM(text string, st *statement) bool {
 	if st.form != assignment || st.quote != 0 {
@@ -229,8 +230,8 @@ func unquotedPEM(text string, st *statement) bool {
 	return strings.HasPrefix(value, "-----BEGIN ") && !strings.Contains(value, "-----END ")
 }
 
-// plainAssignment tells whether a line that may be part of a value is more
-// likely an assignment: NAME= and no line of base64.
+// plainAssignment reports whether a line that may be part of a value is more
+// likely an assignment: it begins with NAME= and is not a line of base64.
 func plainAssignment(line string) bool {
 	line = strings.TrimLeft(strings.TrimRight(line, "\r"), " \t")
 	name, value, found := strings.Cut(line, "=")
@@ -248,8 +249,8 @@ func plainAssignment(line string) bool {
 }
 
 // closingQuote returns the offset of the quote that closes the one at open: the
-// first that no backslash escapes. Both kinds of quote can be escaped in
-// Compose's eyes.
+// first that is not escaped by a backslash. For Compose both kinds of quote can
+// be escaped.
 func closingQuote(text string, open int) int {
 	for i := open + 1; i < len(text); i++ {
 		switch text[i] {
@@ -262,12 +263,12 @@ func closingQuote(text string, open int) int {
 	return -1
 }
 
-// skipSpaces goes over what both parsers call a space within a line.
+// skipSpaces skips what both parsers treat as spaces within a line.
 func skipSpaces(text string, from int) int {
 	return len(text) - len(strings.TrimLeftFunc(text[from:], isSpace))
 }
 
-// isSpace is the same function of both parsers: all their blanks but newline.
+// isSpace reports what both parsers treat as a space within a line.
 func isSpace(r rune) bool {
 	switch r {
 	case '\t', '\v', '\f', '\r', ' ', 0x85, 0xA0:

@@ -22,7 +22,7 @@ const KeySize = 32
 var ErrKeySize = errors.New("the key is not 32 bytes long")
 
 // Key is the project's key of DESIGN section 7. It keys every digest of a
-// value that leaves the program, so that nobody without it can test a guess.
+// value that leaves the program, so that a guess cannot be tested without it.
 type Key struct{ bytes secrets.Secret }
 
 // NewKey makes a key of 32 random bytes.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/keepmum/keepmum/internal/fault"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -12,7 +13,7 @@ import (
 const maxBlame = 400
 
 // blame finds the smallest parts of a model that compose-go refuses: each
-// entry of each section by itself, then each key of the entry by itself.
+// entry of each section alone, then each key of the entry alone.
 func (r *reader) blame(model map[string]any) {
 	b := blamer{reader: r, left: maxBlame}
 	for _, section := range slices.Sorted(maps.Keys(model)) {
@@ -32,7 +33,7 @@ type blamer struct {
 	left int
 }
 
-// refused reports whether compose-go refuses one part by itself, and the error.
+// refused reports whether compose-go refuses one part alone, and the error.
 func (b *blamer) refused(keys []string, value any) error {
 	if b.left--; b.left < 0 {
 		return nil
@@ -49,7 +50,7 @@ func (b *blamer) refused(keys []string, value any) error {
 	return err
 }
 
-// part blames one entry, or the keys in it that are at fault.
+// part blames one entry, or the keys in it that cause the refusal.
 func (b *blamer) part(keys []string, value any) {
 	err := b.refused(keys, value)
 	if err == nil {
@@ -61,8 +62,8 @@ func (b *blamer) part(keys []string, value any) {
 		if keys[0] == "services" && key != "image" {
 			only["image"] = "scratch"
 		}
-		if fault := b.refused(keys, only); fault != nil {
-			b.report(append(keys[:len(keys):len(keys)], key), fault)
+		if cause := b.refused(keys, only); cause != nil {
+			b.report(append(keys[:len(keys):len(keys)], key), cause)
 			err = nil
 		}
 	}
@@ -77,34 +78,30 @@ type blamed struct {
 	reason string
 }
 
-// report notes one blamed place.
+// report records one blamed place.
 func (b *blamer) report(keys []string, err error) {
 	b.blamed = append(b.blamed, blamed{keys, reasonOf(err)})
 }
 
-// addBlamed makes findings of the blamed places that no finding explains yet.
+// addBlamed adds a finding for each blamed place that no other finding explains.
 func (r *reader) addBlamed() {
 	explained := slices.Clone(r.findings)
 	for _, b := range r.blamed {
 		first, last := r.linesOf(b.keys)
-		inside := func(f Finding) bool { return f.Line >= first && f.Line <= last }
+		inside := func(f fault.Finding) bool { return f.Line >= first && f.Line <= last }
 		if first > 0 && slices.ContainsFunc(explained, inside) {
 			continue
 		}
 		r.add(first, subjectOf(b.keys), "Compose does not accept "+strings.Join(b.keys, ".")+b.reason,
-			"see "+b.keys[len(b.keys)-1]+" in the reference of the Compose file, or what docker compose config -q says")
+			"see "+b.keys[len(b.keys)-1]+" in the Compose file reference, or run docker compose config -q")
 	}
 }
 
-// linesOf returns the first and last line of a place, 0 where the file has no
-// such key. Of a place that came by an alias these are the lines of the anchor.
+// linesOf returns the first and last line of a place. For a place that comes from an alias these are the lines of the anchor.
 func (r *reader) linesOf(keys []string) (first, last int) {
 	node := r.root
 	for _, key := range keys {
 		value, at := get(node, key)
-		if at.Line == 0 {
-			break
-		}
 		node, first = value, at.Line
 	}
 	return first, max(first, lastLine(node))
@@ -119,12 +116,12 @@ func lastLine(node *yaml.Node) int {
 	return line
 }
 
-// reasonOf returns the reason that compose-go gives where its text holds
-// nothing of the file but the place: "must be a boolean" and the like.
+// reasonOf returns compose-go's reason if its text quotes nothing of the file
+// but the place: "must be a boolean" and the like.
 func reasonOf(err error) string {
 	text := err.Error()
 	i := strings.LastIndex(text, " must be a ")
-	if i < 0 {
+	if i < 0 || strings.HasSuffix(text, " must be a null") { // the first of several kinds
 		return ""
 	}
 	for _, word := range strings.FieldsFunc(text[i+len(" must be a "):], func(c rune) bool { return c == ' ' || c == ',' }) {

@@ -12,16 +12,16 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// Problem is one rule that a value breaks. It names the rule; it never holds
+// Problem is one rule that a value breaks. It names the rule; it never contains
 // the value, its length or a digest of it.
 type Problem struct {
 	Rule string // size, min_length, max_length, pattern, type, placeholder, newline; blanks for a warning
 	What string // what is wrong, in lower case
 }
 
-// Check holds a value against the rules and returns everything that it breaks.
-// Lengths and pattern are held against the value without the newline that the
-// policy would strip, so that an editor's newline gives one problem, not three.
+// Check returns every rule that a value breaks. Lengths and pattern are checked
+// without the newline that the policy would strip, so that an editor's newline
+// gives one problem, not three.
 func (d Declaration) Check(value secrets.Secret) []Problem {
 	raw, bare := value.Reveal(), d.Normalise(value).Reveal()
 	if problem := checkSize(raw, bare); problem != nil {
@@ -33,10 +33,10 @@ func (d Declaration) Check(value secrets.Secret) []Problem {
 			problems = append(problems, Problem{Rule: rule, What: what})
 		}
 	}
-	add(d.MinLength > 0 && len(bare) < d.MinLength, "min_length", fmt.Sprintf("is shorter than the %d bytes that min_length asks for", d.MinLength))
+	add(d.MinLength > 0 && len(bare) < d.MinLength, "min_length", fmt.Sprintf("is shorter than the %d bytes that min_length requires", d.MinLength))
 	add(d.MaxLength > 0 && len(bare) > d.MaxLength, "max_length", fmt.Sprintf("is longer than the %d bytes that max_length allows", d.MaxLength))
 	add(d.Pattern != nil && !d.Pattern.Match(bare), "pattern", "does not match the pattern")
-	add(len(raw) != len(bare), "newline", "ends with a newline, which programs that read the file as it is take for a part of the value")
+	add(len(raw) != len(bare), "newline", "ends with a newline, which programs that read the whole file treat as part of the value")
 	add(d.isPlaceholder(bare), "placeholder", "is a placeholder, not a value")
 	if what := d.typeProblem(bare); what != "" {
 		add(true, "type", what)
@@ -44,8 +44,8 @@ func (d Declaration) Check(value secrets.Secret) []Problem {
 	return problems
 }
 
-// Warnings returns what is worth saying of a value that may still be right:
-// blanks around a text.
+// Warnings returns what may be a mistake in a value that keeps the rules: blanks
+// around a text.
 func (d Declaration) Warnings(value secrets.Secret) []Problem {
 	if d.Type == Binary || d.Type == PEM || d.Type == JSON {
 		return nil
@@ -56,22 +56,21 @@ func (d Declaration) Warnings(value secrets.Secret) []Problem {
 	return nil
 }
 
-// checkSize holds a value against the sizes that a Swarm secret can have.
+// checkSize checks a value against the sizes that a Swarm secret can have.
 func checkSize(raw, bare []byte) []Problem {
 	switch {
 	case len(raw) == 0:
 		return []Problem{{Rule: "size", What: "is empty"}}
 	case len(bare) == 0:
-		return []Problem{{Rule: "size", What: "is empty but for its newline"}}
+		return []Problem{{Rule: "size", What: "is empty except for a newline"}}
 	case len(bare) > MaxSize:
-		return []Problem{{Rule: "size", What: fmt.Sprintf("is larger than %d bytes, the most that a Swarm secret holds", MaxSize)}}
+		return []Problem{{Rule: "size", What: fmt.Sprintf("is larger than %d bytes, the largest size of a Swarm secret", MaxSize)}}
 	}
 	return nil
 }
 
-// Normalise applies the newline policy: with Strip exactly one \n or \r\n at
-// the end is taken away. Nothing else is ever trimmed. It is done once, on the
-// way in.
+// Normalise applies the newline policy: Strip removes exactly one \n or \r\n at
+// the end. Nothing else is ever trimmed. Call it once, when a value is stored.
 func (d Declaration) Normalise(value secrets.Secret) secrets.Secret {
 	if d.Newline == Keep {
 		return value
@@ -106,18 +105,18 @@ func textProblem(value []byte) string {
 		return "is not text: it is not valid UTF-8 (type: binary takes any bytes)"
 	}
 	if bytes.HasPrefix(value, []byte("\uFEFF")) {
-		return "starts with a byte order mark, which an editor put there"
+		return "starts with a byte order mark, which some editors add"
 	}
 	for _, c := range string(value) {
 		if unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t' {
-			return "is not text: it holds a control character (type: binary takes any bytes)"
+			return "is not text: it contains a control character (type: binary takes any bytes)"
 		}
 	}
 	return ""
 }
 
-// pemProblem says why a value is not PEM: it must hold one block or more, and
-// no beginning of a block that does not parse.
+// pemProblem says why a value is not PEM: it must contain at least one block, and
+// no start of a block that does not parse.
 func pemProblem(value []byte) string {
 	blocks, rest := 0, value
 	for {
@@ -125,18 +124,18 @@ func pemProblem(value []byte) string {
 		if block == nil {
 			break
 		}
-		// Decode passes over a block that it cannot read, so what it used must
-		// hold one beginning only.
+		// Decode skips a block that it cannot read, so what it consumed must
+		// contain one start only.
 		if bytes.Count(rest[:len(rest)-len(after)], []byte("-----BEGIN ")) != 1 {
-			return "holds a PEM block that does not parse"
+			return "contains a PEM block that does not parse"
 		}
 		blocks, rest = blocks+1, after
 	}
 	switch {
 	case bytes.Contains(rest, []byte("-----BEGIN ")):
-		return "holds a PEM block that does not parse"
+		return "contains a PEM block that does not parse"
 	case blocks == 0:
-		return "holds no PEM block"
+		return "contains no PEM block"
 	}
 	return ""
 }
@@ -155,5 +154,5 @@ func blanksProblem(value []byte) string {
 	if where == nil {
 		return ""
 	}
-	return strings.Join(where, " and ") + " with blanks, which are kept as they are"
+	return strings.Join(where, " and ") + " with blanks, which are kept"
 }

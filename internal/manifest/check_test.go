@@ -99,7 +99,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-func TestPlaceholders(t *testing.T) {
+func TestIsPlaceholder(t *testing.T) {
 	d := Declaration{Name: "API_KEY", Description: "key of <the> provider,\n  from its page", Generate: &Generate{Bytes: 16, Prefix: "app_a:"}}
 	for _, text := range []string{
 		"changeme", "CHANGE_ME", "Change-Me", "change me", "ChangeMe!please"[:8], "changeme123", "please-change-me", "xxx", "XXXXXXXX", "...", "***", "----",
@@ -108,7 +108,7 @@ func TestPlaceholders(t *testing.T) {
 		"app_a:", "app_a:changeme", "app_a:<password>", " changeme ", "changeme\n",
 	} {
 		if !d.isPlaceholder([]byte(text)) {
-			t.Errorf("%q is taken for a value", text)
+			t.Errorf("%q is not recognised as a placeholder", text)
 		}
 	}
 	for _, text := range []string{
@@ -116,12 +116,12 @@ func TestPlaceholders(t *testing.T) {
 		"yours truly", "meet-me-here", "0123456789abcdef", "$ecret", "${", "a", "é", "-", "----BEGIN",
 	} {
 		if d.isPlaceholder([]byte(text)) {
-			t.Errorf("%q is taken for a placeholder", text)
+			t.Errorf("%q is wrongly taken for a placeholder", text)
 		}
 	}
 }
 
-func TestExampleIsRefused(t *testing.T) {
+func TestExample_IsRefused(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := Declaration{
 			Name:        rapid.StringMatching("[A-Z_][A-Z0-9_]{0,20}").Draw(t, "name"),
@@ -157,7 +157,7 @@ func TestNormalise(t *testing.T) {
 	}
 }
 
-func TestNormaliseLeavesTheCallersBytesAlone(t *testing.T) {
+func TestNormalise_LeavesTheCallersBytesAlone(t *testing.T) {
 	value := secrets.New([]byte("abc\r\n"))
 	Declaration{}.Normalise(value)
 	if value.RevealString() != "abc\r\n" {
@@ -165,9 +165,9 @@ func TestNormaliseLeavesTheCallersBytesAlone(t *testing.T) {
 	}
 }
 
-// No problem may tell a value, its length or a digest of it: the texts of two
-// values that break the same rules are the same.
-func TestProblemsTellNothingOfTheValue(t *testing.T) {
+// No problem may show a value, its length or a digest of it: two values that
+// break the same rules get the same texts.
+func TestCheck_ProblemsDependOnTheRuleOnly(t *testing.T) {
 	d := Declaration{Name: "KEY", MinLength: 20, Pattern: regexp.MustCompile("^[0-9]+$")}
 	said := map[string]string{}
 	rapid.Check(t, func(t *rapid.T) {
@@ -176,7 +176,7 @@ func TestProblemsTellNothingOfTheValue(t *testing.T) {
 		for _, p := range append(d.Check(secrets.New(value)), d.Warnings(secrets.New(value))...) {
 			for _, one := range []string{p.Rule, p.What} {
 				if len(value) >= 4 && strings.Contains(one, string(value)) {
-					t.Fatalf("%s tells a value", p.Rule)
+					t.Fatalf("%s shows a value", p.Rule)
 				}
 			}
 			said[p.What] = p.Rule

@@ -12,11 +12,11 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// errGaveUp stands for a panic of compose-go.
+// errGaveUp replaces a panic of compose-go.
 var errGaveUp = errors.New("compose-go gave up")
 
-// silence turns compose-go's log off. It writes to the process-wide logger of
-// logrus and quotes what it read; nothing else here should use that logger.
+// silence turns off compose-go's log, which goes to the process-wide logger of
+// logrus and quotes the file. Nothing else here uses that logger.
 func silence() { logrus.SetOutput(io.Discard) }
 
 // guarded calls into compose-go. A panic there is an error like any other: a
@@ -30,12 +30,14 @@ func guarded(call func() error) (err error) {
 	return call()
 }
 
-// askCompose has compose-go read the model. Where it refuses, the smallest part
-// of the file that it refuses becomes a finding; where it accepts, its view of
-// the services replaces ours. It reports whether compose-go accepts the file.
+// askCompose has compose-go read the model and reports whether it accepts it. If
+// so, its view becomes the manifest's Model and services; if not, the smallest
+// parts that it refuses become findings.
 func (r *reader) askCompose() bool {
 	project, err := r.load(r.model, false)
-	if err != nil && r.standIn() {
+	if err == nil {
+		r.manifest.Model = project
+	} else if r.standIn() {
 		project, err = r.load(r.model, false)
 	}
 	if err == nil {
@@ -45,7 +47,7 @@ func (r *reader) askCompose() bool {
 	unknown := unknownKeys(r.root, composeShape(), nil)
 	model := clone(r.model).(map[string]any)
 	for _, key := range unknown {
-		next := didYouMean(last(key.keys), key.known, "take it away, or write it as x-"+last(key.keys)+" if it is for another program")
+		next := didYouMean(last(key.keys), key.known, "remove it, or rename it to x-"+last(key.keys)+" if another program reads it")
 		r.add(key.line, subjectOf(key.keys), "unknown key "+key.path(), next)
 		remove(model, key.keys)
 	}
@@ -65,7 +67,7 @@ func (r *reader) load(model map[string]any, alone bool) (project *types.Project,
 	if declared, ok := model["secrets"].(map[string]any); ok {
 		for _, entry := range declared {
 			if entry, ok := entry.(map[string]any); ok {
-				delete(entry, RulesKey) // ours alone, and most of a large file
+				delete(entry, RulesKey) // Compose ignores it, and it is most of a large file
 			}
 		}
 	}
@@ -74,12 +76,9 @@ func (r *reader) load(model map[string]any, alone bool) (project *types.Project,
 		ConfigFiles: []types.ConfigFile{{Filename: "compose.yml", Config: model}},
 		Environment: maps.Clone(r.environment),
 	}
-	if details.Environment == nil {
-		details.Environment = types.Mapping{}
-	}
 	err = guarded(func() error {
-		// Nothing here waits or can be stopped: compose-go only asks for a context
-		// to keep its caches in.
+		// Nothing here waits or can be stopped: compose-go needs a context only for
+		// its caches.
 		project, err = loader.LoadWithContext(context.TODO(), details, func(o *loader.Options) {
 			o.SetProjectName(r.projectName(), true)
 			o.SkipInclude = true
@@ -95,8 +94,8 @@ func (r *reader) load(model map[string]any, alone bool) (project *types.Project,
 	return project, err
 }
 
-// projectName is the project's name as compose-go wants it: a bad one is a
-// finding of its own and must not hide others.
+// projectName is the project's name as compose-go accepts it: a bad one has its
+// own finding and must not hide others.
 func (r *reader) projectName() string {
 	name := loader.NormalizeProjectName(r.manifest.Project)
 	if name == "" {
@@ -117,7 +116,7 @@ func (r *reader) extendsElsewhere() bool {
 	return false
 }
 
-// clone copies a model.
+// clone copies a model deeply.
 func clone(value any) any {
 	switch value := value.(type) {
 	case map[string]any:
@@ -142,8 +141,8 @@ func clone(value any) any {
 	return value
 }
 
-// remove takes the key at that place out of a model; [] in the place stands for
-// every entry of a list.
+// remove removes the key at a place from a model; [] in the place means every
+// entry of a list.
 func remove(value any, keys []string) {
 	switch value := value.(type) {
 	case map[string]any:

@@ -19,7 +19,7 @@ func (r *reader) readDeclarations() {
 	}
 	for _, f := range fields(section) {
 		if strings.HasPrefix(f.name(), "x-") && !r.declared[f.name()] && secrets.ValidName(f.name()) != nil {
-			r.add(f.key.Line, f.name(), "stands among the secrets but is no name of one", "put it into the entry of the secret it is about, or take it away")
+			r.add(f.key.Line, f.name(), "is under secrets: but is not a valid secret name", "move it into the entry of the secret that it is about, or remove it")
 			continue
 		}
 		r.readDeclaration(f)
@@ -32,7 +32,7 @@ func (r *reader) readDeclaration(f field) {
 	name := f.name()
 	r.declared[name] = true
 	if secrets.ValidName(name) != nil {
-		r.add(f.key.Line, name, "not a name of a secret: letters, digits and _ are allowed, and no digit first", "rename it, here and in the grants, for example to "+validName(name))
+		r.add(f.key.Line, name, "not a valid secret name: use letters, digits and _, and do not start with a digit", "rename it, here and in the grants, for example to "+validName(name))
 		return
 	}
 	d := Declaration{Name: name, Line: f.key.Line, Type: Text, Newline: Strip}
@@ -49,7 +49,7 @@ func (r *reader) readDeclaration(f field) {
 	r.manifest.Secrets = append(r.manifest.Secrets, d)
 }
 
-// validName makes a valid name of any text, for a proposal.
+// validName turns any text into a valid name, for a suggestion.
 func validName(text string) string {
 	name := strings.Map(func(c rune) rune {
 		if c == '_' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' {
@@ -63,11 +63,11 @@ func validName(text string) string {
 	return name
 }
 
-// readPlace reads where the value of a secret lives.
+// readPlace reads where the value of a secret is stored.
 func (r *reader) readPlace(f field, d *Declaration) {
 	name, want := d.Name, "./secrets/"+d.Name
 	if f.value.Kind != yaml.MappingNode {
-		r.add(f.key.Line, name, "says nothing about where its value lives", "write file: "+want+" below it")
+		r.add(f.key.Line, name, "does not say where its value is stored", "write file: "+want+" below it")
 		return
 	}
 	file, fileAt := get(f.value, "file")
@@ -80,15 +80,15 @@ func (r *reader) readPlace(f field, d *Declaration) {
 		d.External = true
 		r.add(externalAt.Line, name, "external secrets exist only in a Swarm; Compose cannot mount one", "write file: "+want+", and keep external: true for docker-compose.swarm.yml")
 	case isNull(file):
-		r.add(f.key.Line, name, "says nothing about where its value lives", "write file: "+want+" below it")
+		r.add(f.key.Line, name, "does not say where its value is stored", "write file: "+want+" below it")
 	case !isText(file) || path.Clean(file.Value) != "secrets/"+name:
-		r.add(fileAt.Line, name, "its file is not "+want+", where every source and every command looks", "write file: "+want)
+		r.add(fileAt.Line, name, "its file is not "+want+", the only place where keepmum looks", "write file: "+want)
 	default:
 		d.File = path.Clean(file.Value)
 	}
 	for _, key := range []string{"driver", "template_driver"} {
 		if value, at := get(f.value, key); value.Kind != 0 {
-			r.add(at.Line, name, "Compose has no secret drivers and would ignore "+key, "take "+key+" away")
+			r.add(at.Line, name, "Compose has no secret drivers and would ignore "+key, "remove "+key)
 		}
 	}
 }
@@ -98,7 +98,7 @@ func (r *reader) checkNames() {
 	lower := map[string]Declaration{}
 	for _, d := range r.manifest.Secrets {
 		if other, taken := lower[strings.ToLower(d.Name)]; taken {
-			r.add(d.Line, d.Name, fmt.Sprintf("differs from %s on line %d only in capitals, which is one file on macOS and Windows", other.Name, other.Line), "rename one of the two")
+			r.add(d.Line, d.Name, fmt.Sprintf("differs from %s on line %d only in case, so both are the same file on macOS and Windows", other.Name, other.Line), "rename one of the two")
 		}
 		lower[strings.ToLower(d.Name)] = d
 		if base, isFile := strings.CutSuffix(d.Name, "_FILE"); isFile && r.declared[base] {

@@ -24,7 +24,7 @@ func TestParseDuration(t *testing.T) {
 	}
 }
 
-func TestParseDurationReadsWhatItIsGiven(t *testing.T) {
+func TestParseDuration_AddsItsParts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d, h, s := rapid.IntRange(0, 9999).Draw(t, "d"), rapid.IntRange(0, 99).Draw(t, "h"), rapid.IntRange(1, 99).Draw(t, "s")
 		got, err := parseDuration(fmt.Sprintf("%dd%dh%ds", d, h, s))
@@ -46,7 +46,7 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-func TestEditsIsADistance(t *testing.T) {
+func TestEdits_IsADistance(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		word := rapid.StringMatching("[abc]{0,6}")
 		a, b := word.Draw(t, "a"), word.Draw(t, "b")

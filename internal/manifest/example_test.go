@@ -25,7 +25,7 @@ secrets:
 	// Output:
 	// [API_KEY]
 	// docker-compose.yml:5: web: is granted API_KYE, which is not declared: did you mean API_KEY?
-	// docker-compose.yml:7: API_KEY: no service is granted it: write - API_KEY under secrets: of the service that needs it, or take the declaration away
+	// docker-compose.yml:7: API_KEY: is granted to no service: write - API_KEY under secrets: of the service that needs it, or remove the declaration
 	// docker-compose.yml:9: API_KEY: unknown key min_lenght in x-keepmum: did you mean min_length?
 }
 
@@ -35,8 +35,8 @@ func ExampleDeclaration_Check() {
 		fmt.Println(p.Rule, p.What)
 	}
 	// Output:
-	// min_length is shorter than the 32 bytes that min_length asks for
-	// newline ends with a newline, which programs that read the file as it is take for a part of the value
+	// min_length is shorter than the 32 bytes that min_length requires
+	// newline ends with a newline, which programs that read the whole file treat as part of the value
 	// placeholder is a placeholder, not a value
 }
 

@@ -7,8 +7,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// checkExposure finds the ways other than interpolation by which a value would
-// leave secrets/ for a container's configuration, a whole service or an image.
+// checkExposure finds the ways other than interpolation in which a value would
+// get into a container's configuration, an ungranted service or an image.
 func (r *reader) checkExposure() {
 	services, _ := get(r.root, "services")
 	for _, f := range fields(services) {
@@ -24,7 +24,7 @@ func (r *reader) checkExposure() {
 			r.add(at.Line, variable.Value, "its value is put into the config "+f.name(), "grant the secret instead: configs can be read back from the engine")
 		}
 		if file, at := get(f.value, "file"); isText(file) && holdsValues(file.Value) {
-			r.add(at.Line, f.name(), "this config holds values", "grant the secret instead: configs can be read back from the engine")
+			r.add(at.Line, f.name(), "this config contains secret values", "grant the secret instead: configs can be read back from the engine")
 		}
 	}
 }
@@ -32,7 +32,7 @@ func (r *reader) checkExposure() {
 // pair is one entry of a list or mapping of NAME=VALUE.
 type pair struct {
 	name, value string
-	given       bool // false: Compose takes it from its own environment, and so from .env
+	given       bool // false: Compose takes it from its environment, which includes .env
 	line        int
 }
 
@@ -58,9 +58,9 @@ func (r *reader) checkEnvironment(s Service, body *yaml.Node) {
 	for _, p := range pairs(environment) {
 		switch {
 		case r.declared[p.name] && !p.given:
-			r.add(p.line, p.name, "its value is passed into the environment of "+s.Name+": Compose takes it from .env, and docker inspect shows it", "take the line away and read "+mountDir+"/"+p.name)
+			r.add(p.line, p.name, "its value is passed into the environment of "+s.Name+": Compose takes it from .env, and docker inspect shows it", "remove the line and read "+mountDir+"/"+p.name)
 		case r.declared[p.name] && p.value != "" && len(variablesIn(p.value)) == 0:
-			r.add(p.line, p.name, "the environment of "+s.Name+" sets it in the compose file itself", "take the line away, store the value by mage secrets:set "+p.name+", and change it where it is valid: it stood in a file that is shared")
+			r.add(p.line, p.name, "the environment of "+s.Name+" sets it in the compose file itself", "remove the line, store the value with mage secrets:set "+p.name+", and replace it where it is used: the compose file is shared")
 		case strings.HasPrefix(p.value, mountDir+"/"):
 			target := strings.TrimPrefix(p.value, mountDir+"/")
 			if _, granted := findTarget(s.Grants, target); !granted && r.declared[target] {
@@ -84,14 +84,14 @@ func (r *reader) checkEnvFiles(service string, body *yaml.Node) {
 				where = entry
 			}
 			if holdsValues(where.Value) {
-				r.add(where.Line, service, key+": brings every value of that file into the container, where docker inspect shows it", "take it away and grant the secrets that the service needs")
+				r.add(where.Line, service, key+": puts every value of that file into the container, where docker inspect shows it", "remove it and grant the secrets that the service needs")
 			}
 		}
 	}
 }
 
-// holdsValues reports whether a path is, or holds, .env files or secrets/ of
-// the project.
+// holdsValues reports whether a path is a .env file or in secrets/ or .keepmum/
+// of the project.
 func holdsValues(name string) bool {
 	if name == "" {
 		return false
@@ -102,7 +102,7 @@ func holdsValues(name string) bool {
 	return dotenv || clean == "secrets" || strings.HasPrefix(clean, "secrets/") || clean == ".keepmum" || strings.HasPrefix(clean, ".keepmum/")
 }
 
-// checkMounts finds bind mounts that hand a service more than its grants: the
+// checkMounts finds bind mounts that give a service more than its grants: the
 // project itself, secrets/, .keepmum/ or .env.
 func (r *reader) checkMounts(service string, body *yaml.Node) {
 	volumes, _ := get(body, "volumes")
@@ -120,7 +120,7 @@ func (r *reader) checkMounts(service string, body *yaml.Node) {
 		}
 		clean := path.Clean(source)
 		if source != "" && (clean == "." || clean == ".." || strings.HasPrefix(clean, "../") && strings.Trim(clean, "./") == "" || holdsValues(source)) {
-			r.add(item.Line, service, "mounts a folder of the project that holds secrets/ or .env, so it gets every value and not only its grants", "mount the subfolder that it needs")
+			r.add(item.Line, service, "mounts a project folder that contains secrets/ or .env, so it can read every value, not only its grants", "mount only the subfolder that it needs")
 		}
 	}
 }
@@ -131,11 +131,11 @@ func (r *reader) checkBuild(service string, body *yaml.Node) {
 	args, _ := get(build, "args")
 	for _, p := range pairs(args) {
 		if r.declared[p.name] && (!p.given || p.value != "" && len(variablesIn(p.value)) == 0) {
-			r.add(p.line, p.name, "its value is a build argument of "+service+", which stays readable in the image", "take the line away: a service reads its secrets when it runs")
+			r.add(p.line, p.name, "its value is a build argument of "+service+", which stays readable in the image", "remove the line: a service reads its secrets when it runs")
 		}
 	}
 	if list, at := get(build, "secrets"); len(items(list)) > 0 {
-		r.add(at.Line, service, "gives secrets to the build of an image", "take them away: a service reads its secrets when it runs")
+		r.add(at.Line, service, "passes secrets to an image build", "remove them: a service reads its secrets when it runs")
 	}
 	for _, key := range []string{"pre_start", "post_start", "pre_stop"} {
 		hooks, _ := get(body, key)
@@ -143,11 +143,11 @@ func (r *reader) checkBuild(service string, body *yaml.Node) {
 			environment, _ := get(hook, "environment")
 			for _, p := range pairs(environment) {
 				if r.declared[p.name] && !p.given {
-					r.add(p.line, p.name, "its value is passed into the environment of "+key+" of "+service, "take the line away and read "+mountDir+"/"+p.name)
+					r.add(p.line, p.name, "its value is passed into the environment of "+key+" of "+service, "remove the line and read "+mountDir+"/"+p.name)
 				}
 			}
 			if list, at := get(hook, "secrets"); len(items(list)) > 0 {
-				r.add(at.Line, service, "grants secrets to "+key+", which keepmum does not manage", "grant them to the service, or make the step a service of its own")
+				r.add(at.Line, service, "grants secrets to "+key+", which keepmum does not manage", "grant them to the service, or make the step a separate service")
 			}
 		}
 	}

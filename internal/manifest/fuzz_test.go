@@ -9,13 +9,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/compose-spec/compose-go/v2/template"
+	"github.com/keepmum/keepmum/internal/fault"
 	"go.yaml.in/yaml/v4"
 	"pgregory.net/rapid"
 )
 
 // seeds returns the compose files that fuzzing starts from: those of the
 // project, the bad ones, and the interesting inputs of earlier runs, which
-// stand in testdata/fuzz.
+// are in testdata/fuzz.
 func seeds(t testing.TB) [][]byte {
 	t.Helper()
 	names, err := filepath.Glob("testdata/bad/*.yml")
@@ -58,7 +59,7 @@ func linesIn(text string) int {
 }
 
 // wholesome checks what holds for every manifest, good or bad.
-func wholesome(t testing.TB, m *Manifest, findings []Finding, lines int) {
+func wholesome(t testing.TB, m *Manifest, findings []fault.Finding, lines int) {
 	t.Helper()
 	if m == nil || m.File != "x.yml" {
 		t.Fatal("no manifest")
@@ -93,8 +94,8 @@ func wholesome(t testing.TB, m *Manifest, findings []Finding, lines int) {
 	}
 }
 
-// Lines of good files put together anyhow must not stop Parse either.
-func TestParseOfShuffledLines(t *testing.T) {
+// Lines of good files in any order must not stop Parse either.
+func TestParse_ShuffledLines(t *testing.T) {
 	var lines []string
 	for _, data := range seeds(t) {
 		lines = append(lines, strings.Split(string(data), "\n")...)
@@ -106,9 +107,9 @@ func TestParseOfShuffledLines(t *testing.T) {
 	})
 }
 
-// The model that compose-go is given is what the YAML library makes of the
-// file by itself, and our view of mappings agrees with it.
-func TestFieldsAgreeWithTheYAMLLibrary(t *testing.T) {
+// The model for compose-go is what the YAML library alone builds from the file,
+// and our view of mappings agrees with it.
+func TestFields_AgreeWithTheYAMLLibrary(t *testing.T) {
 	for _, data := range seeds(t) {
 		r := &reader{file: "x.yml", manifest: &Manifest{}}
 		if !r.readYAML(data) || len(r.findings) > 0 {

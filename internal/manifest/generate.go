@@ -16,15 +16,15 @@ import (
 // a person must supply its value.
 var ErrNoGenerate = errors.New("has no generate rule: a person must supply the value")
 
-// NewValue makes up to maxTries values before it says that the rules cannot be
-// kept. Parse wants one in parseTries to keep them: rules that one value in
-// twenty keeps fail a NewValue once in 10^44.
+// NewValue makes up to maxTries values before it fails. Parse requires that one
+// of parseTries keeps the rules: if one value in twenty does, NewValue fails once
+// in 10^44 calls.
 const (
 	maxTries   = 2000
 	parseTries = 50
 )
 
-// letters and numerals are what the named alphabets are made of.
+// letters and numerals are the parts of the named alphabets.
 const (
 	numerals = "0123456789"
 	letters  = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -51,21 +51,21 @@ func characters(alphabet string) (string, error) {
 	}
 	for i, c := range []byte(alphabet) {
 		if c <= ' ' || c > '~' {
-			return "", errors.New("holds a character that is not printable ASCII")
+			return "", errors.New("contains a character that is not printable ASCII")
 		}
 		if strings.IndexByte(alphabet[:i], c) >= 0 {
-			return "", errors.New("holds a character twice")
+			return "", errors.New("contains a character twice")
 		}
 	}
 	return alphabet, nil
 }
 
-// NewValue makes a value by the generate rule: the prefix, and as many
-// characters of the alphabet, each drawn uniformly from random, as hold the
-// rule's number of random bytes. A value that breaks another rule of the
-// declaration is thrown away whole and made anew. It fails with ErrNoGenerate,
-// when random fails, and when no value keeps the rules. random must be
-// crypto/rand's Reader for real values.
+// NewValue makes a value by the generate rule: the prefix, then enough
+// characters of the alphabet, each drawn uniformly from random, for the rule's
+// number of random bytes. A value that breaks another rule of the declaration is
+// discarded as a whole and made again. It fails with ErrNoGenerate, when random
+// fails, and when no value keeps the rules. random must be crypto/rand's Reader
+// for real values.
 func (d Declaration) NewValue(random io.Reader) (secrets.Secret, error) {
 	return d.newValue(random, maxTries)
 }
@@ -101,7 +101,7 @@ func (d Declaration) newValue(random io.Reader, tries int) (secrets.Secret, erro
 	return secrets.Secret{}, errors.New("it would break " + broken[0].Rule)
 }
 
-// lengthFor returns how many characters of an alphabet hold that many bytes:
+// lengthFor returns how many characters of an alphabet carry that many bytes:
 // the smallest n with size^n >= 256^bytes.
 func lengthFor(bytes, size int) int {
 	want := new(big.Int).Lsh(big.NewInt(1), uint(8*bytes))
@@ -114,7 +114,7 @@ func lengthFor(bytes, size int) int {
 }
 
 // draw appends count characters, each drawn uniformly: bytes at and above the
-// largest multiple of the alphabet's size are thrown away.
+// largest multiple of the alphabet's size are discarded.
 func draw(into []byte, count int, alphabet string, random io.Reader) ([]byte, error) {
 	limit := 256 - 256%len(alphabet)
 	buffer := make([]byte, 256)
@@ -134,7 +134,7 @@ func draw(into []byte, count int, alphabet string, random io.Reader) ([]byte, er
 }
 
 // sameBytes is an endless stream that is the same in every run: SHA-256 of a
-// counter. It serves to try out a generate rule, never to make a value.
+// counter. It is only for trying out a generate rule, never for a value.
 type sameBytes struct {
 	block [sha256.Size]byte
 	used  int

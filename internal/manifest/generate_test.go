@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestNewValueHoldsEnoughChoice(t *testing.T) {
+func TestNewValue_HasEnoughRandomBits(t *testing.T) {
 	for _, c := range []struct {
 		alphabet      string
 		bytes, length int
@@ -41,7 +41,7 @@ func TestNewValueHoldsEnoughChoice(t *testing.T) {
 // of freedom the sum is about df ± sqrt(2 df); six deviations is one run in
 // 10^8. Taking bytes modulo 62 without rejection gives 8 characters a quarter
 // more often and a sum of thousands.
-func TestNewValueIsUnbiased(t *testing.T) {
+func TestNewValue_IsUnbiased(t *testing.T) {
 	for _, alphabet := range append(alphabetNames(), "abcdefghijklmnopqrstuvw") {
 		set, err := characters(alphabet)
 		if err != nil {
@@ -64,7 +64,7 @@ func TestNewValueIsUnbiased(t *testing.T) {
 	}
 }
 
-func TestNewValueRejectsWithoutBiasByConstruction(t *testing.T) {
+func TestDraw_UsesEachCharacterEquallyOften(t *testing.T) {
 	every := make([]byte, 256)
 	for i := range every {
 		every[i] = byte(i)
@@ -80,7 +80,7 @@ func TestNewValueRejectsWithoutBiasByConstruction(t *testing.T) {
 	}
 }
 
-func TestNewValueAlwaysKeepsTheOtherRules(t *testing.T) {
+func TestNewValue_KeepsTheOtherRules(t *testing.T) {
 	patterns := []*regexp.Regexp{nil, regexp.MustCompile("^[!-~]+$"), regexp.MustCompile("[0-9].*[0-9]"), regexp.MustCompile("^[^0]"), regexp.MustCompile("[a-f]$")}
 	made := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -97,7 +97,7 @@ func TestNewValueAlwaysKeepsTheOtherRules(t *testing.T) {
 		}
 		value, err := d.NewValue(rand.Reader)
 		if err != nil {
-			return // Parse reports such rules; that it agrees is a test of its own
+			return // Parse reports such rules; that it agrees is another test
 		}
 		made++
 		if problems := d.Check(value); len(problems) > 0 {
@@ -109,7 +109,7 @@ func TestNewValueAlwaysKeepsTheOtherRules(t *testing.T) {
 	}
 }
 
-func TestNewValuesDiffer(t *testing.T) {
+func TestNewValue_Differs(t *testing.T) {
 	d := Declaration{Generate: &Generate{Bytes: 16}}
 	seen := map[string]bool{}
 	for range 1000 {
@@ -124,7 +124,7 @@ func TestNewValuesDiffer(t *testing.T) {
 	}
 }
 
-func TestNewValueFails(t *testing.T) {
+func TestNewValue_Fails(t *testing.T) {
 	if _, err := (Declaration{}).NewValue(rand.Reader); !errors.Is(err, ErrNoGenerate) {
 		t.Errorf("without a rule: %v", err)
 	}
@@ -145,10 +145,10 @@ func TestNewValueFails(t *testing.T) {
 	}
 }
 
-func TestAlphabets(t *testing.T) {
+func TestCharacters(t *testing.T) {
 	for _, bad := range []string{"b62", "Hex", "base64", "0123456789 abc", "0123456789é", "00123456789", "abc"} {
 		if _, err := characters(bad); err == nil {
-			t.Errorf("%q is taken for an alphabet", bad)
+			t.Errorf("%q is accepted as an alphabet", bad)
 		}
 	}
 	for _, good := range []string{"", "base62", "base64url", "hex", "digits", "abcdefghij", "0123456789abcdef-_"} {

@@ -7,11 +7,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// expectation is one marker of a bad manifest: behind #! at the end of a line
-// stands "subject: start of the problem", then perhaps "~ start of the next
-// edit" and "@ line" where the finding is not at the marker's own line.
+// expectation is one marker of a bad manifest: after #! at the end of a line
+// comes "subject: start of the problem", then perhaps "~ start of the next
+// edit" and "@ line" if the finding is not at the marker's own line.
 // Several are joined by &&.
 type expectation struct {
 	line          int
@@ -43,11 +46,11 @@ func expectations(t *testing.T, data string) []*expectation {
 	return all
 }
 
-func (e *expectation) matches(f Finding) bool {
+func (e *expectation) matches(f fault.Finding) bool {
 	return !e.used && e.line == f.Line && strings.HasPrefix(f.Subject+": "+f.Problem, e.problem) && strings.HasPrefix(f.Next, e.next)
 }
 
-func TestBadManifestsGiveEachFindingAtItsLine(t *testing.T) {
+func TestParse_BadManifests(t *testing.T) {
 	names, err := filepath.Glob("testdata/bad/*.yml")
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no fixtures: %v", err)
@@ -80,7 +83,7 @@ func TestBadManifestsGiveEachFindingAtItsLine(t *testing.T) {
 
 // checkFinding wants one unused expectation for the finding, and both halves
 // of a finding: what is wrong and what to do.
-func checkFinding(t *testing.T, f Finding, want []*expectation) {
+func checkFinding(t *testing.T, f fault.Finding, want []*expectation) {
 	t.Helper()
 	said := fmt.Sprintf("%d: %s: %s ~ %s", f.Line, f.Subject, f.Problem, f.Next)
 	if f.Problem == "" || f.Next == "" {
@@ -93,4 +96,24 @@ func checkFinding(t *testing.T, f Finding, want []*expectation) {
 		}
 	}
 	t.Errorf("not expected: line %s", said)
+}
+
+// checkFindings requires exactly these findings for a file, each as
+// "LINE SUBJECT | PROBLEM | NEXT".
+func checkFindings(t *testing.T, data string, want []string) {
+	t.Helper()
+	m, findings := Parse("x.yml", []byte(data))
+	var got []string
+	for _, f := range findings {
+		got = append(got, fmt.Sprintf("%d %s | %s | %s", f.Line, f.Subject, f.Problem, f.Next))
+		if f.File != "x.yml" {
+			t.Errorf("finding names the file %q", f.File)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("findings of\n%s\n%s", data, diff)
+	}
+	if want == nil && m.Model == nil && len(m.Variables) == 0 {
+		t.Errorf("no finding and no model of\n%s", data)
+	}
 }

@@ -13,11 +13,11 @@ import (
 // mountDir is where a container finds its secrets.
 const mountDir = "/run/secrets"
 
-// grantsOf reads a service's own secrets: list and notes what is wrong there.
+// grantsOf reads a service's secrets: list and adds findings for what is wrong.
 func (r *reader) grantsOf(service string, body *yaml.Node) []Grant {
 	list, at := get(body, "secrets")
 	if list.Kind == yaml.MappingNode {
-		r.add(at.Line, service, "secrets: of a service is a list of grants", "write - NAME for each one")
+		r.add(at.Line, service, "secrets: of a service must be a list", "write - NAME for each secret")
 		return nil
 	}
 	var grants []Grant
@@ -34,10 +34,13 @@ func (r *reader) grantsOf(service string, body *yaml.Node) []Grant {
 		targets[g.Target] = g
 		grants = append(grants, g)
 	}
-	slices.SortFunc(grants, func(a, b Grant) int {
-		return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Secret, b.Secret))
-	})
+	slices.SortFunc(grants, byTarget)
 	return grants
+}
+
+// byTarget is the order of a service's grants.
+func byTarget(a, b Grant) int {
+	return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Secret, b.Secret))
 }
 
 // readGrant reads one entry, of either form.
@@ -59,14 +62,14 @@ func (r *reader) readGrant(service string, item *yaml.Node) (Grant, bool) {
 		return g, false
 	}
 	if strings.Contains(g.Secret, "$") {
-		r.add(g.Line, service, "a grant names its secret by a variable", "write the name itself: who gets what must stand in the file")
+		r.add(g.Line, service, "a grant names its secret by a variable", "write the name: the file must show which service gets which secret")
 		return g, false
 	}
 	g.Target = g.Secret
 	if target, at := get(item, "target"); isText(target) {
 		name, ok := fileInMount(target.Value)
 		if !ok {
-			r.add(at.Line, service, "the target of "+g.Secret+" is not a file name in "+mountDir, "write target: with a plain name, or take it away: "+mountDir+"/"+g.Secret+" is the default")
+			r.add(at.Line, service, "the target of "+g.Secret+" is not a file name in "+mountDir, "write a plain file name, or remove target: (the default is "+mountDir+"/"+g.Secret+")")
 			return g, false
 		}
 		g.Target = name
@@ -79,15 +82,15 @@ func (r *reader) checkGrantKeys(service string, item *yaml.Node) {
 	source, _ := get(item, "source")
 	for _, key := range []string{"uid", "gid", "mode"} {
 		if value, at := get(item, key); value.Kind != 0 {
-			r.add(at.Line, service, key+" of the grant of "+source.Value+" does nothing: Compose ignores it for file secrets", "take it away; secrets/ is 0700 and each file 0444, so any user of the container can read its own grants")
+			r.add(at.Line, service, key+" of the grant of "+source.Value+" does nothing: Compose ignores it for file secrets", "remove it: each file is 0444, so any user in the container can read it")
 		}
 	}
 }
 
-// fileInMount returns the file name that a target means in /run/secrets, and
-// whether it is one. The API accepts ../x and a/b and runs them, and an
-// absolute path leads anywhere: only a plain name, also behind /run/secrets/,
-// stays where sources look.
+// fileInMount returns the file name in /run/secrets that a target means, and
+// whether it is one. The engine accepts ../x and a/b, and an absolute path leads
+// anywhere: only a plain name, with or without /run/secrets/ before it, stays
+// where services look.
 func fileInMount(target string) (string, bool) {
 	name := strings.TrimPrefix(target, mountDir+"/")
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\:$\x00\n\r") || path.Clean(name) != name {
@@ -107,7 +110,7 @@ func findTarget(grants []Grant, target string) (Grant, bool) {
 }
 
 // checkGrants finds grants of secrets that are not declared, and secrets that
-// nobody is granted.
+// are granted to no service.
 func (r *reader) checkGrants() {
 	var known []string
 	for name := range r.declared {
@@ -119,13 +122,13 @@ func (r *reader) checkGrants() {
 		for _, g := range s.Grants {
 			granted[g.Secret] = true
 			if !r.declared[g.Secret] {
-				r.add(g.Line, s.Name, "is granted "+g.Secret+", which is not declared", didYouMean(g.Secret, known, "declare it under the top-level secrets:, or take the grant away"))
+				r.add(g.Line, s.Name, "is granted "+g.Secret+", which is not declared", didYouMean(g.Secret, known, "declare it under the top-level secrets:, or remove the grant"))
 			}
 		}
 	}
 	for _, d := range r.manifest.Secrets {
 		if !granted[d.Name] {
-			r.add(d.Line, d.Name, "no service is granted it", "write - "+d.Name+" under secrets: of the service that needs it, or take the declaration away")
+			r.add(d.Line, d.Name, "is granted to no service", "write - "+d.Name+" under secrets: of the service that needs it, or remove the declaration")
 		}
 	}
 }

@@ -19,9 +19,8 @@ func large(n int, rules string) []byte {
 
 const someRules = "    x-keepmum: {min_length: 3, pattern: \"^[a-z0-9]+$$\", generate: {bytes: 16, alphabet: hex}}\n"
 
-// Work must not grow with the square of the file, also where everything is
-// wrong. BenchmarkParse has the times.
-func TestThousandsOfSecrets(t *testing.T) {
+// Work must not grow with the square of the file, even if everything is wrong. BenchmarkParse has the times.
+func TestParse_ThousandsOfSecrets(t *testing.T) {
 	for name, c := range map[string]struct {
 		data     []byte
 		findings int

@@ -6,32 +6,37 @@ import (
 	"strings"
 	"time"
 
-	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 // MaxSize is the largest value in bytes that a Swarm secret can hold, and so
-// the largest that a rule allows.
+// the largest that a rule can allow.
 const MaxSize = 511_999
 
 // RulesKey is the key of a secret's entry that holds keepmum's rules.
 const RulesKey = "x-keepmum"
 
-// Finding is one thing that is wrong with a compose file.
-type Finding = fault.Finding
-
 // Manifest is what one compose file says about secrets and who gets them.
 type Manifest struct {
 	File      string        // as given to Parse
-	Project   string        // top-level name, "" where there is none
+	Project   string        // top-level name, "" if there is none
 	Secrets   []Declaration // sorted by name
 	Services  []Service     // sorted by name
 	Variables []Variable    // every use of an interpolated variable, by line
-	Networks  []string      // declared names, sorted
-	Volumes   []string      // declared names, sorted
+
+	// Model is compose-go's view of the whole file: short forms made long,
+	// defaults and extends applied, every profile on, variables replaced by what
+	// Options.Lookup says. Paths are as written. No value of a declared secret
+	// and no x-keepmum is in it: Lookup is not asked for a secret, and a value
+	// that the file itself holds is a finding. It is shared: do not change it.
+	//
+	// It is nil when Compose refuses the file, also when it refuses only because
+	// a variable has neither a value nor a default (which is not a finding).
+	Model *types.Project
 }
 
-// Type says what bytes a value must be made of.
+// Type says what kind of content a value must have.
 type Type string
 
 // The types of a value.
@@ -42,20 +47,20 @@ const (
 	Binary Type = "binary" // anything
 )
 
-// Newline says what happens to a line end at the end of a value.
+// Newline says what happens to a newline at the end of a value.
 type Newline string
 
 // The newline policies.
 const (
-	Strip Newline = "strip" // exactly one \n or \r\n is taken away; the default
-	Keep  Newline = "keep"  // nothing is taken away
+	Strip Newline = "strip" // exactly one \n or \r\n is removed; the default
+	Keep  Newline = "keep"  // nothing is removed
 )
 
 // Declaration is one entry of the top-level secrets: with its rules. The zero
 // value of each rule is its default.
 type Declaration struct {
 	Name        string         // the secret's name
-	File        string         // where its value lives, slash-separated, relative: secrets/NAME; "" for an external secret
+	File        string         // where its value is stored, slash-separated, relative: secrets/NAME; "" for an external secret
 	Line        int            // of the name in the compose file
 	Description string         // for people: what it is and where it comes from
 	MinLength   int            // in bytes; 0 means 1
@@ -72,42 +77,23 @@ type Declaration struct {
 
 // Generate says how NewValue makes a value.
 type Generate struct {
-	Bytes    int    // strength: the value holds at least this many random bytes' worth of choice
+	Bytes    int    // strength: the value is as hard to guess as this many random bytes
 	Alphabet string // base62, base64url, hex, digits, or the characters themselves
-	Prefix   string // stands before the random part
+	Prefix   string // comes before the random part
 }
 
-// Service is one service of the compose file, as Compose understands it:
-// short forms made long, variables replaced by their defaults (or by the
-// environment given to ParseWith).
+// Service is one service of the compose file: compose-go's view of it, and
+// what only the file's text shows. If Compose refuses the file, Name, Line,
+// Grants and PortsLine are set and the rest is empty.
+//
+// Image is "" if it depends on a variable that has neither a value nor a
+// default and without which Compose refuses the file.
 type Service struct {
-	Name        string
-	Line        int // of the name in the compose file
-	Image       string
-	PullPolicy  string
-	Build       *Build // nil where the image is not built by Compose
-	User        string // "" means the image's own
-	Entrypoint  []string
-	Command     []string
-	ReadOnly    bool
-	Privileged  bool
-	CapAdd      []string // sorted
-	CapDrop     []string // sorted
-	SecurityOpt []string // sorted
-	Tmpfs       []string // sorted
-	Restart     string
-	Init        bool
-	Profiles    []string
-	Logging     *Logging
-	Grants      []Grant           // sorted by target
-	Environment map[string]string // declared variables; a pass-through without a value is ""
-	EnvFiles    []string          // paths as written
-	Ports       []Port            // sorted by target, published
-	Mounts      []Mount           // sorted by target
-	Networks    []string          // sorted
-	DependsOn   []Dependency      // sorted by service
-	Health      *Health           // nil: none declared here
-	Labels      map[string]string
+	Name      string  // as in the file
+	Line      int     // of the name in the compose file
+	Grants    []Grant // sorted by target; those that came by extends have the service's line
+	PortsLine int     // of ports: in the compose file; 0 if there is none
+	types.ServiceConfig
 }
 
 // Grant is one entry of a service's own secrets: list.
@@ -117,65 +103,19 @@ type Grant struct {
 	Line   int    // of the entry in the compose file
 }
 
-// Build says what Compose would build an image from.
-type Build struct {
-	Context    string
-	Dockerfile string
-}
-
-// Logging is a service's log driver and its limits.
-type Logging struct {
-	Driver  string
-	Options map[string]string
-}
-
-// Port is a published port of a service.
-type Port struct {
-	HostIP    string // "" means every address
-	Published string // port or range on the host, "" means any
-	Target    int    // in the container
-	Protocol  string // tcp or udp
-	Line      int    // of ports: in the compose file
-}
-
-// Mount is a volume, bind mount or tmpfs of a service.
-type Mount struct {
-	Type     string // volume, bind, tmpfs, ...
-	Source   string // name of the volume, or path as written
-	Target   string
-	ReadOnly bool
-}
-
-// Dependency is one entry of depends_on.
-type Dependency struct {
-	Service   string
-	Condition string // service_started, service_healthy, service_completed_successfully
-	Required  bool
-}
-
-// Health is a service's health check.
-type Health struct {
-	Test        []string
-	Interval    time.Duration // 0: Compose's default
-	Timeout     time.Duration
-	StartPeriod time.Duration
-	Retries     int
-	Disabled    bool
-}
-
 // Variable is one use of an interpolated variable.
 type Variable struct {
 	Name       string
 	Path       string // dotted keys down to the value, e.g. services.postgres.image
-	Service    string // "" where it is not in a service
-	Assigned   string // NAME where the use stands in a list entry NAME=...
+	Service    string // "" if it is not in a service
+	Assigned   string // NAME if the use is in a list entry NAME=...
 	Line       int
 	Default    string // text of ${NAME:-default}, as written
 	HasDefault bool
 	Required   bool // ${NAME:?}
 	Whole      bool // the whole value is this one use
 
-	text string // the whole value it stands in
+	text string // the whole value that it is in
 }
 
 // Secret returns the declaration of that name.
@@ -217,17 +157,4 @@ func (m *Manifest) Names() []string {
 		names = append(names, d.Name)
 	}
 	return names
-}
-
-// Targets returns the names of the files in /run/secrets under which the
-// service finds the secret, sorted; none where it is not granted.
-func (s Service) Targets(secret string) []string {
-	var targets []string
-	for _, g := range s.Grants {
-		if g.Secret == secret {
-			targets = append(targets, g.Target)
-		}
-	}
-	slices.Sort(targets)
-	return targets
 }

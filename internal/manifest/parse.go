@@ -2,18 +2,23 @@ package manifest
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
+	"github.com/keepmum/keepmum/internal/fault"
 	"go.yaml.in/yaml/v4"
 )
 
 // Options are what Parse does not know from the bytes alone.
 type Options struct {
-	// Lookup is asked, once each, for the variables that the compose file
-	// interpolates; never for a declared secret. Nil: no variable is set, so that
+	// Lookup returns the value of a variable that the file interpolates, and
+	// whether it is set. It is asked once for each variable, in the order of
+	// their names, and never for a declared secret. Nil: no variable is set, so
 	// every default counts.
 	Lookup func(name string) (string, bool)
-	// Secret reports further names that are secrets, declared in another file.
+
+	// Secret reports whether a name is a secret that another file declares:
+	// Lookup is not asked for it either. Nil: there is none.
 	Secret func(name string) bool
 }
 
@@ -21,12 +26,12 @@ type Options struct {
 // give; data is the file's content. The manifest is never nil; no finding means
 // that Compose accepts the file and that every rule can be kept. Findings are
 // sorted by line.
-func Parse(file string, data []byte) (*Manifest, []Finding) {
+func Parse(file string, data []byte) (*Manifest, []fault.Finding) {
 	return Options{}.Parse(file, data)
 }
 
 // Parse reads a compose file as the package's Parse does, with these options.
-func (o Options) Parse(file string, data []byte) (*Manifest, []Finding) {
+func (o Options) Parse(file string, data []byte) (*Manifest, []fault.Finding) {
 	r := &reader{file: file, manifest: &Manifest{File: file}}
 	if !r.readYAML(data) {
 		return r.manifest, r.findings
@@ -34,7 +39,7 @@ func (o Options) Parse(file string, data []byte) (*Manifest, []Finding) {
 	r.checkTopLevel()
 	r.readDeclarations()
 	r.readVariables()
-	r.environment = o.environment(r)
+	r.lookUp(o)
 	r.readServices()
 	accepted := r.askCompose()
 	r.checkGrants()
@@ -42,52 +47,58 @@ func (o Options) Parse(file string, data []byte) (*Manifest, []Finding) {
 	r.checkReferences()
 	r.addBlamed()
 	if !accepted && len(r.findings) == 0 {
-		r.add(0, "", "Compose does not accept this file, though each part of it alone is fine", "run docker compose config -q to see what it says")
+		r.add(0, "", "Compose does not accept this file, though each part of it alone is fine", "run docker compose config -q to see why")
 	}
 	r.finish()
 	return r.manifest, r.findings
 }
 
-// environment looks the variables of the file up.
-func (o Options) environment(r *reader) map[string]string {
-	environment := map[string]string{}
-	asked := map[string]bool{}
+// lookUp asks for the variables that the file uses and are not secrets.
+func (r *reader) lookUp(o Options) {
+	r.environment = map[string]string{}
+	if o.Lookup == nil {
+		return
+	}
+	names := map[string]bool{}
 	for _, v := range r.manifest.Variables {
-		if o.Lookup == nil || asked[v.Name] || r.declared[v.Name] || o.Secret != nil && o.Secret(v.Name) {
+		names[v.Name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if r.declared[name] || o.Secret != nil && o.Secret(name) {
 			continue
 		}
-		asked[v.Name] = true
-		if value, set := o.Lookup(v.Name); set {
-			environment[v.Name] = value
+		if value, set := o.Lookup(name); set {
+			r.environment[name] = value
 		}
 	}
-	return environment
 }
 
-// reader is one run of Parse: what was read so far and what was wrong with it.
+// reader is one run of Parse: what it has read and found so far.
 type reader struct {
 	file        string
 	environment map[string]string
-	stoodIn     map[string]bool // variables that standIn gave a value
+	stoodIn     map[string]bool // variables that standIn made up a value for
 	root        *yaml.Node      // the top-level mapping
 	model       map[string]any
 	manifest    *Manifest
 	declared    map[string]bool // secrets by name, also those with findings
+	networks    []string        // declared names, sorted
+	volumes     []string        // declared names, sorted
 	blamed      []blamed        // parts that compose-go refuses
-	findings    []Finding
+	findings    []fault.Finding
 }
 
-// add notes a finding.
+// add adds a finding.
 func (r *reader) add(line int, subject, problem, next string) {
-	r.findings = append(r.findings, Finding{File: r.file, Line: line, Subject: subject, Problem: problem, Next: next})
+	r.findings = append(r.findings, fault.Finding{File: r.file, Line: line, Subject: subject, Problem: problem, Next: next})
 }
 
-// finish sorts everything, and drops findings that stand there twice.
+// finish sorts everything and drops duplicate findings.
 func (r *reader) finish() {
 	m := r.manifest
 	slices.SortFunc(m.Secrets, func(a, b Declaration) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(m.Services, func(a, b Service) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortStableFunc(r.findings, func(a, b Finding) int {
+	slices.SortStableFunc(r.findings, func(a, b fault.Finding) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Problem, b.Problem))
 	})
 	r.findings = slices.Compact(r.findings)

@@ -8,13 +8,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/pkg/secrets"
 	"go.yaml.in/yaml/v4"
 )
 
+// lookupIn is a Lookup in a map.
+func lookupIn(set map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		value, ok := set[name]
+		return value, ok
+	}
+}
+
 // said renders findings for comparison, one a line.
-func said(findings []Finding) string {
+func said(findings []fault.Finding) string {
 	var lines []string
 	for _, f := range findings {
 		lines = append(lines, fmt.Sprintf("%d: %s: %s", f.Line, f.Subject, f.Problem))
@@ -22,14 +33,14 @@ func said(findings []Finding) string {
 	return strings.Join(lines, "\n")
 }
 
-func TestFilesThatAreNoManifest(t *testing.T) {
+func TestParse_NotAManifest(t *testing.T) {
 	for _, c := range []struct{ name, data, want string }{
 		{"empty", "", "0: : the compose file is empty"},
 		{"blanks", " \n\t\n", "0: : the compose file is empty"},
 		{"comment", "# nothing\n", "0: : the compose file is empty"},
-		{"null", "---\n...\n", "1: : this is no compose file: the top level is not a mapping"},
-		{"list", "- a\n", "1: : this is no compose file: the top level is not a mapping"},
-		{"text", "hello world", "1: : this is no compose file: the top level is not a mapping"},
+		{"null", "---\n...\n", "1: : this is not a compose file: the top level is not a mapping"},
+		{"list", "- a\n", "1: : this is not a compose file: the top level is not a mapping"},
+		{"text", "hello world", "1: : this is not a compose file: the top level is not a mapping"},
 		{"binary", "\x00\x01\xff", "0: : the compose file is not UTF-8 text"},
 		{"control", "a: \x01", "0: : not readable as YAML: control characters are not allowed"},
 		{"colon", "a: b: c", "1: : not readable as YAML: mapping values are not allowed in this context"},
@@ -39,7 +50,7 @@ func TestFilesThatAreNoManifest(t *testing.T) {
 		{"anchor", "services:\n  web: *none\n", "2: : not readable as YAML"},
 		{"cycle", "services: &a\n  web: *a\n", "0: : not readable as YAML: anchors or tags do not resolve"},
 		{"merge of text", "a: {<<: text}\n", "0: : not readable as YAML: anchors or tags do not resolve"},
-		{"two documents", "services: {a: {image: x}}\n---\nservices: {}\n", "2: : the file holds more than one YAML document"},
+		{"two documents", "services: {a: {image: x}}\n---\nservices: {}\n", "2: : the file contains more than one YAML document"},
 		{"second document broken", "services: {a: {image: x}}\n---\na: b: c\n", "3: : not readable as YAML: mapping values are not allowed in this context"},
 		{"key that is a list", "services:\n  [a, b]: 1\n  c: {image: x}\n", "2: : a key is not plain text"},
 		{"large", strings.Repeat("# comment\n", 1_700_000), "0: : the compose file is larger than 16 MiB"},
@@ -54,7 +65,7 @@ func TestFilesThatAreNoManifest(t *testing.T) {
 	}
 }
 
-func TestAliasesThatExplodeAreRefused(t *testing.T) {
+func TestParse_RefusesExplodingAliases(t *testing.T) {
 	data := "a0: &a0 [x]\n"
 	for i := range 20 {
 		data += fmt.Sprintf("a%d: &a%d [%s*a%d]\n", i+1, i+1, strings.Repeat(fmt.Sprintf("*a%d, ", i), 9), i)
@@ -68,7 +79,7 @@ func TestAliasesThatExplodeAreRefused(t *testing.T) {
 	}
 }
 
-func TestExpandedCountsAliasesAndStopsAtCycles(t *testing.T) {
+func TestExpanded_CountsAliasesAndStopsAtCycles(t *testing.T) {
 	for data, want := range map[string]int{
 		"a: [1, 2]":                        6, // document, mapping, key, list, two entries
 		"a: &a [1, 2]\nb: *a":              11,
@@ -134,13 +145,13 @@ networks: {back: , front: {}}
 volumes: {data: }
 `
 
-func TestParseReadsEverything(t *testing.T) {
+func TestParse_ReadsEverything(t *testing.T) {
 	m, findings := Parse("x.yml", []byte(full))
 	if len(findings) > 0 {
 		t.Fatalf("findings:\n%s", said(findings))
 	}
-	if m.File != "x.yml" || m.Project != "shop" || !slices.Equal(m.Networks, []string{"back", "front"}) || !slices.Equal(m.Volumes, []string{"data"}) {
-		t.Errorf("file %q, project %q, networks %v, volumes %v", m.File, m.Project, m.Networks, m.Volumes)
+	if m.File != "x.yml" || m.Project != "shop" {
+		t.Errorf("file %q, project %q", m.File, m.Project)
 	}
 	key, _ := m.Secret("API_KEY")
 	if key.Pattern == nil || key.Pattern.String() != "^[a-z]+$" || key.Default.RevealString() != "abc" {
@@ -165,45 +176,147 @@ func TestParseReadsEverything(t *testing.T) {
 	}
 }
 
-func TestParseReadsAService(t *testing.T) {
+// text is a variable's value in a service's environment.
+func text(value string) *string { return &value }
+
+func TestParse_ReadsAService(t *testing.T) {
 	m, _ := Parse("x.yml", []byte(full))
 	web, ok := m.Service("web")
 	if !ok {
 		t.Fatal("no service web")
 	}
-	want := Service{
-		Name: "web", Line: 6, Image: "web:1", User: "1000", ReadOnly: true, CapDrop: []string{"ALL", "NET_RAW"},
-		Build:       &Build{Context: "./web", Dockerfile: "Dockerfile"},
-		Profiles:    []string{"extra"},
-		Grants:      []Grant{{"API_KEY", "API_KEY", 11}, {"TOKEN", "token", 12}},
-		Environment: map[string]string{"MODE": "fast", "PASSED": ""},
-		EnvFiles:    []string{"plain.env"},
-		Ports:       []Port{{"127.0.0.1", "80", 8080, "tcp", 17}, {"", "9000", 9000, "udp", 17}, {"", "9001", 9001, "udp", 17}},
-		Mounts:      []Mount{{"bind", "./conf", "/conf", false}, {"volume", "data", "/data", true}},
-		Networks:    []string{"back"},
-		DependsOn:   []Dependency{{"db", "service_started", true}},
-		Health:      &Health{Test: []string{"CMD", "/web", "health"}, Interval: 3 * time.Second, Retries: 4},
+	retries, interval := uint64(4), types.Duration(3*time.Second)
+	want := Service{Name: "web", Line: 6, Grants: []Grant{{"API_KEY", "API_KEY", 11}, {"TOKEN", "token", 12}}, PortsLine: 17}
+	want.ServiceConfig = types.ServiceConfig{
+		Name: "web", Profiles: []string{"extra"},
+		ContainerSpec: types.ContainerSpec{
+			Image: "web:1", User: "1000", ReadOnly: true, CapDrop: []string{"NET_RAW", "ALL"},
+			Environment: types.MappingWithEquals{"MODE": text("fast"), "PASSED": nil},
+			EnvFiles:    []types.EnvFile{{Path: "plain.env", Required: true}},
+			Networks:    map[string]*types.ServiceNetworkConfig{"back": nil},
+			Secrets:     []types.ServiceSecretConfig{{Source: "API_KEY", Target: "/run/secrets/API_KEY"}, {Source: "TOKEN", Target: "/run/secrets/token"}},
+			Volumes: []types.ServiceVolumeConfig{
+				{Type: "volume", Source: "data", Target: "/data", ReadOnly: true, Volume: &types.ServiceVolumeVolume{}},
+				{Type: "bind", Source: "./conf", Target: "/conf", Bind: &types.ServiceVolumeBind{CreateHostPath: true}},
+			},
+		},
+		WorkloadSpec: types.WorkloadSpec{
+			Build:       &types.BuildConfig{Context: "./web", Dockerfile: "Dockerfile"},
+			DependsOn:   types.DependsOnConfig{"db": {Condition: "service_started", Required: true}},
+			HealthCheck: &types.HealthCheckConfig{Test: []string{"CMD", "/web", "health"}, Interval: &interval, Retries: &retries},
+			Ports: []types.ServicePortConfig{
+				{Mode: "ingress", HostIP: "127.0.0.1", Published: "80", Target: 8080, Protocol: "tcp"},
+				{Mode: "ingress", Published: "9000", Target: 9000, Protocol: "udp"},
+				{Mode: "ingress", Published: "9001", Target: 9001, Protocol: "udp"},
+			},
+		},
 	}
-	if diff := cmp.Diff(want, web); diff != "" {
+	if diff := cmp.Diff(want, web, cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
-	}
-	if got := web.Targets("TOKEN"); !slices.Equal(got, []string{"token"}) {
-		t.Errorf("targets of TOKEN: %v", got)
 	}
 	child, _ := m.Service("child")
-	if diff := cmp.Diff([]Dependency{{"web", "service_healthy", false}}, child.DependsOn); diff != "" {
-		t.Error(diff)
+	if got := child.DependsOn["web"]; len(child.DependsOn) != 1 || got.Condition != "service_healthy" || got.Required {
+		t.Errorf("child depends on %v", child.DependsOn)
+	}
+	if diff := cmp.Diff([]Grant{{"TOKEN", "TOKEN", 29}}, child.Grants); diff != "" {
+		t.Errorf("grants by extends: %s", diff)
 	}
 	if _, ok := m.Service("none"); ok {
 		t.Error("there is a service none")
 	}
 }
 
-func TestEnvironmentFillsVariablesButNeverSecrets(t *testing.T) {
+func TestParse_ExposesTheModel(t *testing.T) {
+	m, _ := Parse("x.yml", []byte(full))
+	if m.Model == nil {
+		t.Fatal("no model of a file that Compose accepts")
+	}
+	if got := m.Model.ServiceNames(); !slices.Equal(got, []string{"child", "db", "web"}) {
+		t.Errorf("services %v (web has a profile; all are on)", got)
+	}
+	if m.Model.Name != "shop" || !slices.Equal(m.Model.NetworkNames(), []string{"back", "front"}) || !slices.Equal(m.Model.VolumeNames(), []string{"data"}) {
+		t.Errorf("name %q, networks %v, volumes %v", m.Model.Name, m.Model.NetworkNames(), m.Model.VolumeNames())
+	}
+	for name, secret := range m.Model.Secrets {
+		if secret.File != "./secrets/"+name && secret.File != "secrets/"+name || secret.Content != "" || len(secret.Extensions) > 0 {
+			t.Errorf("%s: file %q, %d extensions", name, secret.File, len(secret.Extensions))
+		}
+	}
+	if bind := m.Model.Services["web"].Volumes[1].Source; bind != "./conf" {
+		t.Errorf("a path became %q", bind)
+	}
+}
+
+func TestParse_HasNoModelWhenComposeRefuses(t *testing.T) {
+	for name, data := range map[string]string{
+		"not YAML":        "a: b: c",
+		"unknown key":     "services: {web: {image: x, imgae: y}}",
+		"wrong kind":      "services: {web: {image: [x]}}",
+		"only as a whole": "services: {web: {read_only: true}}",
+		"required":        "services: {web: {image: \"${IMAGE:?}\"}}",
+		"made-up value":   "services: {web: {image: x, ports: [\"${PORT}:80\", \"${ADDRESS:?}:1:1\"]}}",
+	} {
+		if m, _ := Parse("x.yml", []byte(data)); m.Model != nil {
+			t.Errorf("%s: there is a model", name)
+		}
+	}
+}
+
+// What the process or a lookup says of a declared secret must not get into the
+// model, however the file refers to it.
+func TestParse_KeepsSecretsOutOfTheModel(t *testing.T) {
+	const canary = "canary-value"
+	t.Setenv("KEY", canary)
+	t.Setenv("OTHER", canary)
+	data := `services:
+  web:
+    image: x
+    environment: [KEY, OTHER, "A=${KEY:-}", "B=${OTHER:-}", "C=${PLAIN}"]
+    labels: {a: "${OTHER}", b: "${PLAIN}"}
+    secrets: [KEY]
+secrets:
+  KEY: {file: ./secrets/KEY, x-keepmum: {optional: true, default: canary-value}}
+  BY_VARIABLE: {environment: KEY}
+`
+	var asked []string
+	m, _ := Options{
+		Lookup: func(name string) (string, bool) { asked = append(asked, name); return canary, true },
+		Secret: func(name string) bool { return name == "OTHER" },
+	}.Parse("x.yml", []byte(data))
+	if !slices.Equal(asked, []string{"PLAIN"}) {
+		t.Errorf("asked for %v", asked)
+	}
+	out, err := m.Model.MarshalYAML(types.WithSecretContent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(out), canary); n != 2 {
+		t.Errorf("the value is in the model %d times, want only PLAIN's 2", n)
+	}
+}
+
+func TestOptions_LookupIsAskedOnceForEachVariable(t *testing.T) {
+	var asked []string
+	m, findings := Options{Lookup: func(name string) (string, bool) {
+		asked = append(asked, name)
+		return "9000", name == "PORT"
+	}}.Parse("x.yml", []byte(full+"x-more: \"$PORT ${TAG} ${INNER:-${MODE}}\"\n"))
+	if len(findings) > 0 {
+		t.Fatalf("findings:\n%s", said(findings))
+	}
+	if want := []string{"IMAGE", "INNER", "MODE", "PORT", "TAG"}; !slices.Equal(asked, want) {
+		t.Errorf("asked for %v, want %v", asked, want)
+	}
+	if web, _ := m.Service("web"); web.Ports[0].Published != "9000" || web.Image != "web:1" {
+		t.Errorf("port %q, image %q", web.Ports[0].Published, web.Image)
+	}
+}
+
+func TestOptions_LookupFillsVariablesButNeverSecrets(t *testing.T) {
 	data := strings.Replace(full, "MODE=${MODE-fast}", "MODE=${MODE-fast}${API_KEY}", 1)
-	m, findings := Options{Lookup: of(map[string]string{"IMAGE": "other", "MODE": "", "PASSED": "yes", "API_KEY": "canary-value"})}.Parse("x.yml", []byte(data))
+	m, findings := Options{Lookup: lookupIn(map[string]string{"IMAGE": "other", "MODE": "", "PASSED": "yes", "API_KEY": "canary-value"})}.Parse("x.yml", []byte(data))
 	web, _ := m.Service("web")
-	if web.Image != "other:1" || web.Environment["MODE"] != "" || web.Environment["PASSED"] != "" {
+	if web.Image != "other:1" || *web.Environment["MODE"] != "" || web.Environment["PASSED"] != nil {
 		t.Errorf("image %q, environment of %d", web.Image, len(web.Environment))
 	}
 	if len(findings) != 1 || findings[0].Subject != "API_KEY" {
@@ -211,19 +324,19 @@ func TestEnvironmentFillsVariablesButNeverSecrets(t *testing.T) {
 	}
 }
 
-func TestParseLooksAtNothingButTheBytes(t *testing.T) {
+func TestParse_LooksAtNothingButTheBytes(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, name := range []string{"IMAGE", "TAG", "MODE", "PORT", "PASSED", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES"} {
 		t.Setenv(name, "from-outside")
 	}
 	m, findings := Parse("x.yml", []byte(full)) // plain.env and web/ do not exist
 	web, _ := m.Service("web")
-	if len(findings) > 0 || web.Image != "web:1" || web.Environment["MODE"] != "fast" || web.Environment["PASSED"] != "" || m.Project != "shop" {
+	if len(findings) > 0 || web.Image != "web:1" || *web.Environment["MODE"] != "fast" || web.Environment["PASSED"] != nil || m.Project != "shop" {
 		t.Errorf("the environment of the process came in: image %q, project %q, findings\n%s", web.Image, m.Project, said(findings))
 	}
 }
 
-func TestVariablesWithoutAValueDoNotSpoilTheFile(t *testing.T) {
+func TestParse_AcceptsVariablesWithoutAValue(t *testing.T) {
 	data := `services:
   web:
     image: "${IMAGE:?say which}"
@@ -247,7 +360,7 @@ func TestVariablesWithoutAValueDoNotSpoilTheFile(t *testing.T) {
 	}
 }
 
-func TestVariables(t *testing.T) {
+func TestParse_Variables(t *testing.T) {
 	m, _ := Parse("x.yml", []byte(`services:
   web:
     image: ${A:-one}/${B-two}:$C
@@ -283,8 +396,8 @@ x-other: {y: "${M:?must}"}
 	}
 }
 
-// Whatever stands on the right-hand side of anything, no finding quotes it.
-func TestFindingsQuoteNoValue(t *testing.T) {
+// No finding quotes the right-hand side of anything.
+func TestParse_FindingsQuoteNoValue(t *testing.T) {
 	const canary = "hunter2canary"
 	for _, line := range []string{
 		"    read_only: " + canary, "    ports: [\"" + canary + ":x\"]", "    ports: [" + canary + "]", "    environment: " + canary, "    environment: [" + canary + "]\n    privileged: [1]",
@@ -321,9 +434,4 @@ func TestFindingsQuoteNoValue(t *testing.T) {
 			}
 		}
 	}
-}
-
-// of looks variables up in a map.
-func of(environment map[string]string) func(string) (string, bool) {
-	return func(name string) (string, bool) { value, set := environment[name]; return value, set }
 }

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 )
 
@@ -18,15 +19,14 @@ func (d Declaration) Example() []byte {
 	return []byte("<changeme: " + strings.Join(about, ": ") + ">\n")
 }
 
-// oneLine makes one line of a text, without the brackets of a placeholder.
+// oneLine joins a text into one line, without the brackets of a placeholder.
 func oneLine(text string) string {
 	return strings.NewReplacer("<", "(", ">", ")").Replace(strings.Join(strings.Fields(text), " "))
 }
 
-// isPlaceholder reports whether a value is a text that stands where a value
-// should: the text of NAME.example, changeme, <your-key>, xxx, TODO, example,
-// an unexpanded ${NAME} and the like. A value by the generate rule is looked
-// at without its prefix.
+// isPlaceholder reports whether a value is a text that was never replaced by a
+// value: that of NAME.example, changeme, <your-key>, xxx, TODO, example, an
+// unexpanded ${NAME} and the like. The generate rule's prefix is ignored.
 func (d Declaration) isPlaceholder(value []byte) bool {
 	const longest = 4096
 	if bytes.Equal(bytes.TrimSpace(value), bytes.TrimSpace(d.Example())) {
@@ -46,7 +46,7 @@ func (d Declaration) isPlaceholder(value []byte) bool {
 	return false
 }
 
-// placeholder reports whether text is a placeholder by itself.
+// placeholder reports whether text alone is a placeholder.
 func placeholder(text, name string) bool {
 	text = strings.ToLower(strings.TrimSpace(text))
 	if len(text) > 1 && text[0] == '<' && text[len(text)-1] == '>' && wordsOnly(text[1:len(text)-1]) {
@@ -83,12 +83,10 @@ func wordsOnly(text string) bool {
 	return text != ""
 }
 
-// instruction reports whether text tells a person to put a value there.
+// instruction reports whether text asks a person to put a value there.
 func instruction(text string) bool {
-	for _, start := range []string{"your-", "your_", "your ", "insert-", "insert_", "insert ", "put-your", "put your", "put_your", "enter-your", "enter your", "enter_your", "add-your", "add your", "add_your", "paste your", "paste-your", "paste_your"} {
-		if strings.HasPrefix(text, start) {
-			return true
-		}
+	if regexp.MustCompile(`^(your[-_ ]|insert[-_ ]|(put|enter|add|paste)[-_ ]your)`).MatchString(text) {
+		return true
 	}
 	for _, end := range []string{"goeshere", "keyhere", "tokenhere", "valuehere", "passwordhere", "secrethere"} {
 		if strings.HasSuffix(plain(text), end) && len(text) <= 64 {

@@ -46,7 +46,7 @@ func TestHoldsValues(t *testing.T) {
 	}
 }
 
-func TestPairsReadBothForms(t *testing.T) {
+func TestPairs_ReadsBothForms(t *testing.T) {
 	for text, want := range map[string]string{
 		"[A, B=, C=x=y]":                            "A  false|B  true|C x=y true",
 		"{A: , B: '', C: x=y, D: 5, E: true}":       "A  false|B  true|C x=y true|D 5 true|E true true",
@@ -85,7 +85,7 @@ func TestVolumeName(t *testing.T) {
 	}
 }
 
-func TestStandInsFitTheirPlace(t *testing.T) {
+func TestStandInFor(t *testing.T) {
 	for _, c := range []struct{ path, text, want string }{
 		{"services.web.image", "${X}", "1"},
 		{"services.web.read_only", "${X}", "true"},
@@ -107,7 +107,7 @@ func TestStandInsFitTheirPlace(t *testing.T) {
 	}
 }
 
-func TestUnknownKeysAreThoseOfTheSpecification(t *testing.T) {
+func TestUnknownKeys(t *testing.T) {
 	shape := composeShape()
 	for text, want := range map[string]string{
 		"{services: {web: {image: x, x-any: {a: b}}}, x-top: 1}":                        "",
@@ -130,7 +130,7 @@ func TestUnknownKeysAreThoseOfTheSpecification(t *testing.T) {
 	}
 }
 
-func TestReasonsAreKeptOnlyWhereTheyQuoteNothing(t *testing.T) {
+func TestReasonOf_QuotesNothing(t *testing.T) {
 	for text, want := range map[string]string{
 		"services.web.read_only must be a boolean":             ": must be a boolean",
 		"services.web.ports must be a array":                   ": must be a list",
@@ -146,7 +146,7 @@ func TestReasonsAreKeptOnlyWhereTheyQuoteNothing(t *testing.T) {
 	}
 }
 
-func TestComposesLogIsSilent(t *testing.T) {
+func TestParse_SilencesComposesLog(t *testing.T) {
 	for _, data := range []string{
 		"services:\n  web:\n    image: x${UNSET}\n    labels: [\"a=${ALSO_UNSET}\"]\n",
 		"version: '3'\nservices:\n  web:\n    image: x\n    read_only: \"yes\"\n",
@@ -174,7 +174,7 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-func TestValidNameProposesAName(t *testing.T) {
+func TestValidName(t *testing.T) {
 	for text, want := range map[string]string{"with-dash": "with_dash", "1BAD": "_1BAD", "a b.c": "a_b_c", "": "_", "ä": "_"} {
 		if got := validName(text); got != want {
 			t.Errorf("%q becomes %q, want %q", text, got, want)
@@ -182,9 +182,9 @@ func TestValidNameProposesAName(t *testing.T) {
 	}
 }
 
-// Compose refuses the file as a whole, though each part is fine: that must not
-// go unsaid.
-func TestAFileThatIsRefusedOnlyAsAWholeHasAFinding(t *testing.T) {
+// Compose refuses the file as a whole although each part is fine: Parse must
+// say so.
+func TestParse_FileRefusedOnlyAsAWhole(t *testing.T) {
 	for _, data := range []string{
 		"services: {a: {image: x, depends_on: [b]}, b: {image: x, depends_on: [a]}}\n",
 		"services: {a: {image: x, network_mode: 'service:none'}}\n",
@@ -197,7 +197,7 @@ func TestAFileThatIsRefusedOnlyAsAWholeHasAFinding(t *testing.T) {
 	}
 }
 
-func TestGuardedTurnsAPanicIntoAnError(t *testing.T) {
+func TestGuarded_TurnsAPanicIntoAnError(t *testing.T) {
 	var none map[string]int
 	if err := guarded(func() error { none["x"] = 1; return nil }); err != errGaveUp {
 		t.Errorf("%v", err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
@@ -32,7 +33,7 @@ func parsed(t *testing.T, name string) *Manifest {
 	return m
 }
 
-func TestTheProjectsOwnComposeFilesHaveNoFindings(t *testing.T) {
+func TestProject_ComposeFilesHaveNoFindings(t *testing.T) {
 	for _, name := range []string{"docker-compose.yml", "docker-compose.env.yml"} {
 		if m := parsed(t, name); m.Project != "keepmum" || len(m.Services) != 8 {
 			t.Errorf("%s: project %q with %d services", name, m.Project, len(m.Services))
@@ -40,17 +41,17 @@ func TestTheProjectsOwnComposeFilesHaveNoFindings(t *testing.T) {
 	}
 }
 
-func TestTheTwoComposeFilesAreAlike(t *testing.T) {
+func TestProject_ComposeFilesAreAlike(t *testing.T) {
 	m, legacy := parsed(t, "docker-compose.yml"), parsed(t, "docker-compose.env.yml")
-	for _, f := range CompareLegacy(m, legacy) {
+	for _, f := range compareLegacy(m, legacy) {
 		t.Errorf("%s:%d: %s: %s (%s)", f.File, f.Line, f.Subject, f.Problem, f.Next)
 	}
 	if len(legacy.Secrets) != 0 {
-		t.Error("the compose file of the old way declares secrets")
+		t.Error("the compose file of legacy mode declares secrets")
 	}
 }
 
-func TestGrantsAreJustWhatEachServiceNeeds(t *testing.T) {
+func TestProject_GrantsAreWhatEachServiceNeeds(t *testing.T) {
 	m := parsed(t, "docker-compose.yml")
 	got := map[string][]string{}
 	for _, name := range m.Names() {
@@ -68,14 +69,15 @@ func TestGrantsAreJustWhatEachServiceNeeds(t *testing.T) {
 	}
 }
 
-func TestEveryServiceIsHardened(t *testing.T) {
+func TestProject_EveryServiceIsHardened(t *testing.T) {
+	const most = types.Duration(5 * time.Second)
 	m := parsed(t, "docker-compose.yml")
 	for _, s := range m.Services {
 		if !s.ReadOnly || s.Privileged || len(s.CapAdd) > 0 || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Equal(s.SecurityOpt, []string{"no-new-privileges:true"}) {
 			t.Errorf("%s is not hardened", s.Name)
 		}
-		if s.Name != "postgres" && (s.User != "65532:65532" || s.PullPolicy != "never" || s.Image != "keepmum/"+s.Name+":dev" || len(s.Mounts)+len(s.Tmpfs) > 0) {
-			t.Errorf("%s: user %q, pull policy %q, image %q, %d mounts", s.Name, s.User, s.PullPolicy, s.Image, len(s.Mounts))
+		if s.Name != "postgres" && (s.User != "65532:65532" || s.PullPolicy != "never" || s.Image != "keepmum/"+s.Name+":dev" || len(s.Volumes)+len(s.Tmpfs) > 0) {
+			t.Errorf("%s: user %q, pull policy %q, image %q, %d mounts", s.Name, s.User, s.PullPolicy, s.Image, len(s.Volumes))
 		}
 		if s.User == "" || s.User == "root" || strings.HasPrefix(s.User, "0") {
 			t.Errorf("%s runs as root", s.Name)
@@ -84,17 +86,17 @@ func TestEveryServiceIsHardened(t *testing.T) {
 			t.Errorf("%s: its log has no limit", s.Name)
 		}
 		if s.Name == "db-setup" {
-			continue // it ends by itself
+			continue // it ends alone
 		}
-		if s.Health == nil || s.Health.Interval > 5*time.Second || s.Health.Timeout > 5*time.Second {
+		if s.HealthCheck == nil || *s.HealthCheck.Interval > most || *s.HealthCheck.Timeout > most {
 			t.Errorf("%s: no short health check", s.Name)
-		} else if s.Name != "postgres" && !slices.Equal(s.Health.Test, []string{"CMD", "/" + s.Name, "health"}) {
-			t.Errorf("%s: its health check is not its own binary's: %v", s.Name, s.Health.Test)
+		} else if s.Name != "postgres" && !slices.Equal(s.HealthCheck.Test, []string{"CMD", "/" + s.Name, "health"}) {
+			t.Errorf("%s: its health check is not its own binary's: %v", s.Name, s.HealthCheck.Test)
 		}
 	}
 }
 
-func TestOnlyTheAPIIsPublishedAndOnlyOnLoopback(t *testing.T) {
+func TestProject_PublishesOnlyTheAPIOnLoopback(t *testing.T) {
 	var published []string
 	for _, s := range parsed(t, "docker-compose.yml").Services {
 		for _, p := range s.Ports {
@@ -104,7 +106,7 @@ func TestOnlyTheAPIIsPublishedAndOnlyOnLoopback(t *testing.T) {
 	if !slices.Equal(published, []string{"strict-api 127.0.0.1:8090:8090"}) {
 		t.Errorf("published: %v", published)
 	}
-	m, _ := Options{Lookup: of(map[string]string{"KEEPMUM_API_PORT": "9999", "KEEPMUM_POSTGRES_IMAGE": "other"})}.Parse("docker-compose.yml", ofProject(t, "docker-compose.yml"))
+	m, _ := Options{Lookup: lookupIn(map[string]string{"KEEPMUM_API_PORT": "9999", "KEEPMUM_POSTGRES_IMAGE": "other"})}.Parse("docker-compose.yml", ofProject(t, "docker-compose.yml"))
 	api, _ := m.Service("strict-api")
 	database, _ := m.Service("postgres")
 	if api.Ports[0].Published != "9999" || database.Image != "other" {
@@ -112,7 +114,7 @@ func TestOnlyTheAPIIsPublishedAndOnlyOnLoopback(t *testing.T) {
 	}
 }
 
-func TestEverySecretOfTheProjectCanBeMadeAndItsExampleIsRefused(t *testing.T) {
+func TestProject_EverySecretCanBeGenerated(t *testing.T) {
 	for _, d := range parsed(t, "docker-compose.yml").Secrets {
 		value, err := d.NewValue(rand.Reader)
 		if err != nil {
@@ -131,9 +133,14 @@ func TestEverySecretOfTheProjectCanBeMadeAndItsExampleIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheProjectsIgnoreFilesCoverTheValues(t *testing.T) {
-	scaffolded := "*\n!.gitignore\n!README.md\n!*.example\n" // what secrets:init writes into secrets/
-	for _, f := range Coverage(Ignores{Git: ofProject(t, ".gitignore"), SecretsGit: []byte(scaffolded), Docker: ofProject(t, ".dockerignore")}) {
+func TestProject_IgnoreFilesCoverTheValues(t *testing.T) {
+	m := parsed(t, "docker-compose.yml")
+	scaffolded := []byte("*\n!.gitignore\n!README.md\n!*.example\n") // what secrets:init writes into secrets/
+	byLines, err := m.CheckGitignore(ofProject(t, ".gitignore"), scaffolded, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range append(byLines, m.CheckDockerignore(ofProject(t, ".dockerignore"))...) {
 		t.Errorf("%s: %s (%s)", f.File, f.Problem, f.Next)
 	}
 }

@@ -9,19 +9,19 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// checkTopLevel reads the project's name and notes what keepmum does not follow.
+// checkTopLevel reads the project's name and finds what keepmum does not follow.
 func (r *reader) checkTopLevel() {
 	if name, at := get(r.root, "name"); isText(name) {
 		r.manifest.Project = name.Value
 		if loader.NormalizeProjectName(name.Value) != name.Value && !strings.Contains(name.Value, "$") {
-			r.add(at.Line, "name", "not a project name: small letters, digits, - and _ are allowed, and a letter or digit first", "write name: "+r.projectName())
+			r.add(at.Line, "name", "not a valid project name: use lower-case letters, digits, - and _, and start with a letter or digit", "write name: "+r.projectName())
 		}
 	}
 	if include, at := get(r.root, "include"); !isNull(include) {
-		r.add(at.Line, "include", "the manifest is one file; what it includes is not looked at", "put the secrets and services of the other file here")
+		r.add(at.Line, "include", "is not supported: keepmum reads one compose file", "move the secrets and services of the other file here")
 	}
 	if jobs, at := get(r.root, "jobs"); !isNull(jobs) {
-		r.add(at.Line, "jobs", "keepmum reads services, not jobs", "make each job a service that ends")
+		r.add(at.Line, "jobs", "keepmum reads services, not jobs", "make each job a service that exits")
 	}
 	for _, section := range []string{"networks", "volumes"} {
 		var names []string
@@ -31,9 +31,9 @@ func (r *reader) checkTopLevel() {
 		}
 		slices.Sort(names)
 		if section == "networks" {
-			r.manifest.Networks = names
+			r.networks = names
 		} else {
-			r.manifest.Volumes = names
+			r.volumes = names
 		}
 	}
 	services, at := get(r.root, "services")
@@ -43,12 +43,12 @@ func (r *reader) checkTopLevel() {
 	for _, f := range fields(services) {
 		extends, extendsAt := get(f.value, "extends")
 		if file, _ := get(extends, "file"); file.Kind != 0 {
-			r.add(extendsAt.Line, f.name(), "extends a service of another file, whose grants are not looked at", "write the service out")
+			r.add(extendsAt.Line, f.name(), "extends a service of another file, which keepmum does not read", "write the service out in full")
 		}
 	}
 }
 
-// checkReferences finds names that services use and nobody declares.
+// checkReferences finds names that services use but the file does not declare.
 func (r *reader) checkReferences() {
 	services, _ := get(r.root, "services")
 	var names []string
@@ -61,19 +61,19 @@ func (r *reader) checkReferences() {
 			known        []string
 		}{
 			{"depends_on", "services", names},
-			{"networks", "networks", append([]string{"default"}, r.manifest.Networks...)},
+			{"networks", "networks", append([]string{"default"}, r.networks...)},
 		} {
 			value, _ := get(f.value, use.key)
 			for _, name := range namesIn(value) {
 				if !slices.Contains(use.known, name.Value) {
-					r.add(name.Line, f.name(), fmt.Sprintf("%s names %s, which is not under %s:", use.key, name.Value, use.section), didYouMean(name.Value, use.known, "declare it under the top-level "+use.section+":, or take the name away"))
+					r.add(name.Line, f.name(), fmt.Sprintf("%s names %s, which is not under %s:", use.key, name.Value, use.section), didYouMean(name.Value, use.known, "declare it under the top-level "+use.section+":, or remove the name"))
 				}
 			}
 		}
 		volumes, _ := get(f.value, "volumes")
 		for _, item := range items(volumes) {
-			if name, at := volumeName(item); name != "" && !slices.Contains(r.manifest.Volumes, name) {
-				r.add(at, f.name(), "mounts the volume "+name+", which is not under volumes:", didYouMean(name, r.manifest.Volumes, "write "+name+": under the top-level volumes:"))
+			if name, at := volumeName(item); name != "" && !slices.Contains(r.volumes, name) {
+				r.add(at, f.name(), "mounts the volume "+name+", which is not under volumes:", didYouMean(name, r.volumes, "write "+name+": under the top-level volumes:"))
 			}
 		}
 	}
@@ -93,7 +93,8 @@ func namesIn(node *yaml.Node) []*yaml.Node {
 	return names
 }
 
-// volumeName returns the named volume of an entry of volumes:, "" for a path.
+// volumeName returns the named volume of an entry of volumes: and its line, ""
+// for a path.
 func volumeName(item *yaml.Node) (string, int) {
 	if item.Kind == yaml.MappingNode {
 		kind, _ := get(item, "type")

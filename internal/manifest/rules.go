@@ -18,7 +18,7 @@ func ruleKeys() []string {
 	}
 }
 
-// rules is the reading of one x-keepmum.
+// rules reads one x-keepmum.
 type rules struct {
 	*reader
 	into *Declaration
@@ -27,7 +27,7 @@ type rules struct {
 // readRules reads the rules of one secret.
 func (r *reader) readRules(node, at *yaml.Node, d *Declaration) {
 	if node.Kind != yaml.MappingNode {
-		r.add(at.Line, d.Name, RulesKey+" must be a mapping of rules", "write one rule a line below it: "+strings.Join(ruleKeys(), ", "))
+		r.add(at.Line, d.Name, RulesKey+" must be a mapping of rules", "write one rule per line below it: "+strings.Join(ruleKeys(), ", "))
 		return
 	}
 	s := rules{r, d}
@@ -60,23 +60,23 @@ func (s rules) readRule(f field) {
 	case "rotate_every":
 		s.into.RotateEvery = s.duration(f)
 	case "from":
-		s.bad(f, "from: belongs to docker-compose.swarm.yml, where stacks share versions", "take it away here")
+		s.bad(f, "from: belongs to docker-compose.swarm.yml, where stacks share versions", "remove it here")
 	default:
 		s.bad(f, "unknown key "+key+" in "+RulesKey, didYouMean(key, ruleKeys(), "known keys: "+strings.Join(ruleKeys(), ", ")))
 	}
 }
 
-// bad notes a finding at a rule.
+// bad adds a finding at a rule.
 func (s rules) bad(f field, problem, next string) {
 	s.add(f.key.Line, s.into.Name, problem, next)
 }
 
-// text reads text. Compose interpolates it: $$ stands for one $, and a lone $
-// is a finding, because Docker's stack loader refuses it and Compose may take
-// it for a variable.
+// text reads text. Compose interpolates it: $$ means one $, and a lone $ is a
+// finding, because Docker's stack loader refuses it and Compose may read it as a
+// variable.
 func (s rules) text(f field) string {
 	if !isText(f.value) {
-		s.bad(f, f.name()+" must be text", "write the text behind "+f.name()+":, in quotes")
+		s.bad(f, f.name()+" must be text", "write the text after "+f.name()+":, in quotes")
 		return ""
 	}
 	text := f.value.Value
@@ -106,13 +106,13 @@ func (s rules) pattern(f field) *regexp.Regexp {
 	text := s.text(f)
 	if text == "" {
 		if isText(f.value) {
-			s.bad(f, "pattern is empty, which every value matches", "take it away, or write one such as \"^[0-9a-f]{32}$$\"")
+			s.bad(f, "pattern is empty, so every value matches", "remove it, or write one such as \"^[0-9a-f]{32}$$\"")
 		}
 		return nil
 	}
 	pattern, err := regexp.Compile(text)
 	if err != nil {
-		s.bad(f, "pattern is no regular expression: "+strings.TrimPrefix(err.Error(), "error parsing regexp: "), "see the syntax at pkg.go.dev/regexp/syntax; $$ stands for one $")
+		s.bad(f, "pattern is not a regular expression: "+strings.TrimPrefix(err.Error(), "error parsing regexp: "), "see the syntax at pkg.go.dev/regexp/syntax; write $$ for one $")
 		return nil
 	}
 	return pattern
@@ -187,17 +187,17 @@ func (s rules) alphabet(f field) string {
 	return text
 }
 
-// checkContradictions finds rules of one secret that no value can keep
-// together.
+// checkContradictions finds rules of one secret that no value can keep at the
+// same time.
 func (r *reader) checkContradictions(d Declaration) {
 	if d.MinLength > 0 && d.MaxLength > 0 && d.MinLength > d.MaxLength {
-		r.add(d.Line, d.Name, "min_length is larger than max_length, so no value fits", "swap the two numbers or take one away")
+		r.add(d.Line, d.Name, "min_length is larger than max_length, so no value fits", "swap the two numbers or remove one")
 		return
 	}
 	if !d.Default.IsZero() {
 		switch {
 		case !d.Optional:
-			r.add(d.Line, d.Name, "has a default but is not optional", "write optional: true, or take the default away")
+			r.add(d.Line, d.Name, "has a default but is not optional", "write optional: true, or remove the default")
 		case len(d.Check(d.Default)) > 0:
 			r.add(d.Line, d.Name, "its default breaks its own rules", "change the default or the rules")
 		}
@@ -206,7 +206,7 @@ func (r *reader) checkContradictions(d Declaration) {
 		return
 	}
 	if d.Type == PEM || d.Type == JSON {
-		r.add(d.Line, d.Name, "generate cannot make a value of type "+string(d.Type), "take generate away, or write type: text")
+		r.add(d.Line, d.Name, "generate cannot make a value of type "+string(d.Type), "remove generate, or write type: text")
 		return
 	}
 	if _, err := d.newValue(&sameBytes{}, parseTries); err != nil {

@@ -7,7 +7,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// place is one key of the file by its way from the top.
+// place is one key of the file, by the keys that lead to it.
 type place struct {
 	keys []string
 	line int
@@ -16,8 +16,8 @@ type place struct {
 // shape is what the Compose specification knows below one key.
 type shape struct{ below map[string]*shape }
 
-// composeShape reads compose-go's inventory of the specification: * stands for
-// any name, [] for the entries of a list.
+// composeShape reads compose-go's list of the specification's keys: * means any
+// name, [] the entries of a list.
 func composeShape() *shape {
 	top := &shape{below: map[string]*shape{}}
 	for _, attribute := range schema.AttributePaths() {
@@ -34,7 +34,7 @@ func composeShape() *shape {
 	return top
 }
 
-// names returns the keys that may stand here.
+// names returns the keys that may be here.
 func (s *shape) names() []string {
 	var names []string
 	for name := range s.below {
@@ -59,7 +59,7 @@ func unknownKeys(node *yaml.Node, s *shape, at []string) []unknownKey {
 			unknown = append(unknown, unknownKeys(f.value, next, here)...)
 		case s.below["*"] != nil:
 			unknown = append(unknown, unknownKeys(f.value, s.below["*"], here)...)
-		case strings.HasPrefix(f.name(), "x-"), len(s.names()) == 0: // a list should stand here: that is no matter of keys
+		case strings.HasPrefix(f.name(), "x-"), len(s.names()) == 0: // the specification wants a list here; that is not about keys
 		default:
 			unknown = append(unknown, unknownKey{place{here, f.key.Line}, s.names()})
 		}
@@ -72,7 +72,7 @@ func unknownKeys(node *yaml.Node, s *shape, at []string) []unknownKey {
 	return unknown
 }
 
-// unknownKey is a key that the specification does not know, and those that it
+// unknownKey is a key that the specification does not know, and the keys that it
 // knows there.
 type unknownKey struct {
 	place

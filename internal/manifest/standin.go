@@ -2,19 +2,16 @@ package manifest
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
 
-// standIn gives each variable that has neither a value nor a default one that
-// fits its place, so that a file such as `ports: ["${PORT:?}:80"]` is judged by
-// what it says and not by an environment that is not ours. It reports whether
-// there was any.
+// standIn makes up a value for each variable that has neither a value nor a
+// default, so that a file such as `ports: ["${PORT:?}:80"]` is judged by what it
+// says and not by the environment. It reports whether there was any.
 func (r *reader) standIn() bool {
 	environment := maps.Clone(r.environment)
-	if environment == nil {
-		environment = map[string]string{}
-	}
 	r.stoodIn = map[string]bool{}
 	for _, v := range r.manifest.Variables {
 		if _, set := environment[v.Name]; !set && !v.HasDefault {
@@ -26,7 +23,7 @@ func (r *reader) standIn() bool {
 	return len(r.stoodIn) > 0
 }
 
-// standInFor returns a text that Compose takes at the variable's place.
+// standInFor returns a text that Compose accepts at the variable's place.
 func standInFor(v Variable) string {
 	keys := strings.Split(v.Path, ".")
 	switch last := keys[len(keys)-1]; {
@@ -52,16 +49,6 @@ func beforeTwoPorts(v Variable) bool {
 	if after, braced := strings.CutPrefix(v.text, "${"+v.Name); braced {
 		_, rest, found = strings.Cut(after, "}:")
 	}
-	for {
-		start := strings.Index(rest, "${")
-		if start < 0 {
-			break
-		}
-		end := strings.Index(rest[start:], "}")
-		if end < 0 {
-			break
-		}
-		rest = rest[:start] + rest[start+end+1:]
-	}
+	rest = regexp.MustCompile(`\$\{[^}]*\}`).ReplaceAllString(rest, "") // the : of a default is not one of the port's
 	return found && strings.Contains(rest, ":")
 }

@@ -2,13 +2,13 @@ package manifest
 
 import "strings"
 
-// maxCandidates is how many candidates are compared; among more no proposal is
-// made, because the work would grow with the square of the file.
+// maxCandidates is how many candidates are compared. With more there is no
+// suggestion, because the work would grow with the square of the file.
 const maxCandidates = 500
 
 // nearest returns the candidate that name was probably meant to be: the same
 // without case and separators, or at most two letters away (one in short
-// names). It returns "" where nothing is near.
+// names). It returns "" if nothing is near.
 func nearest(name string, candidates []string) string {
 	if len(candidates) > maxCandidates {
 		return ""
@@ -29,7 +29,7 @@ func nearest(name string, candidates []string) string {
 	return best
 }
 
-// plain takes case and separators away.
+// plain removes case and separators.
 func plain(name string) string {
 	return strings.Map(func(c rune) rune {
 		if c == '_' || c == '-' || c == ' ' {
@@ -39,8 +39,8 @@ func plain(name string) string {
 	}, strings.ToLower(name))
 }
 
-// edits is the number of letters to insert, take away, change or swap with
-// their neighbour to make b of a (optimal string alignment).
+// edits is the number of letters to insert, remove, change or swap with their
+// neighbour to turn a into b (optimal string alignment).
 func edits(a, b string) int {
 	const longest = 64
 	if len(a) > longest || len(b) > longest {
@@ -69,7 +69,7 @@ func edits(a, b string) int {
 	return rows[len(a)][len(b)]
 }
 
-// didYouMean is the edit that a finding proposes for a name that is not known.
+// didYouMean is the edit that a finding suggests for an unknown name.
 func didYouMean(name string, candidates []string, otherwise string) string {
 	if near := nearest(name, candidates); near != "" {
 		return "did you mean " + near + "?"

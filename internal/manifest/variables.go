@@ -11,51 +11,42 @@ import (
 )
 
 // readVariables finds every use of a variable that Compose would interpolate,
-// and notes those that bring in the value of a declared secret.
+// and adds findings for those that bring in the value of a declared secret.
 func (r *reader) readVariables() {
-	w := variableWalk{reader: r, seen: map[*yaml.Node]bool{}}
-	w.walk(r.root, nil, 0)
+	r.walkVariables(r.root, nil)
 	slices.SortStableFunc(r.manifest.Variables, func(a, b Variable) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Name, b.Name))
 	})
 	for _, v := range r.manifest.Variables {
 		if r.declared[v.Name] {
-			r.add(v.Line, v.Name, "its value is put into the compose file at "+v.Path+": Compose reads .env by itself, and docker inspect shows it", "grant the secret to the service and read "+mountDir+"/"+v.Name+" there; write $$ where a shell in the container should see a $")
+			r.add(v.Line, v.Name, "its value is put into the compose file at "+v.Path+": Compose reads .env, and docker inspect shows the value", "grant the secret to the service and read "+mountDir+"/"+v.Name+" there; write $$ if a shell in the container should see a $")
 		}
 	}
 }
 
-// variableWalk visits each piece of text once, where it stands in the file.
-type variableWalk struct {
-	*reader
-	seen map[*yaml.Node]bool
-}
-
-func (w variableWalk) walk(node *yaml.Node, at []string, depth int) {
-	if w.seen[node] || depth > maxDepth {
-		return
-	}
-	w.seen[node] = true
+// walkVariables visits each piece of text of the file once: what an alias
+// brings in is visited at its anchor.
+func (r *reader) walkVariables(node *yaml.Node, at []string) {
 	switch node.Kind {
 	case yaml.ScalarNode:
-		w.text(node, at)
+		r.variablesOf(node, at)
 	case yaml.SequenceNode:
 		for i, child := range node.Content {
-			w.walk(child, append(at[:len(at):len(at)], strconv.Itoa(i)), depth+1)
+			r.walkVariables(child, append(at[:len(at):len(at)], strconv.Itoa(i)))
 		}
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			key := node.Content[i].Value
 			if key == RulesKey {
-				continue // a $ in a rule is a finding of its own
+				continue // a $ in a rule has its own finding
 			}
-			w.walk(node.Content[i+1], append(at[:len(at):len(at)], key), depth+1)
+			r.walkVariables(node.Content[i+1], append(at[:len(at):len(at)], key))
 		}
 	}
 }
 
-// text notes the variables of one scalar.
-func (w variableWalk) text(node *yaml.Node, at []string) {
+// variablesOf records the variables of one scalar.
+func (r *reader) variablesOf(node *yaml.Node, at []string) {
 	if node.ShortTag() != "!!str" || !strings.Contains(node.Value, "$") {
 		return
 	}
@@ -72,7 +63,7 @@ func (w variableWalk) text(node *yaml.Node, at []string) {
 	for _, v := range variablesIn(node.Value) {
 		v.Path, v.Service, v.Line = strings.Join(at, "."), service, lineOf(node, v.Name)
 		v.Assigned, v.Whole, v.text = assigned, whole(after, v.Name), node.Value
-		w.manifest.Variables = append(w.manifest.Variables, v)
+		r.manifest.Variables = append(r.manifest.Variables, v)
 	}
 }
 
@@ -102,6 +93,7 @@ func variablesIn(text string) []Variable {
 			})
 		}
 	}
+	delete(found, "") // of a text that Compose refuses, such as ${}
 	variables := make([]Variable, 0, len(found))
 	for _, v := range found {
 		v.HasDefault = strings.Contains(text, "${"+v.Name+":-") || strings.Contains(text, "${"+v.Name+"-")
@@ -117,7 +109,7 @@ func whole(text, name string) bool {
 		return true
 	}
 	rest, found := strings.CutPrefix(text, "${"+name)
-	return found && strings.IndexByte(rest, '}') == len(rest)-1
+	return found && rest != "" && strings.IndexByte(rest, '}') == len(rest)-1
 }
 
 // lineOf returns the line of a variable's first use in a scalar. Only a

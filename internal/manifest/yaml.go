@@ -26,8 +26,8 @@ type field struct{ key, value *yaml.Node }
 // name returns the key's text.
 func (f field) name() string { return f.key.Value }
 
-// readYAML reads the bytes into nodes and into the plain model that compose-go
-// takes. It reports whether there is a mapping to go on with.
+// readYAML reads the bytes into nodes and into the plain model for compose-go.
+// It reports whether there is a mapping to go on with.
 func (r *reader) readYAML(data []byte) bool {
 	if problem := unreadable(data); problem != "" {
 		r.add(0, "", problem, "write a compose file with services: and secrets:, see docs/DOCKER_SECRETS.md")
@@ -40,14 +40,14 @@ func (r *reader) readYAML(data []byte) bool {
 		return false
 	}
 	if err := decode(decoder, &second); err == nil {
-		r.add(second.Line, "", "the file holds more than one YAML document", "keep one document in the file, without a line ---")
+		r.add(second.Line, "", "the file contains more than one YAML document", "keep one document in the file, without a line ---")
 		return false
 	} else if !errors.Is(err, io.EOF) {
 		r.addYAMLError(err)
 		return false
 	}
 	if len(document.Content) != 1 || resolve(document.Content[0]).Kind != yaml.MappingNode {
-		r.add(document.Line, "", "this is no compose file: the top level is not a mapping", "write a compose file with services: and secrets:, see docs/DOCKER_SECRETS.md")
+		r.add(document.Line, "", "this is not a compose file: the top level is not a mapping", "write a compose file with services: and secrets:, see docs/DOCKER_SECRETS.md")
 		return false
 	}
 	r.root = resolve(document.Content[0])
@@ -78,8 +78,8 @@ func decode(decoder *yaml.Decoder, into any) (err error) {
 	return decoder.Decode(into)
 }
 
-// addYAMLError notes a YAML error by its line. Its text is replaced by one of
-// ours where it could quote the file.
+// addYAMLError adds a finding at the line of a YAML error. The error's text is
+// kept only if it quotes nothing of the file.
 func (r *reader) addYAMLError(err error) {
 	if errors.Is(err, io.EOF) {
 		r.add(0, "", "the compose file is empty", "write a compose file with services: and secrets:, see docs/DOCKER_SECRETS.md")
@@ -93,8 +93,8 @@ func (r *reader) addYAMLError(err error) {
 	r.add(line, "", "not readable as YAML"+reason, "correct the indentation, the quotes or the brackets there or just above")
 }
 
-// reasonWithoutQuote returns the YAML reader's reason where it is one of those
-// that quote nothing of the file.
+// reasonWithoutQuote returns the YAML reader's reason if it is one of those that
+// quote nothing of the file.
 func reasonWithoutQuote(message string) string {
 	for _, known := range []string{
 		"mapping values are not allowed in this context",
@@ -117,16 +117,16 @@ func reasonWithoutQuote(message string) string {
 	return ""
 }
 
-// checkNodes finds what holds for every node of the file: duplicate keys, tags
-// of merged files, keys that are no text, and nodes nested without an end. Of
-// duplicate keys the first stays, so that the rest of the file can be read.
+// checkNodes finds what is wrong at any node of the file: duplicate keys, tags
+// for merged files, keys that are not text, and too deep nesting. The first of
+// duplicate keys stays, so that the rest of the file can be read.
 func (r *reader) checkNodes(node *yaml.Node, depth int) bool {
 	if depth > maxDepth {
-		r.add(node.Line, "", "nested too deeply", "write fewer levels")
+		r.add(node.Line, "", "nested too deeply", "use fewer levels")
 		return false
 	}
 	if node.Tag == "!reset" || node.Tag == "!override" {
-		r.add(node.Line, node.Tag, "this tag is for compose files that are merged; the manifest is one file", "take the tag away")
+		r.add(node.Line, node.Tag, "this tag is for merged compose files; keepmum reads one file", "remove the tag")
 	}
 	if node.Kind == yaml.AliasNode {
 		return true
@@ -142,7 +142,7 @@ func (r *reader) checkNodes(node *yaml.Node, depth int) bool {
 	return true
 }
 
-// dropDuplicates notes keys that stand twice in a mapping and keeps the first.
+// dropDuplicates finds keys that appear twice in a mapping and keeps the first.
 func (r *reader) dropDuplicates(mapping *yaml.Node) {
 	first := map[string]int{}
 	kept := mapping.Content[:0:0]
@@ -153,7 +153,7 @@ func (r *reader) dropDuplicates(mapping *yaml.Node) {
 			continue
 		}
 		if line, seen := first[key.Value]; seen {
-			r.add(key.Line, key.Value, fmt.Sprintf("this key stands twice; first on line %d", line), "keep one of the two")
+			r.add(key.Line, key.Value, fmt.Sprintf("this key appears twice; first on line %d", line), "keep one of the two")
 			continue
 		}
 		first[key.Value] = key.Line
@@ -162,7 +162,7 @@ func (r *reader) dropDuplicates(mapping *yaml.Node) {
 	mapping.Content = kept
 }
 
-// readModel makes the plain model of the nodes, which compose-go takes.
+// readModel builds the plain model for compose-go from the nodes.
 func (r *reader) readModel(document *yaml.Node) (ok bool) {
 	defer func() {
 		if recover() != nil || !ok {
@@ -181,8 +181,8 @@ func (r *reader) readModel(document *yaml.Node) (ok bool) {
 	return ok
 }
 
-// expanded counts the nodes below a node as they are when every alias is
-// written out; an alias inside its own anchor counts as too many.
+// expanded counts the nodes below a node with every alias written out; an alias
+// inside its own anchor counts as too many.
 func expanded(node *yaml.Node, known map[*yaml.Node]int) int {
 	if node == nil {
 		return 0
@@ -202,7 +202,7 @@ func expanded(node *yaml.Node, known map[*yaml.Node]int) int {
 	return count
 }
 
-// resolve follows an alias to what it stands for. It never returns nil.
+// resolve follows an alias to its node. It never returns nil.
 func resolve(node *yaml.Node) *yaml.Node {
 	for range maxDepth {
 		if node == nil {
@@ -216,8 +216,8 @@ func resolve(node *yaml.Node) *yaml.Node {
 	return &yaml.Node{}
 }
 
-// fields returns the keys of a mapping in order, with merge keys (<<) put in
-// their place: a key that stands in the mapping itself wins.
+// fields returns the keys of a mapping in order, with merge keys (<<) expanded:
+// a key that is in the mapping itself wins.
 func fields(node *yaml.Node) []field { return mergedFields(node, 0) }
 
 func mergedFields(node *yaml.Node, depth int) []field {
@@ -253,7 +253,7 @@ func mergedFields(node *yaml.Node, depth int) []field {
 }
 
 // get returns the value of a mapping's key, and the key itself; both are empty
-// nodes where there is none.
+// nodes if there is none.
 func get(node *yaml.Node, key string) (value, at *yaml.Node) {
 	for _, f := range fields(node) {
 		if f.name() == key {

@@ -44,7 +44,7 @@ func (p *Project) Close() error { return p.root.Close() }
 // Read returns the bytes of a file, 16 MiB at most. A path inside the project
 // may be a symbolic link to another place inside it; a path outside, which the
 // user named, may be one inside its own directory. The error matches
-// fs.ErrNotExist where there is no such file.
+// fs.ErrNotExist if there is no such file.
 func (p *Project) Read(path string) ([]byte, error) {
 	root, name, done, err := p.locate(path)
 	if err != nil {
@@ -118,7 +118,7 @@ func (p *Project) Replace(path string, data []byte) error {
 }
 
 // Replaceable returns the error that Replace would return as far as that can be
-// known: that a link stands there, or that nothing can be written beside the
+// known: that a link is there, or that nothing can be written next to the
 // file. It leaves everything as it is.
 func (p *Project) Replaceable(path string) error {
 	root, name, done, err := p.locate(path)
@@ -142,7 +142,7 @@ func (p *Project) Replaceable(path string) error {
 }
 
 // replaced returns the mode of what is to take the place of a file; the error
-// is of class Invalid where that is no regular file.
+// has the code Invalid if that is not a regular file.
 func replaced(root *os.Root, name, path string) (fs.FileMode, error) {
 	shown := filepath.ToSlash(path)
 	info, err := root.Lstat(name)
@@ -159,7 +159,7 @@ func replaced(root *os.Root, name, path string) (fs.FileMode, error) {
 	return publicMode, nil
 }
 
-// temporaryOf names the file beside another that is renamed over it.
+// temporaryOf names the file next to another that is renamed over it.
 func temporaryOf(name string) string {
 	return filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+"."+rand.Text()[:12]+".tmp")
 }

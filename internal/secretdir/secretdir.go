@@ -54,15 +54,15 @@ const (
 // MaxSize is the greatest size of a value, in bytes.
 const MaxSize = 511_999
 
-// Dir is a directory of values. Where it does not exist yet it is empty, and
+// Dir is a directory of values. One that does not exist yet is empty, and
 // the first write or lock makes it. Close it.
 type Dir struct {
-	Progress fault.Progress // hears that another command holds the lock; nil: nobody
+	Progress fault.Progress // hears that another command holds the lock; nil: nothing is said
 
 	path string // as the user wrote it, slash-separated, for messages
 	name string // as the system names it
 	root *os.Root
-	step func() // called after each step of a write; nil but in tests of crashes
+	step func() // called after each step of a write; nil except in tests of crashes
 }
 
 // Open opens the directory at path and, where it exists, sets its mode to
@@ -107,7 +107,7 @@ func (d *Dir) private() error {
 	return nil
 }
 
-// ensure makes the directory where it does not exist.
+// ensure makes the directory if it does not exist.
 func (d *Dir) ensure() error {
 	if d.root != nil {
 		return nil
@@ -161,8 +161,9 @@ func (d *Dir) lockFile() (there bool, err error) {
 	return true, nil
 }
 
-// share takes the lock for reading, beside other readers. A directory that
-// nobody has locked yet has no lock file; then no command writes, and ok is false.
+// share takes the lock for reading, together with other readers. A
+// directory that was never locked has no lock file; then no command writes, and
+// ok is false.
 func (d *Dir) share(ctx context.Context) (unlock func(), ok bool, err error) {
 	if d.root == nil {
 		return nil, false, nil
@@ -350,7 +351,7 @@ func (d *Dir) read(name string) project.Value {
 	return value
 }
 
-// regular checks the name and that a regular file stands under it.
+// regular checks the name and that it is a regular file.
 func (d *Dir) regular(name string) (fs.FileInfo, error) {
 	if err := secrets.ValidName(name); err != nil {
 		return nil, &fault.Error{Code: fault.Usage, What: err.Error(), Next: "use letters, digits and _"}
@@ -404,7 +405,7 @@ func (d *Dir) fault(what, name string, err error) error {
 	return &fault.Error{Code: fault.Failed, What: d.at(name) + " " + what + ": " + reason(err), Next: "check owner, mode and free space: ls -la " + d.path + " && df " + d.path, Cause: err}
 }
 
-// reason is the system's word for an error, without the paths around it.
+// reason is the system's text of an error, without the paths around it.
 func reason(err error) string {
 	var inPath *fs.PathError
 	if errors.As(err, &inPath) {

@@ -20,8 +20,8 @@ import (
 // syncs that come together.
 const writers = 16
 
-// write puts every value in place, or none where it can be known beforehand:
-// names, sizes and what stands in the way are checked first, then all
+// write puts every value in place, or none as far as that can be known beforehand:
+// names, sizes and what is in the way are checked first, then all
 // temporary files are written and synced, and only then the first is renamed.
 // The caller holds the lock.
 func (d *Dir) write(ctx context.Context, values map[string]secrets.Secret) error {
@@ -74,14 +74,14 @@ func (d *Dir) write(ctx context.Context, values map[string]secrets.Secret) error
 	return d.sync()
 }
 
-// stepped tells a test of crashes that a step was taken.
+// stepped lets a test of crashes know that a step was taken.
 func (d *Dir) stepped() {
 	if d.step != nil {
 		d.step()
 	}
 }
 
-// writable reports everything that is known to stand in the way of a write.
+// writable reports everything that is known to be in the way of a write.
 func (d *Dir) writable(names []string, values map[string]secrets.Secret) error {
 	var findings []fault.Finding
 	find := func(name, problem, next string) {
@@ -102,7 +102,7 @@ func (d *Dir) writable(names []string, values map[string]secrets.Secret) error {
 			continue
 		}
 		if info, err := d.root.Lstat(name); err == nil && !info.Mode().IsRegular() {
-			find(name, "something that is not a regular file stands in the way", "rm -r "+d.at(name))
+			find(name, "something that is not a regular file is in the way", "rm -r "+d.at(name))
 		}
 	}
 	if len(findings) == 0 {

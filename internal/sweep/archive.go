@@ -13,24 +13,24 @@ import (
 	"strings"
 )
 
-// deepest is how many archives in each other are opened.
+// deepest is the maximum depth of nested archives that are opened.
 const deepest = 4
 
-// kind is what the first bytes of a file say that it is.
+// kind is the format of a file according to its first bytes.
 type kind string
 
 const (
 	plainFile kind = ""
-	emptyFile kind = "empty" // nothing, or zeros
+	emptyFile kind = "empty" // no bytes, or only zeros
 	tarFile   kind = "tar"
 	gzipFile  kind = "gzip"
 )
 
-// headSize is enough to tell the kinds apart.
+// headSize is enough to distinguish the kinds.
 const headSize = 512
 
-// kindOf tells the kind by the first bytes. A kind without a constant is not
-// opened.
+// kindOf returns the kind of a file with these first bytes. A kind without a
+// constant is not opened.
 func kindOf(head []byte) kind {
 	if len(bytes.TrimRight(head, "\x00")) == 0 {
 		return emptyFile
@@ -53,8 +53,8 @@ func kindOf(head []byte) kind {
 }
 
 // through reads src to its end through w, and opens it if it is an archive. If
-// strict, an archive that cannot be opened is an error; else it is opaque, and
-// searched as it is.
+// strict, an archive that cannot be opened is an error; otherwise it is opaque
+// and searched as it is.
 func (r *reading) through(w *watched, place string, src io.Reader, depth int, strict bool) error {
 	in := io.TeeReader(bufio.NewReaderSize(src, 64<<10), w)
 	if _, err := r.open(w, place, in, depth, strict); err != nil {
@@ -64,8 +64,8 @@ func (r *reading) through(w *watched, place string, src io.Reader, depth int, st
 	return err
 }
 
-// open reads what in holds if it is an archive. Every byte that it takes from
-// in goes through w, and it need not take all.
+// open reads the content of in if it is an archive. Every byte that it reads
+// from in goes through w; it need not read all of them.
 func (r *reading) open(w *watched, place string, in io.Reader, depth int, strict bool) (kind, error) {
 	head := make([]byte, headSize)
 	n, err := io.ReadFull(in, head)
@@ -78,13 +78,13 @@ func (r *reading) open(w *watched, place string, in io.Reader, depth int, strict
 	case is == plainFile || is == emptyFile:
 		return is, nil
 	case depth == 0:
-		err = errors.New("too many archives in each other")
+		err = errors.New("archives are nested too deeply")
 	case is == tarFile:
 		err = r.tar(w, place, whole, depth-1)
 	case is == gzipFile:
 		err = r.gzip(place+" (gzip)", whole, depth-1, strict)
 	default:
-		err = fmt.Errorf("%s: compressed as %s, which is not opened", place, is)
+		err = fmt.Errorf("%s: compressed as %s, which is not supported", place, is)
 	}
 	if err == nil || strict || r.ctx.Err() != nil {
 		return is, err
@@ -93,7 +93,7 @@ func (r *reading) open(w *watched, place string, in io.Reader, depth int, strict
 	return is, nil
 }
 
-// gzip searches what is compressed in in.
+// gzip searches the decompressed content of in.
 func (r *reading) gzip(place string, in io.Reader, depth int, strict bool) error {
 	plain, err := gzip.NewReader(in)
 	if err != nil {
@@ -107,9 +107,9 @@ func (r *reading) gzip(place string, in io.Reader, depth int, strict bool) error
 	return errors.Join(err, w.finish())
 }
 
-// tar marks the entries of a tar archive, and opens those that are archives.
-// All of it passes through w already. A file in an archive can be anything, a
-// broken archive too: it is never an error.
+// tar marks the entries of a tar archive, and opens those that are archives. The
+// content already passes through w. A file in an archive can be anything,
+// including a broken archive: that is never an error.
 func (r *reading) tar(w *watched, place string, in io.Reader, depth int) error {
 	return r.entries(w, place, in, func(_ *tar.Header, inside string, content io.Reader) error {
 		_, err := r.open(w, inside, content, depth, false)
@@ -117,8 +117,8 @@ func (r *reading) tar(w *watched, place string, in io.Reader, depth int) error {
 	})
 }
 
-// entries calls visit for each entry of a tar archive. visit need not read all
-// of the content.
+// entries calls visit for each entry of a tar archive. visit need not read the
+// whole content.
 func (r *reading) entries(w *watched, place string, in io.Reader, visit func(*tar.Header, string, io.Reader) error) error {
 	if place != "" {
 		place += ": "
@@ -150,11 +150,11 @@ type manifest struct {
 	Layers []string
 }
 
-// mostManifest bounds what is read of a manifest.
+// mostManifest is the maximum size of a manifest in bytes.
 const mostManifest = 16 << 20
 
-// image reads a saved image: strictly, and with a canary as a file, in a layer
-// and in a compressed layer in front.
+// image reads a saved image strictly. It puts canaries in front of it: a file, a
+// file in a layer, and a file in a compressed layer.
 func (r *reading) image(in io.Reader) error {
 	w := r.search("")
 	if !r.outside {
@@ -203,9 +203,9 @@ func (r *reading) image(in io.Reader) error {
 	return nil
 }
 
-// rename names places by what the manifests say that a file is: the engine's
-// names of the files are digests, and differ from release to release. It must
-// be called once, when everything is found: the manifest comes last.
+// rename names places by their role in the manifests, because the engine's file
+// names are digests and differ from release to release. It must be called once,
+// at the end: the manifest comes last.
 func (r *reading) rename(manifests []manifest, links map[string]string) {
 	words := map[string]string{}
 	for _, m := range manifests {
@@ -238,10 +238,10 @@ func (r *reading) rename(manifests []manifest, links map[string]string) {
 	}
 }
 
-// complete asserts that all that the manifests name was read.
+// complete returns an error unless every file named in the manifests was read.
 func complete(manifests []manifest, kinds map[string]kind, links map[string]string) error {
 	if len(manifests) == 0 {
-		return errors.New("it holds no manifest.json: it is no saved image, or was cut short")
+		return errors.New("it has no manifest.json: it is not a saved image, or is truncated")
 	}
 	for _, m := range manifests {
 		if _, read := kinds[path.Clean(m.Config)]; !read {
@@ -263,9 +263,9 @@ func complete(manifests []manifest, kinds map[string]kind, links map[string]stri
 // canaryDir is where canaries are planted in archives and trees.
 const canaryDir = "keepmum-canary"
 
-// canaryArchive makes a tar archive with the canary as a file, in an archive
-// and in a compressed one, and expects it there. Only if ended has it an end;
-// else another archive can follow.
+// canaryArchive returns a tar archive with the canary as a file, in an archive
+// and in a compressed one, and records these places as planted. Without ended it
+// lacks the end-of-archive marker, so that another archive can follow.
 func (r *reading) canaryArchive(ended bool) ([]byte, error) {
 	layer, err := tarOf(true, map[string][]byte{"inside": []byte(r.sweep.canary)})
 	if err != nil {
@@ -279,7 +279,7 @@ func (r *reading) canaryArchive(ended bool) ([]byte, error) {
 	if err := zip.Close(); err != nil {
 		return nil, err
 	}
-	r.own += int64(len(layer)) // once more, when it is unpacked
+	r.own += int64(len(layer)) // counted again when it is decompressed
 	r.set = append(r.set, canaryDir+"/plain", canaryDir+"/layer.tar: inside", canaryDir+"/layer.tar.gz (gzip): inside")
 	return tarOf(ended, map[string][]byte{
 		canaryDir + "/plain":        []byte(r.sweep.canary),
@@ -288,7 +288,7 @@ func (r *reading) canaryArchive(ended bool) ([]byte, error) {
 	})
 }
 
-// tarOf makes a tar archive of files.
+// tarOf returns a tar archive of files.
 func tarOf(ended bool, files map[string][]byte) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -308,7 +308,7 @@ func tarOf(ended bool, files map[string][]byte) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// archives proves that archives are opened, by reading one that holds the
+// archives proves that archives are opened, by reading one that contains the
 // canary.
 func (r *reading) archives() error {
 	if r.outside {

@@ -71,8 +71,8 @@ func manifestOf(t *testing.T, config string, layers ...string) file {
 	return file{name: "manifest.json", content: string(text)}
 }
 
-// savedImage is an image with two layers, one of them compressed, and a third
-// that is a link to the first, as docker save writes it.
+// savedImage returns an image in the format of docker save with two layers, one
+// of them compressed, a third that is a link to the first, and an empty one.
 func savedImage(t *testing.T, config, first, second string) []byte {
 	t.Helper()
 	return tarBytes(t,
@@ -106,7 +106,7 @@ func TestImage(t *testing.T) {
 		"index.json":                        nil,
 	} {
 		switch place {
-		case "index.json": // which no manifest names
+		case "index.json": // not named by any manifest
 			saved = tarBytes(t, file{name: "c", content: "{}"}, manifestOf(t, "c"), file{name: "index.json", content: value})
 		case "layer 1 of 1: etc/app.conf (gzip)":
 			saved = tarBytes(t, file{name: "c", content: "{}"}, manifestOf(t, "c", "one/layer.tar"),
@@ -129,8 +129,8 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// TestImageOfLinks: a manifest can name a layer by a link, of both kinds, and by
-// a path that is not the shortest.
+// TestImageOfLinks: a manifest can name a layer by a link of either kind, and by
+// a path that is not clean.
 func TestImageOfLinks(t *testing.T) {
 	t.Parallel()
 	s := newSweep(t)
@@ -183,7 +183,8 @@ func TestImageThatIsNotAllThere(t *testing.T) {
 	unread(t, s, Image(engine{saved: whole, err: errors.New("connection reset")}, "reset"), "connection reset")
 }
 
-// TestArchivesInLayers: a layer has to be read, a file in it can be anything.
+// TestArchivesInLayers: a layer must be readable, but a file in it can be
+// anything.
 func TestArchivesInLayers(t *testing.T) {
 	t.Parallel()
 	s := newSweep(t)
@@ -203,8 +204,8 @@ func TestArchivesInLayers(t *testing.T) {
 	}
 }
 
-// TestImageEndsWithTheReading: the one who saves gets an error when the
-// reading gives up, and does not hang.
+// TestImageEndsWithTheReading: when the reader gives up, the function that saves
+// gets an error and does not hang.
 func TestImageEndsWithTheReading(t *testing.T) {
 	t.Parallel()
 	s := newSweep(t)
@@ -226,8 +227,8 @@ func TestImageEndsWithTheReading(t *testing.T) {
 }
 
 // TestLargeLayer reads a layer of 100 MB with a value at its end in little
-// memory. It counts what the process allocates, so no other test may run
-// beside it.
+// memory. It measures the allocations of the process, so no other test may run
+// at the same time.
 func TestLargeLayer(t *testing.T) {
 	s := newSweep(t)
 	const size = 100 << 20
@@ -235,7 +236,7 @@ func TestLargeLayer(t *testing.T) {
 	surface := Archive("large", func(_ context.Context, w io.Writer) error {
 		outer := tar.NewWriter(w)
 		small := tarBytes(t, manifestOf(t, "c", "l"), file{name: "c", content: "{}"})
-		if _, err := w.Write(small[:len(small)-1024]); err != nil { // no end
+		if _, err := w.Write(small[:len(small)-1024]); err != nil { // without the end-of-archive marker
 			return err
 		}
 		var header bytes.Buffer
@@ -316,8 +317,8 @@ func TestArchivesInStreams(t *testing.T) {
 	}
 }
 
-// TestCompressedAsNothingThatIsOpened: such a file is searched as it is, and
-// named; in an image it is an error where a layer should be.
+// TestCompressedAsNothingThatIsOpened: a file in an unsupported compression
+// format is searched as it is, and named; in place of a layer it is an error.
 func TestCompressedAsNothingThatIsOpened(t *testing.T) {
 	t.Parallel()
 	s := newSweep(t)
@@ -332,12 +333,12 @@ func TestCompressedAsNothingThatIsOpened(t *testing.T) {
 		}
 		if as, whole := strings.CutSuffix(as, ", cut short"); !whole {
 			saved := tarBytes(t, file{name: "c", content: "{}"}, file{name: "l", content: content}, manifestOf(t, "c", "l"))
-			unread(t, s, Image(engine{saved: saved}, as), "compressed as "+as+", which is not opened")
+			unread(t, s, Image(engine{saved: saved}, as), "compressed as "+as+", which is not supported")
 		}
 	}
 }
 
-// TestManyFiles: a place is right also when there were more than are kept.
+// TestManyFiles: a place is right even if there were more than are kept.
 func TestManyFiles(t *testing.T) {
 	t.Parallel()
 	s := newSweep(t)
@@ -379,7 +380,7 @@ func TestTree(t *testing.T) {
 	if want := []string{".git", "secrets"}; !slices.Equal(result.Excluded, want) {
 		t.Errorf("excluded %q", result.Excluded)
 	}
-	if want := []string{"socket (no file)", "x.xz"}; !slices.Equal(result.Opaque, want) {
+	if want := []string{"socket (not a file)", "x.xz"}; !slices.Equal(result.Opaque, want) {
 		t.Errorf("opaque %q", result.Opaque)
 	}
 	if result.Canaries != 5 {
@@ -408,7 +409,7 @@ func TestTreeOfTheRealFileSystem(t *testing.T) {
 	unread(t, s, Tree("nowhere", os.DirFS(filepath.Join(dir, "no such"))), "no such file")
 }
 
-// brokenFS cannot open, list or follow what is named broken.
+// brokenFS cannot open, list or follow a file whose name ends in "broken".
 type brokenFS struct{ fstest.MapFS }
 
 func (b brokenFS) Open(name string) (fs.File, error) {
@@ -446,9 +447,9 @@ func TestTreeThatIsNotAllRead(t *testing.T) {
 	outside := Tree("with the canary, and broken", brokenFS{fstest.MapFS{"ok": {Data: []byte(s.Canary())}, "a/broken": {}}})
 	outside.Planted = true
 	unread(t, s, outside, "a/broken: open")
-	read(t, s, Tree("a socket, which is not opened", brokenFS{fstest.MapFS{"ok": {Data: []byte("x")}, "a/broken": {Mode: fs.ModeSocket}}}))
+	read(t, s, Tree("a socket, which is not supported", brokenFS{fstest.MapFS{"ok": {Data: []byte("x")}, "a/broken": {Mode: fs.ModeSocket}}}))
 	unread(t, s, Tree("tree", files, "*"), "was not found")
-	unread(t, s, Tree("tree", files, "[a"), "no pattern")
+	unread(t, s, Tree("tree", files, "[a"), "not a valid pattern")
 	unread(t, s, Tree("tree", fstest.MapFS{}), "nothing was read")
 	many := fstest.MapFS{}
 	for i := range 30 {

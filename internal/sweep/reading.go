@@ -29,7 +29,7 @@ func newReading(ctx context.Context, s *Sweep, surface string, outside bool) *re
 	}
 }
 
-// close decides whether the surface may be believed to have been read.
+// close decides whether the surface counts as read.
 func (r *reading) close(mayBeEmpty bool) (Result, error) {
 	r.result.Bytes -= r.own
 	r.result.Canaries = len(r.seen)
@@ -65,18 +65,18 @@ type watched struct {
 	plant  bool
 }
 
-// mark says that from a byte of the stream on another place begins.
+// mark says that another place begins at a byte of the stream.
 type mark struct {
 	at    int
 	lines int
 	place string
 }
 
-// mostMarks is how many marks of a stream are kept. A match is reported soon
-// behind its place.
+// mostMarks is the number of marks kept for a stream. A match is reported soon
+// after its place.
 const mostMarks = 4096
 
-// watch begins a stream in which a canary is planted at the end.
+// watch begins a stream with a canary planted at its end.
 func (r *reading) watch(place string) *watched {
 	w := r.search(place)
 	if !r.outside {
@@ -86,7 +86,7 @@ func (r *reading) watch(place string) *watched {
 	return w
 }
 
-// search begins a stream.
+// search begins a stream without a canary.
 func (r *reading) search(place string) *watched {
 	r.result.Parts++
 	w := &watched{r: r, place: r.sweep.matcher.String(place)}
@@ -105,7 +105,7 @@ func (w *watched) Write(p []byte) (int, error) {
 	return w.finder.Write(p)
 }
 
-// mark names what comes next.
+// mark records that the place begins here.
 func (w *watched) mark(place string) {
 	if len(w.marks) == mostMarks {
 		w.marks = slices.Delete(w.marks, 0, mostMarks/2)
@@ -126,7 +126,7 @@ func (w *watched) finish() error {
 	return w.finder.Close()
 }
 
-// found notes a match.
+// found records a match.
 func (w *watched) found(m redact.Match) {
 	place, line := w.place, m.Line
 	for _, one := range slices.Backward(w.marks) {
@@ -148,7 +148,7 @@ func (w *watched) found(m redact.Match) {
 	}
 }
 
-// stream reads a stream, and archives in it.
+// stream reads a stream and the archives in it.
 func (r *reading) stream(place string, src io.Reader) error {
 	w := r.watch(place)
 	if err := r.through(w, place, src, deepest, false); err != nil {

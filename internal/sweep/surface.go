@@ -10,22 +10,22 @@ import (
 	"github.com/keepmum/keepmum/internal/docker"
 )
 
-// Surface is somewhere a value could show. The functions of this package make
-// them.
+// Surface is a place where a value could appear. [Bytes], [Stream], [Logs] and
+// the other functions of this package return one.
 type Surface struct {
-	Name string // as it stands in hits and errors
+	Name string // as shown in hits and errors
 
-	// Planted says that the caller has put the canary into the real thing.
+	// Planted says that the caller has put the canary into the real surface.
 	// Then none is planted while reading, and the surface counts as unread
 	// unless that one is found.
 	Planted bool
 
-	empty bool // it may be that there is nothing to read
+	empty bool // the surface may be empty
 	read  func(*reading) error
 }
 
-// Docker is the part of an engine that is searched. internal/engine's Engine
-// is one.
+// Docker is the part of an engine that is searched. Engine of internal/docker/engine
+// implements it.
 type Docker interface {
 	LogReader
 	InspectContainer(ctx context.Context, id string) ([]byte, error)
@@ -39,15 +39,15 @@ type LogReader interface {
 	ContainerLogs(ctx context.Context, id string, opt docker.LogOptions, stdout, stderr io.Writer) error
 }
 
-// Bytes is a surface that is in memory, such as a rendered compose file.
+// Bytes is a surface in memory, such as a rendered compose file.
 func Bytes(name string, text []byte) Surface {
 	return Surface{Name: name, empty: true, read: func(r *reading) error {
 		return r.stream("", bytes.NewReader(text))
 	}}
 }
 
-// Stream is what a reader gives until its end; archives in it are opened. It
-// is closed behind the reading.
+// Stream is the content of a reader up to its end; archives in it are opened.
+// The reader is closed afterwards.
 func Stream(name string, open func(context.Context) (io.ReadCloser, error)) Surface {
 	return Surface{Name: name, empty: true, read: func(r *reading) error {
 		in, err := open(r.ctx)
@@ -62,7 +62,7 @@ func Stream(name string, open func(context.Context) (io.ReadCloser, error)) Surf
 	}}
 }
 
-// Logs is the log of a container: both streams, from the beginning, over its
+// Logs is the log of a container: both streams, from the beginning, across all
 // restarts.
 func Logs(from LogReader, container string) Surface {
 	return Surface{Name: "logs of " + container, empty: true, read: func(r *reading) error {
@@ -74,13 +74,13 @@ func Logs(from LogReader, container string) Surface {
 	}}
 }
 
-// Inspect is what the engine tells of a container: environment, arguments,
+// Inspect is the engine's description of a container: environment, arguments,
 // labels, health log.
 func Inspect(docker Docker, container string) Surface {
 	return fetched("inspect of "+container, docker.InspectContainer, container)
 }
 
-// ImageConfig is what the engine tells of an image: its environment, labels
+// ImageConfig is the engine's description of an image: its environment, labels
 // and default arguments.
 func ImageConfig(docker Docker, ref string) Surface {
 	return fetched("config of "+ref, docker.InspectImage, ref)
@@ -92,7 +92,7 @@ func ImageHistory(docker Docker, ref string) Surface {
 	return fetched("history of "+ref, docker.ImageHistory, ref)
 }
 
-// fetched is a surface that comes whole. It cannot be empty.
+// fetched is a surface that is fetched as a whole. It must not be empty.
 func fetched(name string, fetch func(context.Context, string) ([]byte, error), id string) Surface {
 	return Surface{Name: name, read: func(r *reading) error {
 		text, err := fetch(r.ctx, id)
@@ -112,28 +112,28 @@ func Image(docker Docker, ref string) Surface {
 	})
 }
 
-// Archive is a saved image as save writes it: the form of docker save.
+// Archive is a saved image that save writes in the format of docker save.
 func Archive(name string, save func(context.Context, io.Writer) error) Surface {
 	return Surface{Name: name, read: func(r *reading) error {
 		ctx, cancel := context.WithCancel(r.ctx)
 		defer cancel()
 		in, out := io.Pipe()
-		defer in.Close() // save sees an error, and ends
+		defer in.Close() // save gets an error and ends
 		go func() { out.CloseWithError(save(ctx, out)) }()
 		return r.image(in)
 	}}
 }
 
-// Watch is a surface that is written, such as our own output while a command
-// runs: it searches what passes and keeps nothing.
+// Watch is a surface that is written to, such as keepmum's own output while a
+// command runs: it searches what is written and keeps nothing.
 type Watch struct {
 	mu   sync.Mutex
 	r    *reading
 	part *watched
 }
 
-// Watch returns a Watch. Its Result is to be asked for at the end. Writing
-// fails when the context ends.
+// Watch returns a Watch. Call [Watch.Result] at the end. Writing fails once the
+// context has ended.
 func (s *Sweep) Watch(ctx context.Context, name string) *Watch {
 	r := newReading(ctx, s, name, false)
 	return &Watch{r: r, part: r.watch("")}
@@ -146,8 +146,8 @@ func (w *Watch) Write(p []byte) (int, error) {
 	return w.part.Write(p)
 }
 
-// Result returns what was found in all that was written. Nothing can be
-// written after it.
+// Result returns the result for everything written. Nothing can be written
+// afterwards.
 func (w *Watch) Result() (Result, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -19,26 +19,24 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// CanaryName is the name under which the canary is searched. A hit never has
-// it.
+// CanaryName is the name of the canary. A hit never has it.
 const CanaryName = "KEEPMUM_CANARY"
 
-// mostHits is how many hits of one surface are kept; the rest is counted.
+// mostHits is the number of hits kept for one surface; the rest are counted.
 const mostHits = 1000
 
-// Sweep searches surfaces for a set of known values. It is immutable and may
-// be used from many goroutines.
+// Sweep searches surfaces for a set of known values. It is immutable and safe
+// for concurrent use.
 type Sweep struct {
 	matcher *redact.Matcher
 	canary  string
 }
 
-// New returns a Sweep for the known values. It fails if a value has the name
-// of the canary, or if the search is broken: if it does not find the canary in
-// each encoding.
+// New returns a Sweep for the known values. It fails if a value has the name of
+// the canary, or if the search does not find the canary in each encoding.
 func New(known []secrets.Known) (*Sweep, error) { return newWith(known, redact.New) }
 
-// newWith is New over a search of choice.
+// newWith is New with a given search.
 func newWith(known []secrets.Known, search func([]secrets.Known) *redact.Matcher) (*Sweep, error) {
 	for _, k := range known {
 		if k.Name == CanaryName {
@@ -55,16 +53,16 @@ func newWith(known []secrets.Known, search func([]secrets.Known) *redact.Matcher
 	return s, nil
 }
 
-// Canary returns the bytes to plant. It is random, of letters and digits
-// alone, and no secret.
+// Canary returns the text to plant. It is random, consists of letters and
+// digits, and is not a secret.
 func (s *Sweep) Canary() string { return s.canary }
 
-// Unsearched returns the names of the values that are too short to be
-// searched, sorted.
+// Unsearched returns, sorted, the names of the values that are too short to be
+// searched for.
 func (s *Sweep) Unsearched() []string { return s.matcher.Unmasked() }
 
-// prove asserts that the search finds a value of two lines as real encoders
-// write it, and in just that encoding.
+// prove checks that the search finds a value of two lines in the output of real
+// encoders, and names the right encoding.
 func prove(find func([]byte) []redact.Match, value string) error {
 	inJSON, err := json.Marshal(value)
 	if err != nil {
@@ -88,36 +86,36 @@ func prove(find func([]byte) []redact.Match, value string) error {
 	return nil
 }
 
-// Hit is a value that stands where it must not.
+// Hit is a value found where it must not be.
 type Hit struct {
 	Name     string `json:"name"`     // of the secret
-	Encoding string `json:"encoding"` // raw, base64, … of package redact
+	Encoding string `json:"encoding"` // raw, base64 and so on, of package redact
 	Surface  string `json:"surface"`
 	Place    string `json:"place,omitempty"` // the part of the surface: a stream, a file, a file in a layer
 	Line     int    `json:"line"`            // in the place, from 1
-	Offset   int64  `json:"offset"`          // bytes before it in the stream that was read
+	Offset   int64  `json:"offset"`          // in the stream that was read, in bytes
 }
 
-// Result is what was found on one surface that was read.
+// Result is the result of reading one surface.
 type Result struct {
 	Surface  string   `json:"surface"`
 	Hits     []Hit    `json:"hits"`
 	More     int      `json:"more,omitempty"` // hits beyond the first thousand
-	Bytes    int64    `json:"bytes"`          // read, without the canary; of archives what is in them too
+	Bytes    int64    `json:"bytes"`          // read, without the canary; includes the content of archives
 	Parts    int      `json:"parts"`          // streams and files read
-	Canaries int      `json:"canaries"`       // planted or demanded, and all found
+	Canaries int      `json:"canaries"`       // planted or required, and all found
 	Excluded []string `json:"excluded,omitempty"`
-	Opaque   []string `json:"opaque,omitempty"` // files that are compressed in a form that is not opened
+	Opaque   []string `json:"opaque,omitempty"` // files in a compression format that is not opened
 }
 
-// Unread is a surface that was not read, or not to its end: nothing is known
-// of it.
+// Unread is a surface that was not read, or not to its end, so it may hold any
+// value.
 type Unread struct {
 	Surface string `json:"surface"`
 	Why     string `json:"why"`
 }
 
-// Report is what a sweep came to.
+// Report is the result of a sweep.
 type Report struct {
 	Results    []Result `json:"results"`
 	Unread     []Unread `json:"unread"`
@@ -129,9 +127,9 @@ type Report struct {
 	stopped bool
 }
 
-// Run reads surfaces one after the other. It goes on when one of them cannot
-// be read, and stops when the context ends: the surfaces that are left are
-// unread then.
+// Run reads surfaces one after the other. It continues if one of them cannot be
+// read, and stops when the context ends: then the remaining surfaces are
+// unread.
 func (s *Sweep) Run(ctx context.Context, surfaces ...Surface) Report {
 	report := Report{Results: []Result{}, Unread: []Unread{}, Unsearched: s.Unsearched()}
 	for _, surface := range surfaces {
@@ -140,7 +138,7 @@ func (s *Sweep) Run(ctx context.Context, surfaces ...Surface) Report {
 			report.Unread = append(report.Unread, Unread{surface.Name, s.matcher.String(err.Error())})
 			report.stopped = report.stopped || errors.Is(ctx.Err(), context.Canceled)
 		}
-		// What was found before it failed counts.
+		// Hits found before the failure count.
 		if err == nil || len(result.Hits) > 0 {
 			report.Results = append(report.Results, result)
 		}
@@ -151,8 +149,8 @@ func (s *Sweep) Run(ctx context.Context, surfaces ...Surface) Report {
 	return report
 }
 
-// Read reads one surface. On an error nothing is known of the surface but the
-// hits that the result holds.
+// Read reads one surface. On an error the hits in the result are valid, but
+// there may be more in the surface.
 func (s *Sweep) Read(ctx context.Context, surface Surface) (Result, error) {
 	r := newReading(ctx, s, surface.Name, surface.Planted)
 	err := ctx.Err()
@@ -165,12 +163,12 @@ func (s *Sweep) Read(ctx context.Context, surface Surface) (Result, error) {
 	return r.close(surface.empty)
 }
 
-// Err returns nil if every surface was read and no value was found: else an
-// *fault.Error of class Leak, Incomplete or Interrupted with a finding for each
-// hit and each surface that was not read.
+// Err returns nil if every surface was read and no value was found. Otherwise
+// it returns an *fault.Error with code Leak, Incomplete or Interrupted with a
+// finding for each hit and each surface that was not read.
 func (r Report) Err() error {
 	if len(r.Results)+len(r.Unread) == 0 {
-		return &fault.Error{Code: fault.Incomplete, What: "no surface was read: none was given"}
+		return &fault.Error{Code: fault.Incomplete, What: "there are no surfaces to read"}
 	}
 	if r.Hits == 0 && len(r.Unread) == 0 {
 		return nil
@@ -180,7 +178,7 @@ func (r Report) Err() error {
 		e.Code, e.What = fault.Interrupted, "the sweep was interrupted"
 	}
 	if r.Hits > 0 {
-		e.What = fmt.Sprintf("values of secrets were found, in %d places", r.Hits)
+		e.What = "found values of secrets in " + fault.Count(r.Hits, "place")
 		e.Next = "replace each value above: mage secrets:set NAME; whoever could read the place may know it"
 		if !r.stopped {
 			e.Code = fault.Leak

@@ -37,7 +37,7 @@ func newSweep(t *testing.T, pairs ...string) *Sweep {
 	return s
 }
 
-// read is a sweep of one surface that must be read.
+// read reads one surface, and fails if that is not possible.
 func read(t *testing.T, s *Sweep, surface Surface) Result {
 	t.Helper()
 	result, err := s.Read(t.Context(), surface)
@@ -50,7 +50,7 @@ func read(t *testing.T, s *Sweep, surface Surface) Result {
 	return result
 }
 
-// unread is a sweep of one surface that must count as unread.
+// unread reads one surface, and fails unless it counts as unread.
 func unread(t *testing.T, s *Sweep, surface Surface, why string) {
 	t.Helper()
 	_, err := s.Read(t.Context(), surface)
@@ -110,8 +110,8 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
-// TestNewProvesTheSearch: a search that finds nothing is refused, and so is
-// one that knows another value only.
+// TestNewProvesTheSearch: a search that finds nothing, or only another value, is
+// rejected.
 func TestNewProvesTheSearch(t *testing.T) {
 	t.Parallel()
 	for name, search := range map[string]func([]secrets.Known) *redact.Matcher{
@@ -126,8 +126,8 @@ func TestNewProvesTheSearch(t *testing.T) {
 	}
 }
 
-// TestEveryEncodingIsProven: a search that lacks one encoding is refused, and
-// by its name.
+// TestEveryEncodingIsProven: a search that lacks one encoding is rejected, and
+// the error names the encoding.
 func TestEveryEncodingIsProven(t *testing.T) {
 	t.Parallel()
 	const proven = "canary-of-this-test \"/'<&+é\x01$ canary\na line of the canary"
@@ -221,7 +221,7 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("pulled the plug") }
 
-// TestHitsOfAnUnreadSurfaceCount: what was found before a reading failed is a
+// TestHitsOfAnUnreadSurfaceCount: a value found before the reading failed is a
 // leak, and the class says so.
 func TestHitsOfAnUnreadSurfaceCount(t *testing.T) {
 	t.Parallel()
@@ -262,7 +262,7 @@ func TestReport(t *testing.T) {
 	if !errors.As(report.Err(), &e) || e.Code != fault.Leak {
 		t.Fatalf("the error is %v", report.Err())
 	}
-	if want := "values of secrets were found, in 1 places"; e.What != want || !strings.Contains(e.Next, "mage secrets:set") {
+	if want := "found values of secrets in 1 place"; e.What != want || !strings.Contains(e.Next, "mage secrets:set") {
 		t.Errorf("the error says %q, then %q", e.What, e.Next)
 	}
 	if want := "leaking:2: KEY: found in raw form"; len(e.Findings) != 1 || e.Findings[0].String() != want {
@@ -304,7 +304,8 @@ func TestManyHits(t *testing.T) {
 	}
 }
 
-// TestNamesDoNotLeak: surfaces, files and errors can have a value in them.
+// TestNamesDoNotLeak: the names of surfaces and files, and errors, can contain a
+// value.
 func TestNamesDoNotLeak(t *testing.T) {
 	t.Parallel()
 	s := newSweep(t)
@@ -364,7 +365,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// cancelFS ends the reading when a file is opened.
+// cancelFS cancels the context when a file is opened.
 type cancelFS struct {
 	fstest.MapFS
 	cancel func()
@@ -379,8 +380,8 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// TestPlanted: a canary that the caller has put into the real thing is
-// demanded, and none is planted.
+// TestPlanted: if the caller has put the canary into the real surface, that one
+// is required, and none is planted.
 func TestPlanted(t *testing.T) {
 	t.Parallel()
 	s := newSweep(t)
@@ -408,8 +409,8 @@ func TestPlanted(t *testing.T) {
 	}
 }
 
-// TestEachCanaryIsDemanded: a surface is unread as soon as one of its canaries
-// was not found.
+// TestEachCanaryIsDemanded: a surface is unread if any of its canaries was not
+// found.
 func TestEachCanaryIsDemanded(t *testing.T) {
 	t.Parallel()
 	s := newSweep(t)
@@ -442,8 +443,8 @@ func TestEachCanaryIsDemanded(t *testing.T) {
 	}
 }
 
-// TestNoSurfaceIsBelievedWithoutCanary: a surface that plants none, or whose
-// reader loses what it reads, is unread.
+// TestNoSurfaceIsBelievedWithoutCanary: a surface without a canary, or whose
+// reader loses data, is unread.
 func TestNoSurfaceIsBelievedWithoutCanary(t *testing.T) {
 	t.Parallel()
 	s := newSweep(t)
@@ -463,7 +464,7 @@ func TestNoSurfaceIsBelievedWithoutCanary(t *testing.T) {
 	}}, "in stdout")
 }
 
-// engine is a Docker for which everything is in memory.
+// engine is a Docker with everything in memory.
 type engine struct {
 	stdout, stderr, inspect, config, history string
 	saved                                    []byte
@@ -471,7 +472,7 @@ type engine struct {
 }
 
 func (e engine) ContainerLogs(_ context.Context, _ string, _ docker.LogOptions, stdout, stderr io.Writer) error {
-	for rest := e.stdout; rest != ""; rest = rest[min(7, len(rest)):] { // cut as frames are
+	for rest := e.stdout; rest != ""; rest = rest[min(7, len(rest)):] { // split as frames are
 		if _, err := io.WriteString(stdout, rest[:min(7, len(rest))]); err != nil {
 			return err
 		}
@@ -517,7 +518,7 @@ func TestLogs(t *testing.T) {
 	unread(t, s, Logs(engine{stdout: "x", err: errors.New("no such container: api")}, "api"), "no such container")
 }
 
-// TestSurfacesHaveTheirNames: a hit and an error say where.
+// TestSurfacesHaveTheirNames: hits and errors name the surface.
 func TestSurfacesHaveTheirNames(t *testing.T) {
 	t.Parallel()
 	docker := engine{}

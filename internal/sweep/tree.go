@@ -13,15 +13,15 @@ import (
 )
 
 // Tree is every file below the root of a file system: content, names and the
-// targets of symlinks, which are not followed. Archives are opened. What
-// matches a pattern of exclude, as path.Match has it on the slash-separated
-// path from the root, is left out with all that is below it, and named in the
-// result; the rest has to be readable.
+// targets of symlinks, which are not followed. Archives are opened. A path that
+// matches a pattern in exclude (path.Match on the slash-separated path from the
+// root) is skipped, with everything below it, and listed in the result; all
+// other files must be readable.
 func Tree(name string, root fs.FS, exclude ...string) Surface {
 	return Surface{Name: name, read: func(r *reading) error {
 		for _, pattern := range exclude {
 			if _, err := path.Match(pattern, ""); err != nil {
-				return fmt.Errorf("%q is no pattern", pattern)
+				return fmt.Errorf("%q is not a valid pattern", pattern)
 			}
 		}
 		if err := r.archives(); err != nil {
@@ -36,7 +36,7 @@ func Tree(name string, root fs.FS, exclude ...string) Surface {
 	}}
 }
 
-// mostFailures is how many unreadable files an error names.
+// mostFailures is the number of unreadable files that an error names.
 const mostFailures = 10
 
 func (r *reading) tree(root fs.FS, exclude []string) error {
@@ -99,7 +99,7 @@ func (r *reading) entry(root fs.FS, name string, entry fs.DirEntry, names *watch
 		_, err = io.WriteString(names, target+"\n")
 		return err
 	case !kind.IsRegular():
-		r.result.Opaque = append(r.result.Opaque, r.sweep.matcher.String(name)+" (no file)")
+		r.result.Opaque = append(r.result.Opaque, r.sweep.matcher.String(name)+" (not a file)")
 		return nil
 	}
 	file, err := root.Open(name)
@@ -114,7 +114,7 @@ func (r *reading) entry(root fs.FS, name string, entry fs.DirEntry, names *watch
 	return w.finish()
 }
 
-// excluded tells whether a pattern matches the path.
+// excluded reports whether a pattern matches the path.
 func excluded(name string, patterns []string) bool {
 	return name != "." && slices.ContainsFunc(patterns, func(pattern string) bool {
 		matched, _ := path.Match(strings.TrimSuffix(pattern, "/"), name)
@@ -122,7 +122,7 @@ func excluded(name string, patterns []string) bool {
 	})
 }
 
-// planted is a file system with one more file in its root: the canary.
+// planted is a file system with an additional file in its root: the canary.
 type planted struct {
 	fs.FS
 	canary string
@@ -137,7 +137,7 @@ func (p planted) ReadDir(name string) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
-// Open opens the canary too.
+// Open opens a file, or the canary.
 func (p planted) Open(name string) (fs.File, error) {
 	if name == canaryDir {
 		return canaryFile{p.canary, bytes.NewReader([]byte(p.canary))}, nil
@@ -145,10 +145,10 @@ func (p planted) Open(name string) (fs.File, error) {
 	return p.FS.Open(name)
 }
 
-// ReadLink reads a symlink of the file system below.
+// ReadLink reads a symlink of the underlying file system.
 func (p planted) ReadLink(name string) (string, error) { return fs.ReadLink(p.FS, name) }
 
-// Lstat describes an entry of the file system below.
+// Lstat describes an entry of the underlying file system, or the canary.
 func (p planted) Lstat(name string) (fs.FileInfo, error) {
 	if name == canaryDir {
 		return canaryFile{p.canary, nil}, nil
@@ -156,7 +156,7 @@ func (p planted) Lstat(name string) (fs.FileInfo, error) {
 	return fs.Lstat(p.FS, name)
 }
 
-// canaryFile is the file and what describes it.
+// canaryFile is the canary as a file and its own FileInfo.
 type canaryFile struct {
 	canary string
 	*bytes.Reader

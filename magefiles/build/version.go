@@ -16,7 +16,7 @@ var (
 	date   string // of the commit, RFC 3339
 )
 
-// version is what the binary knows of its own making.
+// version is what the binary knows about its own build.
 type version struct {
 	Commit   string `json:"commit"`
 	Date     string `json:"date"` // of the commit, RFC 3339

@@ -19,7 +19,7 @@ func showUp(c *console.Console, result host.UpResult) error {
 	return c.Print("%s: engine %s at %s (%s)", result.State, result.Version, result.Endpoint.Host, result.Endpoint.Source)
 }
 
-// showDoctor prints a line for each check, then what to do about warnings.
+// showDoctor prints a line for each check, and below the table what to do.
 func showDoctor(c *console.Console, result host.DoctorResult) error {
 	var rows [][]string
 	for _, check := range result.Checks {

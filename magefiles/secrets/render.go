@@ -53,9 +53,9 @@ func showFromEnv(c *console.Console, result values.FromEnvResult) error {
 	sayStale(c, result.Stale)
 	switch {
 	case len(result.Pruned) > 0:
-		c.Say("commented out in %s: %s. The values still stand in those comments: delete the lines when the stack runs without them", result.File, strings.Join(result.Pruned, ", "))
+		c.Say("commented out in %s: %s. The values are still in those comments: delete the lines when the stack runs without them", result.File, strings.Join(result.Pruned, ", "))
 	case len(result.Remaining) > 0 && !result.DryRun:
-		c.Say("the values still stand in %s too: comment them out with mage secrets:fromEnv -prune", result.File)
+		c.Say("the values are still in %s too: comment them out with mage secrets:fromEnv -prune", result.File)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ type Secrets mg.Namespace
 
 // Init scaffolds secrets/, .env.example and the project's key.
 //
-// What is there stays as it is; what is missing is added. Run it again after a
+// Existing files stay as they are; missing ones are added. Run it again after a
 // secret was declared in the compose file.
 func (Secrets) Init(ctx context.Context,
 	dryRun *bool, // say what would be made and make nothing
@@ -32,7 +32,7 @@ func (Secrets) Init(ctx context.Context,
 	})
 }
 
-// FromEnv makes secret files of a .env file.
+// FromEnv makes secret files from a .env file.
 //
 // Every declared key is checked before the first file is written. A key whose
 // reading by Compose differs from what is written is refused with its line;
@@ -92,7 +92,7 @@ func (Secrets) Generate(ctx context.Context, name string,
 	})
 }
 
-// List shows each secret: who gets it, where from, how it stands.
+// List shows each secret: who gets it, its source, its state.
 func (Secrets) List(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
@@ -103,7 +103,7 @@ func (Secrets) List(ctx context.Context,
 
 // Validate checks every rule for every secret, all at once.
 //
-// It changes nothing. Exit code 3 tells that something was found.
+// It changes nothing. Exit code 3 means that something was found.
 func (Secrets) Validate(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {

@@ -3,10 +3,10 @@ package stack
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/keepmum/keepmum/internal/console"
+	"github.com/keepmum/keepmum/internal/fault"
 
 	"github.com/keepmum/keepmum/internal/ops/demo"
 	"github.com/keepmum/keepmum/internal/ops/host"
@@ -45,20 +45,20 @@ func showStatus(c *console.Console, result stack.StatusResult) error {
 	return c.Table([]string{"SERVICE", "STATE", "IMAGE", "GRANTS", "VALUES", "SHOWN BY INSPECT"}, rows)
 }
 
-// showDown says what is gone.
+// showDown says what was removed.
 func showDown(c *console.Console, result stack.DownResult) error {
 	word := "removed"
 	if result.DryRun {
 		word = "would be removed"
 	}
-	what := strconv.Itoa(len(result.Containers)) + " containers"
+	what := fault.Count(len(result.Containers), "container")
 	if result.Volumes {
 		what += " and the volumes"
 	}
 	return c.Print("%s", fmt.Sprintf("%s of %s %s", what, result.Project, word))
 }
 
-// showDemo prints the prediction and what else was seen.
+// showDemo prints the prediction, how well each input did, and what was searched.
 func showDemo(c *console.Console, result demo.Result) error {
 	if err := showUp(c, result.Stack); err != nil {
 		return err

@@ -21,7 +21,7 @@ import (
 // Stack is the namespace of the targets.
 type Stack mg.Namespace
 
-// Up checks, builds, starts the stack, and waits until all is healthy.
+// Up checks, builds and starts the stack, and waits until it is healthy.
 //
 // A service whose secrets changed is recreated, the others stay as they are. A
 // service that fails is shown with its last log lines, masked.
@@ -53,14 +53,14 @@ func (Stack) Status(ctx context.Context,
 	})
 }
 
-// Logs shows what the services say, masked, and follows it.
+// Logs shows the logs of the services, masked, and follows them.
 //
-// The log of a service that holds a value which is not known here is withheld:
-// it could not be masked.
+// The log of a service that holds a value which is not known here is withheld,
+// because it could not be masked.
 func (Stack) Logs(ctx context.Context,
 	service *string, // one service (default: all)
 	tail *int, // the last lines of each only (default: all)
-	follow *bool, // go on until Ctrl-C (default: true; -follow=false ends with what is there)
+	follow *bool, // continue until Ctrl-C (default: true; -follow=false ends with what is there)
 ) error {
 	return wire.Target[stack.LogsResult]{Show: showLogs}.Run(ctx, func(ctx context.Context, t *wire.Tools) (stack.LogsResult, error) {
 		use, err := t.Stack()
@@ -95,7 +95,7 @@ func (Stack) Down(ctx context.Context,
 // against the provider simulator, asks for health and a prediction, and
 // searches every log for every value. -clean removes all of it.
 func Demo(ctx context.Context,
-	install *bool, // where no engine answers, do what engine:up -install does
+	install *bool, // if no engine answers, do what engine:up -install does
 	clean *bool, // remove the demo: containers, volumes, secrets
 	json *bool, // print the result as JSON
 ) error {

@@ -12,7 +12,7 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// known makes the argument of New: names and values in turn.
+// known builds the argument of New from alternating names and values.
 func known(pairs ...string) []secrets.Known {
 	var all []secrets.Known
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -21,7 +21,7 @@ func known(pairs ...string) []secrets.Known {
 	return all
 }
 
-// oracleOf is the oracle of what New compiles.
+// oracleOf returns the oracle for the forms that New compiles.
 func oracleOf(known []secrets.Known) oracle {
 	o := oracle{widths: wrapWidths()}
 	for _, k := range known {
@@ -32,8 +32,9 @@ func oracleOf(known []secrets.Known) oracle {
 	return o
 }
 
-// TestAdversarial runs the cases that make one product or another leak, shred,
-// reorder or hold back its output: at every cut in two, and in single bytes.
+// TestAdversarial runs cases in which some other product leaks, damages,
+// reorders or holds back its output: split in two at every byte, and in single
+// bytes.
 func TestAdversarial(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -48,7 +49,7 @@ func TestAdversarial(t *testing.T) {
 		{"A4 starts inside a failed match of another", known("A", "abcdefgh-long", "B", "efgh-lost"), "abcdefgh-lost", "abcd‹B›"},
 		{"A5 one a prefix of another", known("A", "prefix-of", "B", "prefix-of-more"), "prefix-of-mor prefix-of-more", "‹A›-mor ‹B›"},
 		{"A6 in the tail of a failed longer one", known("A", "0123456789abcdefX", "B", "9abcdefY"), "0123456789abcdefY", "012345678‹B›"},
-		{"A6 inside of a failed longer one", known("A", "0123456789abcdefX", "B", "3456789a"), "0123456789abcdefY", "012‹B›bcdefY"},
+		{"A6 inside a failed longer one", known("A", "0123456789abcdefX", "B", "3456789a"), "0123456789abcdefY", "012‹B›bcdefY"},
 		{"A7 two overlap", known("A", "abcdefgh", "B", "fghijklm"), ">abcdefghijklm<", ">‹A›<"},
 		{"A7 three overlap", known("A", "abcdefgh", "B", "fghijklm", "C", "lmnopqrs"), ">abcdefghijklmnopqrs<", ">‹A›<"},
 		{"A8 nested", known("A", "outer-inner1-outer", "B", "er-inner"), ">outer-inner1-outer< outer-inner", ">‹A›< out‹B›"},
@@ -60,14 +61,14 @@ func TestAdversarial(t *testing.T) {
 		{"A12 one byte short", known("A", "aaaaaaaa"), "-aaaaaaa-", "-aaaaaaa-"},
 		{"A12 a period of two", known("A", "abababab"), "b" + strings.Repeat("ab", 30) + "a", "b‹A›a"},
 		{"short value", known("A", "1234"), "1234 pin=1234,x1234 1234x 12345 _1234", "‹A› pin=‹A›,x1234 1234x 12345 _1234"},
-		{"short inside of long", known("A", "12-4", "B", "abc 12-4 def"), "abc 12-4 def", "‹B›"},
+		{"short inside long", known("A", "12-4", "B", "abc 12-4 def"), "abc 12-4 def", "‹B›"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			o := oracleOf(c.known)
 			m := New(c.known)
 			if got := o.masked(c.text); got != c.want {
-				t.Fatalf("the oracle says %q, should be %q", got, c.want)
+				t.Fatalf("the oracle says %q, want %q", got, c.want)
 			}
 			if err := o.checkAll(m, c.text); err != nil {
 				t.Fatal(err)
@@ -76,8 +77,8 @@ func TestAdversarial(t *testing.T) {
 	}
 }
 
-// TestWrapped cuts wrapped base64 and hex at every place, in the line breaks
-// too, and asks the oracle.
+// TestWrapped splits wrapped base64 and hex at every byte, including inside
+// line breaks, and asks the oracle.
 func TestWrapped(t *testing.T) {
 	t.Parallel()
 	k := known("A", strings.Repeat("0123456789-correct-horse-", 4))
@@ -107,10 +108,10 @@ func TestWrapped(t *testing.T) {
 	}
 }
 
-// TestFullLinesInEachLetter: how many letters of base64 stand at the end of a
-// line decides whether its break is read over. All letters of both alphabets
-// count, and nothing else does.
-func TestFullLinesInEachLetter(t *testing.T) {
+// TestWrappingCountsBase64Letters: the number of base64 letters at the end of
+// a line decides whether its line break is skipped. All letters of both
+// alphabets count, and nothing else does.
+func TestWrappingCountsBase64Letters(t *testing.T) {
 	t.Parallel()
 	m := oracle{[]named{{"W", form{text: []byte("QUJDe"), wraps: true}}}, []int{4}}.matcher()
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/-_"
@@ -126,10 +127,10 @@ func TestFullLinesInEachLetter(t *testing.T) {
 				want = one.line + "‹W›"
 			}
 			if got := m.String(text); got != want {
-				t.Errorf("%q is masked as %q, should be %q", text, got, want)
+				t.Errorf("%q is masked as %q, want %q", text, got, want)
 			}
 			if got := written(m, strings.Split(text, "")...); got != want {
-				t.Errorf("%q in pieces is masked as %q, should be %q", text, got, want)
+				t.Errorf("%q in pieces is masked as %q, want %q", text, got, want)
 			}
 		}
 	}
@@ -149,7 +150,7 @@ func TestLongLine(t *testing.T) {
 			pieces, rest = append(pieces, rest[:n]), rest[n:]
 		}
 		if written(m, pieces...) != want {
-			t.Errorf("in pieces of %d bytes the text is not masked as a whole", size)
+			t.Errorf("the text in pieces of %d bytes is not masked like the whole text", size)
 		}
 	}
 	if m.String(text) != want {
@@ -157,9 +158,9 @@ func TestLongLine(t *testing.T) {
 	}
 }
 
-// TestLastByteAlone: texts are read in pieces, and a value may end with the
-// first byte of the last one.
-func TestLastByteAlone(t *testing.T) {
+// TestValueEndsInTheNextPiece: texts are read in pieces, and a value may end with
+// the first byte of the last piece.
+func TestValueEndsInTheNextPiece(t *testing.T) {
 	t.Parallel()
 	m := New(known("A", "correct-horse"))
 	fill := strings.Repeat(".", pieceSize+1-len("correct-horse"))
@@ -173,26 +174,26 @@ func TestLastByteAlone(t *testing.T) {
 		}
 	}
 	if got := m.Find([]byte(fill + "correct-horse")); len(got) != 1 || got[0].End != pieceSize+1 {
-		t.Errorf("Find gives %v", got)
+		t.Errorf("Find returns %v", got)
 	}
 }
 
-// TestLeavesAtOnce says what leaves in which Write.
-func TestLeavesAtOnce(t *testing.T) {
+// TestWriterPassesOnAtOnce checks which bytes are passed on in which Write.
+func TestWriterPassesOnAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		known  []secrets.Known
 		writes []string
-		want   []string // what has come out after each write
+		want   []string // the output so far after each write
 	}{
 		{"a prompt", known("A", "correct-horse"), []string{"password: ", "x"}, []string{"password: ", "password: x"}},
-		{"a prompt that ends like a value begins", known("A", "correct-horse"), []string{"is it c", "ool"}, []string{"is it ", "is it cool"}},
+		{"a prompt that ends as a value begins", known("A", "correct-horse"), []string{"is it c", "ool"}, []string{"is it ", "is it cool"}},
 		{"halves", known("A", "correct-horse"), []string{"<correct", "-horse>"}, []string{"<", "<‹A›>"}},
 		{"the mask when the value is complete", known("A", "correct-horse"), []string{"<correct-hors", "e"}, []string{"<", "<‹A›"}},
-		{"not before a longer one is out of question", known("A", "correct-horse", "B", "correct-horses"), []string{"correct-horse", "x"}, []string{"", "‹A›x"}},
+		{"not before a longer one is ruled out", known("A", "correct-horse", "B", "correct-horses"), []string{"correct-horse", "x"}, []string{"", "‹A›x"}},
 		{"a periodic value at once", known("A", "aaaaaaaa"), []string{strings.Repeat("a", 100), strings.Repeat("a", 5), "b"}, []string{"‹A›", "‹A›", "‹A›b"}},
-		{"a short value waits for its neighbour", known("A", "1234"), []string{"pin 1234", "5", " 1234", "\n"}, []string{"pin ", "pin 12345", "pin 12345 ", "pin 12345 ‹A›\n"}},
+		{"a short value waits for the next byte", known("A", "1234"), []string{"pin 1234", "5", " 1234", "\n"}, []string{"pin ", "pin 12345", "pin 12345 ", "pin 12345 ‹A›\n"}},
 		{"a short value in a word does not", known("A", "1234"), []string{"x123", "4"}, []string{"x123", "x1234"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -204,14 +205,15 @@ func TestLeavesAtOnce(t *testing.T) {
 					t.Fatal(err)
 				}
 				if out.String() != c.want[i] {
-					t.Errorf("after write %d: %q, should be %q", i+1, out.String(), c.want[i])
+					t.Errorf("after write %d: %q, want %q", i+1, out.String(), c.want[i])
 				}
 			}
 		})
 	}
 }
 
-// TestBoundedMemory writes much of what could make a Writer keep more and more.
+// TestBoundedMemory writes a lot of text that could make a Writer hold back
+// more and more.
 func TestBoundedMemory(t *testing.T) {
 	t.Parallel()
 	long := randomText(rand.New(rand.NewPCG(1, 2)), 200<<10, printable)
@@ -234,7 +236,7 @@ func TestBoundedMemory(t *testing.T) {
 			for range max(10, 300_000/len(piece)) {
 				k.next(piece)
 				if n := len(k.stream.kept); n > c.most {
-					t.Fatalf("%d bytes are kept, should be %d at most", n, c.most)
+					t.Fatalf("%d bytes are kept, want at most %d", n, c.most)
 				}
 				breaks := 0
 				for _, l := range k.stream.lanes {
@@ -261,8 +263,8 @@ func randomText(r *rand.Rand, n int, letters string) string {
 	return string(b)
 }
 
-// TestManyValues masks random logs with hundreds of values planted in random
-// forms, cut at random, and asks the oracle.
+// TestManyValues masks random logs with values planted in random forms, split
+// at random, and asks the oracle.
 func TestManyValues(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 4))
@@ -290,11 +292,11 @@ func TestManyValues(t *testing.T) {
 				pieces, rest = append(pieces, rest[:n]), rest[n:]
 			}
 			if written(m, pieces...) != want {
-				t.Fatalf("round %d: the output is not what the oracle says", round)
+				t.Fatalf("round %d: the output differs from the oracle", round)
 			}
 		}
 		if got, want := m.Find([]byte(text.String())), o.matches(text.String()); fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Fatalf("round %d: Find is not what the oracle says: %v, %v", round, got, want)
+			t.Fatalf("round %d: Find differs from the oracle: %v, %v", round, got, want)
 		}
 	}
 }

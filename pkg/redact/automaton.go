@@ -9,35 +9,53 @@ import (
 	"sort"
 )
 
-// automaton is the engine of Aho and Corasick ("Efficient string matching",
-// CACM 18(6), 1975) over a trie whose nodes are numbered in the order of their
-// depth, so that the children of a node stand in a row: 13 bytes a node. Time
-// is linear in the text and in the occurrences found, whatever the patterns.
+// pattern is one byte string to search for, and its rule.
+type pattern struct {
+	text []byte
+	rule int32
+	// alone: an occurrence counts only if no letter, digit or underscore is
+	// next to it.
+	alone bool
+}
+
+// hit is an occurrence of a pattern: it ends after end bytes of the piece that
+// was fed.
+type hit struct {
+	end  int
+	rule int32
+}
+
+// automaton finds every occurrence of a fixed set of patterns by the algorithm
+// of Aho and Corasick ("Efficient string matching", CACM 18(6), 1975). The
+// nodes of its trie are numbered by depth, so the children of a node are
+// consecutive: 13 bytes per node. Time is linear in the text and in the
+// occurrences found, whatever the patterns. An automaton is immutable and safe
+// for concurrent use; a [walk] reads one text.
 //
-// Where no pattern is begun it does not step from byte to byte: it looks for
-// the next place whose few bytes are in a bit set of those with which patterns
-// begin. On a usual log that is nearly all of the work.
+// While no pattern has begun it does not step byte by byte: it looks for the
+// next place whose first few bytes are in a bit set of the beginnings of all
+// patterns. In a typical log that is nearly all of the work.
 type automaton struct {
 	label []byte  // label[v] is the byte on the edge that leads to v
 	child []int32 // the children of v are child[v] to child[v+1]-1
 	fail  []int32 // the node of the longest proper suffix of v that is in the trie
 	out   []int32 // the first of the entries of v and its suffixes, 0: none
 	level []int32 // level[d] is the first node of depth d
-	// open[v]: a pattern that need not stand alone goes on below v. Nil: all
-	// of them are such.
+	// open[v]: a pattern that need not be alone continues below v. Nil: no
+	// pattern needs to be alone.
 	open    []bool
 	entries []entry // entries[0] is not used
 	root    [256]int32
 	gram    int      // number of first bytes in the bit set, 1 to 4
 	deep    int32    // the first node of depth gram
 	bits    []uint64 // their hashes
-	shift   uint     // takes a hash to its size
+	shift   uint     // reduces a hash to the size of the set
 }
 
 // golden is 2^32 divided by the golden ratio, the multiplier of Knuth's hash.
 const golden = 2654435769
 
-// widest is the most bytes of a pattern that are hashed.
+// widest is the maximum number of bytes of a pattern that are hashed.
 const widest = 4
 
 // entry is a pattern that ends at a node, and the next one to report there.
@@ -48,7 +66,7 @@ type entry struct {
 
 // newAutomaton compiles patterns, none of them empty. Their order is the
 // order in which equal ones are reported.
-func newAutomaton(patterns []pattern) engine {
+func newAutomaton(patterns []pattern) *automaton {
 	sorted := slices.Clone(patterns)
 	slices.SortStableFunc(sorted, func(a, b pattern) int {
 		return cmp.Or(bytes.Compare(a.text, b.text), cmp.Compare(a.rule, b.rule))
@@ -80,8 +98,7 @@ func (a *automaton) hash(sorted []pattern) {
 	}
 }
 
-// sum hashes the first bytes of text, of which there are gram at least, by
-// Knuth's multiplication.
+// sum hashes the first gram bytes of text by Knuth's multiplicative hash.
 func (a *automaton) sum(text []byte) uint32 {
 	var x uint32
 	if a.gram == widest {
@@ -94,8 +111,8 @@ func (a *automaton) sum(text []byte) uint32 {
 	return x * golden >> (a.shift & 31)
 }
 
-// grow builds the trie, one depth after the other. A node is the range of the
-// sorted patterns that begin with its bytes.
+// grow builds the trie depth by depth. A node is the range of the sorted
+// patterns that begin with its bytes.
 func (a *automaton) grow(sorted []pattern) {
 	total := trieSize(sorted)
 	plain := plainBefore(sorted)
@@ -131,7 +148,7 @@ func (a *automaton) grow(sorted []pattern) {
 	a.child = append(a.child, int32(len(a.label)))
 }
 
-// end notes that the pattern of rule ends at v, behind those that do already.
+// end records that the pattern of rule ends at v, after those that already do.
 func (a *automaton) end(v, rule int32) {
 	a.entries = append(a.entries, entry{rule: rule})
 	added := int32(len(a.entries) - 1)
@@ -146,7 +163,7 @@ func (a *automaton) end(v, rule int32) {
 	a.entries[last].next = added
 }
 
-// trieSize counts the nodes that the sorted patterns make.
+// trieSize counts the nodes that the sorted patterns need.
 func trieSize(sorted []pattern) int {
 	total := 1
 	var before []byte
@@ -162,7 +179,7 @@ func trieSize(sorted []pattern) int {
 }
 
 // plainBefore counts, for each place in the list, the patterns before it that
-// need not stand alone. It returns nil where none has to.
+// need not be alone. It returns nil if no pattern has to be.
 func plainBefore(sorted []pattern) []int32 {
 	if !slices.ContainsFunc(sorted, func(p pattern) bool { return p.alone }) {
 		return nil
@@ -176,8 +193,8 @@ func plainBefore(sorted []pattern) []int32 {
 	return count
 }
 
-// link computes the failure links, and lets each node report what its
-// suffixes do.
+// link computes the failure links, and appends the entries of each node's
+// suffix to those of the node.
 func (a *automaton) link() {
 	a.fail = make([]int32, len(a.label))
 	for w := a.child[0]; w < a.child[1]; w++ {
@@ -202,7 +219,7 @@ func (a *automaton) link() {
 	}
 }
 
-// step goes from v over one byte.
+// step returns the node after v on byte c.
 func (a *automaton) step(v int32, c byte) int32 {
 	for v != 0 {
 		first := a.child[v]
@@ -224,17 +241,20 @@ func (a *automaton) depth(v int32) int {
 	return sort.Search(len(a.level), func(d int) bool { return a.level[d] > v }) - 1
 }
 
-func (a *automaton) begin() search { return &walk{automaton: a} }
-
-// walk is a search: it stands at the node of the longest suffix of what was
-// read that is in the trie.
+// walk is the search of one text. It is at the node of the longest suffix of
+// the text read so far that is in the trie.
 type walk struct {
 	*automaton
 	node int32
 }
 
+// reset makes the search forget what it has read: no occurrence spans this
+// place.
 func (w *walk) reset() { w.node = 0 }
 
+// feed reads the next piece of the text and appends to found every occurrence
+// that ends in it, including overlapping ones, in the order of their ends. It
+// does not look at the bytes next to an occurrence.
 func (w *walk) feed(piece []byte, found []hit) []hit {
 	a, v := w.automaton, w.node
 	for i := 0; i < len(piece); {
@@ -266,9 +286,9 @@ func (w *walk) feed(piece []byte, found []hit) []hit {
 	return found
 }
 
-// next returns the first place at or after i where a pattern may begin, by the
-// hash of the bytes there: the first with too few bytes behind it if there is
-// none.
+// next returns the first place at or after i where a pattern may begin,
+// judging by the hash of the bytes there. If there is none, it returns the
+// first place with fewer than gram bytes left.
 func (a *automaton) next(piece []byte, i int) int {
 	last := len(piece) - a.gram
 	if a.gram == widest {
@@ -290,8 +310,8 @@ func (a *automaton) next(piece []byte, i int) int {
 	return i
 }
 
-// descend goes from the root over the bytes of text, and returns the root if
-// no pattern begins with them.
+// descend returns the node for the bytes of text, or the root if no pattern
+// begins with them.
 func (a *automaton) descend(text []byte) int32 {
 	v := a.root[text[0]]
 	for _, c := range text[1:] {
@@ -305,7 +325,8 @@ func (a *automaton) descend(text []byte) int32 {
 	return v
 }
 
-// tail returns where the last bytes of a piece lead, too few to find anything.
+// tail returns the node after the last bytes of a piece, which are too few to
+// complete a pattern.
 func (a *automaton) tail(text []byte) int32 {
 	v := int32(0)
 	for _, c := range text {
@@ -314,10 +335,14 @@ func (a *automaton) tail(text []byte) int32 {
 	return v
 }
 
+// held returns how many of the last bytes read could be the beginning of an
+// occurrence that is not complete yet: the largest such number. If all patterns
+// in question have to be alone, it asks alone whether one may begin that many
+// bytes back.
 func (w *walk) held(alone func(back int) bool) int {
 	for v := w.node; v != 0; v = w.fail[v] {
 		if w.child[v] == w.child[v+1] {
-			continue // the pattern is complete, and no longer one goes on
+			continue // the pattern is complete, and no longer one continues it
 		}
 		depth := w.depth(v)
 		if w.open == nil || w.open[v] || alone(depth) {

@@ -13,8 +13,8 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// benchLog makes a log of about n bytes of JSON lines, of which one in a
-// hundred holds a value.
+// benchLog returns a log of about n bytes of JSON lines, one in a hundred of
+// which contains a value.
 func benchLog(r *rand.Rand, n int, values []string) []byte {
 	var b bytes.Buffer
 	for i := 0; b.Len() < n; i++ {
@@ -39,11 +39,11 @@ func benchValues(r *rand.Rand, n int) ([]secrets.Known, []string) {
 	return all, values
 }
 
-// BenchmarkMask masks the same log by a Writer, by strings.Replacer over the
-// same forms and by strings.Replacer over the raw values alone. Each round
-// gives every one of them its turn, so that all see the same machine; the
-// metrics are megabytes a second of each. A Replacer knows no boundaries: it
-// masks 32 KiB at a time, as the Writer gets them, and misses what is cut.
+// BenchmarkMask masks the same log with a Writer, with a strings.Replacer over
+// the same forms and with a strings.Replacer over the raw values only. They
+// alternate in each round, so that all run under the same conditions; the
+// metrics are megabytes per second. The Replacer masks 32 KiB at a time, like
+// the Writer, but misses values across these boundaries.
 //
 //	go test -run '^$' -bench Mask ./pkg/redact
 func BenchmarkMask(b *testing.B) {

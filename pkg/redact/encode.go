@@ -25,8 +25,8 @@ const (
 )
 
 // Encodings returns the names of the encodings in which values are searched.
-// "line" is a line of a multi-line value; "json" stands also for a string of a
-// value that is a JSON document.
+// "line" is a line of a multi-line value; "json" also means a string in a value
+// that is a JSON document.
 func Encodings() []string {
 	return []string{
 		rawEncoding, lineEncoding, base64Encoding, hexEncoding, percentEncoding,
@@ -34,10 +34,10 @@ func Encodings() []string {
 	}
 }
 
-// base64 adds the letters that depend on text alone, whatever stands before
-// and behind it in what was encoded: text may begin at any of the three bytes
-// of a group. Where nothing but a line break, or nothing at all, follows, the
-// letters up to the end and the padding are known too.
+// base64 adds the letters that depend only on text, whatever comes before and
+// after it in the encoded data: text may begin at any of the three bytes of a
+// group. If only a line break or nothing follows, the letters up to the end and
+// the padding are known too.
 func (s *formSet) base64(text []byte) {
 	for _, alphabet := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
 		for offset := range 3 {
@@ -52,7 +52,7 @@ func (s *formSet) base64(text []byte) {
 	}
 }
 
-// ends adds the end of an encoded text without and with its padding.
+// ends adds the end of an encoded text, with and without padding.
 func (s *formSet) ends(encoded string) {
 	s.wrapping(base64Encoding, strings.TrimRight(encoded, "="))
 	s.wrapping(base64Encoding, encoded)
@@ -62,7 +62,7 @@ func (s *formSet) wrapping(encoding, text string) {
 	s.put(form{text: []byte(text), encoding: encoding, wraps: true})
 }
 
-// base64Whole adds the encoding of text, and of text and a line break.
+// base64Whole adds the encodings of exactly text, and of text with a line break.
 func (s *formSet) base64Whole(text []byte) {
 	for _, alphabet := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
 		s.ends(alphabet.EncodeToString(text))
@@ -79,8 +79,8 @@ func (s *formSet) hex(text []byte) {
 	}
 }
 
-// letters tells whether text is letters and digits alone, which most encoders
-// leave as they are.
+// letters reports whether text consists of letters and digits, which most
+// encoders leave unchanged.
 func letters(text []byte) bool {
 	for _, c := range text {
 		if !isWord(c) || c == '_' {
@@ -90,8 +90,8 @@ func letters(text []byte) bool {
 	return true
 }
 
-// percent adds the forms that the encoders of the web make. They differ in the
-// characters that they leave as they are.
+// percent adds the output of the various percent encoders. They differ in the
+// characters that they leave unchanged.
 func (s *formSet) percent(text []byte) {
 	all := percentFunc(text, func(byte) bool { return false })
 	s.add(percentEncoding, []byte(all))
@@ -110,7 +110,7 @@ func (s *formSet) percent(text []byte) {
 		(&url.URL{Fragment: t}).EscapedFragment(),
 		percentExcept(text, "-_.!~*'()"),            // encodeURIComponent
 		percentExcept(text, "-_.!~*'();,/?:@&=+$#"), // encodeURI
-		percentExcept(text, "-_.~/"),                // quote of Python
+		percentExcept(text, "-_.~/"),                // Python's quote
 		percentExcept(text, ""),
 	}
 	for _, f := range forms {
@@ -124,7 +124,7 @@ func percentExcept(text []byte, keep string) string {
 	return percentFunc(text, func(c byte) bool { return isWord(c) && c != '_' || strings.IndexByte(keep, c) >= 0 })
 }
 
-// percentFunc encodes the bytes that keep does not want kept.
+// percentFunc encodes the bytes for which keep is false.
 func percentFunc(text []byte, keep func(byte) bool) string {
 	b := make([]byte, 0, 3*len(text))
 	for _, c := range text {
@@ -142,7 +142,7 @@ const (
 	upperHex = "0123456789ABCDEF"
 )
 
-// lowerPercent writes the hex digits behind each percent sign in lower case.
+// lowerPercent converts the hex digits after each percent sign to lower case.
 func lowerPercent(s string) string {
 	b := []byte(s)
 	for i := 0; i+2 < len(b); i++ {
@@ -161,15 +161,15 @@ func lowerDigit(c byte) byte {
 	return c
 }
 
-// jsonStyle is a way to write a string in JSON. Encoders agree on the quote
-// and the backslash, and on little else.
+// jsonStyle is a way to write a string in JSON. Encoders agree on the quote,
+// the backslash and little else.
 type jsonStyle struct {
-	more   string // further characters that are escaped by number
+	more   string // further characters that are escaped as \uXXXX
 	ascii  bool   // everything outside ASCII is escaped
 	slash  bool   // the slash is escaped
 	upper  bool   // hex digits in upper case
 	long   bool   // no \b and \f
-	golang bool   // U+2028, U+2029 and broken bytes are escaped
+	golang bool   // U+2028, U+2029 and invalid bytes are escaped
 }
 
 func jsonStyles() []jsonStyle {
@@ -189,8 +189,8 @@ func jsonStyles() []jsonStyle {
 	}
 }
 
-// json adds every style, and JSON inside a string of JSON: a log line in a log
-// line.
+// json adds every style, and JSON inside a JSON string, such as a log line in a
+// log line.
 func (s *formSet) json(text []byte) {
 	if letters(text) {
 		return
@@ -206,9 +206,9 @@ func (s *formSet) json(text []byte) {
 	}
 }
 
-// mostlyLost tells whether an encoder that replaces the characters that are
-// lost leaves less of t than would be searched anywhere: the rest could be
-// anything.
+// mostlyLost reports whether an encoder that replaces the lost characters
+// leaves too little of t to be masked anywhere: the rest could be from any
+// text.
 func mostlyLost(t string, lost func(rune) bool) bool {
 	n := 0
 	for i, r := range t {
@@ -222,7 +222,7 @@ func mostlyLost(t string, lost func(rune) bool) bool {
 // replacement is the first byte of U+FFFD in UTF-8.
 const replacement = 0xef
 
-// quote writes t as the inside of a JSON string. A byte that is no UTF-8
+// quote returns t as the inside of a JSON string. A byte that is not UTF-8
 // becomes U+FFFD.
 func (j jsonStyle) quote(t string) string {
 	var b strings.Builder
@@ -244,7 +244,7 @@ func (j jsonStyle) quote(t string) string {
 	return b.String()
 }
 
-// name returns the escape of two characters that r has, if it has one.
+// name returns the two-character escape of r, if there is one.
 func (j jsonStyle) name(r rune) (string, bool) {
 	switch {
 	case r == '"':
@@ -267,7 +267,7 @@ func (j jsonStyle) name(r rune) (string, bool) {
 	return "", false
 }
 
-// escape writes r as \uXXXX, or as two of them.
+// escape writes r as \uXXXX, or as a surrogate pair.
 func (j jsonStyle) escape(b *strings.Builder, r rune) {
 	format := `\u%04x`
 	if j.upper {
@@ -281,8 +281,8 @@ func (j jsonStyle) escape(b *strings.Builder, r rune) {
 	fmt.Fprintf(b, format, r)
 }
 
-// html adds what the escapers of HTML and XML make: they agree on &, < and >,
-// and differ in the quotes and a few more.
+// html adds the output of the various HTML and XML escapers: they agree on &, <
+// and >, and differ in the quotes and a few other characters.
 func (s *formSet) html(text []byte) {
 	if letters(text) {
 		return
@@ -311,7 +311,7 @@ func (s *formSet) html(text []byte) {
 	}
 }
 
-// inXML replaces what XML cannot hold, as encoders do.
+// inXML replaces characters that XML cannot contain, as encoders do.
 func inXML(r rune) rune {
 	if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xfffe || r == 0xffff {
 		return utf8.RuneError
@@ -319,9 +319,9 @@ func inXML(r rune) rune {
 	return r
 }
 
-// shell adds the ways in which shells and those who write for them quote a
-// word, without the quotes around it, and the doubling of characters that
-// SQL, YAML (quotes) and Compose (dollars) do.
+// shell adds the ways in which shells, and programs that write for shells,
+// quote a word, without the quotes around it, and the doubling of characters in
+// SQL and YAML (quotes) and Compose (dollars).
 func (s *formSet) shell(text []byte) {
 	if letters(text) {
 		return
@@ -349,9 +349,9 @@ func (s *formSet) shell(text []byte) {
 	}
 }
 
-// dashQuoted is what dash makes of a word, without the first and the last
-// quote: single quotes around all but single quotes, of which a run stands in
-// double quotes.
+// dashQuoted quotes a word like dash, without the first and the last quote:
+// runs of single quotes are in double quotes, and everything else is in single
+// quotes.
 func dashQuoted(t string) string {
 	var b strings.Builder
 	for rest := t; rest != ""; {
@@ -371,9 +371,9 @@ func dashQuoted(t string) string {
 	return b.String()[1 : b.Len()-1]
 }
 
-// backslashed is printf %q of bash for a word of printable characters. A # at
-// the beginning and a ~ there or behind : or = count only at the beginning of
-// the word.
+// backslashed is bash's printf %q for printable characters. It escapes a ~
+// after : or =, and, if t is the beginning of a word, a # or ~ at its
+// beginning.
 func backslashed(t string, word bool) string {
 	var b strings.Builder
 	for i := range len(t) {
@@ -389,8 +389,8 @@ func backslashed(t string, word bool) string {
 	return b.String()
 }
 
-// backslashedExcept puts a backslash before every character but letters,
-// digits, underscores and the given ones, as Ruby's Shellwords and Perl's
+// backslashedExcept puts a backslash before every character except letters,
+// digits, underscores and those in keep, as Ruby's Shellwords and Perl's
 // quotemeta do.
 func backslashedExcept(t, keep string) string {
 	var b strings.Builder
@@ -404,8 +404,9 @@ func backslashedExcept(t, keep string) string {
 	return b.String()
 }
 
-// dollarQuoted is the inside of $'...': bash makes it of a word with control
-// characters, and in the C locale of one outside ASCII too.
+// dollarQuoted returns the inside of $'...'. Bash quotes a word with control
+// characters this way, and in the C locale also one with characters outside
+// ASCII.
 func dollarQuoted(t string, ascii bool) string {
 	names := map[rune]string{
 		'\a': `\a`, '\b': `\b`, '\t': `\t`, '\n': `\n`, '\v': `\v`, '\f': `\f`, '\r': `\r`,
@@ -430,11 +431,12 @@ func dollarQuoted(t string, ascii bool) string {
 	return b.String()
 }
 
-// golang adds what Go's strconv and fmt write, and the numbers of the bytes,
-// as fmt and the encoders of JavaScript list them.
+// golang adds the output of Go's strconv and fmt, and lists of the bytes as
+// numbers, as written by fmt and JavaScript's encoders.
 func (s *formSet) golang(text []byte) {
-	s.add(goEncoding, numbers(text, " ", func(b []byte, c byte) []byte { return strconv.AppendUint(b, uint64(c), 10) }))
-	s.add(goEncoding, numbers(text, ",", func(b []byte, c byte) []byte { return strconv.AppendUint(b, uint64(c), 10) }))
+	for _, between := range []string{" ", ","} {
+		s.add(goEncoding, numbers(text, between, func(b []byte, c byte) []byte { return strconv.AppendUint(b, uint64(c), 10) }))
+	}
 	s.add(goEncoding, numbers(text, ", ", func(b []byte, c byte) []byte {
 		return strconv.AppendUint(append(b, "0x"...), uint64(c), 16)
 	}))
@@ -454,7 +456,7 @@ func (s *formSet) golang(text []byte) {
 	}
 }
 
-// numbers lists the bytes of text.
+// numbers lists the bytes of text as numbers.
 func numbers(text []byte, between string, number func([]byte, byte) []byte) []byte {
 	b := make([]byte, 0, 4*len(text))
 	for i, c := range text {
@@ -466,8 +468,8 @@ func numbers(text []byte, between string, number func([]byte, byte) []byte) []by
 	return b
 }
 
-// byteEscaped writes all but printable ASCII as \xNN, as Python's repr of
-// bytes does, which also escapes the single quote.
+// byteEscaped writes everything except printable ASCII as \xNN, like Python's
+// repr of bytes, which also escapes the single quote.
 func byteEscaped(text []byte) string {
 	var b strings.Builder
 	for _, c := range text {

@@ -26,8 +26,8 @@ type encoder struct {
 	name     string
 	encoding string
 	encode   func(string) string
-	loose    int  // bytes of the encoded value that may stay
-	utf8Only bool // it replaces what is no UTF-8
+	loose    int  // bytes of the encoded value that may remain
+	utf8Only bool // it replaces bytes that are not UTF-8
 }
 
 func encoders() []encoder {
@@ -122,7 +122,7 @@ func encoded(v any) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// escapedASCII escapes what is outside ASCII in JSON, as Python does.
+// escapedASCII escapes characters outside ASCII in JSON, as Python does.
 func escapedASCII(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -149,7 +149,7 @@ func lowerAfterPercent(s string) string {
 func logged(s string, handler func(*bytes.Buffer) slog.Handler) string {
 	var b bytes.Buffer
 	slog.New(handler(&b)).Info("failed", "url", s)
-	_, line, _ := strings.Cut(b.String(), "level") // the time has a length that varies
+	_, line, _ := strings.Cut(b.String(), "level") // the length of the time varies
 	return line
 }
 
@@ -160,7 +160,7 @@ func rendered(s string) string {
 	return b.String()
 }
 
-// trickyValues are values that encoders write in many ways.
+// trickyValues are values for which encoders differ.
 func trickyValues() map[string]string {
 	pem := "-----BEGIN PRIVATE KEY-----\n" +
 		"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDAbcdef+hijkl/\n" +
@@ -181,8 +181,8 @@ func trickyValues() map[string]string {
 		"two lines":       "first line of it\nsecond line of it",
 		"crlf":            "first line of it\r\nsecond line of it",
 		"pem":             pem,
-		"no utf-8":        "broken\xff\xfe\x80bytes in the middle\xc3",
-		"replacement":     "this is \ufffd no broken byte",
+		"not utf-8":       "broken\xff\xfe\x80bytes in the middle\xc3",
+		"replacement":     "this is \ufffd not an invalid byte",
 		"json":            `{"user": "someone else", "pass": "a \"quoted\" <word>"}`,
 		"long":            strings.Repeat("0123456789+/abcdefghijklmnop", 12),
 		"plus and tab":    "a \"plus+sign\"\tand 'quotes'",
@@ -196,8 +196,9 @@ func trickyValues() map[string]string {
 	}
 }
 
-// hidden tells what is wrong if text, the encoded form of prefix, value and
-// suffix, is masked as without a value encoded is.
+// hidden returns an error unless the value is masked in text, which is an
+// encoded context with a value in it; without is the same context, encoded
+// without the value.
 func hidden(m *Matcher, text, without string, e encoder) error {
 	masked := m.String(text)
 	found := m.Find([]byte(text))
@@ -205,7 +206,7 @@ func hidden(m *Matcher, text, without string, e encoder) error {
 		return fmt.Errorf("nothing is found in %d bytes", len(text))
 	}
 	if left := len(strings.ReplaceAll(masked, "‹S›", "")) - len(without); left > e.loose {
-		return fmt.Errorf("%d bytes of the encoded value are left, %d may be", left, e.loose)
+		return fmt.Errorf("%d bytes of the encoded value are left, at most %d may be", left, e.loose)
 	}
 	if masked == text {
 		return fmt.Errorf("nothing is masked")
@@ -226,7 +227,7 @@ func TestEveryEncodingInEveryContext(t *testing.T) {
 		for i := range b {
 			b[i] = byte(r.IntN(256))
 		}
-		b[len(b)-1] = 'x' // no trailing line break, which is a case of its own
+		b[len(b)-1] = 'x' // no trailing line break: that is a separate case
 		values[fmt.Sprint("random bytes ", i)] = string(b)
 	}
 	contexts := map[string][2]string{
@@ -253,7 +254,7 @@ func TestEveryEncodingInEveryContext(t *testing.T) {
 				for context, c := range contexts {
 					loose := e
 					if e.encoding == goEncoding || e.encoding == shellEncoding {
-						loose.loose += 2 // slog quotes only where it must
+						loose.loose += 2 // slog quotes only if it has to
 					}
 					if err := hidden(m, e.encode(c[0]+value+c[1]), e.encode(c[0]+c[1]), loose); err != nil {
 						t.Errorf("%s, %s: %v", name, context, err)
@@ -264,8 +265,8 @@ func TestEveryEncodingInEveryContext(t *testing.T) {
 	}
 }
 
-// TestForeignEncoders holds what encoders of other languages make of one
-// value, as they printed it. Where a context needs quotes, they are around it.
+// TestForeignEncoders contains the real output of encoders of other languages
+// for one value, without the quotes around it.
 func TestForeignEncoders(t *testing.T) {
 	t.Parallel()
 	const value = "it's <a&b>/\"q\"\\ $x`!+=~#ü→🔑;(1)*,@:"
@@ -325,7 +326,7 @@ func TestForeignEncoders(t *testing.T) {
 	}
 	// By Python's json.dumps.
 	if got := New(known("S", "\U00010000\uffff\U0001f511 key\r\nend\there")).String(`"\ud800\udc00\uffff\ud83d\udd11 key\r\nend\there"`); got != `"‹S›"` {
-		t.Errorf("Python json.dumps of what has two parts is masked as %q", got)
+		t.Errorf("Python json.dumps with surrogate pairs is masked as %q", got)
 	}
 	// By Python's repr of bytes.
 	if got := New(known("S", "it's \"q\" \\ \n\r\t\x01\x7f\xff end")).String(`b'it\'s "q" \\ \n\r\t\x01\x7f\xff end'`); got != "b'‹S›'" {
@@ -370,9 +371,9 @@ func TestForeignEncoders(t *testing.T) {
 	}
 }
 
-// TestWhatPercentEncodersLeave: the characters that each leaves as they are, by
-// the standard that it follows.
-func TestWhatPercentEncodersLeave(t *testing.T) {
+// TestPercentUnescapedCharacters: the characters that each encoder leaves
+// unchanged, according to its standard.
+func TestPercentUnescapedCharacters(t *testing.T) {
 	t.Parallel()
 	for name, left := range map[string]string{
 		"encodeURIComponent of ECMA-262":  "-_.!~*'()",
@@ -392,9 +393,9 @@ func TestWhatPercentEncodersLeave(t *testing.T) {
 	}
 }
 
-// TestWhatIsMostlyLostIsNotSearched: what an encoder that replaces broken
-// characters leaves of a value could be anything.
-func TestWhatIsMostlyLostIsNotSearched(t *testing.T) {
+// TestMostlyLostValuesAreNotSearched: if an encoder replaces most
+// characters of a value, the rest could be from any text.
+func TestMostlyLostValuesAreNotSearched(t *testing.T) {
 	t.Parallel()
 	broken := strings.Repeat("\xff", 9)
 	for value, text := range map[string]string{
@@ -406,7 +407,7 @@ func TestWhatIsMostlyLostIsNotSearched(t *testing.T) {
 			t.Errorf("%q is masked as %q", text, got)
 		}
 	}
-	// More than that is, and U+FFFD itself is not broken.
+	// If more is left, it is searched for, and U+FFFD itself is valid.
 	for _, value := range []string{broken + "eight888", "é\xffeight888", "\ufffd\"four", "\ufffd<five>"} {
 		text := marshalled(value)
 		if found := New(known("S", value)).Find([]byte(text)); len(found) != 1 || found[0].Encoding != jsonEncoding || found[0].End-found[0].Start != len(text)-2 {
@@ -415,8 +416,8 @@ func TestWhatIsMostlyLostIsNotSearched(t *testing.T) {
 	}
 }
 
-// TestMaskIsExact compares whole masked texts where nothing around the value
-// may change.
+// TestMaskIsExact compares whole masked texts: nothing around the value may
+// change.
 func TestMaskIsExact(t *testing.T) {
 	t.Parallel()
 	const value = "p@ss/wörd+1"
@@ -430,12 +431,12 @@ func TestMaskIsExact(t *testing.T) {
 		{"x" + hex.EncodeToString([]byte(value)) + "g", "x‹KEY›g"},
 	} {
 		if got := m.String(c.text); got != c.want {
-			t.Errorf("got %q, should be %q", got, c.want)
+			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
 }
 
-// TestEncodingNames asserts that a Match names the encoding it was found in.
+// TestEncodingNames: a Match names the encoding in which the value was found.
 func TestEncodingNames(t *testing.T) {
 	t.Parallel()
 	const value = "tricky \"value\" <&> of 'ü' $x"
@@ -444,7 +445,7 @@ func TestEncodingNames(t *testing.T) {
 	for _, e := range encoders() {
 		found := m.Find([]byte(e.encode(value)))
 		if len(found) != 1 {
-			t.Fatalf("%s: %d matches, should be 1", e.name, len(found))
+			t.Fatalf("%s: %d matches, want 1", e.name, len(found))
 		}
 		if !slices.Contains(Encodings(), found[0].Encoding) {
 			t.Errorf("%s: %q is not one of Encodings", e.name, found[0].Encoding)
@@ -452,20 +453,21 @@ func TestEncodingNames(t *testing.T) {
 		if found[0].Name != "S" {
 			t.Errorf("%s: name %q", e.name, found[0].Name)
 		}
-		// Some encoders write what another one does too.
+		// For some values two encoders have the same output.
 		if found[0].Encoding == e.encoding {
 			seen[e.encoding] = true
 		}
 	}
 	for _, encoding := range []string{rawEncoding, base64Encoding, hexEncoding, percentEncoding, jsonEncoding, htmlEncoding, goEncoding} {
 		if !seen[encoding] {
-			t.Errorf("no encoder gave a Match of encoding %q", encoding)
+			t.Errorf("no encoder led to a Match with encoding %q", encoding)
 		}
 	}
 }
 
-// TestEncodingsAreThoseOfTheForms: no form has another one, and each has some.
-func TestEncodingsAreThoseOfTheForms(t *testing.T) {
+// TestEncodingsMatchTheForms: every encoding of a form is in the list, and
+// every one in the list has forms.
+func TestEncodingsMatchTheForms(t *testing.T) {
 	t.Parallel()
 	have := map[string]bool{}
 	for _, value := range trickyValues() {
@@ -478,8 +480,8 @@ func TestEncodingsAreThoseOfTheForms(t *testing.T) {
 	}
 }
 
-// TestQuotedPrintableIsNotPromised keeps the list of promises honest: what is
-// not searched must not be named.
+// TestQuotedPrintableIsNotPromised checks the list of promises: an encoding
+// that is not searched for must not be named.
 func TestQuotedPrintableIsNotPromised(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
@@ -487,7 +489,7 @@ func TestQuotedPrintableIsNotPromised(t *testing.T) {
 	_, _ = w.Write([]byte("schlüssel=wörter"))
 	_ = w.Close()
 	if New(known("S", "schlüssel=wörter")).String(b.String()) != b.String() {
-		t.Error("quoted-printable is searched: say so in the package comment")
+		t.Error("quoted-printable is searched for: say so in the package comment")
 	}
 	if slices.Contains(Encodings(), "quoted-printable") {
 		t.Error("quoted-printable is named")

@@ -37,7 +37,7 @@ func ExampleMatcher_Unmasked() {
 
 func ExampleMatcher_Writer() {
 	w := example().Writer(os.Stdout)
-	defer w.Close() // gives out what is kept back
+	defer w.Close() // writes what is held back
 	fmt.Fprint(w, "key: k-1234/")
 	fmt.Fprintln(w, "5678+90")
 	// Output: key: ‹API_KEY›

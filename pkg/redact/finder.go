@@ -8,18 +8,19 @@ import (
 	"sync"
 )
 
-// Match says where a value stands in a text. It holds no part of the value.
+// Match says where in a text a value is. It holds no part of the value.
 type Match struct {
 	Name     string // of the secret
 	Encoding string // one of Encodings
-	Start    int    // bytes before it
-	End      int    // Start and the bytes that it takes
+	Start    int    // offset of the first byte
+	End      int    // offset of the byte after the last
 	Line     int    // of the byte at Start, from 1
 }
 
-// Find returns where the values stand in text, in order. Occurrences of one
-// name that overlap are one Match, with the encoding of the first and longest
-// of them; values of two names that overlap are two, the longer first.
+// Find returns where the values are in text, in order. Overlapping occurrences
+// of one name are one Match, with the encoding of the first of them (of
+// several, the longest). Overlapping values of two names are two, the longer
+// first if both begin at the same byte.
 func (m *Matcher) Find(text []byte) []Match {
 	var all []Match
 	f := m.Finder(func(one Match) { all = append(all, one) })
@@ -29,27 +30,27 @@ func (m *Matcher) Find(text []byte) []Match {
 	return all
 }
 
-// inOrder puts what begins first before what begins later, the longer before
-// the shorter.
+// inOrder orders matches by their beginning, then the longer before the
+// shorter, then by name.
 func inOrder(a, b Match) int {
 	return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(b.End, a.End), cmp.Compare(a.Name, b.Name))
 }
 
-// Finder reports where the values stand in a text that is written to it, in
-// bounded memory. It may be used from several goroutines.
+// Finder reports where the values are in a text that is written to it, in
+// bounded memory. It is safe for concurrent use.
 type Finder struct {
 	mu     sync.Mutex
 	stream *stream // nil: nothing to find
 	names  []string
 	found  func(Match)
-	spans  []span // those that reach behind the settled place
-	lines  int    // line breaks before the settled place
+	spans  []span // those that extend past the settled position
+	lines  int    // line breaks before the settled position
 	closed bool
 }
 
-// Finder returns a Finder that calls found for each Match, roughly in order:
-// when no later byte can change it. Close it to get the last ones. found must
-// not use the Finder.
+// Finder returns a Finder that calls found for each Match, roughly in order, as
+// soon as no later byte can change it. Close it to get the last ones. found
+// must not use the Finder.
 func (m *Matcher) Finder(found func(Match)) *Finder {
 	if m.silent() {
 		return &Finder{}
@@ -67,15 +68,13 @@ func (f *Finder) Write(p []byte) (int, error) {
 	if f.stream == nil {
 		return len(p), nil
 	}
-	for rest := p; len(rest) > 0; {
-		piece := rest[:min(len(rest), pieceSize)]
-		rest = rest[len(piece):]
+	for piece := range slices.Chunk(p, pieceSize) {
 		f.settle(f.stream.next(piece))
 	}
 	return len(p), nil
 }
 
-// Close reports what the end of the text settles. It never fails.
+// Close reports the remaining matches. It never fails.
 func (f *Finder) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -112,20 +111,12 @@ func (f *Finder) settle(found []occurrence, settled int) {
 	f.spans = rest
 }
 
-// join makes one span of those of the same name that overlap.
+// join merges overlapping spans of the same name.
 func (f *Finder) join() {
 	name := func(s span) int32 { return f.stream.rules[s.rule].name }
 	slices.SortFunc(f.spans, func(a, b span) int {
 		return cmp.Or(cmp.Compare(name(a), name(b)), before(a, b))
 	})
-	joined := f.spans[:0]
-	for _, s := range f.spans {
-		if n := len(joined); n > 0 && name(joined[n-1]) == name(s) && s.start < joined[n-1].end {
-			joined[n-1].end = max(joined[n-1].end, s.end)
-			continue
-		}
-		joined = append(joined, s)
-	}
-	slices.SortFunc(joined, before)
-	f.spans = joined
+	f.spans = merge(f.spans, func(a, b span) bool { return name(a) == name(b) })
+	slices.SortFunc(f.spans, before)
 }

@@ -8,34 +8,34 @@ import (
 	"unicode/utf8"
 )
 
-// The lengths of the rule for short values, in bytes without a trailing line
-// break.
+// The length limits for short values, in bytes without a trailing line break.
 const (
-	// shortest is the least length that is searched at all.
+	// shortest is the minimum length that is searched at all.
 	shortest = 4
-	// anywhere is the least length that is masked wherever it stands. Shorter
-	// values are masked where they stand alone.
+	// anywhere is the minimum length that is masked anywhere. Shorter values
+	// are masked only as whole words.
 	anywhere = 8
 )
 
-// Values longer than blockLimit are searched block by block: so a part of one
-// that gets out is masked too, and a stream never has to keep back more than
-// one encoded block. Blocks overlap, and so their union is the value.
+// Values longer than blockLimit are searched block by block. So a leaked part
+// of one is masked too, and a stream never has to hold back more than one
+// encoded block. Blocks overlap, so their union is the value.
 const (
 	blockLimit   = 2048
 	blockSize    = 512
 	blockOverlap = 32
 )
 
-// fewFormsAbove is the length above which a value is searched raw, by line, in
-// base64, hex and JSON only: the other forms would take hundreds of megabytes.
+// fewFormsAbove is the length above which a value is only searched raw, by
+// line, and in base64, hex and JSON: the other forms would take hundreds of
+// megabytes.
 const fewFormsAbove = 16 << 10
 
-// form is one byte string to search for a value.
+// form is one byte string to search for, to find a value.
 type form struct {
 	text     []byte
 	encoding string
-	alone    bool
+	alone    bool // only as a whole word
 	wraps    bool // encoders break it into lines
 }
 
@@ -56,7 +56,7 @@ func (s *formSet) put(f form) {
 	s.forms = append(s.forms, f)
 }
 
-// formsOf returns what is searched for a value: nothing if it is too short.
+// formsOf returns the forms of a value, or nothing if it is too short.
 func formsOf(value []byte) []form {
 	text := cutBreak(value)
 	if len(text) < shortest || len(bytes.TrimSpace(text)) == 0 {
@@ -71,7 +71,7 @@ func formsOf(value []byte) []form {
 	return s.forms
 }
 
-// cutBreak drops one line break at the end.
+// cutBreak removes one line break from the end.
 func cutBreak(value []byte) []byte {
 	if rest, ok := bytes.CutSuffix(value, []byte{'\n'}); ok {
 		rest, _ = bytes.CutSuffix(rest, []byte{'\r'})
@@ -80,8 +80,9 @@ func cutBreak(value []byte) []byte {
 	return value
 }
 
-// whole adds the forms of a value, or of a string inside of one: of all of it,
-// of its blocks, its lines, and the strings of a JSON document.
+// whole adds the forms of a value, or of a string inside one: those of the
+// whole text or of its blocks, of its lines, and of the strings of a JSON
+// document.
 func (s *formSet) whole(text []byte, encoding string) {
 	if len(text) > blockLimit {
 		for _, block := range blocks(text) {
@@ -137,8 +138,8 @@ func (s *formSet) piece(text []byte, encoding string) {
 	s.golang(text)
 }
 
-// short adds the forms of a value that must stand alone: those of all of it
-// and nothing around it, in whole encodings.
+// short adds the forms of a short value, which is masked only as a whole word:
+// the encodings of exactly this value, not of a longer text that contains it.
 func (s *formSet) short(text []byte) {
 	s.add(rawEncoding, text)
 	s.base64Whole(text)
@@ -153,7 +154,7 @@ func (s *formSet) short(text []byte) {
 	}
 }
 
-// blocks cuts a long text into overlapping blocks, between characters where it
+// blocks splits a long text into overlapping blocks, between characters if it
 // is UTF-8.
 func blocks(text []byte) [][]byte {
 	var all [][]byte
@@ -167,7 +168,7 @@ func blocks(text []byte) [][]byte {
 	}
 }
 
-// runeStart returns i, or the beginning of the character that i is inside of.
+// runeStart returns i, or the start of the character that contains byte i.
 func runeStart(text []byte, i int) int {
 	for back := range utf8.UTFMax {
 		if utf8.RuneStart(text[i-back]) {
@@ -177,16 +178,16 @@ func runeStart(text []byte, i int) int {
 	return i
 }
 
-// pemBoundary tells whether a line begins, ends or heads a PEM block. Such
-// lines are the same in everyone's files.
+// pemBoundary reports whether a line is the first, the last or a header line
+// of a PEM block. Such lines are the same in every file.
 func pemBoundary(line []byte) bool {
 	return bytes.HasPrefix(line, []byte("-----BEGIN ")) || bytes.HasPrefix(line, []byte("-----END ")) ||
 		bytes.HasPrefix(line, []byte("---- BEGIN ")) || bytes.HasPrefix(line, []byte("---- END ")) ||
 		bytes.HasPrefix(line, []byte("Proc-Type: "))
 }
 
-// parts returns the password of a value that is a URL or user:password: it
-// gets out on its own as easily as the whole.
+// parts returns the password in a value that is a URL or user:password: it
+// leaks alone as easily as the whole value.
 func parts(text []byte) [][]byte {
 	if len(text) > blockLimit {
 		return nil
@@ -210,8 +211,8 @@ func parts(text []byte) [][]byte {
 	return nil
 }
 
-// allWord tells whether name is letters, digits, and what a scheme or the name
-// of a role may have besides.
+// allWord reports whether name consists of characters that are allowed in a URL
+// scheme or the name of a database role.
 func allWord(name []byte) bool {
 	for _, c := range name {
 		if !isWord(c) && c != '-' && c != '.' && c != '+' {
@@ -221,8 +222,8 @@ func allWord(name []byte) bool {
 	return len(name) > 0
 }
 
-// jsonLeaves returns the strings of a JSON object or array that are no keys,
-// and whether text is one.
+// jsonLeaves returns the strings in a JSON object or array that are not keys,
+// and reports whether text is such a document.
 func jsonLeaves(text []byte) ([][]byte, bool) {
 	start := bytes.TrimLeft(text, " \t\r\n")
 	if len(start) == 0 || start[0] != '{' && start[0] != '[' {

@@ -19,7 +19,7 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// TestShortValues is the rule for short values, at its edges.
+// TestShortValues checks the edge cases of the rule for short values.
 func TestShortValues(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ value, text, want string }{
@@ -45,7 +45,7 @@ func TestShortValues(t *testing.T) {
 	} {
 		m := New(known("S", c.value))
 		if got := m.String(c.text); got != c.want {
-			t.Errorf("value %q: %q is masked as %q, should be %q", c.value, c.text, got, c.want)
+			t.Errorf("value %q: %q is masked as %q, want %q", c.value, c.text, got, c.want)
 		}
 		searched := m.String(cut(c.value)) != cut(c.value)
 		named := slices.Equal(m.Unmasked(), []string{"S"})
@@ -55,9 +55,9 @@ func TestShortValues(t *testing.T) {
 	}
 }
 
-// TestShortValuesBesideEachByte: letters, digits and the underscore make a
-// word of what they stand beside, and nothing else does.
-func TestShortValuesBesideEachByte(t *testing.T) {
+// TestShortValuesNextToEachByte: a value with a letter, digit or underscore
+// next to it is part of a word, and no other byte has that effect.
+func TestShortValuesNextToEachByte(t *testing.T) {
 	t.Parallel()
 	m := New(known("P", "47-1"))
 	const word = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
@@ -69,10 +69,10 @@ func TestShortValuesBesideEachByte(t *testing.T) {
 				want = text
 			}
 			if got := m.String(text); got != want {
-				t.Errorf("%q is masked as %q, should be %q", text, got, want)
+				t.Errorf("%q is masked as %q, want %q", text, got, want)
 			}
 			if got := written(m, strings.Split(text, "")...); got != want {
-				t.Errorf("%q in pieces is masked as %q, should be %q", text, got, want)
+				t.Errorf("%q in pieces is masked as %q, want %q", text, got, want)
 			}
 		}
 	}
@@ -80,7 +80,7 @@ func TestShortValuesBesideEachByte(t *testing.T) {
 
 func cut(s string) string { return strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r") }
 
-func TestUnmaskedIsSortedAndTellsOnce(t *testing.T) {
+func TestUnmaskedIsSortedAndUnique(t *testing.T) {
 	t.Parallel()
 	m := New(known("Z", "1", "B", "long-enough", "A", "2", "Z", "3", "E", ""))
 	if got := m.Unmasked(); !slices.Equal(got, []string{"A", "Z"}) {
@@ -88,11 +88,11 @@ func TestUnmaskedIsSortedAndTellsOnce(t *testing.T) {
 	}
 	m.Unmasked()[0] = "changed"
 	if m.Unmasked()[0] != "A" {
-		t.Error("Unmasked gives its own memory away")
+		t.Error("Unmasked returns its internal slice")
 	}
 }
 
-// keyPEM makes a private key: a value of many lines.
+// keyPEM returns a private key: a value of many lines.
 func keyPEM(t *testing.T) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P384(), crand.Reader)
@@ -146,7 +146,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-func TestShortLinesAndEmptyOnesAreNotSearched(t *testing.T) {
+func TestShortAndEmptyLinesAreNotSearched(t *testing.T) {
 	t.Parallel()
 	const boundaries = "-----BEGIN X-----\nProc-Type: 4,ENCRYPTED\n-----END X-----\n---- BEGIN SSH2 PUBLIC KEY ----\n---- END SSH2 PUBLIC KEY ----\n"
 	m := New(known("S", "{\n\n}\nshort\nseven77\neight888\nlong enough line\n"+boundaries))
@@ -159,8 +159,8 @@ func TestShortLinesAndEmptyOnesAreNotSearched(t *testing.T) {
 	}
 }
 
-// TestShortLinesTogether: a value whose lines are too short to be searched is
-// found whole, also as a terminal writes it.
+// TestShortLinesTogether: a value whose lines are too short to be searched for
+// is found as a whole, also with the line breaks of a terminal.
 func TestShortLinesTogether(t *testing.T) {
 	t.Parallel()
 	m := New(known("S", "one\ntwo\nthree\n"))
@@ -171,7 +171,7 @@ func TestShortLinesTogether(t *testing.T) {
 	}
 }
 
-func TestStringsOfJSON(t *testing.T) {
+func TestJSONStrings(t *testing.T) {
 	t.Parallel()
 	account := map[string]any{
 		"type": "svc", "project_id": "some-project-1", "nested": []any{map[string]any{"token": "tok \"en\" <1>"}},
@@ -198,13 +198,13 @@ func TestStringsOfJSON(t *testing.T) {
 		}
 	}
 	if strings.Contains(m.String(string(compact)), line[:40]) {
-		t.Error("a part of the key is left in the compact form")
+		t.Error("part of the key is left in the compact form")
 	}
 }
 
-// TestStringsOfJSONAtTheEdges: which strings are searched, and what is a
-// document.
-func TestStringsOfJSONAtTheEdges(t *testing.T) {
+// TestJSONStringsEdgeCases: which strings are searched for, and which values
+// count as documents.
+func TestJSONStringsEdgeCases(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ value, text, want string }{
 		{`{"user": "admin77", "blanks": "          "}`, "admin77          x", "admin77          x"},
@@ -213,12 +213,12 @@ func TestStringsOfJSONAtTheEdges(t *testing.T) {
 		{" \t\r\n" + `{"token": "token-one"}`, "token-one", "‹S›"},
 	} {
 		if got := New(known("S", c.value)).String(c.text); got != c.want {
-			t.Errorf("value %q: %q is masked as %q, should be %q", c.value, c.text, got, c.want)
+			t.Errorf("value %q: %q is masked as %q, want %q", c.value, c.text, got, c.want)
 		}
 	}
 }
 
-func TestPasswordInside(t *testing.T) {
+func TestPasswordInValue(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ value, text, want string }{
 		{"app_a:k33pTh1sSecret", "password k33pTh1sSecret!", "password ‹S›!"},
@@ -234,18 +234,18 @@ func TestPasswordInside(t *testing.T) {
 		{"some-user:eight888", "eight888", "‹S›"},
 		{"u:k33pTh1sSecret", "k33pTh1sSecret", "‹S›"},
 		{"app.one+two-3_4:k33pTh1sSecret", "k33pTh1sSecret", "‹S›"},
-		{"postgres://u:%70%40ssw0rd1@db/odds", "%70%40ssw0rd1 p@ssw0rd1", "‹S› ‹S›"}, // as nobody would encode it
+		{"postgres://u:%70%40ssw0rd1@db/odds", "%70%40ssw0rd1 p@ssw0rd1", "‹S› ‹S›"}, // an unusual encoding
 		{":leading-colon", "leading-colon", "leading-colon"},
 		{"two words: and more", "and more", "and more"},
 	} {
 		if got := New(known("S", c.value)).String(c.text); got != c.want {
-			t.Errorf("value %q: %q is masked as %q, should be %q", c.value, c.text, got, c.want)
+			t.Errorf("value %q: %q is masked as %q, want %q", c.value, c.text, got, c.want)
 		}
 	}
 }
 
-// TestLongValues: blocks cover all of a long value, and each one on its own is
-// masked.
+// TestLongValues: blocks cover all of a long value, and each one is also masked
+// alone.
 func TestLongValues(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(7, 8))
@@ -271,17 +271,17 @@ func TestLongValues(t *testing.T) {
 			}
 			half := value[:len(value)/2]
 			if len(half) > 2*blockSize && len(m.String(half)) > blockSize+len("‹S›") {
-				t.Errorf("%d bytes: the first half on its own is not masked", n)
+				t.Errorf("%d bytes: the first half alone is not masked", n)
 			}
 		}
 	}
 }
 
-// TestLongestValue: the longest value that a secret can have, with the
-// encodings that are searched for such a one.
+// TestLongestValue: the longest possible value, in encodings that are searched
+// for with such a length.
 func TestLongestValue(t *testing.T) {
 	t.Parallel()
-	value := randomText(rand.New(rand.NewPCG(11, 12)), 511_999, printable) // no blank at the ends, by this seed
+	value := randomText(rand.New(rand.NewPCG(11, 12)), 511_999, printable) // with this seed there is no blank at either end
 	m := New(known("S", value))
 	for _, text := range []string{value, value[100_000:110_000], base64.StdEncoding.EncodeToString([]byte(value))} {
 		if got := m.String(text); len(got) > 2*blockSize {
@@ -290,8 +290,8 @@ func TestLongestValue(t *testing.T) {
 	}
 }
 
-// TestLongLineOfAValue: a line can be long too.
-func TestLongLineOfAValue(t *testing.T) {
+// TestLongLineInValue: a single line can be long too.
+func TestLongLineInValue(t *testing.T) {
 	t.Parallel()
 	line := randomText(rand.New(rand.NewPCG(13, 14)), 3*blockLimit, "abcdefghijklmnopqrstuvwxyz")
 	m := New(known("S", "a first line\n"+line+"\na last line"))
@@ -319,9 +319,9 @@ func TestBlocksCoverAndOverlap(t *testing.T) {
 		whole := utf8.Valid(text)
 		at := 0
 		for i, block := range blocks(text) {
-			start := cap(text) - cap(block) // blocks are parts of text itself
+			start := cap(text) - cap(block) // blocks are subslices of text
 			if !bytes.Equal(text[start:start+len(block)], block) {
-				t.Fatal("a block is not where it seems")
+				t.Fatal("a block is not a subslice of the text")
 			}
 			if i > 0 && at-start < blockOverlap-utf8.UTFMax || i == 0 && start != 0 {
 				t.Fatalf("block %d overlaps the one before by %d", i, at-start)
@@ -340,8 +340,8 @@ func TestBlocksCoverAndOverlap(t *testing.T) {
 	}
 }
 
-// TestNothingCommonIsSearched guards against masking half of every log.
-func TestNothingCommonIsSearched(t *testing.T) {
+// TestCommonTextIsNotMasked guards against masking half of every log.
+func TestCommonTextIsNotMasked(t *testing.T) {
 	t.Parallel()
 	const log = `{"time":"2026-11-23T17:00:00Z","level":"INFO","msg":"GET /health 200","id":"0123456789abcdef"}` + "\n"
 	for name, value := range trickyValues() {
@@ -359,46 +359,46 @@ func TestNothingCommonIsSearched(t *testing.T) {
 	}
 }
 
-func TestZeroAndEmpty(t *testing.T) {
+func TestMatcherWithoutValues(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]*Matcher{
 		"nil": nil, "zero": {}, "of nothing": New(nil), "of an empty value": New([]secrets.Known{{Name: "E"}}),
 	} {
 		if got := m.String("text"); got != "text" {
-			t.Errorf("%s: String gives %q", name, got)
+			t.Errorf("%s: String returns %q", name, got)
 		}
 		if got := m.Bytes([]byte("text")); string(got) != "text" {
-			t.Errorf("%s: Bytes gives %q", name, got)
+			t.Errorf("%s: Bytes returns %q", name, got)
 		}
 		if got := written(m, "te", "xt"); got != "text" {
-			t.Errorf("%s: a Writer gives %q", name, got)
+			t.Errorf("%s: a Writer writes %q", name, got)
 		}
 		if got := m.Find([]byte("text")); got != nil {
-			t.Errorf("%s: Find gives %v", name, got)
+			t.Errorf("%s: Find returns %v", name, got)
 		}
 		if got := m.Unmasked(); len(got) != 0 {
-			t.Errorf("%s: Unmasked gives %v", name, got)
+			t.Errorf("%s: Unmasked returns %v", name, got)
 		}
 	}
 }
 
-// TestNames: values are told apart by name, and one that is not there does not
-// hide those behind it.
+// TestNames: each value is masked with its own name, and an absent value does
+// not affect those after it.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	behind := append([]secrets.Known{{Name: "E"}}, known("S", "1", "A", "correct-horse")...)
 	if got := New(behind).String("correct-horse"); got != "‹A›" {
-		t.Errorf("a value behind one that is not there, and a short one, is masked as %q", got)
+		t.Errorf("a value after an absent and a short one is masked as %q", got)
 	}
 	if got := New(known("", "correct-horse")).String("correct-horse"); got != "‹secret›" {
 		t.Errorf("a value without a name is masked as %q", got)
 	}
 	m := New(known("B", "same-value", "A", "same-value"))
 	if got := m.String("same-value"); got != "‹B›" {
-		t.Errorf("equal values: masked as %q, the first one given is B", got)
+		t.Errorf("equal values: masked as %q, but the first one passed in is B", got)
 	}
 	if got := m.Find([]byte("same-value")); len(got) != 2 {
-		t.Errorf("equal values: %d matches, should be one for each name", len(got))
+		t.Errorf("equal values: %d matches, want one for each name", len(got))
 	}
 	m = New(known("S", "value-one", "S", "value-two"))
 	if got := m.String("value-one value-two"); got != "‹S› ‹S›" {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// FuzzMask gives values and a text of anyone's choice to New and to the
-// oracle, and cuts the text anywhere. In the text, <raw>, <json> and so on
-// stand for the first form of the first value in that encoding.
+// FuzzMask compares New with the oracle for arbitrary values and texts, and
+// splits the text anywhere. In the text, <raw>, <json> and so on are replaced
+// by the first form of the first value in that encoding.
 func FuzzMask(f *testing.F) {
 	for _, seed := range []struct{ a, b, text string }{
 		{"correct-horse", "horse-battery", "a correct-horse-battery <base64> <hex>\n"},
@@ -31,14 +31,14 @@ func FuzzMask(f *testing.F) {
 		o, m := oracleOf(known), New(known)
 		want := o.masked(text)
 		if got := m.String(text); got != want {
-			t.Fatalf("String gives %q, the oracle says %q", got, want)
+			t.Fatalf("String returns %q, the oracle says %q", got, want)
 		}
 		at := int(cut % uint(len(text)+1))
 		if got := written(m, text[:at], text[at:]); got != want {
-			t.Fatalf("cut at %d, a Writer gives %q, the oracle says %q", at, got, want)
+			t.Fatalf("split at %d, a Writer writes %q, the oracle says %q", at, got, want)
 		}
 		if got, want := fmt.Sprint(m.Find([]byte(text))), fmt.Sprint(o.matches(text)); got != want {
-			t.Fatalf("Find gives %s, the oracle says %s", got, want)
+			t.Fatalf("Find returns %s, the oracle says %s", got, want)
 		}
 	})
 }

@@ -15,19 +15,21 @@ import (
 )
 
 // Handler returns a slog.Handler that masks messages, keys, group names and
-// attributes of every kind, and hands them to h. LogValuers are resolved
-// first. A value of kind Any is rendered, and is replaced by its masked
-// renderings if one of them holds a value; otherwise it goes on as it is.
+// attributes of every kind, and passes them to h. LogValuers are resolved
+// first. An attribute of kind Any is rendered, and is replaced by its masked
+// renderings if one of them holds a known value; otherwise it is passed on
+// unchanged.
 //
-// It is rendered as h would if h is one of the built-in handlers; as both of
-// them would and by %+v, if it is another. Beyond that only its own methods are
-// called: reflection reads a map that somebody else is writing, or one that
-// holds itself, and then the process dies, by no panic that could be caught.
+// If h is one of the built-in handlers, the attribute is rendered as h would
+// render it; otherwise as both of them would, and with %+v. Apart from that
+// only the attribute's own methods are called: reflection would read a map that
+// another goroutine is writing, or one that contains itself, and that ends the
+// process without a panic that could be recovered.
 //
-// What h itself adds (time, level, source) is not looked at, nor what a
-// ReplaceAttr, or a handler that prints %#v, reads behind the methods of a
-// value. A value that is cut over two attributes is not seen. Put a Writer below
-// h where that may happen.
+// Not covered: what h itself adds (time, level, source), and what a ReplaceAttr,
+// or a handler that prints %#v, reads by other ways than an attribute's
+// methods. A value split across two attributes is not found. If that may
+// happen, let h write to a [Writer].
 func (m *Matcher) Handler(h slog.Handler) slog.Handler {
 	if m.silent() {
 		return h
@@ -47,7 +49,7 @@ type handler struct {
 	kind below
 }
 
-// below is what kind of handler is below this one.
+// below is the kind of the underlying handler.
 type below int
 
 const (
@@ -89,8 +91,7 @@ func (h *handler) attr(a slog.Attr) slog.Attr {
 	return slog.Attr{Key: h.m.String(a.Key), Value: h.value(a.Value.Resolve())}
 }
 
-// value masks a resolved value. It keeps the kind where there is nothing to
-// mask.
+// value masks a resolved value. It keeps the kind if there is nothing to mask.
 func (h *handler) value(v slog.Value) slog.Value {
 	switch v.Kind() {
 	case slog.KindString:
@@ -111,11 +112,11 @@ func (h *handler) value(v slog.Value) slog.Value {
 	}
 }
 
-// textTime is how a TextHandler writes a time.
+// textTime is the layout of times in a TextHandler.
 const textTime = "2006-01-02T15:04:05.000Z07:00"
 
-// rendered masks a value of a simple kind by the texts that a handler may make
-// of it.
+// rendered masks a value of a simple kind if one of texts, the ways in which a
+// handler may write it, holds a known value.
 func (h *handler) rendered(v slog.Value, texts ...string) slog.Value {
 	for _, text := range texts {
 		if masked := h.m.String(text); masked != text {
@@ -141,26 +142,26 @@ func (h *handler) any(v slog.Value) slog.Value {
 	return slog.AnyValue(rendering{text: text, json: asJSON})
 }
 
-// rendering is what the built-in handlers make of a value.
+// rendering is the output of the built-in handlers for a value.
 type rendering struct {
 	text   string
-	json   []byte // nil: the value cannot be written as JSON, or nobody writes it
-	bytes  bool   // json is base64 of text, whatever encoding a value has there
-	others string // why there is no JSON, and what handlers that use fmt write
+	json   []byte // nil: the value cannot be written as JSON, or no handler does
+	bytes  bool   // json is the base64 of text
+	others string // why there is no JSON, and the output of handlers that use fmt
 }
 
-// Format is what a handler that uses fmt gets, for every verb.
+// Format is used by handlers that use fmt, for every verb.
 func (r rendering) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.text)) }
 
-// MarshalText is what a TextHandler uses.
+// MarshalText is used by a TextHandler.
 func (r rendering) MarshalText() ([]byte, error) { return []byte(r.text), nil }
 
-// MarshalJSON is what a JSONHandler uses.
+// MarshalJSON is used by a JSONHandler.
 func (r rendering) MarshalJSON() ([]byte, error) { return r.json, nil }
 
-// render makes the renderings of v that the handler below may write, or the
-// text that stands instead of it: for a method of v that panics, as slog itself
-// does it, and for a value that holds itself, over which fmt would never end.
+// render returns the renderings of v that the underlying handler may write. If
+// a method of v panics, or v contains itself so that fmt would never end, it
+// returns a text to log instead, as slog does for a panic.
 func render(v any, kind below) (r rendering, instead string) {
 	defer func() {
 		p := recover()
@@ -206,8 +207,8 @@ func render(v any, kind below) (r rendering, instead string) {
 	return r, ""
 }
 
-// ways are those in which a value writes itself: where it has a method, nothing
-// is read behind it.
+// ways are the methods that a value has to write itself. If it has one, its
+// fields are not read.
 type ways struct{ json, text, formats, inGo bool }
 
 func methods(v any) (w ways) {
@@ -222,7 +223,7 @@ func methods(v any) (w ways) {
 	return w
 }
 
-// plain is the text that a TextHandler writes.
+// plain returns the text that a TextHandler writes.
 func plain(v any) string {
 	if t, ok := v.(encoding.TextMarshaler); ok {
 		text, err := t.MarshalText()
@@ -237,7 +238,8 @@ func plain(v any) string {
 	return fmt.Sprintf("%+v", v)
 }
 
-// isBytes tells whether a TextHandler writes v as the text that its bytes are.
+// isBytes reports whether a TextHandler writes v as text because it is a slice
+// of bytes.
 func isBytes(v any) bool {
 	t := reflect.TypeOf(v)
 	return t != nil && t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8

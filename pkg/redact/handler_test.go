@@ -31,8 +31,8 @@ func handlerMatcher() *Matcher {
 	return New(known("KEY", keyValue, "PIN", pinValue, "SHORT", "true"))
 }
 
-// TestSlogtest runs the suite of the standard library, over a handler that
-// masks values which do not occur.
+// TestSlogtest runs the test suite of the standard library with values that do
+// not occur in it.
 func TestSlogtest(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
@@ -48,8 +48,9 @@ func TestSlogtest(t *testing.T) {
 	})
 }
 
-// TestHandlerIsTheOneBelow in what it lets through, when, and in its errors.
-func TestHandlerIsTheOneBelow(t *testing.T) {
+// TestHandlerDelegates: levels, times and errors are those of the underlying
+// handler.
+func TestHandlerDelegates(t *testing.T) {
 	t.Parallel()
 	full := errors.New("no space")
 	below := slog.NewTextHandler(broken{full}, &slog.HandlerOptions{Level: slog.LevelWarn})
@@ -61,7 +62,7 @@ func TestHandlerIsTheOneBelow(t *testing.T) {
 	}
 	at := time.Date(2026, 11, 26, 1, 2, 3, 0, time.UTC)
 	if err := h.Handle(t.Context(), slog.NewRecord(at, slog.LevelWarn, "m", 0)); !errors.Is(err, full) {
-		t.Errorf("error %v, want that of the handler below", err)
+		t.Errorf("error %v, want that of the underlying handler", err)
 	}
 	var b bytes.Buffer
 	h = handlerMatcher().Handler(slog.NewTextHandler(&b, nil))
@@ -70,7 +71,7 @@ func TestHandlerIsTheOneBelow(t *testing.T) {
 	}
 }
 
-// broken is a writer that cannot write.
+// broken is a writer that always fails.
 type broken struct{ err error }
 
 func (b broken) Write([]byte) (int, error) { return 0, b.err }
@@ -102,8 +103,8 @@ func (m failingMarshaler) MarshalText() ([]byte, error) {
 	return nil, errors.New("no text: " + m.hidden)
 }
 
-// quietlyFailing hides what it holds from fmt, but not from who writes it as
-// JSON.
+// quietlyFailing hides its content from fmt, but shows it in the error when it
+// is written as JSON.
 type quietlyFailing struct{ hidden *string }
 
 func (q quietlyFailing) String() string { return "quiet" }
@@ -111,7 +112,7 @@ func (q quietlyFailing) MarshalJSON() ([]byte, error) {
 	return nil, errors.New("no json: " + *q.hidden)
 }
 
-// quietBytes hides what it holds from fmt; a TextHandler shows it.
+// quietBytes hides its content from fmt; a TextHandler shows it.
 type quietBytes []byte
 
 func (q quietBytes) String() string   { return "quiet" }
@@ -124,24 +125,24 @@ type panicking struct{ hidden string }
 
 func (p panicking) Error() string { panic("panic with " + p.hidden) }
 
-// lazy shows what it holds only when it is resolved.
+// lazy shows its content only when it is resolved.
 type lazy func() string
 
 func (l lazy) LogValue() slog.Value { return slog.StringValue(l()) }
 
-// marshalingError shows what it holds in JSON alone.
+// marshalingError shows its content only in JSON.
 type marshalingError struct{ hidden *string }
 
 func (marshalingError) Error() string                  { return "quiet" }
 func (m marshalingError) MarshalJSON() ([]byte, error) { return json.Marshal(*m.hidden) }
 
-// formattingError shows what it holds by its method Error alone.
+// formattingError shows its content only in its method Error.
 type formattingError struct{ hidden *string }
 
 func (f formattingError) Error() string              { return "failed with " + *f.hidden }
 func (f formattingError) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "quiet") }
 
-// textAlone shows what it holds as text alone, or in why that fails.
+// textAlone shows its content only in MarshalText or its error.
 type textAlone struct {
 	hidden *string
 	fails  int
@@ -155,12 +156,12 @@ func (m textAlone) MarshalText() ([]byte, error) {
 	return []byte("text of " + *m.hidden), nil
 }
 
-// quietText shows what it holds by fmt alone, for it has no method for that.
+// quietText shows its content only to fmt, because it has no method for that.
 type quietText struct{ Hidden string }
 
 func (quietText) MarshalText() ([]byte, error) { return []byte("quiet"), nil }
 
-// failingJSON shows what it holds in why it cannot be JSON.
+// failingJSON shows its content in the error of MarshalJSON.
 type failingJSON struct{ hidden *string }
 
 func (m failingJSON) MarshalJSON() ([]byte, error) { return nil, errors.New("no json: " + *m.hidden) }
@@ -186,7 +187,7 @@ type config struct {
 	Next    *config
 }
 
-// holders are all the ways in which an attribute can hold a value.
+// holders returns all the ways in which an attribute can hold a value.
 func holders(v string) map[string]slog.Attr {
 	wrapped := fmt.Errorf("connect: %w", &url.Error{Op: "Get", URL: "http://h/?key=" + url.QueryEscape(v), Err: io.EOF})
 	cyclic := map[string]any{"v": v}
@@ -210,7 +211,7 @@ func holders(v string) map[string]slog.Attr {
 		"text alone, failing":          slog.Any("k", textAlone{hidden: &v, fails: 1}),
 		"quiet text":                   slog.Any("k", quietText{v}),
 		"failing json":                 slog.Any("k", failingJSON{&v}),
-		"with no number":               slog.Any("k", map[string]any{"n": math.NaN(), "v": v}),
+		"with not a number":            slog.Any("k", map[string]any{"n": math.NaN(), "v": v}),
 		"panicking pointer":            slog.Any("k", &panicking{v}),
 		"panicking stringer":           slog.Any("k", panickingStringer{&v}),
 		"panicking marshaler":          slog.Any("k", panickingMarshaler{&v}),
@@ -243,7 +244,7 @@ func holders(v string) map[string]slog.Attr {
 	}
 }
 
-// builtin are the handlers below, and one that formats in its own way.
+// builtin returns the built-in handlers, and one with another format.
 func builtin() map[string]func(io.Writer) slog.Handler {
 	return map[string]func(io.Writer) slog.Handler{
 		"json":   func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, &slog.HandlerOptions{AddSource: true}) },
@@ -252,8 +253,8 @@ func builtin() map[string]func(io.Writer) slog.Handler {
 	}
 }
 
-// custom prints attributes by %v and %+v, and in Go syntax those that have a
-// method for it.
+// custom prints attributes with %v and %+v, and those that are GoStringers in Go
+// syntax too.
 type custom struct{ w io.Writer }
 
 func (c custom) Enabled(context.Context, slog.Level) bool { return true }
@@ -275,9 +276,9 @@ func (c custom) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// TestHandlerHidesEveryKind logs a value in every way into every handler, and
-// first without masking: where it does not show then, in no handler, the case
-// proves nothing.
+// TestHandlerHidesEveryKind logs a value in every way with every handler, and
+// first without masking: if no handler shows the value then, the case proves
+// nothing.
 func TestHandlerHidesEveryKind(t *testing.T) {
 	t.Parallel()
 	m := handlerMatcher()
@@ -285,7 +286,7 @@ func TestHandlerHidesEveryKind(t *testing.T) {
 	for handlerName, below := range builtin() {
 		for name, a := range holders(keyValue) {
 			if handlerName == "custom" && name == "cyclic map" {
-				continue // fmt does not end
+				continue // fmt would not end
 			}
 			for way, log := range map[string]func(slog.Handler){
 				"attribute":  func(h slog.Handler) { slog.New(h).Info("m", a) },
@@ -293,7 +294,7 @@ func TestHandlerHidesEveryKind(t *testing.T) {
 				"with group": func(h slog.Handler) { slog.New(h).WithGroup("g").With(a).Info("m", a) },
 			} {
 				var plain, masked bytes.Buffer
-				if name != "cyclic map" { // TextHandler does not end either
+				if name != "cyclic map" { // TextHandler would not end either
 					log(below(&plain))
 					shown[name] = shown[name] || len(m.Find(plain.Bytes())) > 0
 				}
@@ -305,17 +306,17 @@ func TestHandlerHidesEveryKind(t *testing.T) {
 					t.Errorf("%s, %s, %s: nothing was logged", handlerName, name, way)
 				}
 				if len(m.Find(plain.Bytes())) > 0 && !strings.HasPrefix(name, "quiet") && !strings.Contains(masked.String(), "‹KEY›") {
-					t.Errorf("%s, %s, %s: no mask stands for the value", handlerName, name, way)
+					t.Errorf("%s, %s, %s: there is no mask for the value", handlerName, name, way)
 				}
 				if handlerName == "json" && !json.Valid(masked.Bytes()) {
-					t.Errorf("%s, %s: the line is no JSON", name, way)
+					t.Errorf("%s, %s: the line is not JSON", name, way)
 				}
 			}
 		}
 	}
 	for name := range holders(keyValue) {
 		if !shown[name] {
-			t.Errorf("%s: the value does not show without masking", name)
+			t.Errorf("%s: the value is not shown without masking", name)
 		}
 	}
 }
@@ -330,12 +331,12 @@ func TestHandlerHidesMessageAndGroup(t *testing.T) {
 		t.Errorf("found %v", found)
 	}
 	if got := strings.Count(b.String(), "‹KEY›"); got != 2 {
-		t.Errorf("%d masks, should be 2", got)
+		t.Errorf("%d masks, want 2", got)
 	}
 }
 
-// TestHandlerHidesSimpleKinds: a value can be a number, a time, a word. Each
-// text that a handler may make of an attribute is searched on its own.
+// TestHandlerHidesSimpleKinds: a value can be a number, a time or a word. Each
+// way in which a handler may write an attribute is searched separately.
 func TestHandlerHidesSimpleKinds(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2027, 1, 2, 3, 4, 5, 678901234, time.UTC)
@@ -370,24 +371,24 @@ func TestHandlerHidesSimpleKinds(t *testing.T) {
 				t.Errorf("%s, %s: %v", name, below, found)
 			}
 			if below == "text" && !strings.Contains(b.String(), c.want) {
-				t.Errorf("%s: %q holds no %q", name, b.String(), c.want)
+				t.Errorf("%s: %q does not contain %q", name, b.String(), c.want)
 			}
 		}
 	}
 }
 
-// TestHandlerKeepsWhatIsClean: without a value in it, a line is byte for byte
-// what the handler below writes.
-func TestHandlerKeepsWhatIsClean(t *testing.T) {
+// TestHandlerKeepsCleanRecords: without a value in it, a line is byte for byte
+// that of the underlying handler.
+func TestHandlerKeepsCleanRecords(t *testing.T) {
 	t.Parallel()
 	m := handlerMatcher()
 	for name, below := range builtin() {
 		for what, a := range holders("nothing special") {
 			if what == "cyclic map" || what == "nil pointer" || strings.Contains(what, "pointer") && name == "custom" {
-				continue // addresses differ, fmt does not end
+				continue // addresses differ, and fmt would not end
 			}
 			var plain, masked bytes.Buffer
-			pc, _, _, _ := runtime.Caller(0) // the json handler tells the source
+			pc, _, _, _ := runtime.Caller(0) // the json handler shows the source
 			record := slog.NewRecord(time.Time{}, slog.LevelWarn, "m", pc)
 			record.AddAttrs(a, slog.Int("n", 1), slog.Duration("d", time.Second))
 			if err := below(&plain).Handle(t.Context(), record.Clone()); err != nil {
@@ -397,7 +398,7 @@ func TestHandlerKeepsWhatIsClean(t *testing.T) {
 				t.Fatal(err)
 			}
 			if name == "custom" && (strings.HasPrefix(what, "log valuer") || what == "group") || strings.HasPrefix(what, "panicking") {
-				continue // custom resolves nothing and shows addresses; slog words panics alike but not the same
+				continue // custom resolves nothing and shows addresses; slog's text for panics differs slightly
 			}
 			if plain.String() != masked.String() {
 				t.Errorf("%s, %s:\n%s%s", name, what, plain.String(), masked.String())
@@ -406,7 +407,7 @@ func TestHandlerKeepsWhatIsClean(t *testing.T) {
 	}
 }
 
-func TestHandlerStructureStays(t *testing.T) {
+func TestHandlerKeepsStructure(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	m := handlerMatcher()
@@ -428,9 +429,9 @@ func TestHandlerStructureStays(t *testing.T) {
 	}
 }
 
-// TestHandlerHidesWhatJSONEncodesTwice: a JSONHandler writes bytes as base64,
-// in which a value that was encoded before is not found.
-func TestHandlerHidesWhatJSONEncodesTwice(t *testing.T) {
+// TestHandlerHidesBytesEncodedTwice: a JSONHandler writes bytes as base64, in
+// which a value that is already encoded would not be found.
+func TestHandlerHidesBytesEncodedTwice(t *testing.T) {
 	t.Parallel()
 	text := url.QueryEscape(keyValue)
 	for name, v := range map[string]any{"bytes": []byte(text), "named bytes": namedBytes(text), "quiet bytes": quietBytes(text)} {
@@ -440,7 +441,7 @@ func TestHandlerHidesWhatJSONEncodesTwice(t *testing.T) {
 			t.Errorf("%s: %s", name, b.String())
 		}
 	}
-	// The other way round: base64 is the value, and its bytes are not.
+	// The reverse: the base64 is the value, not the bytes.
 	var b bytes.Buffer
 	m := New(known("KEY", base64.StdEncoding.EncodeToString([]byte(text))))
 	slog.New(m.Handler(slog.NewJSONHandler(&b, nil))).Info("m", "k", []byte(text))
@@ -449,8 +450,8 @@ func TestHandlerHidesWhatJSONEncodesTwice(t *testing.T) {
 	}
 }
 
-// TestHandlerTellsWhatWentWrong in the words of slog.
-func TestHandlerTellsWhatWentWrong(t *testing.T) {
+// TestHandlerReportsFailures in the words of slog.
+func TestHandlerReportsFailures(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
 		"failing marshaler":   "!ERROR:no text: ‹KEY›",
@@ -470,14 +471,14 @@ func TestHandlerTellsWhatWentWrong(t *testing.T) {
 	}
 }
 
-// shortInGo shows what it holds in %#v alone, and cannot be JSON.
+// shortInGo shows its content only in %#v, and cannot be written as JSON.
 type shortInGo struct{ C chan int }
 
 func (shortInGo) String() string   { return "quiet" }
 func (shortInGo) GoString() string { return "pin 4711" }
 
-// TestHandlerHidesShortValuesAtTheEnd of each text that a handler may make: no
-// other text makes a word of them.
+// TestHandlerHidesShortValuesAtTheEnd of each text that a handler may write: no
+// text after it may make them part of a word.
 func TestHandlerHidesShortValuesAtTheEnd(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
@@ -488,27 +489,27 @@ func TestHandlerHidesShortValuesAtTheEnd(t *testing.T) {
 	}
 }
 
-// quietTextOfStringer shows what it holds by its method String alone.
+// quietTextOfStringer shows its content only in its method String.
 type quietTextOfStringer struct{ hidden *string }
 
 func (quietTextOfStringer) MarshalText() ([]byte, error) { return []byte("quiet"), nil }
 func (q quietTextOfStringer) String() string             { return *q.hidden }
 
-// quietTextOfFormatter shows what it holds by its method Format alone.
+// quietTextOfFormatter shows its content only in its method Format.
 type quietTextOfFormatter struct{ hidden *string }
 
 func (quietTextOfFormatter) MarshalText() ([]byte, error) { return []byte("quiet"), nil }
 func (q quietTextOfFormatter) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, *q.hidden) }
 
-// quietJSONMarshaler shows what it holds in JSON alone.
+// quietJSONMarshaler shows its content only in JSON.
 type quietJSONMarshaler struct{ hidden *string }
 
 func (quietJSONMarshaler) String() string                 { return "quiet" }
 func (q quietJSONMarshaler) MarshalJSON() ([]byte, error) { return json.Marshal(*q.hidden) }
 
-// TestHandlerHidesWhatReplaceAttrWrites by a method of a value that the built-in
-// handler around it does not call.
-func TestHandlerHidesWhatReplaceAttrWrites(t *testing.T) {
+// TestHandlerHidesOutputOfReplaceAttr: a ReplaceAttr may call a method of an
+// attribute that the built-in handler around it does not call.
+func TestHandlerHidesOutputOfReplaceAttr(t *testing.T) {
 	t.Parallel()
 	v := keyValue
 	byFmt := func(v any) string { return fmt.Sprintf("%+v", v) }
@@ -534,7 +535,7 @@ func TestHandlerHidesWhatReplaceAttrWrites(t *testing.T) {
 		for _, below := range []slog.Handler{slog.NewTextHandler(&b, options), slog.NewJSONHandler(&b, options)} {
 			slog.New(below).Info("m", "k", c.v)
 			if len(handlerMatcher().Find(b.Bytes())) == 0 {
-				t.Fatalf("%s: the value does not show without masking", name)
+				t.Fatalf("%s: the value is not shown without masking", name)
 			}
 			b.Reset()
 			slog.New(handlerMatcher().Handler(below)).Info("m", "k", c.v)
@@ -546,9 +547,9 @@ func TestHandlerHidesWhatReplaceAttrWrites(t *testing.T) {
 	}
 }
 
-// guarded writes itself in every way and lets nobody read what is behind: over
-// what it holds, fmt would never end. It stands for a map under a lock, which is
-// written while it is read.
+// guarded has methods to write itself, and its content must not be read: fmt
+// would never end. It represents a map under a lock, which is written while it
+// is read.
 type guarded struct{ holds map[string]any }
 
 func newGuarded() guarded {
@@ -560,7 +561,7 @@ func newGuarded() guarded {
 func (guarded) String() string   { return "guarded" }
 func (guarded) GoString() string { return "guarded" }
 
-// guardedJSON has a method for JSON alone, and guardedText one for text alone.
+// guardedJSON has a method only for JSON, guardedText only for text.
 type (
 	guardedJSON struct{ holds map[string]any }
 	guardedText struct{ holds map[string]any }
@@ -569,7 +570,7 @@ type (
 func (guardedJSON) MarshalJSON() ([]byte, error) { return []byte(`"guarded"`), nil }
 func (guardedText) MarshalText() ([]byte, error) { return []byte("guarded"), nil }
 
-// part tells when it is written as JSON: whoever has it in a field may not
+// part records that it is written as JSON: the struct that contains it may not
 // expect that.
 type part struct{ read *bool }
 
@@ -579,9 +580,9 @@ type whole struct{ Part part }
 
 func (whole) String() string { return "whole" }
 
-// TestHandlerReadsNothingBehindMethods: what the handler below does not read,
-// because a value has methods or because it writes no private fields, is not
-// read on its behalf.
+// TestHandlerReadsNothingBehindMethods: fields that the underlying handler does
+// not read, because they are private or the attribute has methods, are not read
+// for it either.
 func TestHandlerReadsNothingBehindMethods(t *testing.T) {
 	t.Parallel()
 	g, read := newGuarded(), false
@@ -599,7 +600,7 @@ func TestHandlerReadsNothingBehindMethods(t *testing.T) {
 	} {
 		for handlerName, below := range builtin() {
 			if !strings.Contains(c.handlers, handlerName) {
-				continue // it would read it itself
+				continue // this handler reads it anyway
 			}
 			var b bytes.Buffer
 			logger := slog.New(handlerMatcher().Handler(below(&b)))
@@ -620,14 +621,14 @@ func TestHandlerEnabled(t *testing.T) {
 	below := slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn})
 	h := handlerMatcher().Handler(below)
 	if h.Enabled(t.Context(), slog.LevelInfo) || !h.Enabled(t.Context(), slog.LevelError) {
-		t.Error("the level of the handler below does not count")
+		t.Error("the level of the underlying handler is ignored")
 	}
 	if New(nil).Handler(below) != slog.Handler(below) || (*Matcher)(nil).Handler(below) != slog.Handler(below) {
-		t.Error("a Matcher of nothing wraps the handler")
+		t.Error("a Matcher without values wraps the handler")
 	}
 }
 
-// contexts notes the contexts in which it was called.
+// contexts records the contexts that it was called with.
 type contexts struct {
 	slog.Handler
 	seen *[]context.Context
@@ -643,21 +644,21 @@ func (c contexts) Handle(ctx context.Context, _ slog.Record) error {
 	return nil
 }
 
-// TestHandlerHandsTheContextOn: handlers below find the trace in it.
-func TestHandlerHandsTheContextOn(t *testing.T) {
+// TestHandlerPassesContext: underlying handlers find the trace in it.
+func TestHandlerPassesContext(t *testing.T) {
 	t.Parallel()
 	type traceKey struct{}
 	ctx := context.WithValue(t.Context(), traceKey{}, 1)
 	var seen []context.Context
 	slog.New(handlerMatcher().Handler(contexts{seen: &seen})).InfoContext(ctx, "m")
 	if !slices.Equal(seen, []context.Context{ctx, ctx}) {
-		t.Errorf("%d calls below, some in another context", len(seen))
+		t.Errorf("%d calls, some with another context", len(seen))
 	}
 }
 
-// TestHandlerChangesNothingOfTheCaller: the same attributes may be logged
-// again, to a handler that is allowed to see them.
-func TestHandlerChangesNothingOfTheCaller(t *testing.T) {
+// TestHandlerLeavesTheRecordUnchanged: the same attributes may be logged
+// again, with a handler that may see them.
+func TestHandlerLeavesTheRecordUnchanged(t *testing.T) {
 	t.Parallel()
 	in := []slog.Attr{slog.String("s "+keyValue, keyValue)}
 	attrs := []slog.Attr{slog.String("a", keyValue), {Key: "g", Value: slog.GroupValue(in...)}}
@@ -669,12 +670,12 @@ func TestHandlerChangesNothingOfTheCaller(t *testing.T) {
 		t.Fatal(err)
 	}
 	if fmt.Sprint(attrs, in, record) != before {
-		t.Error("attributes of the caller were masked")
+		t.Error("the caller's attributes were masked")
 	}
 }
 
-// TestHandlerInManyGoroutines: each line is masked, and by its own name.
-func TestHandlerInManyGoroutines(t *testing.T) {
+// TestHandlerConcurrentUse: each line is masked with the right name.
+func TestHandlerConcurrentUse(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer // a TextHandler writes one line at a time
 	logger := slog.New(handlerMatcher().Handler(slog.NewTextHandler(&b, nil)))
@@ -688,6 +689,6 @@ func TestHandlerInManyGoroutines(t *testing.T) {
 	}
 	all.Wait()
 	if got := strings.Count(b.String(), " msg=m k=‹KEY› g.pins=[‹PIN›] g.err=‹KEY›\n"); got != 400 {
-		t.Errorf("%d lines are masked as they should be, of 400", got)
+		t.Errorf("%d of 400 lines are masked correctly", got)
 	}
 }

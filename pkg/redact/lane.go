@@ -5,34 +5,34 @@ import (
 	"slices"
 )
 
-// occurrence is a place in the text where a pattern stands: bytes start to
-// end, counted from the beginning of the text.
+// occurrence is a place in the text where a pattern is: bytes start to end,
+// counted from the beginning of the text.
 type occurrence struct {
 	start, end int
 	rule       int32
 }
 
-// lane reads the text by one engine. A lane that unwraps reads over the line
-// breaks that an encoder put into its output; the other reads all bytes.
+// lane searches the text with one automaton. The lane with widths skips the
+// line breaks that an encoder put into its output; the other reads all bytes.
 type lane struct {
-	search search
+	search walk
 	rules  []rule
-	widths []int  // lengths of line after which a break is read over; nil: none
+	widths []int  // line lengths after which a break is skipped; nil: none
 	at     int    // bytes read
-	run    int    // letters of base64 at the end of what was read of this line
+	run    int    // base64 letters at the end of the part of this line read so far
 	cr     bool   // the last byte was a "\r" after a full line, not yet searched
-	breaks []mark // line breaks read over, in order
+	breaks []mark // line breaks skipped, in order
 	hits   []hit
 }
 
 // mark is a line break of one or two bytes.
 type mark struct{ at, size int }
 
-// wrapWidths returns the lengths of line at which encoders break: 76 for MIME,
+// wrapWidths returns the line lengths at which encoders wrap: 76 for MIME,
 // coreutils and Python, 64 for PEM and OpenSSL, 60 for the hex of xxd.
 func wrapWidths() []int { return []int{60, 64, 76} }
 
-// restart makes the lane ready for another text.
+// restart prepares the lane for another text.
 func (l *lane) restart() {
 	l.search.reset()
 	l.at, l.run, l.cr, l.breaks = 0, 0, false, l.breaks[:0]
@@ -51,7 +51,7 @@ func (l *lane) feed(piece []byte, found []occurrence) []occurrence {
 	return found
 }
 
-// line reads what is left of a line, or a part of it if it has not ended.
+// line reads the rest of a line, or a part of it if the line has not ended.
 func (l *lane) line(line []byte, ended bool, found []occurrence) []occurrence {
 	if l.cr {
 		l.cr = false
@@ -93,7 +93,7 @@ func (l *lane) line(line []byte, ended bool, found []occurrence) []occurrence {
 	return found
 }
 
-// read searches bytes that stand in the text as they are.
+// read searches bytes of the text without skipping any.
 func (l *lane) read(piece []byte, found []occurrence) []occurrence {
 	l.hits = l.search.feed(piece, l.hits[:0])
 	for _, h := range l.hits {
@@ -106,8 +106,8 @@ func (l *lane) read(piece []byte, found []occurrence) []occurrence {
 
 func (l *lane) skip(at, size int) { l.breaks = append(l.breaks, mark{at, size}) }
 
-// back returns the place n searched bytes before end, behind which there is no
-// line break that was read over.
+// back returns the place n searched bytes before end, not counting skipped line
+// breaks.
 func (l *lane) back(end, n int) int {
 	start := end - n
 	for _, b := range slices.Backward(l.breaks) {
@@ -119,8 +119,8 @@ func (l *lane) back(end, n int) int {
 	return start
 }
 
-// held returns the place from where the text may still become an occurrence;
-// it is the end of the text if there is none.
+// held returns the place from which the text may still become an occurrence, or
+// the end of the text if there is none.
 func (l *lane) held(alone func(back int) bool) int {
 	n := l.search.held(alone)
 	if n == 0 {
@@ -133,15 +133,16 @@ func (l *lane) held(alone func(back int) bool) int {
 	return l.back(end, n)
 }
 
-// forget drops the line breaks before a place that nothing reaches back over.
+// forget drops the line breaks before a place beyond which nothing reaches
+// back.
 func (l *lane) forget(before int) {
 	if len(l.breaks) > 0 && l.breaks[0].at < before {
 		l.breaks = slices.DeleteFunc(l.breaks, func(b mark) bool { return b.at < before })
 	}
 }
 
-// trailingRun counts the letters of base64, of both alphabets, at the end; it
-// counts no further than most.
+// trailingRun counts the base64 letters, of both alphabets, at the end, up to
+// most.
 func trailingRun(line []byte, most int) int {
 	n := 0
 	for n < len(line) && n < most && inBase64(line[len(line)-1-n]) {
@@ -154,7 +155,7 @@ func inBase64(c byte) bool {
 	return isWord(c) || c == '+' || c == '/' || c == '-'
 }
 
-// isWord tells whether c is a letter, a digit or an underscore of ASCII.
+// isWord reports whether c is an ASCII letter, digit or underscore.
 func isWord(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
 }

@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// span is a part of the text that is to be masked: the union of occurrences
-// that overlap. Its leader is the occurrence that begins first, of several the
-// longest; it gives the name.
+// span is a part of the text to mask: the union of occurrences that overlap.
+// Its leader, which determines the name, is the occurrence that begins first;
+// of several, the longest.
 type span struct {
 	occurrence     // the union, and the leader's rule
 	leaderEnd  int // where the leader ends
-	line       int // the line on which the span begins, for those who count
+	line       int // the line on which the span begins; only Finder sets it
 	written    bool
 }
 
@@ -20,31 +20,30 @@ func before(a, b span) int {
 	return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.leaderEnd, a.leaderEnd), cmp.Compare(a.rule, b.rule))
 }
 
-// join sorts spans and makes one of those that overlap. Spans that only touch
-// stay apart.
-func join(spans []span) []span {
-	slices.SortFunc(spans, before)
-	joined := spans[:0]
+// merge joins consecutive spans that overlap and belong together. Adjacent
+// spans stay separate.
+func merge(spans []span, together func(a, b span) bool) []span {
+	merged := spans[:0]
 	for _, s := range spans {
-		if n := len(joined); n > 0 && s.start < joined[n-1].end {
-			joined[n-1].end = max(joined[n-1].end, s.end)
+		if n := len(merged); n > 0 && together(merged[n-1], s) && s.start < merged[n-1].end {
+			merged[n-1].end = max(merged[n-1].end, s.end)
 			continue
 		}
-		joined = append(joined, s)
+		merged = append(merged, s)
 	}
-	return joined
+	return merged
 }
 
-// masker makes masked text of a stream.
+// masker masks the text of a stream.
 type masker struct {
 	stream *stream
 	masks  []string // by name
-	spans  []span   // those that reach behind the settled place, in order
-	// The last mask that was written and the end of what it stands for: a
-	// touching span of the same name needs no second one.
+	spans  []span   // those that extend past the settled position, in order
+	// The last mask written and the end of its span: an adjacent span of the
+	// same name needs no second mask.
 	lastEnd  int
 	lastMask string
-	masked   bool // there was something to mask
+	masked   bool // something was masked
 	out      []byte
 }
 
@@ -52,20 +51,20 @@ func newMasker(m *Matcher) *masker {
 	return &masker{stream: newStream(m), masks: m.masks, lastEnd: -1}
 }
 
-// restart makes the masker ready for another text.
+// restart prepares the masker for another text.
 func (k *masker) restart() {
 	k.stream.restart()
 	k.spans, k.lastEnd, k.lastMask, k.masked = k.spans[:0], -1, "", false
 }
 
-// next reads a piece and returns what can be given out. It is valid until the
-// next call and may be the piece itself.
+// next reads a piece and returns the output that is settled. It is valid until
+// the next call and may be the piece itself.
 func (k *masker) next(piece []byte) []byte {
 	found, settled := k.stream.next(piece)
 	return k.settle(found, settled)
 }
 
-// last returns what was held back.
+// last returns the text that was held back.
 func (k *masker) last() []byte {
 	found, settled := k.stream.last()
 	return k.settle(found, settled)
@@ -84,7 +83,8 @@ func (k *masker) settle(found []occurrence, settled int) []byte {
 	for _, o := range found {
 		k.spans = append(k.spans, span{occurrence: o, leaderEnd: o.end})
 	}
-	k.spans = join(k.spans)
+	slices.SortFunc(k.spans, before)
+	k.spans = merge(k.spans, func(span, span) bool { return true })
 	k.out = k.out[:0]
 	at := s.base
 	rest := k.spans[:0]
@@ -107,8 +107,8 @@ func (k *masker) settle(found []occurrence, settled int) []byte {
 	return k.out
 }
 
-// mask writes the mask of a span, unless the one before it touches it and has
-// the same.
+// mask writes the mask of a span, unless the span just before it is adjacent
+// and has the same mask.
 func (k *masker) mask(s span) {
 	mask := k.masks[k.stream.rules[s.rule].name]
 	if s.start != k.lastEnd || mask != k.lastMask {

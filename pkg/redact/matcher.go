@@ -9,8 +9,8 @@ import (
 )
 
 // Matcher searches texts for a set of known values and masks them. It is
-// immutable and may be used from many goroutines. A nil Matcher and the zero
-// Matcher know no value and let everything pass.
+// immutable and safe for concurrent use. A nil Matcher and the zero Matcher
+// know no values and change nothing.
 type Matcher struct {
 	lanes    []track
 	rules    []rule
@@ -20,13 +20,13 @@ type Matcher struct {
 	maskers  *sync.Pool
 }
 
-// track is a lane that no text goes through yet.
+// track is the immutable part of a lane.
 type track struct {
-	engine engine
-	widths []int
+	automaton *automaton
+	widths    []int
 }
 
-// rule says what a pattern stands for.
+// rule describes a pattern.
 type rule struct {
 	name     int32 // index of names and masks
 	size     int32 // length of the pattern
@@ -34,11 +34,11 @@ type rule struct {
 	alone    bool
 }
 
-// New compiles the known values. Order matters only where the same bytes stand
-// for two names: the first one gives the mask.
+// New compiles the known values. Their order matters only if two names have the
+// same bytes: then the mask has the first name.
 //
-// A trailing line break is not part of what is searched. A value of 1 to 3
-// bytes, or of white space alone, is not searched at all: see Unmasked.
+// A trailing line break is not part of the search. A value of 1 to 3 bytes, or
+// of white space only, is not searched for: see [Matcher.Unmasked].
 func New(known []secrets.Known) *Matcher {
 	m := &Matcher{}
 	var all []named
@@ -56,18 +56,18 @@ func New(known []secrets.Known) *Matcher {
 	}
 	slices.Sort(m.unmasked)
 	m.unmasked = slices.Compact(m.unmasked)
-	m.compile(all, newAutomaton, wrapWidths())
+	m.compile(all, wrapWidths())
 	return m
 }
 
-// named is a form of the value of a name.
+// named is a form with the name of its value.
 type named struct {
 	name string
 	form
 }
 
-// compile makes the rules and the lanes, over an engine of choice.
-func (m *Matcher) compile(all []named, build func([]pattern) engine, widths []int) {
+// compile builds the rules and the lanes.
+func (m *Matcher) compile(all []named, widths []int) {
 	index := map[string]int32{}
 	var plain, wrapped []pattern
 	for i, f := range all {
@@ -87,15 +87,15 @@ func (m *Matcher) compile(all []named, build func([]pattern) engine, widths []in
 		}
 	}
 	if len(plain) > 0 {
-		m.lanes = append(m.lanes, track{engine: build(plain)})
+		m.lanes = append(m.lanes, track{automaton: newAutomaton(plain)})
 	}
 	if len(wrapped) > 0 {
-		m.lanes = append(m.lanes, track{engine: build(wrapped), widths: widths})
+		m.lanes = append(m.lanes, track{automaton: newAutomaton(wrapped), widths: widths})
 	}
 	m.maskers = &sync.Pool{}
 }
 
-// Mask returns what stands in a masked text for the value of a name.
+// Mask returns the text that replaces the value of name.
 func Mask(name string) string {
 	if name == "" {
 		name = "secret"
@@ -103,9 +103,9 @@ func Mask(name string) string {
 	return "‹" + name + "›"
 }
 
-// Unmasked returns the names whose values are not searched, sorted: those of 1
-// to 3 bytes and those of white space alone. Whoever promises silence must
-// tell of them.
+// Unmasked returns, sorted, the names whose values are not searched for: those
+// of 1 to 3 bytes and those of white space only. A program that promises to
+// mask everything must report them.
 func (m *Matcher) Unmasked() []string {
 	if m == nil {
 		return nil
@@ -113,7 +113,7 @@ func (m *Matcher) Unmasked() []string {
 	return slices.Clone(m.unmasked)
 }
 
-// silent tells whether there is nothing to search.
+// silent reports whether there is nothing to search for.
 func (m *Matcher) silent() bool { return m == nil || len(m.lanes) == 0 }
 
 // String returns s with every value masked, and s itself if it holds none.
@@ -121,7 +121,7 @@ func (m *Matcher) String(s string) string {
 	if m.silent() || len(s) == 0 {
 		return s
 	}
-	// The bytes are only read.
+	// mask only reads the bytes.
 	masked, changed := m.mask(unsafe.Slice(unsafe.StringData(s), len(s)))
 	if !changed {
 		return s
@@ -142,8 +142,8 @@ func (m *Matcher) Bytes(b []byte) []byte {
 	return masked
 }
 
-// mask returns the masked text and true, or nil and false if there is nothing
-// to mask in it.
+// mask returns the masked text and true, or nil and false if text holds no
+// value.
 func (m *Matcher) mask(text []byte) ([]byte, bool) {
 	k, ok := m.maskers.Get().(*masker)
 	if !ok {
@@ -158,9 +158,7 @@ func (m *Matcher) mask(text []byte) ([]byte, bool) {
 			out = append(append(make([]byte, 0, len(text)+64), text[:settled]...), masked...)
 		}
 	}
-	for rest := text; len(rest) > 0; {
-		piece := rest[:min(len(rest), pieceSize)]
-		rest = rest[len(piece):]
+	for piece := range slices.Chunk(text, pieceSize) {
 		settled := k.stream.base
 		gather(k.next(piece), settled)
 	}

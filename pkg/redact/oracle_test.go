@@ -12,16 +12,16 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The oracle says what the package should do, by the simplest code that can be
-// read against the package comment: it looks at the whole text at once and
-// knows no streams, automata or lanes.
+// The oracle says what the package should do, in the simplest code that can be
+// compared with the package comment: it looks at the whole text at once and
+// uses no streams, automata or lanes.
 type oracle struct {
 	forms  []named
 	widths []int
 }
 
 // joined returns the text without the line breaks that an encoder put in, and
-// for each of its bytes the place in the text, and the end behind the last.
+// for each of its bytes the position in text, followed by len(text).
 func (o oracle) joined(text string, more bool) (string, []int) {
 	var b strings.Builder
 	var place []int
@@ -34,7 +34,7 @@ func (o oracle) joined(text string, more bool) (string, []int) {
 		body = strings.TrimSuffix(body, "\r")
 		run := len(body) - len(strings.TrimRight(body, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"))
 		keep := line
-		// A "\r" at the end of what is known so far may become a break.
+		// A "\r" at the end of the text so far may become a line break.
 		if slices.Contains(o.widths, run) && (ended || more) {
 			keep = body
 		}
@@ -95,8 +95,8 @@ func (o oracle) masked(text string) string {
 	return b.String() + text[at:]
 }
 
-// matches returns what Find should: the occurrences of each name, joined where
-// they overlap.
+// matches returns the result that Find should have: the occurrences of each
+// name, merged where they overlap.
 func (o oracle) matches(text string) []Match {
 	var all []Match
 	open := map[string]int{}
@@ -113,7 +113,7 @@ func (o oracle) matches(text string) []Match {
 	return all
 }
 
-// settled returns the first place from where text may still become an
+// settled returns the first position from which text may still become an
 // occurrence when more of it comes.
 func (o oracle) settled(text string) int {
 	first := len(text)
@@ -144,12 +144,13 @@ func (o oracle) settled(text string) int {
 // matcher compiles the forms of the oracle.
 func (o oracle) matcher() *Matcher {
 	m := &Matcher{}
-	m.compile(o.forms, newAutomaton, o.widths)
+	m.compile(o.forms, o.widths)
 	return m
 }
 
-// checkAll compares a matcher with the oracle over one text: whole, in every
-// two pieces, in single bytes, and by Find. It returns what differs.
+// checkAll compares a matcher with the oracle for one text: whole, split in two
+// at every byte, in single bytes, and with Find. It returns the first
+// difference.
 func (o oracle) checkAll(m *Matcher, text string) error {
 	want := o.masked(text)
 	if got := m.String(text); got != want {
@@ -175,23 +176,23 @@ func (o oracle) checkAll(m *Matcher, text string) error {
 	return nil
 }
 
-// checkHeld writes single bytes and compares what is kept back after each of
-// them with what may still become a value.
+// checkHeld writes single bytes and compares the text held back after each of
+// them with the text that may still become a value.
 func (o oracle) checkHeld(m *Matcher, text string) error {
 	k := newMasker(m)
 	for i := range len(text) {
 		k.next([]byte{text[i]})
 		if got, want := k.stream.base, o.settled(text[:i+1]); got != want {
-			return fmt.Errorf("after %q the text is settled up to %d, should be %d", text[:i+1], got, want)
+			return fmt.Errorf("after %q the text is settled up to %d, want %d", text[:i+1], got, want)
 		}
 		if kept := len(k.stream.kept); kept != i+1-k.stream.base {
-			return fmt.Errorf("after %q %d bytes are kept, should be %d", text[:i+1], kept, i+1-k.stream.base)
+			return fmt.Errorf("after %q %d bytes are kept, want %d", text[:i+1], kept, i+1-k.stream.base)
 		}
 	}
 	return nil
 }
 
-// written returns what a Writer makes of the pieces.
+// written returns the output of a Writer for the pieces.
 func written(m *Matcher, pieces ...string) string {
 	var out bytes.Buffer
 	w := m.Writer(&out)
@@ -200,7 +201,7 @@ func written(m *Matcher, pieces ...string) string {
 		if n, err := w.Write(buffer); n != len(p) || err != nil {
 			return fmt.Sprintf("Write returned %d, %v", n, err)
 		}
-		clear(buffer) // a Writer keeps no reference to what it is given
+		clear(buffer) // a Writer keeps no reference to its argument
 	}
 	if err := w.Close(); err != nil {
 		return err.Error()
@@ -208,7 +209,7 @@ func written(m *Matcher, pieces ...string) string {
 	return out.String()
 }
 
-// checks makes rapid run a property n times.
+// checks has rapid check a property n times.
 func checks(t *testing.T, n string, property func(*rapid.T)) {
 	t.Helper()
 	f := flag.Lookup("rapid.checks")
@@ -251,8 +252,8 @@ func TestMatchesOracleOnSmallAlphabets(t *testing.T) {
 	}
 }
 
-// TestOracleItself keeps the oracle honest by cases worked out by hand.
-func TestOracleItself(t *testing.T) {
+// TestOracle checks the oracle with cases worked out by hand.
+func TestOracle(t *testing.T) {
 	t.Parallel()
 	raw := func(name, text string) named { return named{name, form{text: []byte(text), encoding: "raw"}} }
 	for _, c := range []struct {
@@ -271,7 +272,7 @@ func TestOracleItself(t *testing.T) {
 	} {
 		o := oracle{c.forms, []int{4}}
 		if got := o.masked(c.text); got != c.want {
-			t.Errorf("the oracle masks %q as %q, should be %q", c.text, got, c.want)
+			t.Errorf("the oracle masks %q as %q, want %q", c.text, got, c.want)
 		}
 	}
 }

@@ -25,9 +25,9 @@ func quoters() map[string][]string {
 	}
 }
 
-// TestShellsAndCoreutils lets the real programs quote and encode. Values go to
-// them by standard input. A value with a line break is also cut into lines by
-// some of them; its lines are searched too.
+// TestShellsAndCoreutils lets the real programs quote and encode. They get the
+// values on standard input. Some of them split a value with a line break into
+// lines; its lines are searched for too.
 func TestShellsAndCoreutils(t *testing.T) {
 	t.Parallel()
 	for name, argv := range quoters() {
@@ -48,7 +48,7 @@ func TestShellsAndCoreutils(t *testing.T) {
 					value = strings.TrimSuffix(value, "\n")
 					m := New(known("S", value))
 					for context, c := range map[string][2]string{"alone": {"", ""}, "inside": {"before ", " after"}} {
-						e := encoder{loose: 4} // $'' where the context alone has none
+						e := encoder{loose: 4} // the value may need $'', the context alone none
 						if err := hidden(m, run(c[0]+value+c[1]), run(c[0]+c[1]+"x"), e); err != nil {
 							t.Errorf("%s, %s: %v", what, context, err)
 						}

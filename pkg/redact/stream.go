@@ -8,17 +8,17 @@ import (
 // pieceSize bounds what is read at once, and so the memory of a stream.
 const pieceSize = 32 << 10
 
-// stream reads a text in pieces and says which occurrences stand in it, and up
-// to where that is settled.
+// stream reads a text in pieces and reports which occurrences are in it, and up
+// to which position that is settled.
 type stream struct {
 	lanes  []lane
 	rules  []rule
-	base   int    // bytes that are settled and gone
+	base   int    // number of bytes that are settled and released
 	before int    // the byte before base; -1 at the beginning
-	text   []byte // what was read and is not gone
-	kept   []byte // the memory of text between two pieces
-	// waiting are occurrences at the end of the text that count if the byte
-	// that comes next is no part of a word.
+	text   []byte // the text read and not released
+	kept   []byte // holds text between two pieces
+	// waiting are occurrences at the end of the text that count only if the
+	// next byte is not part of a word.
 	waiting []occurrence
 	found   []occurrence
 	alone   func(back int) bool
@@ -27,7 +27,7 @@ type stream struct {
 func newStream(m *Matcher) *stream {
 	s := &stream{rules: m.rules, before: -1}
 	for _, l := range m.lanes {
-		s.lanes = append(s.lanes, lane{search: l.engine.begin(), rules: m.rules, widths: l.widths})
+		s.lanes = append(s.lanes, lane{search: walk{automaton: l.automaton}, rules: m.rules, widths: l.widths})
 	}
 	s.alone = func(back int) bool {
 		start := s.base + len(s.text) - back
@@ -36,7 +36,7 @@ func newStream(m *Matcher) *stream {
 	return s
 }
 
-// restart makes the stream ready for another text.
+// restart prepares the stream for another text.
 func (s *stream) restart() {
 	s.base, s.before = 0, -1
 	s.text, s.kept = nil, s.kept[:0]
@@ -46,10 +46,10 @@ func (s *stream) restart() {
 	}
 }
 
-// next reads a piece. It returns the occurrences that are now known and were
-// not before, sorted by place, and the place up to which all are known: every
-// later occurrence begins there or after. The text from s.base on is in s.text
-// until release is called; it may be the piece itself.
+// next reads a piece. It returns the occurrences that have become known, sorted
+// by place, and the position up to which all are known: every later occurrence
+// begins there or after it. The text from s.base on is in s.text until release
+// is called; it may be the piece itself.
 func (s *stream) next(piece []byte) ([]occurrence, int) {
 	old := len(s.kept)
 	s.text = piece
@@ -70,7 +70,8 @@ func (s *stream) next(piece []byte) ([]occurrence, int) {
 		case !s.rules[o.rule].alone:
 			known = append(known, o)
 		case o.start < s.base || s.word(o.start-1):
-			// It is part of a word; that is also why some of it may be gone.
+			// It is part of a word, which is also why some of it may have been
+			// released.
 		case o.end == end:
 			s.waiting = append(s.waiting, o)
 			settled = min(settled, o.start)
@@ -85,7 +86,7 @@ func (s *stream) next(piece []byte) ([]occurrence, int) {
 	return s.sorted(known), settled
 }
 
-// last returns what the end of the text settles: nothing comes after it.
+// last returns the occurrences that become known at the end of the text.
 func (s *stream) last() ([]occurrence, int) {
 	s.text = s.kept
 	known := append(s.found[:0], s.waiting...)
@@ -93,8 +94,8 @@ func (s *stream) last() ([]occurrence, int) {
 	return s.sorted(known), s.base + len(s.text)
 }
 
-// sorted puts occurrences in the order of the text, of those at one place the
-// longest first, of equal ones the first rule.
+// sorted orders occurrences by their beginning, then the longest first, then by
+// rule.
 func (s *stream) sorted(list []occurrence) []occurrence {
 	slices.SortFunc(list, func(a, b occurrence) int {
 		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end), cmp.Compare(a.rule, b.rule))
@@ -102,7 +103,7 @@ func (s *stream) sorted(list []occurrence) []occurrence {
 	return list
 }
 
-// release lets the text before a place go and keeps the rest.
+// release drops the text before a position and keeps the rest.
 func (s *stream) release(to int) {
 	if gone := to - s.base; gone > 0 {
 		s.before = int(s.text[gone-1])
@@ -116,8 +117,8 @@ func (s *stream) release(to int) {
 	}
 }
 
-// word tells whether the byte at a place of the text is part of a word. The
-// place is the one before base, or later.
+// word reports whether the byte at a position of the text is part of a word.
+// The position is base-1 or later.
 func (s *stream) word(at int) bool {
 	if i := at - s.base; i >= 0 {
 		return i < len(s.text) && isWord(s.text[i])

@@ -2,18 +2,18 @@ package redact
 
 import (
 	"io"
+	"slices"
 	"sync"
 )
 
-// Writer masks what is written to it and writes the rest on. It keeps back
-// only the longest end of the text that may still become a value: nothing
-// depends on time, and what it keeps is never longer than the longest pattern.
-// What cannot be part of a value leaves in the same Write, in one piece up to
-// 32 KiB.
+// Writer masks the text written to it and passes it on to another writer. It
+// holds back only the longest suffix that may still become a value: nothing
+// depends on time, and the suffix is never longer than the longest pattern.
+// Everything else is passed on in the same Write, in one piece up to 32 KiB.
 //
-// A Writer may be used from several goroutines; each Write is one step. After
-// an error of the writer below every later call returns that error, because
-// what was lost cannot be told.
+// A Writer is safe for concurrent use; each Write is atomic. After an error of
+// the underlying writer every later call returns that error, because it is not
+// known what was lost.
 type Writer struct {
 	mu     sync.Mutex
 	w      io.Writer
@@ -22,8 +22,8 @@ type Writer struct {
 	closed bool
 }
 
-// Writer returns a Writer onto w. Close it, or the bytes that it keeps back
-// are lost.
+// Writer returns a Writer that writes to w. If it is not closed, the bytes that
+// it holds back are lost.
 func (m *Matcher) Writer(w io.Writer) *Writer {
 	if m.silent() {
 		return &Writer{w: w}
@@ -31,8 +31,8 @@ func (m *Matcher) Writer(w io.Writer) *Writer {
 	return &Writer{w: w, masker: newMasker(m)}
 }
 
-// Write masks p. It keeps no reference to p. On an error the number of bytes
-// is 0, whatever part of them was written.
+// Write masks p. It keeps no reference to p. On an error it returns 0, even if
+// part of p was written.
 func (w *Writer) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -44,9 +44,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	case w.masker == nil:
 		return w.w.Write(p)
 	}
-	for rest := p; len(rest) > 0; {
-		piece := rest[:min(len(rest), pieceSize)]
-		rest = rest[len(piece):]
+	for piece := range slices.Chunk(p, pieceSize) {
 		if err := w.pass(w.masker.next(piece)); err != nil {
 			return 0, err
 		}
@@ -54,7 +52,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close writes what was kept back. It does not close the writer below. A
+// Close writes the bytes held back. It does not close the underlying writer. A
 // second Close does nothing.
 func (w *Writer) Close() error {
 	w.mu.Lock()
@@ -69,7 +67,7 @@ func (w *Writer) Close() error {
 	return w.pass(w.masker.last())
 }
 
-// pass writes masked bytes on and remembers an error.
+// pass writes masked bytes to the underlying writer and remembers its error.
 func (w *Writer) pass(p []byte) error {
 	if len(p) == 0 {
 		return nil

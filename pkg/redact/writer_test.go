@@ -36,15 +36,15 @@ func TestWriterErrors(t *testing.T) {
 			t.Parallel()
 			w := New(known("A", "correct-horse")).Writer(&failing{left: 5, err: c.below})
 			if n, err := w.Write([]byte("hello")); n != 5 || err != nil {
-				t.Fatalf("Write gave %d, %v", n, err)
+				t.Fatalf("Write returned %d, %v", n, err)
 			}
 			for range 2 {
 				if n, err := w.Write([]byte("hello")); n != 0 || !errors.Is(err, c.want) {
-					t.Errorf("Write gave %d, %v, should be 0, %v", n, err, c.want)
+					t.Errorf("Write returned %d, %v, want 0, %v", n, err, c.want)
 				}
 			}
 			if err := w.Close(); !errors.Is(err, c.want) {
-				t.Errorf("Close gave %v, should be %v", err, c.want)
+				t.Errorf("Close returned %v, want %v", err, c.want)
 			}
 		})
 	}
@@ -67,7 +67,7 @@ func TestWriterClose(t *testing.T) {
 			t.Errorf("after Close: %q", out.String())
 		}
 		if n, err := w.Write([]byte("x")); n != 0 || !errors.Is(err, io.ErrClosedPipe) {
-			t.Errorf("Write after Close gave %d, %v", n, err)
+			t.Errorf("Write after Close returned %d, %v", n, err)
 		}
 	}
 	w := New(known("A", "correct-horse")).Writer(&failing{err: io.ErrUnexpectedEOF})
@@ -75,29 +75,29 @@ func TestWriterClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := w.Close(); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("Close gave %v", err)
+		t.Errorf("Close returned %v", err)
 	}
 }
 
-// TestWriterStaysBroken: also where the writer below has recovered, for what was
-// lost cannot be told.
-func TestWriterStaysBroken(t *testing.T) {
+// TestWriterKeepsReturningItsError: even if the underlying writer has recovered,
+// because it is not known what was lost.
+func TestWriterKeepsReturningItsError(t *testing.T) {
 	t.Parallel()
 	below := &failing{err: io.ErrUnexpectedEOF}
 	w := New(known("A", "correct-horse")).Writer(below)
 	if _, err := w.Write([]byte("hello")); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Fatalf("Write gave %v", err)
+		t.Fatalf("Write returned %v", err)
 	}
 	below.left = 100
 	if n, err := w.Write([]byte("hello")); n != 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("Write gave %d, %v", n, err)
+		t.Errorf("Write returned %d, %v", n, err)
 	}
 	if err := w.Close(); !errors.Is(err, io.ErrUnexpectedEOF) || below.Len() > 0 {
-		t.Errorf("Close gave %v, and %d bytes were written", err, below.Len())
+		t.Errorf("Close returned %v, and %d bytes were written", err, below.Len())
 	}
 }
 
-// counting notes how often it is written to.
+// counting counts the calls of Write.
 type counting struct {
 	bytes.Buffer
 	writes int
@@ -108,8 +108,9 @@ func (c *counting) Write(p []byte) (int, error) {
 	return c.Buffer.Write(p)
 }
 
-// TestOneWriteStaysOne: lines of several processes must not mix below us.
-func TestOneWriteStaysOne(t *testing.T) {
+// TestWriterWritesOnce: one Write must stay one Write of the underlying writer,
+// so that the lines of several processes do not mix.
+func TestWriterWritesOnce(t *testing.T) {
 	t.Parallel()
 	var out counting
 	w := New(known("A", "correct-horse")).Writer(&out)
@@ -141,10 +142,10 @@ func TestConcurrentUse(t *testing.T) {
 					t.Error(err)
 				}
 				if got := m.String("a battery-staple"); got != "a ‹B›" {
-					t.Errorf("String gives %q", got)
+					t.Errorf("String returns %q", got)
 				}
 				if got := m.Find([]byte("correct-horse battery-staple")); len(got) != 2 {
-					t.Errorf("Find gives %v", got)
+					t.Errorf("Find returns %v", got)
 				}
 			}
 		})
@@ -158,8 +159,8 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// TestNoAllocation: a Writer in its steady state, and a String with nothing to
-// mask, allocate nothing.
+// TestNoAllocation: a Writer in its steady state, and String without a value to
+// mask, do not allocate.
 func TestNoAllocation(t *testing.T) {
 	m := New(known("A", "correct-horse", "P", "1234"))
 	w := m.Writer(io.Discard)
@@ -177,7 +178,7 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
-// TestPoolForgets: a masker that is used again knows nothing of the last text.
+// TestPoolForgets: a masker that is reused remembers nothing of the last text.
 func TestPoolForgets(t *testing.T) {
 	t.Parallel()
 	m := New(known("A", "correct-horse", "P", "1234"))
@@ -194,29 +195,30 @@ func TestPoolForgets(t *testing.T) {
 	}
 }
 
-// TestCleanTextIsReturnedItself: also where a text before it held a value.
-func TestCleanTextIsReturnedItself(t *testing.T) {
+// TestCleanTextIsNotCopied: even if the text before it held a value.
+func TestCleanTextIsNotCopied(t *testing.T) {
 	t.Parallel()
 	m := New(known("A", "correct-horse"))
 	clean, text := []byte("nothing to mask"), "nothing to mask"
 	for range 20 {
 		if got := m.String("a correct-horse"); got != "a ‹A›" {
-			t.Fatalf("String gives %q", got)
+			t.Fatalf("String returns %q", got)
 		}
 		if got := m.Bytes(clean); len(got) != len(clean) || &got[0] != &clean[0] {
-			t.Fatal("Bytes gives a copy")
+			t.Fatal("Bytes returns a copy")
 		}
 		if got := m.String("a correct-horse"); got != "a ‹A›" {
-			t.Fatalf("String gives %q", got)
+			t.Fatalf("String returns %q", got)
 		}
 		if got := m.String(text); len(got) != len(text) || unsafe.StringData(got) != unsafe.StringData(text) {
-			t.Fatal("String gives a copy")
+			t.Fatal("String returns a copy")
 		}
 	}
 }
 
-// TestMaskedTextIsOnesOwn: the matcher does not use its memory again.
-func TestMaskedTextIsOnesOwn(t *testing.T) {
+// TestMaskedTextIsNotReused: the matcher does not reuse the memory of its
+// result.
+func TestMaskedTextIsNotReused(t *testing.T) {
 	t.Parallel()
 	m := New(known("A", "correct-horse"))
 	text := []byte("a correct-horse")
@@ -233,14 +235,14 @@ func TestFinderInPieces(t *testing.T) {
 	const text = "one\ntwo correct-horse-tail\nthree correct-horse\n"
 	want := m.Find([]byte(text))
 	if len(want) != 3 || want[0] != (Match{"A", "raw", 8, 21, 2}) || want[1] != (Match{"B", "raw", 16, 26, 2}) || want[2].Line != 3 {
-		t.Fatalf("Find gives %v", want)
+		t.Fatalf("Find returns %v", want)
 	}
 	for cut := range text {
 		var got []Match
 		f := m.Finder(func(one Match) { got = append(got, one) })
 		for _, p := range []string{text[:cut], text[cut:]} {
 			if n, err := io.WriteString(f, p); n != len(p) || err != nil {
-				t.Fatalf("Write gave %d, %v", n, err)
+				t.Fatalf("Write returned %d, %v", n, err)
 			}
 		}
 		for range 2 {
@@ -265,7 +267,8 @@ func TestFinderInPieces(t *testing.T) {
 	}
 }
 
-// TestFindOrder: what begins first, then what is longer, then by name.
+// TestFindOrder: matches are ordered by beginning, then the longer first, then
+// by name.
 func TestFindOrder(t *testing.T) {
 	t.Parallel()
 	m := New(known("A", "horse-tail", "C", "correct-h", "Z", "correct-horse", "D", "correct-horse", "B", "correct-horse"))
@@ -274,12 +277,12 @@ func TestFindOrder(t *testing.T) {
 		got = append(got, one.Name)
 	}
 	if !slices.Equal(got, []string{"B", "D", "Z", "C", "A"}) {
-		t.Errorf("Find gives %v", got)
+		t.Errorf("Find returns %v", got)
 	}
 }
 
-// TestFinderReportsAtOnce: a match is reported when no later byte can change
-// it, not at the end.
+// TestFinderReportsAtOnce: a match is reported as soon as no later byte can
+// change it, not at the end.
 func TestFinderReportsAtOnce(t *testing.T) {
 	t.Parallel()
 	var got []Match

@@ -12,7 +12,7 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets/secretstest"
 )
 
-// five is a part of a program with secrets in all plain kinds of field.
+// five is part of a configuration, with secrets in all plain kinds of field.
 type five struct {
 	A secrets.Secret `secret:"A"`
 	B secrets.Secret `secret:"B"`
@@ -21,7 +21,7 @@ type five struct {
 	E secrets.Secret `secret:"E"`
 }
 
-// twenty is a program with twenty secrets.
+// twenty is a configuration with twenty secrets.
 type twenty struct {
 	K five `secret:"K_,prefix"`
 	L five `secret:"L_,prefix"`
@@ -29,7 +29,7 @@ type twenty struct {
 	N five `secret:"N_,prefix"`
 }
 
-// twentyFiles writes the values of twenty and lists their paths.
+// twentyFiles writes the values of twenty and returns their paths.
 func twentyFiles(t testing.TB) (dir string, paths []string) {
 	values := map[string]string{}
 	for _, prefix := range []string{"K_", "L_", "M_", "N_"} {
@@ -45,8 +45,8 @@ func twentyFiles(t testing.TB) (dir string, paths []string) {
 }
 
 // BenchmarkLoadTwenty loads twenty secrets from files and, in the same loop,
-// reads the same files with os.ReadFile. The ratio of the medians is the
-// number that counts:
+// reads the same files with os.ReadFile. The number that matters is the ratio
+// of the medians:
 //
 //	go test -run '^$' -bench LoadTwenty -benchtime 2000x ./pkg/secrets/
 func BenchmarkLoadTwenty(b *testing.B) {
@@ -75,9 +75,9 @@ func BenchmarkLoadTwenty(b *testing.B) {
 	}
 }
 
-// TestLoadIsWithinBudget: a load of twenty files takes at most three times as
-// long as reading them plainly. Both are measured by turns and the medians are
-// compared, so that a busy machine slows both.
+// TestLoadIsWithinBudget: loading twenty files takes at most three times as long
+// as reading them with os.ReadFile. The measurements alternate and the medians
+// are compared, so that a busy machine slows both.
 func TestLoadIsWithinBudget(t *testing.T) {
 	dir, paths := twentyFiles(t)
 	loader := secrets.Loader{DockerDir: dir, Dir: filepath.Join(dir, "none"), LookupEnv: env(nil)}

@@ -17,7 +17,7 @@ import (
 	"strings"
 )
 
-// misfit says why no value can become this field, "" if one can.
+// misfit says why no value can be stored in this field, or "" if one can.
 func (f field) misfit() string {
 	t := f.value.Type()
 	switch f.form {
@@ -39,8 +39,8 @@ func (f field) misfit() string {
 	return ""
 }
 
-// typeName names t for a message. A struct type without a name is not spelt
-// out: its text holds the tags, and a tag may hold a default.
+// typeName names t for a message. An unnamed struct type is not spelled out:
+// its string includes the tags, and a tag may hold a default.
 func typeName(t reflect.Type) string {
 	if text := t.String(); !strings.Contains(text, "struct {") {
 		return text
@@ -48,7 +48,7 @@ func typeName(t reflect.Type) string {
 	return "a type of kind " + t.Kind().String()
 }
 
-// isPlain tells whether the bytes become a t as they are.
+// isPlain reports whether a t takes the bytes as they are.
 func isPlain(t reflect.Type) bool {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -57,8 +57,8 @@ func isPlain(t reflect.Type) bool {
 		t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
 }
 
-// decode makes what goes into the field. Errors of the decoders are replaced,
-// because they quote their input.
+// decode converts a value to the type of the field. Errors of the decoders are
+// replaced, because they quote their input.
 func (f field) decode(value Secret) (reflect.Value, error) {
 	t := f.value.Type()
 	switch f.form {
@@ -84,8 +84,8 @@ func (f field) decode(value Secret) (reflect.Value, error) {
 	return plain(t, value), nil
 }
 
-// plain puts the bytes as they are into a new t. A string and a []byte are
-// copies, so that the program may change its own.
+// plain returns a new t with the bytes as they are. A string or []byte is a
+// copy, so the program may modify it.
 func plain(t reflect.Type, value Secret) reflect.Value {
 	if t.Kind() == reflect.Pointer {
 		made := reflect.New(t.Elem())
@@ -101,8 +101,8 @@ func plain(t reflect.Type, value Secret) reflect.Value {
 	return reflect.ValueOf(slices.Clone(value.Reveal())).Convert(t)
 }
 
-// pemBlocks reads all blocks of a PEM file; text around them is allowed, as
-// openssl writes it.
+// pemBlocks decodes all blocks of a PEM file; text around them is allowed,
+// because openssl writes some.
 func pemBlocks(data []byte) ([]*pem.Block, error) {
 	var blocks []*pem.Block
 	for {
@@ -121,8 +121,8 @@ func pemBlocks(data []byte) ([]*pem.Block, error) {
 	return blocks, nil
 }
 
-// pemDecoder returns the function that makes a t of PEM blocks, nil if there
-// is none.
+// pemDecoder returns the function that converts PEM blocks to a t, or nil if
+// there is none.
 func pemDecoder(t reflect.Type) func([]*pem.Block) (any, error) {
 	switch t {
 	case reflect.TypeFor[*pem.Block]():
@@ -155,7 +155,7 @@ func pemDecoder(t reflect.Type) func([]*pem.Block) (any, error) {
 	return nil
 }
 
-// single refuses more than one.
+// single returns an error unless n is 1.
 func single(n int, what string) error {
 	if n != 1 {
 		return fmt.Errorf("the value has more than one %s, and the field takes one", what)
@@ -163,7 +163,8 @@ func single(n int, what string) error {
 	return nil
 }
 
-// certificates parses the blocks that are certificates; there must be one.
+// certificates parses the blocks that are certificates; there must be at least
+// one.
 func certificates(blocks []*pem.Block) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	for _, block := range blocks {
@@ -194,7 +195,7 @@ func certPool(blocks []*pem.Block) (any, error) {
 	return pool, nil
 }
 
-// keyPair makes a tls.Certificate: the leaf first, its chain, and its key.
+// keyPair builds a tls.Certificate: the leaf first, its chain, and its key.
 func keyPair(blocks []*pem.Block) (any, error) {
 	chain, err := certificates(blocks)
 	if err != nil {
@@ -219,7 +220,7 @@ func keyPair(blocks []*pem.Block) (any, error) {
 	return pair, nil
 }
 
-// keyFor returns the private key among blocks if it can be put into a t.
+// keyFor returns the private key among blocks if it is assignable to t.
 func keyFor(t reflect.Type, blocks []*pem.Block) (any, error) {
 	key, err := privateKey(blocks)
 	if err != nil {
@@ -232,7 +233,7 @@ func keyFor(t reflect.Type, blocks []*pem.Block) (any, error) {
 }
 
 // privateKey parses the one private key among blocks: PKCS #8, PKCS #1 or
-// SEC 1, not encrypted. Other blocks are left out.
+// SEC 1, not encrypted. Other blocks are ignored.
 func privateKey(blocks []*pem.Block) (any, error) {
 	var keys []*pem.Block
 	for _, block := range blocks {
@@ -262,7 +263,7 @@ func privateKey(blocks []*pem.Block) (any, error) {
 	return nil, errors.New("the value has a pem private key that cannot be parsed")
 }
 
-// secretsIn returns every Secret inside v, which a decoder made.
+// secretsIn returns every Secret inside v, the result of a decoder.
 func secretsIn(v reflect.Value) []Secret {
 	if !v.IsValid() {
 		return nil

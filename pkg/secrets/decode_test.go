@@ -25,7 +25,7 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets/secretstest"
 )
 
-// embedded is an embedded struct whose own name is not exported.
+// embedded is an unexported type, for an embedded field.
 type embedded struct{ Token secrets.Secret }
 
 func TestJSON(t *testing.T) {
@@ -62,7 +62,7 @@ func TestJSON(t *testing.T) {
 		string(config.Raw) != "5432" || !reflect.DeepEqual(config.Any, []any{"a", "b"}) {
 		t.Errorf("got %+v", config)
 	}
-	// The parts that are secrets must be masked on their own.
+	// Each part that is a secret must be known alone, to be masked.
 	known := map[string]bool{}
 	for _, one := range report.Known() {
 		known[one.Name+" "+one.Value.RevealString()] = true
@@ -116,7 +116,7 @@ func pemOf(kind string, der []byte, err error) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// material is a certificate, its key, and other keys, in PEM.
+// material is a certificate, its key and other keys, in PEM.
 type material struct {
 	cert, other, ec, ecSEC1, rsa, rsaPKCS1, ed, x25519 string
 }
@@ -198,7 +198,7 @@ func TestPEM(t *testing.T) {
 	}
 	secretstest.Holds(t, c.Raw, values["PAIR"])
 	if c.Text != values["CERT"] || string(c.Bytes) != values["CERT"] {
-		t.Error("the text is not as it was")
+		t.Error("the text was changed")
 	}
 }
 
@@ -223,7 +223,7 @@ func TestPEMErrors(t *testing.T) {
 		"no cert":     {m.ec, any4{"pem without a certificate", "", "", "pem without a certificate"}},
 		"no key":      {m.cert, any4{"", "", "pem without a private key", "pem without a private key"}},
 		"encrypted":   {m.cert + pemOf("ENCRYPTED PRIVATE KEY", []byte("hunter2"), nil), any4{"", "more than one pem block", "is encrypted", "is encrypted"}},
-		"old way":     {m.cert + encrypted, any4{"", "more than one pem block", "is encrypted", "is encrypted"}},
+		"legacy":      {m.cert + encrypted, any4{"", "more than one pem block", "is encrypted", "is encrypted"}},
 		"bad cert":    {pemOf("CERTIFICATE", []byte("hunter2"), nil), any4{"certificate that cannot be parsed", "", "without a private key", "certificate that cannot be parsed"}},
 		"bad key":     {m.cert + pemOf("PRIVATE KEY", []byte("hunter2"), nil), any4{"", "more than one pem block", "private key that cannot be parsed", "private key that cannot be parsed"}},
 	} {
@@ -261,8 +261,9 @@ func TestPEMErrors(t *testing.T) {
 	}
 }
 
-// TestPEMIsChecked: a string is checked as well, and stays as it is.
-func TestPEMIsChecked(t *testing.T) {
+// TestPEMChecksStrings: the PEM in a string is checked too, and the string stays
+// unchanged.
+func TestPEMChecksStrings(t *testing.T) {
 	var config struct {
 		A string `secret:"A,pem"`
 	}
@@ -271,8 +272,8 @@ func TestPEMIsChecked(t *testing.T) {
 	}
 }
 
-// FuzzErrorsHoldNoValue feeds any value to json and pem fields: no error holds
-// a piece of it, and no decoder panics.
+// FuzzErrorsHoldNoValue loads any value into json and pem fields: no error
+// holds a piece of it, and no decoder panics.
 func FuzzErrorsHoldNoValue(f *testing.F) {
 	m := newMaterial(f)
 	for _, seed := range []string{
@@ -297,8 +298,8 @@ func FuzzErrorsHoldNoValue(f *testing.F) {
 		if err == nil {
 			return
 		}
-		// A value made of the words of a message would be found without a leak:
-		// the message for another value of the same kind is the yardstick.
+		// A value that consists of words of a message is found in it without a
+		// leak, so pieces that occur in messages do not count.
 		for i := 0; i+8 <= len(value); i++ {
 			piece := string(value[i : i+8])
 			if strings.Contains(err.Error(), piece) && !strings.Contains(messages, piece) {
@@ -306,7 +307,7 @@ func FuzzErrorsHoldNoValue(f *testing.F) {
 			}
 		}
 		if len(value) > 0 && len(value) <= secrets.MaxSize && len(report.Known()) == 0 {
-			t.Error("a value that was found is not known")
+			t.Error("a value that was found is not among the known values")
 		}
 	})
 }

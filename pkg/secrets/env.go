@@ -9,11 +9,11 @@ import (
 // $NAME_FILE names, as in Docker's official images. A nil lookup means
 // os.LookupEnv.
 //
-// An empty variable counts as absent, because Compose's ${NAME:-} sets it
-// empty. Both variables set is an error. A file that $NAME_FILE names and that
-// is not there is an error too, not absent. That file is read with the guards
-// of Dir, but it may be a symlink to anywhere: whoever sets the variable has
-// chosen it.
+// An empty variable counts as absent, because Compose's ${NAME:-} sets an
+// empty one. It is an error if both variables are set, and also if the file
+// that $NAME_FILE names does not exist: that is not absent. The file is read
+// with the same checks as in [Dir], but it may be a symlink to anywhere,
+// because whoever set the variable chose it.
 func Env(lookup func(string) (string, bool)) Source {
 	if lookup == nil {
 		lookup = os.LookupEnv
@@ -45,13 +45,13 @@ func (e envSource) Lookup(name string) (Found, error) {
 	case path != "":
 		found.byFile = true
 		found.Place = "$" + fileName
-		if exists(path) { // otherwise it may be a value, set by mistake
+		if exists(path) { // otherwise path may be a value, set by mistake
 			found.Place += "=" + path
 		}
 		data, err := readPath(found.Place, path)
 		found.Value = own(data)
 		if f := (*fault)(nil); errors.As(err, &f) && f.hint == "" {
-			f.hint = "$" + fileName + " must name the file that holds the value; a path that leads nowhere is not shown, it may be a value"
+			f.hint = "$" + fileName + " must name the file that holds the value; a path that does not exist is not shown, because it may be a value"
 		}
 		return found, err
 	}

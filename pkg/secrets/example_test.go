@@ -9,7 +9,7 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// A value shows nowhere, unless it is revealed.
+// A value is not shown unless it is revealed.
 func ExampleSecret() {
 	password := secrets.New([]byte("hunter2"))
 	fmt.Println(password)
@@ -28,7 +28,7 @@ func ExampleSecret_Equal() {
 	// Output: true false
 }
 
-// The beginner's call: declare, load, stop if that fails.
+// The simple call: declare, load, stop if that fails.
 func ExampleLoad() {
 	var config struct {
 		Key secrets.Secret `secret:"EXAMPLE_API_KEY"`
@@ -41,8 +41,7 @@ func ExampleLoad() {
 	//     store it with: mage secrets:set EXAMPLE_API_KEY, and grant it to the service in docker-compose.yml
 }
 
-// The expert's call: other places, JSON, a default, and where each value came
-// from.
+// With options: other places, JSON, a default, and where each value came from.
 func ExampleLoader_Load() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
@@ -90,7 +89,7 @@ func ExampleLoader_Load_prefix() {
 	// Output: r w <nil>
 }
 
-// A program can tell what kind of problem it has.
+// A program can find out what kind of problem it has.
 func ExampleLoadError() {
 	var config struct {
 		A secrets.Secret `secret:"A"`
@@ -110,7 +109,7 @@ func ExampleLoadError() {
 	// B · map: the value is not valid json · []
 }
 
-// vault is a source of one's own: one method.
+// vault is a custom source: it has one method.
 type vault map[string]string
 
 func (v vault) Lookup(name string) (secrets.Found, error) {
@@ -123,7 +122,7 @@ func (v vault) Lookup(name string) (secrets.Found, error) {
 	return found, nil
 }
 
-// Sources are composed; the first that has the secret wins.
+// Sources can be combined; the first that has the secret wins.
 func ExampleChain() {
 	source := secrets.Chain(vault{"A": "1"}, secrets.Map(map[string]string{"A": "2", "B": "2"}))
 	for _, name := range []string{"A", "B", "C"} {

@@ -3,6 +3,7 @@ package secrets
 import (
 	"fmt"
 	"reflect"
+	"slices"
 )
 
 // field is one field of the destination that a tag names.
@@ -12,15 +13,15 @@ type field struct {
 	value reflect.Value
 }
 
-// fieldSet is what a walk through the destination found.
+// fieldSet is the result of walking through the destination.
 type fieldSet struct {
 	fields   []field
 	problems []Problem
-	allocs   []func() // set the pointers to nested structs that were nil
+	allocs   []func() // set those pointers to nested structs that were nil
 }
 
-// collect finds every tagged field of dst, and every error of the program in
-// it. It changes nothing in dst.
+// collect finds every tagged field of dst, and every mistake in its tags and
+// types. It does not change dst.
 func collect(dst any) *fieldSet {
 	set := &fieldSet{}
 	v := reflect.ValueOf(dst)
@@ -36,20 +37,18 @@ func collect(dst any) *fieldSet {
 	return set
 }
 
-// misuse notes an error of the program.
+// misuse records a mistake of the program.
 func (s *fieldSet) misuse(path, reason string) {
 	s.problems = append(s.problems, Problem{Name: path, Reason: reason, Err: ErrUsage})
 }
 
-// walk visits the fields of the struct v. The types on the way down are in
-// above, so that a recursive type ends.
+// walk visits the fields of the struct v. The enclosing types are in above, so
+// that the walk of a recursive type ends.
 func (s *fieldSet) walk(v reflect.Value, prefix, path string, above []reflect.Type) {
 	t := v.Type()
-	for _, one := range above {
-		if one == t {
-			s.misuse(path, "the type "+typeName(t)+" holds itself")
-			return
-		}
+	if slices.Contains(above, t) {
+		s.misuse(path, "the type "+typeName(t)+" contains itself")
+		return
 	}
 	above = append(above[:len(above):len(above)], t)
 	for i := range t.NumField() {
@@ -79,7 +78,7 @@ func (s *fieldSet) walk(v reflect.Value, prefix, path string, above []reflect.Ty
 	}
 }
 
-// add keeps f if a value can be put into it.
+// add keeps f if it can take a value.
 func (s *fieldSet) add(f field) {
 	if !f.value.CanSet() {
 		s.misuse(f.path, "the field is not exported, so it cannot be set")
@@ -102,7 +101,8 @@ func (s *fieldSet) nestTagged(v reflect.Value, prefix, path string, above []refl
 }
 
 // nest walks a nested struct, or one behind a pointer, if any of its fields
-// has a tag. A nil pointer gets its struct when the whole load has succeeded.
+// has a tag. A nil pointer is set to a new struct once the whole load has
+// succeeded.
 func (s *fieldSet) nest(v reflect.Value, prefix, path string, above []reflect.Type) {
 	if !hasTags(v.Type(), nil) {
 		return
@@ -124,19 +124,14 @@ func (s *fieldSet) nest(v reflect.Value, prefix, path string, above []reflect.Ty
 	s.walk(made.Elem(), prefix, path, above)
 }
 
-// hasTags tells whether t is a struct, or a pointer to one, with a secret tag
-// somewhere below.
+// hasTags reports whether t is a struct, or a pointer to one, with a secret
+// tag at any depth.
 func hasTags(t reflect.Type, seen []reflect.Type) bool {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if t.Kind() != reflect.Struct {
+	if t.Kind() != reflect.Struct || slices.Contains(seen, t) {
 		return false
-	}
-	for _, one := range seen {
-		if one == t {
-			return false
-		}
 	}
 	seen = append(seen[:len(seen):len(seen)], t)
 	for i := range t.NumField() {
@@ -152,8 +147,8 @@ func hasTags(t reflect.Type, seen []reflect.Type) bool {
 	return false
 }
 
-// checkFileNames refuses two secrets of which one would be read from the
-// variable that names the other's file.
+// checkFileNames rejects a secret A_FILE along with a secret A: $A_FILE names
+// the file of A.
 func (s *fieldSet) checkFileNames() {
 	names := map[string]bool{}
 	for _, f := range s.fields {

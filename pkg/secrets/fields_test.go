@@ -18,8 +18,8 @@ type inner struct {
 type named string
 type bytesLike []byte
 
-// TestEveryKindOfField loads one struct with all that a field can be.
-func TestEveryKindOfField(t *testing.T) {
+// TestLoadFillsEveryKindOfField loads one struct with every kind of field.
+func TestLoadFillsEveryKindOfField(t *testing.T) {
 	type config struct {
 		String  string          `secret:"V"`
 		Bytes   []byte          `secret:"V"`
@@ -70,9 +70,9 @@ func TestEveryKindOfField(t *testing.T) {
 	secretstest.Holds(t, c.Secret, "v")
 }
 
-// TestPointersAreKept: a struct that is there is filled, not replaced, and a
-// load that fails makes none.
-func TestPointersAreKept(t *testing.T) {
+// TestLoadKeepsPointers: an existing struct is filled, not replaced, and a load
+// that fails allocates none.
+func TestLoadKeepsPointers(t *testing.T) {
 	type config struct {
 		There *inner
 		Nil   *inner `secret:"X_,prefix"`
@@ -99,9 +99,9 @@ type mutual struct {
 	Other struct{ Back []*mutual }
 }
 
-// TestErrorsOfTheProgram: each is an error with the class ErrUsage, that names
-// the field, and no panic.
-func TestErrorsOfTheProgram(t *testing.T) {
+// TestLoadReportsMisuse: each mistake is an error of class ErrUsage that names the
+// field, not a panic.
+func TestLoadReportsMisuse(t *testing.T) {
 	var nilConfig *inner
 	text, number := "", 1
 	for name, c := range map[string]struct {
@@ -174,7 +174,7 @@ func TestErrorsOfTheProgram(t *testing.T) {
 		"prefix, no tags": {&struct {
 			A struct{ X int } `secret:"A,prefix"`
 		}{}, "A: prefix is for a struct"},
-		"recursive": {&recursive{}, "recursive.Next: the type secrets_test.recursive holds itself"},
+		"recursive": {&recursive{}, "recursive.Next: the type secrets_test.recursive contains itself"},
 		"name of a file": {&struct {
 			A string `secret:"A"`
 			B string `secret:"A_FILE"`
@@ -191,7 +191,7 @@ func TestErrorsOfTheProgram(t *testing.T) {
 		})
 	}
 	if _, err := secretstest.Values(map[string]string{"A": "a"}).Load(&mutual{}); err != nil {
-		t.Errorf("a type that holds itself in a slice: %v", err)
+		t.Errorf("a type that contains itself in a slice: %v", err)
 	}
 }
 
@@ -203,22 +203,22 @@ func TestTags(t *testing.T) {
 		"default with commas": {`A,optional,default=a,json,b=c`, ""},
 		"no name":             {``, "bad tag: a secret needs a name"},
 		"no name, options":    {`,optional`, "bad tag: a secret needs a name"},
-		"bad name":            {`a-b`, "bad tag: this is not the name"},
-		"blank":               {`A, optional`, "bad tag: an option is unknown"},
-		"unknown":             {`A,hunter2`, "bad tag: an option is unknown"},
-		"misspelt default":    {`A,optional,defualt=hunter2`, "bad tag: an option is unknown"},
+		"bad name":            {`a-b`, "bad tag: not a valid secret name"},
+		"blank":               {`A, optional`, "bad tag: unknown option"},
+		"unknown":             {`A,hunter2`, "bad tag: unknown option"},
+		"misspelled default":  {`A,optional,defualt=hunter2`, "bad tag: unknown option"},
 		"empty option":        {`A,`, "bad tag: an option is empty"},
 		"empty option within": {`A,,optional`, "bad tag: an option is empty"},
 		"default alone":       {`A,default=hunter2`, "bad tag: default is for an optional secret"},
 		"empty default":       {`A,optional,default=`, "bad tag: default is empty"},
-		"json and pem":        {`A,json,pem`, "bad tag: one of json and pem"},
-		"json twice":          {`A,json,json`, "bad tag: one of json and pem"},
-		"prefix and optional": {`A,prefix,optional`, "bad tag: prefix goes with no other option"},
-		"prefix and default":  {`A,prefix,default=hunter2`, "bad tag: prefix goes with no other option"},
+		"json and pem":        {`A,json,pem`, "bad tag: use json or pem"},
+		"json twice":          {`A,json,json`, "bad tag: use json or pem"},
+		"prefix and optional": {`A,prefix,optional`, "bad tag: prefix cannot be combined"},
+		"prefix and default":  {`A,prefix,default=hunter2`, "bad tag: prefix cannot be combined"},
 		"comma in a default":  {`A,optional,default=hunter2,`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// The tag is known at run time only, so the type is made here.
+			// The tag is only known at run time, so the type is built here.
 			fieldType := reflect.TypeFor[string]()
 			if strings.HasPrefix(c.tag, "A,json,optional") {
 				fieldType = reflect.TypeFor[int]()

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// Docker returns a source over the files that Docker mounts, one a secret. An
-// empty dir means /run/secrets (on Windows, C:\ProgramData\Docker\secrets). See
-// Dir for how the files are read.
+// Docker returns a source over the files that Docker mounts, one per secret.
+// An empty dir means /run/secrets (on Windows, C:\ProgramData\Docker\secrets).
+// See [Dir] for how the files are read.
 func Docker(dir string) Source {
 	if dir == "" {
 		dir = dockerDir
@@ -20,15 +20,15 @@ func Docker(dir string) Source {
 	return &dirSource{dir: dir, kind: KindDocker}
 }
 
-// Dir returns a source over a directory with one file a secret, named like
-// it. An empty dir means ./secrets. No directory, or no such file in it, is
-// absent.
+// Dir returns a source over a directory with one file per secret, which has
+// the secret's name. An empty dir means ./secrets. If the directory, or the
+// file in it, does not exist, the secret is absent.
 //
 // A file is read as it is: nothing is trimmed. Symlinks are followed inside
-// the directory, as Kubernetes lays them, and never out of it; an absolute
-// symlink counts as leading out. A directory, a pipe, a socket or a device, a
-// symlink that leads nowhere, an empty file, one above MaxSize, and one that
-// the process may not read are errors.
+// the directory, as Kubernetes creates them, but never out of it; an absolute
+// symlink counts as leading out. It is an error if the file is a directory, a
+// pipe, a socket, a device or a dangling symlink, if it is empty or larger
+// than [MaxSize], or if the process may not read it.
 func Dir(dir string) Source {
 	if dir == "" {
 		dir = "secrets"
@@ -43,19 +43,17 @@ type dirSource struct {
 
 // Lookup implements Source.
 func (d *dirSource) Lookup(name string) (Found, error) {
-	held := d.hold()
+	held := &heldDir{dirSource: *d}
 	defer held.close()
 	return held.Lookup(name)
 }
 
-// hold returns the same source with the directory kept open from the first
-// lookup until close.
-func (d *dirSource) hold() *heldDir { return &heldDir{dirSource: *d} }
-
+// heldDir is a dirSource with the directory kept open from the first lookup
+// until close.
 type heldDir struct {
 	dirSource
 	root   *os.Root
-	absent bool  // there is no directory
+	absent bool  // the directory does not exist
 	err    error // why the directory cannot be opened
 }
 
@@ -83,7 +81,7 @@ func (h *heldDir) Lookup(name string) (Found, error) {
 	return found, err
 }
 
-// open opens the directory, once. A dangling symlink in its place is not an
+// open opens the directory, once. A dangling symlink does not count as an
 // absent directory.
 func (h *heldDir) open() {
 	if h.root != nil || h.err != nil || h.absent {
@@ -102,16 +100,16 @@ func (h *heldDir) place(name string) string {
 	return "." + string(filepath.Separator) + path
 }
 
-// read reads one file below the root. A name that is there and cannot be
-// opened is unreadable, also when the error says that something does not
-// exist: then it is a symlink that leads nowhere.
+// read reads one file below the root. A name that exists but cannot be opened
+// is unreadable, even when the error is "does not exist": then it is a
+// dangling symlink.
 func (h *heldDir) read(name, place string) ([]byte, error) {
 	file, err := h.root.OpenFile(name, openFlags, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, lstatErr := h.root.Lstat(name); lstatErr != nil {
 			return nil, &absence{[]string{place}}
 		}
-		// Kubernetes swaps the target of a symlink; by now it may be there.
+		// Kubernetes swaps the target of a symlink; by now it may exist.
 		file, err = h.root.OpenFile(name, openFlags, 0)
 	}
 	if err != nil {
@@ -140,8 +138,8 @@ func readRegular(place string, file *os.File) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, notRegular(place, info.Mode())
 	}
-	// One byte more than the limit is read, so a file that grows is noticed;
-	// the size is a hint, some file systems say 0.
+	// Reading one byte more than the limit detects a file that grows. The size
+	// is only a hint: some file systems report 0.
 	data := make([]byte, 0, min(info.Size(), MaxSize)+1)
 	for len(data) <= MaxSize {
 		if len(data) == cap(data) {
@@ -167,7 +165,7 @@ func notRegular(place string, mode fs.FileMode) error {
 	switch {
 	case mode.IsDir():
 		f.reason = "is a directory, not a file"
-		f.hint = "docker makes a directory where the file of a bind mount is missing: remove it, create the file, start again"
+		f.hint = "docker creates a directory when the file of a bind mount is missing: remove it, create the file, start again"
 	case mode&fs.ModeNamedPipe != 0:
 		f.reason = "is a pipe, not a file"
 	case mode&fs.ModeSocket != 0:
@@ -178,8 +176,8 @@ func notRegular(place string, mode fs.FileMode) error {
 	return f
 }
 
-// unreadable says why the system did not open or read a file. The path inside
-// err is left out: place has it already, or must not show it.
+// unreadable says why the system did not open or read a file. The path in err
+// is dropped: place has it already, or must not show it.
 func unreadable(place string, err error) error {
 	f := &fault{class: ErrUnreadable, place: place}
 	var pathErr *fs.PathError
@@ -206,11 +204,11 @@ func unreadable(place string, err error) error {
 	return f
 }
 
-// isEscape recognises os.Root's refusal, which has no exported error.
+// isEscape recognises the error of os.Root for a path that escapes; it is not
+// exported.
 func isEscape(err error) bool { return strings.Contains(err.Error(), "escapes from parent") }
 
-// exists tells whether something is at path, be it a symlink that leads
-// nowhere.
+// exists reports whether something is at path, even a dangling symlink.
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil

@@ -12,8 +12,8 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets/secretstest"
 )
 
-// dropRights makes the calling thread access files as nobody does; root's
-// capabilities over files go with it. Other threads keep theirs.
+// dropRights makes the calling thread access files as the user "nobody", which
+// also takes away root's capabilities over files. Other threads keep theirs.
 func dropRights() error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -28,10 +28,10 @@ func dropRights() error {
 	return nil
 }
 
-// TestNothingStaysOpen: neither a lookup nor a load keeps a descriptor, be it
-// a success or not.
-func TestNothingStaysOpen(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // a finalizer would hide it
+// TestLookupClosesFiles: neither a lookup nor a load leaves a descriptor open,
+// whether it succeeds or fails.
+func TestLookupClosesFiles(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // a finalizer would hide a leak
 	dir := secretstest.Write(t, map[string]string{"A": "v", "EMPTY": ""}, nil)
 	open := func() int {
 		entries, err := os.ReadDir("/proc/self/fd")
@@ -59,8 +59,9 @@ func TestNothingStaysOpen(t *testing.T) {
 	}
 }
 
-// TestFileWithoutASize: some file systems say 0 for a file that has bytes.
-func TestFileWithoutASize(t *testing.T) {
+// TestDirReadsFileOfUnknownSize: some file systems report size 0 for a file that
+// is not empty.
+func TestDirReadsFileOfUnknownSize(t *testing.T) {
 	want, err := os.ReadFile("/proc/self/cmdline")
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +70,7 @@ func TestFileWithoutASize(t *testing.T) {
 	if err != nil || found.Value.RevealString() != string(want) {
 		t.Errorf("got %v", err)
 	}
-	// Longer than one read of the kernel gives.
+	// Longer than the kernel returns in one read.
 	long, err := secrets.Dir("/proc/self").Lookup("smaps")
 	if err != nil || len(long.Value.Reveal()) < 4096 {
 		t.Errorf("smaps: got %v", err)

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// dropRights cannot be done to one thread here.
+// dropRights only checks: here the rights of one thread cannot be dropped.
 func dropRights() error {
 	if os.Geteuid() == 0 {
 		return errors.New("run these tests as a normal user on this system")

@@ -16,10 +16,10 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets/secretstest"
 )
 
-// TestSpecialFiles: what is no file is refused, and at once: an open that
-// waits for the writer of a pipe would hang the start of a service.
+// TestSpecialFiles: anything but a regular file is an error, at once. If open
+// waited for the writer of a pipe, the service would hang at its start.
 func TestSpecialFiles(t *testing.T) {
-	// A short path: that of a socket has 104 bytes on some systems.
+	// A short path: on some systems the path of a socket is limited to 104 bytes.
 	dir, err := os.MkdirTemp("", "km")
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestPermission(t *testing.T) {
 	}
 }
 
-// TestPermissionHint tells which user it is.
+// TestPermissionHint: the hint names the user id.
 func TestPermissionHint(t *testing.T) {
 	dir := secretstest.Write(t, map[string]string{"A": "v"}, &secretstest.Options{Mode: 0o200})
 	var config struct {
@@ -105,8 +105,8 @@ func TestPermissionHint(t *testing.T) {
 	}
 }
 
-// asNobody runs do without the rights of root. The thread that did it is
-// thrown away.
+// asNobody runs do without the rights of root, on a thread that is then thrown
+// away.
 func asNobody(t *testing.T, do func()) {
 	t.Helper()
 	failed := make(chan error, 1)

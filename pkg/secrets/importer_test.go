@@ -31,11 +31,10 @@ func main() {
 }
 `
 
-// TestImporterGetsNothingElse builds a module that imports this package as a
-// user would, from a module proxy that has keepmum and nothing else. Its
-// packages are the standard library and keepmum, and its go.sum names keepmum
-// alone.
-func TestImporterGetsNothingElse(t *testing.T) {
+// TestImporterNeedsNoOtherModule builds a module that imports this package as a
+// user would, from a module proxy that serves only keepmum. Its packages are
+// those of the standard library and keepmum, and its go.sum names only keepmum.
+func TestImporterNeedsNoOtherModule(t *testing.T) {
 	dir := t.TempDir()
 	proxy := filepath.Join(dir, "proxy")
 	publish(t, proxy, false)
@@ -56,9 +55,9 @@ func TestImporterGetsNothingElse(t *testing.T) {
 	}
 }
 
-// TestImporterCheckBites publishes a keepmum whose package secrets imports a
+// TestImporterCheckFindsALibrary publishes a keepmum whose package secrets imports a
 // library: the same importer must then fail, or the test above proves nothing.
-func TestImporterCheckBites(t *testing.T) {
+func TestImporterCheckFindsALibrary(t *testing.T) {
 	dir := t.TempDir()
 	proxy := filepath.Join(dir, "proxy")
 	publish(t, proxy, true)
@@ -67,16 +66,16 @@ func TestImporterCheckBites(t *testing.T) {
 	cmd := user.command("go", "build", "-o", "program", ".")
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "github.com/google/go-cmp") {
-		t.Errorf("the build does not stumble over a library: %v\n%s", err, out)
+		t.Errorf("the build does not fail because of the library: %v\n%s", err, out)
 	}
 	bad := foreign([]string{module, module + "/pkg/secrets", "example.test/user", "golang.org/x/sys/unix"})
 	if len(bad) != 1 || bad[0] != "golang.org/x/sys/unix" {
-		t.Errorf("foreign gives %v", bad)
+		t.Errorf("foreign returns %v", bad)
 	}
 }
 
-// foreign returns what is neither the importer's nor keepmum's; each line
-// begins with the path of a package or module.
+// foreign returns the lines that belong neither to the importer nor to keepmum;
+// each line begins with the path of a package or module.
 func foreign(all []string) []string {
 	var bad []string
 	for _, one := range all {
@@ -97,8 +96,8 @@ func lines(t *testing.T, path string) []string {
 	return strings.Split(strings.TrimSpace(string(data)), "\n")
 }
 
-// publish writes a module proxy that serves this checkout's go.mod and this
-// package, and nothing else.
+// publish writes a module proxy that serves only this package and the go.mod of
+// this checkout.
 func publish(t *testing.T, proxy string, broken bool) {
 	t.Helper()
 	at := filepath.Join(proxy, filepath.FromSlash(module), "@v")
@@ -168,14 +167,15 @@ func writeZip(t *testing.T, path string, files map[string][]byte) {
 	}
 }
 
-// user is a module of somebody else.
+// user is another module, which imports this package.
 type user struct {
 	t   *testing.T
 	dir string
 	env []string
 }
 
-// command is a child of the importer's module, with a module cache of its own.
+// command is a child process in the importer's module, with a separate module
+// cache.
 type command struct {
 	*exec.Cmd
 	t *testing.T

@@ -7,10 +7,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// Loader loads values into a struct. The zero Loader is what Load uses.
+// Loader loads values into a struct. [Load] uses the zero Loader.
 type Loader struct {
 	// DockerDir is where Docker mounts secrets. Empty means /run/secrets (on
 	// Windows, C:\ProgramData\Docker\secrets).
@@ -24,25 +25,25 @@ type Loader struct {
 	LookupEnv func(string) (string, bool)
 
 	// Environment is "production" for production mode. Empty means
-	// $KEEPMUM_ENV. Case and surrounding blanks are ignored.
+	// $KEEPMUM_ENV. Case and surrounding white space are ignored.
 	Environment string
 
-	// MaxSize is the greatest number of bytes of a value. Zero means the
-	// constant MaxSize, and no more than that is possible.
+	// MaxSize is the largest size of a value in bytes. Zero means the constant
+	// MaxSize, which is also the upper limit.
 	MaxSize int
 
-	// Strip takes exactly one newline, \n or \r\n, from the end of each value.
-	// The zero Loader takes nothing: newlines are dealt with when a value is
-	// stored.
+	// Strip removes exactly one newline, \n or \r\n, from the end of each
+	// value. The zero Loader removes nothing: newlines are dealt with when a
+	// value is stored.
 	Strip bool
 
 	// Source replaces DockerDir, Dir and LookupEnv as the place where values
-	// are looked up. Nil means docker, file, env, in this order. The defaults
-	// of tags come last in both cases, and production mode holds in both.
+	// are looked up. Nil means docker, file, env, in this order. In both cases
+	// the defaults of tags come last, and production mode applies.
 	Source Source
 
-	// Logger gets a warning for each shadowed secret, by name. Nil means none;
-	// they are in the Report anyway.
+	// Logger gets a warning for each shadowed secret, by name. Nil means no
+	// warnings; the Report lists the shadows in any case.
 	Logger *slog.Logger
 }
 
@@ -53,9 +54,9 @@ type Provenance struct {
 	Place string `json:"place"`
 }
 
-// Shadow says that a second source has the secret too, with a different
-// value, or with one that could not be read and compared. The value of Hidden
-// was not used.
+// Shadow says that a second source has the secret too, with a different value
+// or one that could not be read and compared. The value from Hidden was not
+// used.
 type Shadow struct {
 	Name   string     `json:"name"`
 	Used   Provenance `json:"used"`
@@ -63,35 +64,35 @@ type Shadow struct {
 	Why    string     `json:"why"`
 }
 
-// Known is a value with the name that stands for it in masked output. It is
-// what package redact takes.
+// Known is a value and the name that replaces it in masked output. Package
+// redact takes a list of them.
 type Known struct {
 	Name  string
 	Value Secret
 }
 
-// Report says what was loaded, from where. It may be printed and encoded.
+// Report says what was loaded and from where. It is safe to print and encode.
 type Report struct {
 	Loaded  []Provenance `json:"loaded"`  // in the order of the fields, each name once
-	Shadows []Shadow     `json:"shadows"` // what else was found
+	Shadows []Shadow     `json:"shadows"` // other sources with another value
 	known   []Known
 }
 
-// Known returns every value that was found, for masking: those that were
-// loaded, each Secret inside a JSON value, the values that a shadowing source
-// hides, and those that were found but are no good.
-func (r Report) Known() []Known { return append([]Known(nil), r.known...) }
+// Known returns every value that was found, for masking: the loaded values,
+// each Secret inside a JSON value, the values in shadowed sources, and values
+// that were found but rejected.
+func (r Report) Known() []Known { return slices.Clone(r.known) }
 
 // Load loads values into the struct that dst points to, in the standard order
-// and with no options. See Loader.Load.
+// and with no options. See [Loader.Load].
 func Load(dst any) (Report, error) { return Loader{}.Load(dst) }
 
 // Load looks up each secret that a tag in the struct at dst names and sets the
 // fields. The package comment describes the tags.
 //
-// The error, if any, is a *LoadError with every problem of every secret, and
-// then dst is as it was. The Report is right in both cases. A field whose
-// secret is optional and absent is left as it is.
+// The error, if any, is a *[LoadError] with every problem of every secret, and
+// then dst is unchanged. The Report is valid in both cases. A field whose
+// secret is optional and absent is left unchanged.
 func (l Loader) Load(dst any) (Report, error) {
 	set := collect(dst)
 	run := &run{Loader: l, held: map[string]*result{}, problems: set.problems}
@@ -118,7 +119,7 @@ type run struct {
 	Loader
 	production bool
 	sources    []Source
-	closers    []func()
+	open       []*heldDir
 	held       map[string]*result
 	report     Report
 	problems   []Problem
@@ -132,7 +133,7 @@ type result struct {
 	reported bool
 }
 
-// prepare supplies the defaults of the Loader's fields.
+// prepare fills in the defaults of the Loader's fields.
 func (r *run) prepare() {
 	if r.LookupEnv == nil {
 		r.LookupEnv = os.LookupEnv
@@ -155,8 +156,8 @@ func (r *run) prepare() {
 	}
 	for _, one := range Chain(source).(chain) {
 		if dir, ok := one.(*dirSource); ok {
-			held := dir.hold()
-			r.closers = append(r.closers, held.close)
+			held := &heldDir{dirSource: *dir}
+			r.open = append(r.open, held)
 			one = held
 		}
 		r.sources = append(r.sources, one)
@@ -164,13 +165,13 @@ func (r *run) prepare() {
 }
 
 func (r *run) close() {
-	for _, one := range r.closers {
-		one()
+	for _, one := range r.open {
+		one.close()
 	}
 }
 
-// field looks up one field's secret. It returns the function that sets the
-// field, nil if there is nothing to set.
+// field looks up the secret of one field. It returns a function that sets the
+// field, or nil if there is nothing to set.
 func (r *run) field(f field) func() {
 	got := r.lookup(f.name)
 	if got.err != nil {
@@ -209,14 +210,11 @@ func (r *run) field(f field) func() {
 	return func() { f.value.Set(made) }
 }
 
-// fail notes a problem; two fields of one secret have it once.
+// fail records a problem, once even if two fields name the same secret.
 func (r *run) fail(p Problem) {
-	for _, one := range r.problems {
-		if one.Name == p.Name && one.Reason == p.Reason {
-			return
-		}
+	if !slices.ContainsFunc(r.problems, func(one Problem) bool { return one.Name == p.Name && one.Reason == p.Reason }) {
+		r.problems = append(r.problems, p)
 	}
-	r.problems = append(r.problems, p)
 }
 
 // fallback returns the default of a tag.
@@ -232,8 +230,8 @@ func (r *run) fallback(f field) (Found, error) {
 	return found, nil
 }
 
-// lookup asks the sources for name, once in a run. The first that has it
-// wins; those after it are compared with it.
+// lookup asks the sources for name, once per run. The first that has it wins;
+// the sources after it are compared with it.
 func (r *run) lookup(name string) *result {
 	if got := r.held[name]; got != nil {
 		return got
@@ -259,7 +257,7 @@ func (r *run) lookup(name string) *result {
 	return got
 }
 
-// admit applies the Loader's rules to what a source gave.
+// admit applies the Loader's rules to the result of a source.
 func (r *run) admit(name string, found Found) (Found, error) {
 	if err := r.refusal(name, found); err != nil {
 		return found, err
@@ -268,7 +266,7 @@ func (r *run) admit(name string, found Found) (Found, error) {
 	return found, checkSize(found.Place, len(found.Value.Reveal()), r.MaxSize)
 }
 
-// strip takes one newline from the end, if that was asked for.
+// strip removes one newline from the end if Loader.Strip is set.
 func (r *run) strip(name string, found Found) Found {
 	value := found.Value.Reveal()
 	if !r.Strip || !bytes.HasSuffix(value, []byte("\n")) {
@@ -280,7 +278,8 @@ func (r *run) strip(name string, found Found) Found {
 	return found
 }
 
-// refusal returns the error of production mode, nil if it takes the source.
+// refusal returns the error of production mode, or nil if the source is
+// allowed.
 func (r *run) refusal(name string, found Found) error {
 	if !r.production {
 		return nil
@@ -288,7 +287,7 @@ func (r *run) refusal(name string, found Found) error {
 	f := &fault{class: ErrRefused, place: found.Place}
 	switch {
 	case found.Kind == KindEnv && !found.byFile:
-		f.reason = "is refused in production: an environment shows in inspect and in crash reports"
+		f.reason = "is refused in production: environment variables show up in docker inspect and crash reports"
 		f.hint = "grant " + name + " to the service, or name its file in $" + name + "_FILE"
 	case found.Kind == KindDefault:
 		f.reason = "is refused in production"
@@ -302,8 +301,8 @@ func (r *run) refusal(name string, found Found) error {
 	return f
 }
 
-// shadows compares the value in use with what the sources after its own have.
-// A default is there to be hidden, so it is no shadow.
+// shadows compares the value in use with the values of the sources after it. A
+// default is meant to be overridden, so it is not reported.
 func (r *run) shadows(name string, used Found, rest []Source) {
 	for _, source := range rest {
 		hidden, err := source.Lookup(name)
@@ -326,17 +325,12 @@ func (r *run) shadows(name string, used Found, rest []Source) {
 	}
 }
 
-// know notes a value for masking, once.
+// know records a value for masking, once.
 func (r *run) know(name string, value Secret) {
-	if value.IsZero() {
-		return
+	same := func(one Known) bool { return one.Name == name && one.Value.Equal(value) }
+	if !value.IsZero() && !slices.ContainsFunc(r.report.known, same) {
+		r.report.known = append(r.report.known, Known{name, value})
 	}
-	for _, one := range r.report.known {
-		if one.Name == name && one.Value.Equal(value) {
-			return
-		}
-	}
-	r.report.known = append(r.report.known, Known{name, value})
 }
 
 func provenance(name string, found Found) Provenance {

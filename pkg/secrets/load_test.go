@@ -22,15 +22,15 @@ type world struct {
 	production       bool
 }
 
-// at replaces the paths of a world by words.
+// at replaces the paths of a world with words.
 type at struct{ docker, dir string }
 
 func (a at) short(text string) string {
 	return strings.NewReplacer(a.docker, "DOCKER", a.dir, "DIR").Replace(text)
 }
 
-// loader lays the world out on disk. In a relative world the directory is
-// ./secrets of the working directory.
+// loader creates the world on disk. In a relative world the directory is
+// ./secrets in the working directory.
 func (w world) loader(t *testing.T) (secrets.Loader, at) {
 	t.Helper()
 	a := at{docker: secretstest.Write(t, w.docker, nil), dir: secretstest.Write(t, w.dir, nil)}
@@ -49,8 +49,8 @@ func (w world) loader(t *testing.T) (secrets.Loader, at) {
 	return l, a
 }
 
-// TestResolutionOrder is DESIGN section 3 as a table: one secret, what is
-// there, and what comes of it. want is the value and its place, or the error.
+// TestResolutionOrder is DESIGN section 3 as a table: one secret, the sources
+// that have it, and the result. want is the value and its place, or the error.
 func TestResolutionOrder(t *testing.T) {
 	file := filepath.Join(secretstest.Write(t, map[string]string{"F": "by file"}, nil), "F")
 	a := func(value string) map[string]string { return map[string]string{"A": value} }
@@ -72,8 +72,8 @@ func TestResolutionOrder(t *testing.T) {
 		"docker before dir":                  {world{docker: a("1"), dir: a("2"), env: a("3")}, true, "1 docker DOCKER/A"},
 		"dir before env":                     {world{dir: a("2"), env: a("3")}, true, "2 file DIR/A"},
 		"env before default":                 {world{env: a("3")}, true, "3 env $A"},
-		"empty file is no fall-through":      {world{docker: a(""), dir: a("2"), env: a("3")}, true, "A: DOCKER/A: is empty"},
-		"empty dir file is none either":      {world{dir: a(""), env: a("3")}, true, "A: DIR/A: is empty; looked in DOCKER/A"},
+		"empty file does not fall through":   {world{docker: a(""), dir: a("2"), env: a("3")}, true, "A: DOCKER/A: is empty"},
+		"empty dir file does not either":     {world{dir: a(""), env: a("3")}, true, "A: DIR/A: is empty; looked in DOCKER/A"},
 		"both variables":                     {world{env: map[string]string{"A": "3", "A_FILE": file}}, true, "A: $A: $A_FILE is set too; looked in DOCKER/A, DIR/A"},
 		"relative":                           {world{dir: a("2"), relative: true}, false, "2 file DIR/A"},
 		"production: nothing":                {world{production: true}, false, missing},
@@ -81,12 +81,12 @@ func TestResolutionOrder(t *testing.T) {
 		"production: absolute dir":           {world{dir: a("2"), production: true}, false, "2 file DIR/A"},
 		"production: relative dir":           {world{dir: a("2"), relative: true, production: true}, false, "A: DIR/A: is refused in production: the path is relative, so it depends on the working directory; looked in DOCKER/A"},
 		"production: relative dir, absent":   {world{env: byFile, relative: true, production: true}, false, "by file env $A_FILE=" + file},
-		"production: env":                    {world{env: a("3"), production: true}, false, "A: $A: is refused in production: an environment shows in inspect and in crash reports; looked in DOCKER/A, DIR/A"},
+		"production: env":                    {world{env: a("3"), production: true}, false, "A: $A: is refused in production: environment variables show up in docker inspect and crash reports; looked in DOCKER/A, DIR/A"},
 		"production: env file":               {world{env: byFile, production: true}, false, "by file env $A_FILE=" + file},
 		"production: default":                {world{production: true}, true, "A: default: is refused in production; looked in DOCKER/A, DIR/A, $A, $A_FILE"},
 		"production: docker wins over these": {world{docker: a("1"), dir: a("1"), env: a("1"), relative: true, production: true}, true, "1 docker DOCKER/A"},
-		"production by the environment":      {world{env: map[string]string{"A": "3", "KEEPMUM_ENV": "production"}}, false, "A: $A: is refused in production: an environment shows in inspect and in crash reports; looked in DOCKER/A, DIR/A"},
-		"production in another spelling":     {world{env: map[string]string{"A": "3", "KEEPMUM_ENV": " Production\n"}}, false, "A: $A: is refused in production: an environment shows in inspect and in crash reports; looked in DOCKER/A, DIR/A"},
+		"production by the environment":      {world{env: map[string]string{"A": "3", "KEEPMUM_ENV": "production"}}, false, "A: $A: is refused in production: environment variables show up in docker inspect and crash reports; looked in DOCKER/A, DIR/A"},
+		"production in another spelling":     {world{env: map[string]string{"A": "3", "KEEPMUM_ENV": " Production\n"}}, false, "A: $A: is refused in production: environment variables show up in docker inspect and crash reports; looked in DOCKER/A, DIR/A"},
 		"staging is not production":          {world{env: map[string]string{"A": "3", "KEEPMUM_ENV": "staging"}}, false, "3 env $A"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,14 +112,14 @@ func TestResolutionOrder(t *testing.T) {
 	}
 }
 
-// summary is the value with its provenance, or the problems without hints.
+// summary returns the value with its provenance, or the problems without hints.
 func summary(value string, report secrets.Report, err error) string {
 	if err == nil {
 		one := report.Loaded[0]
 		return fmt.Sprintf("%s %s %s", value, one.Kind, one.Place)
 	}
 	if value != "" {
-		return "the field was set, though there is an error"
+		return "the field was set despite the error"
 	}
 	var all []string
 	for _, line := range strings.Split(err.Error(), "\n")[1:] {
@@ -130,8 +130,8 @@ func summary(value string, report secrets.Report, err error) string {
 	return strings.Join(all, "\n")
 }
 
-// TestOptional: an absent secret leaves the field alone, also in production;
-// an unreadable one is an error all the same.
+// TestOptional: an absent secret leaves the field unchanged, in production
+// too; an unreadable one is an error nevertheless.
 func TestOptional(t *testing.T) {
 	type config struct {
 		A secrets.Secret `secret:"A,optional"`
@@ -140,9 +140,9 @@ func TestOptional(t *testing.T) {
 	}
 	for _, production := range []bool{false, true} {
 		loader, _ := world{production: production}.loader(t)
-		got := config{B: "as it was"}
+		got := config{B: "unchanged"}
 		report, err := loader.Load(&got)
-		if err != nil || got.B != "as it was" || !got.A.IsZero() || got.C != nil || len(report.Loaded) != 0 {
+		if err != nil || got.B != "unchanged" || !got.A.IsZero() || got.C != nil || len(report.Loaded) != 0 {
 			t.Errorf("got %+v, %v, %v", got, report, err)
 		}
 	}
@@ -152,9 +152,9 @@ func TestOptional(t *testing.T) {
 	}
 }
 
-// TestAllProblemsAtOnce: one error names each secret and each place, and the
-// destination is as it was.
-func TestAllProblemsAtOnce(t *testing.T) {
+// TestLoadErrorListsAllProblems: one error names each secret and each place, and
+// the destination is unchanged.
+func TestLoadErrorListsAllProblems(t *testing.T) {
 	type config struct {
 		Good    string         `secret:"GOOD"`
 		Missing string         `secret:"MISSING"`
@@ -174,7 +174,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	var got config
 	report, err := loader.Load(&got)
 	want := `secrets: 6 problems:
-  config.Tag: bad tag: this is not the name of a secret: use letters, digits and _, and no digit first
+  config.Tag: bad tag: not a valid secret name: use letters, digits and _, and do not start with a digit
   MISSING: not found; looked in DOCKER/MISSING, DIR/MISSING, $MISSING, $MISSING_FILE
     store it with: mage secrets:set MISSING, and grant it to the service in docker-compose.yml
   EMPTY: DOCKER/EMPTY: is empty
@@ -183,13 +183,13 @@ func TestAllProblemsAtOnce(t *testing.T) {
     store it again with: mage secrets:set BAD_JSON
   BAD_PEM: DIR/BAD_PEM: the value is not pem
     store it again with: mage secrets:set BAD_PEM
-  FROM_ENV: $FROM_ENV: is refused in production: an environment shows in inspect and in crash reports; looked in DOCKER/FROM_ENV, DIR/FROM_ENV
+  FROM_ENV: $FROM_ENV: is refused in production: environment variables show up in docker inspect and crash reports; looked in DOCKER/FROM_ENV, DIR/FROM_ENV
     grant FROM_ENV to the service, or name its file in $FROM_ENV_FILE`
 	if diff := cmp.Diff(filepath.FromSlash(want), at.short(err.Error())); diff != "" {
 		t.Error(diff)
 	}
 	if got.Good != "" {
-		t.Error("a field was set, though the load failed")
+		t.Error("a field was set although the load failed")
 	}
 	for _, class := range []error{secrets.ErrMissing, secrets.ErrInvalid, secrets.ErrRefused, secrets.ErrUsage} {
 		if !errors.Is(err, class) {
@@ -283,9 +283,9 @@ func TestShadows(t *testing.T) {
 	}
 }
 
-// TestNoShadow: a default is there to be hidden, and a newline that is taken
-// off makes no difference.
-func TestNoShadow(t *testing.T) {
+// TestShadowsOmitDefaultsAndStrippedNewlines: a default is meant to be
+// overridden, and a newline that is stripped makes no difference.
+func TestShadowsOmitDefaultsAndStrippedNewlines(t *testing.T) {
 	var config struct {
 		A string `secret:"A"`
 	}
@@ -301,7 +301,7 @@ func TestNoShadow(t *testing.T) {
 	}
 }
 
-// TestShadowValuesAreKnown: what a shadowing source hides must be masked too.
+// TestShadowValuesAreKnown: the values in shadowed sources must be masked too.
 func TestShadowValuesAreKnown(t *testing.T) {
 	loader, _ := world{docker: map[string]string{"A": "Zq-1"}, dir: map[string]string{"A": "two"}, env: map[string]string{"A": "Zq-1"}}.loader(t)
 	var config struct {
@@ -320,7 +320,7 @@ func TestShadowValuesAreKnown(t *testing.T) {
 	secretstest.Holds(t, known[1].Value, "two")
 	known[0] = secrets.Known{}
 	if report.Known()[0].Name != "A" {
-		t.Error("Known gives its own slice away")
+		t.Error("Known returns its internal slice")
 	}
 }
 
@@ -367,8 +367,8 @@ func TestStripAndMaxSize(t *testing.T) {
 	}
 }
 
-// foreignSource is a source of another package, which has kinds and places of
-// its own and wraps its errors.
+// foreignSource is a source of another package, with other kinds and places,
+// which wraps its errors.
 type foreignSource struct{ found secrets.Found }
 
 func (f foreignSource) Lookup(name string) (secrets.Found, error) {
@@ -411,8 +411,8 @@ func TestForeignSource(t *testing.T) {
 	}
 }
 
-// TestLoadIsTheZeroLoader runs the beginner's call against the real
-// environment and working directory.
+// TestLoadIsTheZeroLoader calls Load with the real environment and working
+// directory.
 func TestLoadIsTheZeroLoader(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("KEEPMUM_ENV", "")
@@ -443,7 +443,7 @@ func (c counting) Lookup(name string) (secrets.Found, error) {
 	return secrets.Map(map[string]string{name: "v"}).Lookup(name)
 }
 
-func TestEachNameIsLookedUpOnce(t *testing.T) {
+func TestLoadLooksUpEachNameOnce(t *testing.T) {
 	var config struct {
 		A, B string `secret:"A"`
 		C    []byte `secret:"A"`
@@ -451,5 +451,20 @@ func TestEachNameIsLookedUpOnce(t *testing.T) {
 	count := counting{}
 	if _, err := (secrets.Loader{Source: count}).Load(&config); err != nil || count["A"] != 1 || config.B != "v" {
 		t.Errorf("%v, %v", err, count)
+	}
+}
+
+// TestLoadErrorListsEachProblemOfOneSecret: two fields of one secret may have
+// different problems; the same problem is listed once.
+func TestLoadErrorListsEachProblemOfOneSecret(t *testing.T) {
+	var config struct {
+		A map[string]int `secret:"A,json"`
+		B string         `secret:"A,pem"`
+		C []int          `secret:"A,json"`
+	}
+	_, err := secretstest.Values(map[string]string{"A": "hunter2"}).Load(&config)
+	want := "A: map: the value is not valid json\nA: map: the value is not pem"
+	if got := summary("", secrets.Report{}, err); got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

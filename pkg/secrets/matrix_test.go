@@ -34,11 +34,11 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets/secretstest"
 )
 
-// leaky is what a Secret would be without its care: the control that every
-// part of the matrix must find.
+// leaky is a secret without any protection: the control that every part of the
+// matrix must find.
 type leaky string
 
-// wrapped is an error that tells what it holds.
+// wrapped is an error that shows its content.
 type wrapped[T any] struct{ inner T }
 
 func (w wrapped[T]) Error() string { return fmt.Sprintf("refused: %v", w.inner) }
@@ -70,8 +70,8 @@ func shapes[T any](v T) map[string]any {
 	}
 }
 
-// printers are all the ways out; other is a different value in the same
-// shape, for those that show differences.
+// printers are all the ways to print a value; other is a different value in the
+// same shape, for the printers that show differences.
 func printers() map[string]func(v, other any) string {
 	all := map[string]func(v, other any) string{
 		"print":        func(v, _ any) string { return fmt.Sprint(v) },
@@ -176,7 +176,7 @@ func printRecover(v, _ any) (out string) {
 	panic(v)
 }
 
-// recorder takes the failures of an assertion.
+// recorder records the failures of an assertion.
 type recorder struct{ strings.Builder }
 
 func (r *recorder) Errorf(format string, args ...any) { fmt.Fprintf(r, format, args...) }
@@ -206,7 +206,7 @@ func printCmp(v, other any) string {
 	return cmp.Diff(other, v, cmp.Exporter(func(reflect.Type) bool { return true }))
 }
 
-// forms are the ways in which a value can show in a text.
+// forms returns the forms in which a value can appear in a text.
 func forms(value string) []string {
 	b := []byte(value)
 	list := func(format, between string) string {
@@ -226,8 +226,8 @@ func forms(value string) []string {
 	}
 }
 
-// shows names the form in which text tells value, "" if it does not. Three
-// characters are a sign already: "%.3s" tells them.
+// shows names the form in which text shows value, or "" if it does not. Three
+// bytes count as a leak: "%.3s" prints as many.
 func shows(text, value string) string {
 	for i, form := range forms(value) {
 		if strings.Contains(text, form) {
@@ -242,7 +242,7 @@ func shows(text, value string) string {
 	return ""
 }
 
-// canShow is false for the few ways out that do not look at a value: there a
+// canShow is false for the few printers that never print a value: with them the
 // control cannot be found either.
 func canShow(printer string) bool {
 	if strings.HasPrefix(printer, "%") {
@@ -282,16 +282,16 @@ func TestSecretShowsNowhere(t *testing.T) {
 	}
 	for shape := range secret {
 		if foundByShape[shape] < 10 { // pointers inside show as addresses
-			t.Errorf("%s: the control was found %d times only", shape, foundByShape[shape])
+			t.Errorf("%s: the control was found only %d times", shape, foundByShape[shape])
 		}
 	}
 	if cells < 5000 {
-		t.Errorf("the matrix has %d cells only", cells)
+		t.Errorf("the matrix has only %d cells", cells)
 	}
 	t.Logf("%d cells", cells)
 }
 
-// silenced are the shapes that Secret does not have, with the method that
+// The silenced types are shapes that Secret does not have, with the method that
 // people rely on.
 type silencedString string
 
@@ -305,9 +305,9 @@ type silencedPointer struct{ value *string }
 
 func (silencedPointer) String() string { return "***" }
 
-// TestWhyAFunc is the table of ADR 0002: each other shape shows the value
-// somewhere, in a field that is not exported.
-func TestWhyAFunc(t *testing.T) {
+// TestOtherShapesLeak is the table of ADR 0002: every other shape shows the value
+// somewhere, for example in an unexported field.
+func TestOtherShapesLeak(t *testing.T) {
 	a, b := matrixValue, otherValue
 	type field[T any] struct{ f T }
 	for name, out := range map[string]string{
@@ -320,12 +320,13 @@ func TestWhyAFunc(t *testing.T) {
 		"pointer, kr":      pretty.Sprint(field[silencedPointer]{silencedPointer{&a}}),
 	} {
 		if shows(out, matrixValue) == "" {
-			t.Errorf("%s: no longer shows the value: a reason for the func is gone", name)
+			t.Errorf("%s: the value is no longer shown: a reason for the func is gone", name)
 		}
 	}
 }
 
-// TestPanicShowsNothing crashes a child with each shape, and with the control.
+// TestPanicShowsNothing crashes a child process with each shape, and with the
+// control.
 func TestPanicShowsNothing(t *testing.T) {
 	if shape := os.Getenv("SECRETS_TEST_PANIC"); shape != "" {
 		if os.Getenv("SECRETS_TEST_CONTROL") != "" {
@@ -352,11 +353,11 @@ func TestPanicShowsNothing(t *testing.T) {
 		}
 	}
 	if found < 4 {
-		t.Errorf("the control was found in %d panics only", found)
+		t.Errorf("the control was found in only %d panics", found)
 	}
 }
 
-// TestShowsFindsEachForm keeps the search itself honest.
+// TestShowsFindsEachForm checks the search itself.
 func TestShowsFindsEachForm(t *testing.T) {
 	for i, form := range forms(matrixValue) {
 		if shows("before "+form+" after", matrixValue) == "" {
@@ -364,13 +365,12 @@ func TestShowsFindsEachForm(t *testing.T) {
 		}
 	}
 	if shows("a text without it", matrixValue) != "" {
-		t.Error("found in a text that does not hold it")
+		t.Error("found in a text that does not contain it")
 	}
 }
 
-// TestMaskIsShown: what is shown instead is the mask, in each printer that
-// shows a value at all.
-func TestMaskIsShown(t *testing.T) {
+// TestSecretFormatsAsMask: every printer that shows a value at all shows the mask.
+func TestSecretFormatsAsMask(t *testing.T) {
 	s, zero := secrets.New([]byte(matrixValue)), secrets.Secret{}
 	for _, one := range []secrets.Secret{s, zero} {
 		for _, verb := range verbs() {
@@ -393,21 +393,22 @@ func TestMaskIsShown(t *testing.T) {
 	}
 }
 
-// TestBinaryIsRefused: no mask where a program expects a value.
-func TestBinaryIsRefused(t *testing.T) {
+// TestSecretRejectsBinaryEncoding: a program must not decode a mask as the value.
+func TestSecretRejectsBinaryEncoding(t *testing.T) {
 	s := secrets.New([]byte(matrixValue))
 	_, binaryErr := s.MarshalBinary()
 	_, gobErr := s.GobEncode()
 	streamErr := gob.NewEncoder(&bytes.Buffer{}).Encode(struct{ S secrets.Secret }{s})
 	for _, err := range []error{binaryErr, gobErr, streamErr} {
-		if err == nil || !strings.Contains(err.Error(), "not encoded") {
+		if err == nil || !strings.Contains(err.Error(), "cannot be encoded") {
 			t.Errorf("got %v", err)
 		}
 	}
 }
 
-// TestDecodingRefuses: only JSON strings become a Secret, and no error quotes.
-func TestDecodingRefuses(t *testing.T) {
+// TestSecretRejectsDecoding: only a JSON string can be decoded into a Secret,
+// and no error quotes the input.
+func TestSecretRejectsDecoding(t *testing.T) {
 	var s secrets.Secret
 	number := "8675309867530986753"
 	for name, err := range map[string]error{
@@ -423,9 +424,9 @@ func TestDecodingRefuses(t *testing.T) {
 		"direct":        s.UnmarshalJSON([]byte(`"` + number)),
 	} {
 		if err == nil {
-			t.Errorf("%s is taken", name)
+			t.Errorf("%s is accepted", name)
 		} else if strings.Contains(err.Error(), number[:7]) || strings.Contains(err.Error(), matrixValue) {
-			t.Errorf("%s: the error quotes", name)
+			t.Errorf("%s: the error quotes the input", name)
 		}
 		if !s.IsZero() {
 			t.Errorf("%s: the secret was set", name)
@@ -436,12 +437,12 @@ func TestDecodingRefuses(t *testing.T) {
 	}
 	secretstest.Holds(t, s, "aA\n")
 	if err := json.Unmarshal([]byte(`null`), &s); err != nil || s.RevealString() != "aA\n" {
-		t.Error("null is not left alone")
+		t.Error("null changes the secret")
 	}
 }
 
-// TestReflectionIsRefused: the closure can be seen and not called.
-func TestReflectionIsRefused(t *testing.T) {
+// TestSecretRejectsReflection: reflection sees the closure but cannot call it.
+func TestSecretRejectsReflection(t *testing.T) {
 	field := reflect.ValueOf(secrets.New([]byte(matrixValue))).Field(0)
 	defer func() {
 		if recover() == nil {
@@ -449,14 +450,14 @@ func TestReflectionIsRefused(t *testing.T) {
 		}
 	}()
 	if field.Kind() != reflect.Func || field.CanInterface() || field.CanSet() {
-		t.Error("the field is open to reflection")
+		t.Error("the field is accessible to reflection")
 	}
 	field.Call(nil)
 }
 
-// TestMatrixCoversTheFormatters fails when Secret gets a method that no test
-// above thinks of.
-func TestMatrixCoversTheFormatters(t *testing.T) {
+// TestMatrixCoversEveryMethod fails when Secret gets a method that no test above
+// covers.
+func TestMatrixCoversEveryMethod(t *testing.T) {
 	known := []string{
 		"Equal", "Format", "GoString", "GobEncode", "IsZero", "LogValue", "MarshalBinary", "MarshalJSON", "MarshalText",
 		"MarshalYAML", "Reveal", "RevealString", "String", "UnmarshalJSON", "UnmarshalText",

@@ -6,23 +6,23 @@ import (
 	"strings"
 )
 
-// LoadError is how Load fails: every problem of every secret. It matches the
-// class of each problem with errors.Is. No part of it holds a value, the
-// length of one, or a digest of one.
+// LoadError is the error of [Load]: every problem of every secret. With
+// errors.Is it matches the class of each problem. No part of it holds a value,
+// the length of one, or a digest of one.
 type LoadError struct {
 	Problems []Problem
 }
 
 // Problem is what is wrong with one secret.
 type Problem struct {
-	Name   string   `json:"name,omitempty"`   // of the secret; of the field, where the tag is bad
+	Name   string   `json:"name,omitempty"`   // of the secret, or of the field if its tag is bad
 	Reason string   `json:"reason"`           // what is wrong, in lower case
-	Places []string `json:"places,omitempty"` // every place looked in
+	Places []string `json:"places,omitempty"` // every place searched
 	Hint   string   `json:"hint,omitempty"`   // what to do next
 	Err    error    `json:"-"`                // the class: ErrMissing, ErrUnreadable, ErrRefused, ErrInvalid, ErrUsage
 }
 
-// Error returns a line for each problem, each followed by its hint.
+// Error returns one line per problem, each followed by its hint.
 func (e *LoadError) Error() string {
 	var b strings.Builder
 	if len(e.Problems) == 1 {
@@ -57,7 +57,7 @@ func (e *LoadError) Unwrap() []error {
 	return classes
 }
 
-// problemOf makes a Problem of what a source or a decoder returned.
+// problemOf converts an error of a source or decoder to a Problem.
 func problemOf(name string, err error, places []string) Problem {
 	p := Problem{Name: name, Reason: err.Error(), Places: places, Err: ErrUnreadable}
 	var f *fault

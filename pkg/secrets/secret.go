@@ -15,24 +15,25 @@ import (
 const mask = "‹secret›"
 
 // Secret carries the bytes of one value. Nothing that formats, encodes, logs
-// or reflects on it shows them; the only way out is Reveal or RevealString.
+// or reflects on it shows them; the only ways to read them are
+// [Secret.Reveal] and [Secret.RevealString].
 //
-// The zero Secret holds no value. A Secret is immutable, is copied by
-// assignment and may be used by several goroutines. It cannot be compared with
-// ==, and reflect.DeepEqual calls two of them different: use Equal.
+// The zero Secret holds no value. A Secret is immutable, can be copied by
+// assignment and is safe for concurrent use. It cannot be compared with ==,
+// and reflect.DeepEqual reports any two as different: use [Secret.Equal].
 type Secret struct {
-	// A func is the one kind that printers, reflection and diff tools neither
-	// follow nor call: a pointer still shows in testify's diffs.
+	// A func is the only kind that printers, reflection and diff tools neither
+	// follow nor call; the target of a pointer still shows in testify's diffs.
 	reveal func() []byte
 }
 
-// New returns a Secret that holds a copy of value. An empty value gives the
-// zero Secret.
+// New returns a Secret that holds a copy of value, or the zero Secret if value
+// is empty.
 func New(value []byte) Secret {
 	return own(append([]byte(nil), value...))
 }
 
-// own is New without the copy: the caller gives value away.
+// own is New without the copy: the caller must not use value afterwards.
 func own(value []byte) Secret {
 	if len(value) == 0 {
 		return Secret{}
@@ -41,8 +42,8 @@ func own(value []byte) Secret {
 	return Secret{reveal: func() []byte { return value }}
 }
 
-// Reveal returns the value, nil for the zero Secret. It is not a copy: the
-// caller must not modify it. It does not allocate.
+// Reveal returns the value, or nil for the zero Secret. The slice is not a
+// copy: the caller must not modify it. Reveal does not allocate.
 func (s Secret) Reveal() []byte {
 	if s.reveal == nil {
 		return nil
@@ -57,11 +58,11 @@ func (s Secret) RevealString() string {
 	return unsafe.String(unsafe.SliceData(value), len(value))
 }
 
-// IsZero tells whether s holds no value.
+// IsZero reports whether s holds no value.
 func (s Secret) IsZero() bool { return s.reveal == nil }
 
-// Equal tells whether both hold the same value. The time it takes depends on
-// the lengths, never on the bytes or on how far they agree.
+// Equal reports whether both hold the same value. The time it takes depends on
+// the lengths only, never on the bytes or on how many of them match.
 func (s Secret) Equal(other Secret) bool {
 	// Digests first, because ConstantTimeCompare returns at once when the
 	// lengths differ.
@@ -88,23 +89,24 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(mask), nil }
 // MarshalJSON returns the mask as a JSON string.
 func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + mask + `"`), nil }
 
-// MarshalYAML returns the mask, for every YAML package that knows the method.
+// MarshalYAML returns the mask, for every YAML package that uses the method.
 func (s Secret) MarshalYAML() (any, error) { return mask, nil }
 
-// MarshalBinary refuses: what is encoded for a program must not hold a mask
-// where the reader expects a value.
+// MarshalBinary always returns an error: a program that decodes the data must
+// not find a mask where it expects a value.
 func (s Secret) MarshalBinary() ([]byte, error) { return nil, errNotEncoded }
 
-// GobEncode refuses, as MarshalBinary does.
+// GobEncode always returns an error, as MarshalBinary does.
 func (s Secret) GobEncode() ([]byte, error) { return nil, errNotEncoded }
 
-// UnmarshalText refuses: a value comes from a source, not from a flag, a
-// configuration file or a request. The error does not hold the text.
+// UnmarshalText always returns an error: a value comes from a source, not from
+// a flag, a configuration file or a request. The error does not hold the text.
 func (s *Secret) UnmarshalText([]byte) error { return errNotDecoded }
 
-// UnmarshalJSON takes a JSON string as the value, so that a field of a secret
-// that is itself JSON (tag option json) can be a Secret. It refuses everything
-// else, and the mask; null changes nothing. No error holds the input.
+// UnmarshalJSON accepts a JSON string as the value, so that a field of a
+// secret that is itself JSON (tag option json) can be a Secret. It rejects
+// everything else, including the mask; null changes nothing. No error holds
+// the input.
 func (s *Secret) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
@@ -121,8 +123,8 @@ func (s *Secret) UnmarshalJSON(data []byte) error {
 }
 
 var (
-	errNotEncoded  = errors.New("secrets: a secret is not encoded in binary form")
-	errNotDecoded  = errors.New("secrets: a secret is not decoded from text; load it from a source")
+	errNotEncoded  = errors.New("secrets: a secret cannot be encoded in binary form")
+	errNotDecoded  = errors.New("secrets: a secret cannot be decoded from text; load it from a source")
 	errNotAString  = errors.New("secrets: a secret in json must be a string")
 	errMaskedValue = errors.New("secrets: this is the mask of a printed secret, not a value")
 )

@@ -11,12 +11,12 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestRevealGivesTheValue(t *testing.T) {
+func TestRevealReturnsTheValue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		value := rapid.SliceOf(rapid.Byte()).Draw(t, "value")
 		s := secrets.New(value)
 		if !bytes.Equal(s.Reveal(), value) || s.RevealString() != string(value) {
-			t.Fatal("the value is not what was given")
+			t.Fatal("the value is not the one passed to New")
 		}
 		if s.IsZero() != (len(value) == 0) {
 			t.Fatal("IsZero is wrong")
@@ -84,23 +84,23 @@ func TestValidName(t *testing.T) {
 	for _, name := range bad {
 		err := secrets.ValidName(name)
 		if err == nil {
-			t.Errorf("%q is taken", name)
+			t.Errorf("%q is accepted", name)
 		} else if len(name) > 3 && strings.Contains(err.Error(), name) {
-			t.Errorf("%q is quoted, and may be a value", name)
+			t.Errorf("%q is quoted, although it may be a value", name)
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringMatching(`[A-Za-z_][A-Za-z0-9_]*`).Draw(t, "name")
 		if secrets.ValidName(name) != nil {
-			t.Fatalf("%q is refused", name)
+			t.Fatalf("%q is rejected", name)
 		}
 		if secrets.ValidName(name+rapid.SampledFrom([]string{"-", ".", "/", "é", "\n"}).Draw(t, "bad")) == nil {
-			t.Fatal("a bad character is taken")
+			t.Fatal("a bad character is accepted")
 		}
 	})
 }
 
-func TestEverySourceRefusesABadName(t *testing.T) {
+func TestSourcesRejectBadNames(t *testing.T) {
 	sources := map[string]secrets.Source{
 		"docker": secrets.Docker(""), "dir": secrets.Dir(""), "env": secrets.Env(nil),
 		"map": secrets.Map(map[string]string{"../A": "x"}), "default": secrets.Default(map[string]string{"../A": "x"}),

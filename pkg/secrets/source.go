@@ -6,36 +6,36 @@ import (
 	"strings"
 )
 
-// MaxSize is the greatest number of bytes that a value may have: Swarm's
-// limit is 512,000, exclusive.
+// MaxSize is the largest size of a value in bytes: Swarm's limit is 512,000,
+// exclusive.
 const MaxSize = 511_999
 
-// Kind names the sort of source that a value came from.
+// Kind is the kind of source that a value came from.
 type Kind string
 
 // The kinds of the sources in this package. A source of another package may
-// use one of its own, which production mode takes.
+// define another kind, which production mode accepts.
 const (
 	KindDocker  Kind = "docker"  // a file that Docker mounted
 	KindFile    Kind = "file"    // a file in a directory of the project
 	KindEnv     Kind = "env"     // $NAME, or the file that $NAME_FILE names
 	KindDefault Kind = "default" // written in the program
-	KindMap     Kind = "map"     // given by the program or a test
+	KindMap     Kind = "map"     // passed in by the program or a test
 )
 
-// The classes of error. Match them with errors.Is; a LoadError matches the
+// The classes of error. Match them with errors.Is; a [LoadError] matches the
 // classes of all its problems.
 var (
-	ErrAbsent     = errors.New("secret is absent")           // a source does not have it; the next is asked
-	ErrMissing    = errors.New("secret is missing")          // no source has it
-	ErrUnreadable = errors.New("secret cannot be read")      // a source has it and cannot give it
-	ErrRefused    = errors.New("source refused")             // production mode refuses the source that has it
-	ErrInvalid    = errors.New("value does not fit")         // size, JSON, PEM
-	ErrUsage      = errors.New("secrets used the wrong way") // an error of the program: a bad tag, a bad destination
+	ErrAbsent     = errors.New("secret is absent")                 // a source does not have it; the next is asked
+	ErrMissing    = errors.New("secret is missing")                // no source has it
+	ErrUnreadable = errors.New("secret cannot be read")            // a source has it but cannot return it
+	ErrRefused    = errors.New("source refused")                   // production mode refuses the source that has it
+	ErrInvalid    = errors.New("invalid value")                    // size, JSON, PEM
+	ErrUsage      = errors.New("package secrets used incorrectly") // a bug in the program: a bad tag, a bad destination
 )
 
-// Found is what a source has. Place says where, as a path or the name of a
-// variable; it never holds a value.
+// Found is the result of a lookup. Place says where the value is, as a path or
+// the name of a variable; it never holds a value.
 type Found struct {
 	Value Secret
 	Kind  Kind
@@ -46,18 +46,18 @@ type Found struct {
 
 // Source is a place where values are looked up.
 //
-// Lookup returns an error that matches ErrAbsent when the source does not have
-// the secret: then the next source is asked. Any other error means that the
-// source has it, or may have it, and cannot give it: that stops the search,
-// because falling through to an older or weaker value would hide the fault.
-// Found.Place is set in every case. No error may hold a value.
+// Lookup returns an error that matches [ErrAbsent] when the source does not
+// have the secret: then the next source is asked. Any other error means that
+// the source has it, or may have it, but cannot return it: that stops the
+// search, because falling through to an older or weaker value would hide the
+// fault. Found.Place is always set. No error may hold a value.
 type Source interface {
 	Lookup(name string) (Found, error)
 }
 
-// ValidName returns an error unless name is [A-Za-z_][A-Za-z0-9_]*: the same
-// string is a file name and an environment variable. The error does not quote
-// name: it may be a value in the wrong place.
+// ValidName returns an error unless name matches ^[A-Za-z_][A-Za-z0-9_]*$: the
+// same string is a file name and an environment variable. The error does not
+// quote name, because it may be a value in the wrong place.
 func ValidName(name string) error {
 	if name == "" {
 		return errors.New("a secret needs a name")
@@ -66,7 +66,7 @@ func ValidName(name string) error {
 		c := name[i]
 		letter := c == '_' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 		if !letter && (i == 0 || c < '0' || c > '9') {
-			return errors.New("this is not the name of a secret: use letters, digits and _, and no digit first")
+			return errors.New("not a valid secret name: use letters, digits and _, and do not start with a digit")
 		}
 	}
 	return nil
@@ -75,14 +75,14 @@ func ValidName(name string) error {
 // absence is the error of a source that does not have a secret.
 type absence struct{ places []string }
 
-// Error names the places.
+// Error lists the places searched.
 func (a *absence) Error() string { return "not found in " + strings.Join(a.places, ", ") }
 
 // Unwrap returns the class.
 func (a *absence) Unwrap() error { return ErrAbsent }
 
-// fault is any other error of this package about one secret. Its texts hold
-// no value.
+// fault is any other error of this package about one secret. None of its
+// strings holds a value.
 type fault struct {
 	class               error
 	place, reason, hint string
@@ -94,9 +94,9 @@ func (f *fault) Error() string { return f.place + ": " + f.reason }
 // Unwrap returns the class.
 func (f *fault) Unwrap() error { return f.class }
 
-// Map returns a source over values, for programs that have them already and
+// Map returns a source over values, for programs that already have them and
 // for tests. An entry with an empty value is an error, not absent. The map is
-// read at each lookup and not copied.
+// not copied; it is read at each lookup.
 func Map(values map[string]string) Source { return mapSource{values, KindMap, "map"} }
 
 // Default returns a source over values that are written in the program.
@@ -126,8 +126,8 @@ func (m mapSource) Lookup(name string) (Found, error) {
 	return found, nil
 }
 
-// checkSize returns an error unless size is 1 to limit. It does not tell the
-// size.
+// checkSize returns an error unless size is 1 to limit. The error does not
+// show the size.
 func checkSize(place string, size, limit int) error {
 	switch {
 	case size == 0:
@@ -139,8 +139,8 @@ func checkSize(place string, size, limit int) error {
 }
 
 // Chain returns a source that asks each of sources in turn. The first that
-// has the secret wins; an error that is not ErrAbsent ends the search. Nil
-// sources are left out.
+// has the secret wins; an error that is not [ErrAbsent] ends the search. Nil
+// sources are skipped.
 func Chain(sources ...Source) Source {
 	var flat chain
 	for _, one := range sources {
@@ -170,7 +170,7 @@ func (c chain) Lookup(name string) (Found, error) {
 	return Found{Place: strings.Join(places, ", ")}, &absence{places}
 }
 
-// placesOf lists where a source looked that does not have the secret.
+// placesOf lists where a source without the secret has looked.
 func placesOf(found Found, err error) []string {
 	var missing *absence
 	if errors.As(err, &missing) {

@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// env is a lookup over a map; it is never the environment of the test.
+// env returns a lookup in a map, never in the environment of the test.
 func env(values map[string]string) func(string) (string, bool) {
 	return func(name string) (string, bool) {
 		value, ok := values[name]
@@ -21,7 +21,7 @@ func env(values map[string]string) func(string) (string, bool) {
 	}
 }
 
-// outcome is what a lookup came to, in one line without the value.
+// outcome returns the result of a lookup in one line, without the value.
 func outcome(found secrets.Found, err error) string {
 	switch {
 	case err == nil:
@@ -45,22 +45,22 @@ func TestEnv(t *testing.T) {
 		env         map[string]string
 		want, value string
 	}{
-		"unset":             {nil, "absent: not found in $A, $A_FILE", ""},
-		"empty":             {map[string]string{"A": ""}, "absent: not found in $A, $A_FILE", ""},
-		"both empty":        {map[string]string{"A": "", "A_FILE": ""}, "absent: not found in $A, $A_FILE", ""},
-		"set":               {map[string]string{"A": " v\n"}, "env at $A", " v\n"},
-		"set, file empty":   {map[string]string{"A": "v", "A_FILE": ""}, "env at $A", "v"},
-		"file":              {map[string]string{"A_FILE": file}, "env at $A_FILE=" + file, "from file\n"},
-		"file, set empty":   {map[string]string{"A": "", "A_FILE": file}, "env at $A_FILE=" + file, "from file\n"},
-		"both":              {map[string]string{"A": "v", "A_FILE": file}, "unreadable: $A: $A_FILE is set too", ""},
-		"both, no file":     {map[string]string{"A": "v", "A_FILE": missing}, "unreadable: $A: $A_FILE is set too", ""},
-		"file is missing":   {map[string]string{"A_FILE": missing}, "unreadable: $A_FILE: leads to a file that does not exist", ""},
-		"file is a value":   {map[string]string{"A_FILE": "hunter2"}, "unreadable: $A_FILE: leads to a file that does not exist", ""},
-		"file has a nul":    {map[string]string{"A_FILE": "hun\x00ter2"}, "unreadable: $A_FILE: invalid argument", ""},
-		"file is a dir":     {map[string]string{"A_FILE": dir}, "unreadable: $A_FILE=" + dir + ": is a directory, not a file", ""},
-		"too large":         {map[string]string{"A": big}, "invalid: $A: is larger than 511999 bytes", ""},
-		"as large as it be": {map[string]string{"A": big[1:]}, "env at $A", big[1:]},
-		"not utf-8":         {map[string]string{"A": "\xff\x00\xfe"}, "env at $A", "\xff\x00\xfe"},
+		"unset":           {nil, "absent: not found in $A, $A_FILE", ""},
+		"empty":           {map[string]string{"A": ""}, "absent: not found in $A, $A_FILE", ""},
+		"both empty":      {map[string]string{"A": "", "A_FILE": ""}, "absent: not found in $A, $A_FILE", ""},
+		"set":             {map[string]string{"A": " v\n"}, "env at $A", " v\n"},
+		"set, file empty": {map[string]string{"A": "v", "A_FILE": ""}, "env at $A", "v"},
+		"file":            {map[string]string{"A_FILE": file}, "env at $A_FILE=" + file, "from file\n"},
+		"file, set empty": {map[string]string{"A": "", "A_FILE": file}, "env at $A_FILE=" + file, "from file\n"},
+		"both":            {map[string]string{"A": "v", "A_FILE": file}, "unreadable: $A: $A_FILE is set too", ""},
+		"both, no file":   {map[string]string{"A": "v", "A_FILE": missing}, "unreadable: $A: $A_FILE is set too", ""},
+		"file is missing": {map[string]string{"A_FILE": missing}, "unreadable: $A_FILE: leads to a file that does not exist", ""},
+		"file is a value": {map[string]string{"A_FILE": "hunter2"}, "unreadable: $A_FILE: leads to a file that does not exist", ""},
+		"file has a nul":  {map[string]string{"A_FILE": "hun\x00ter2"}, "unreadable: $A_FILE: invalid argument", ""},
+		"file is a dir":   {map[string]string{"A_FILE": dir}, "unreadable: $A_FILE=" + dir + ": is a directory, not a file", ""},
+		"too large":       {map[string]string{"A": big}, "invalid: $A: is larger than 511999 bytes", ""},
+		"largest":         {map[string]string{"A": big[1:]}, "env at $A", big[1:]},
+		"not utf-8":       {map[string]string{"A": "\xff\x00\xfe"}, "env at $A", "\xff\x00\xfe"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found, err := secrets.Env(env(c.env)).Lookup("A")
@@ -72,8 +72,7 @@ func TestEnv(t *testing.T) {
 	}
 }
 
-// TestEnvFileHint: the way out of a wrong $NAME_FILE does not show what it
-// holds.
+// TestEnvFileHint: the hint for a wrong $NAME_FILE does not show its content.
 func TestEnvFileHint(t *testing.T) {
 	var config struct {
 		A string `secret:"A"`
@@ -84,7 +83,7 @@ func TestEnvFileHint(t *testing.T) {
 	}
 }
 
-func TestEnvNilMeansTheEnvironment(t *testing.T) {
+func TestEnvNilReadsTheEnvironment(t *testing.T) {
 	t.Setenv("KEEPMUM_TEST_SECRET", "v")
 	found, err := secrets.Env(nil).Lookup("KEEPMUM_TEST_SECRET")
 	if err != nil {
@@ -120,9 +119,9 @@ func TestChain(t *testing.T) {
 		secret, want string
 	}{
 		"nothing":                {secrets.Chain(), "A", "absent: not found in "},
-		"nil is left out":        {secrets.Chain(nil, one, nil), "A", "map at map"},
+		"nil is skipped":         {secrets.Chain(nil, one, nil), "A", "map at map"},
 		"first wins":             {secrets.Chain(one, two), "A", "map at map"},
-		"absent goes on":         {secrets.Chain(absent, one, two), "B", "map at map"},
+		"absent continues":       {secrets.Chain(absent, one, two), "B", "map at map"},
 		"unreadable stops":       {secrets.Chain(one, fails, two), "B", "unreadable: secret cannot be read: the test asked for it"},
 		"unreadable comes later": {secrets.Chain(two, fails), "B", "map at map"},
 		"all places":             {secrets.Chain(absent, one, secrets.Chain(absent)), "C", "absent: not found in $C, $C_FILE, map, $C, $C_FILE"},
@@ -138,9 +137,9 @@ func TestChain(t *testing.T) {
 	secretstest.Holds(t, found.Value, "1")
 }
 
-// TestChainIsFirstThatDoesNotLackIt: for any sources, a chain gives what the
-// first one gives that does not say absent.
-func TestChainIsFirstThatDoesNotLackIt(t *testing.T) {
+// TestChainReturnsFirstThatIsNotAbsent: for any sources, a chain returns the
+// result of the first one that is not absent.
+func TestChainReturnsFirstThatIsNotAbsent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var sources []secrets.Source
 		want := "absent"
@@ -233,7 +232,7 @@ func TestDir(t *testing.T) {
 					t.Errorf("got %q, want %q", got, want)
 				}
 				if !found.Value.IsZero() || found.Place != filepath.Join(dir, name) {
-					t.Errorf("with an error it found something, or does not say where: %v", found)
+					t.Errorf("along with the error it returns a value, or no place: %v", found)
 				}
 			}
 		})
@@ -266,8 +265,9 @@ func TestKubernetesLayout(t *testing.T) {
 	secretstest.Holds(t, found.Value, "v2")
 }
 
-// TestDirItself: what stands in the place of the directory.
-func TestDirItself(t *testing.T) {
+// TestDirThatIsNotADirectory: a file, a symlink or nothing in place of the
+// directory.
+func TestDirThatIsNotADirectory(t *testing.T) {
 	dir := secretstest.Write(t, map[string]string{"FILE": "v"}, nil)
 	join := func(name string) string { return filepath.Join(dir, name) }
 	for _, err := range []error{
@@ -292,8 +292,8 @@ func TestDirItself(t *testing.T) {
 	}
 }
 
-// TestDirsDefaults runs in an empty working directory.
-func TestDirsDefaults(t *testing.T) {
+// TestDirDefault runs in an empty working directory.
+func TestDirDefault(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if got := outcome(secrets.Dir("").Lookup("A")); got != "absent: not found in ."+string(filepath.Separator)+filepath.Join("secrets", "A") {
 		t.Error(got)

@@ -1,11 +1,12 @@
 package secrets
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
 
-// form says how the bytes of a value become a field.
+// form says how the bytes of a value are turned into a field.
 type form int
 
 const (
@@ -19,13 +20,13 @@ type tag struct {
 	name       string
 	form       form
 	optional   bool
-	prefix     bool // name is put before the names of a nested struct
+	prefix     bool // name is prepended to the names in a nested struct
 	hasDefault bool
 	fallback   string // the default
 }
 
-// parseTag reads NAME[,OPTION...]. The option default takes the rest of the
-// tag, commas and all. No error holds the default.
+// parseTag parses NAME[,OPTION...]. The option default takes the rest of the
+// tag, including commas. No error holds the default.
 func parseTag(text string) (tag, error) {
 	name, rest, more := strings.Cut(text, ",")
 	t := tag{name: name}
@@ -52,30 +53,30 @@ func (t *tag) set(option string) error {
 		t.prefix = true
 	case "json", "pem":
 		if t.form != formPlain {
-			return fmt.Errorf("one of json and pem, once")
+			return errors.New("use json or pem, and only once")
 		}
 		t.form = map[string]form{"json": formJSON, "pem": formPEM}[option]
 	case "":
-		return fmt.Errorf("an option is empty")
+		return errors.New("an option is empty")
 	default:
-		// Not quoted: it may be a default with its key misspelt.
-		return fmt.Errorf("an option is unknown; there are optional, default=, json, pem and prefix")
+		// Not quoted: it may be a default with its key misspelled.
+		return errors.New("unknown option; the options are optional, default=, json, pem and prefix")
 	}
 	return nil
 }
 
-// check refuses what does not go together.
+// check rejects combinations that do not make sense.
 func (t tag) check() error {
 	if err := ValidName(t.name); err != nil {
 		return err
 	}
 	switch {
 	case t.prefix && (t.optional || t.hasDefault || t.form != formPlain):
-		return fmt.Errorf("prefix goes with no other option")
+		return errors.New("prefix cannot be combined with other options")
 	case t.hasDefault && !t.optional:
-		return fmt.Errorf("default is for an optional secret: write optional,default=")
+		return errors.New("default is for an optional secret: write optional,default=")
 	case t.hasDefault && t.fallback == "":
-		return fmt.Errorf("default is empty: leave it out")
+		return errors.New("default is empty: leave it out")
 	case len(t.fallback) > MaxSize:
 		return fmt.Errorf("default is larger than %d bytes", MaxSize)
 	}

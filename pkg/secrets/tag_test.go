@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzParseTag: a tag is read or refused, never half; what is read obeys the
-// rules, and an error holds nothing of the tag.
+// FuzzParseTag: a tag is accepted or rejected as a whole; an accepted tag obeys
+// the rules, and an error holds no part of the tag.
 func FuzzParseTag(f *testing.F) {
 	seeds := []string{"A", "A,optional", "A,optional,default=x,y", "A,json", "A,pem,optional", "P_,prefix", "", ",", "A,default=", "A,,", "a-b,json,pem"}
 	for _, seed := range seeds {
@@ -17,11 +17,11 @@ func FuzzParseTag(f *testing.F) {
 	name := regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	texts := []string{
 		"a secret needs a name",
-		"this is not the name of a secret: use letters, digits and _, and no digit first",
-		"one of json and pem, once",
+		"not a valid secret name: use letters, digits and _, and do not start with a digit",
+		"use json or pem, and only once",
 		"an option is empty",
-		"an option is unknown; there are optional, default=, json, pem and prefix",
-		"prefix goes with no other option",
+		"unknown option; the options are optional, default=, json, pem and prefix",
+		"prefix cannot be combined with other options",
 		"default is for an optional secret: write optional,default=",
 		"default is empty: leave it out",
 		"default is larger than 511999 bytes",
@@ -44,7 +44,7 @@ func FuzzParseTag(f *testing.F) {
 			t.Errorf("the default is not the rest of the tag")
 		}
 		if tag.prefix && (tag.optional || tag.form != formPlain) {
-			t.Errorf("prefix goes with another option")
+			t.Errorf("prefix is combined with another option")
 		}
 	})
 }

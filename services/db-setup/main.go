@@ -1,16 +1,15 @@
-// Command db-setup brings the database to where the services can use it, and
-// ends: the schema, the group role app with its rights, the login roles app_a
+// Command db-setup prepares the database for the services, and ends: the schema, the group role app with its rights, the login roles app_a
 // and app_b, and the password of the role that DB_APP_LOGIN names. Running it
 // again changes nothing and says so.
 //
 // It logs in as the superuser with DB_ADMIN_PASSWORD. The new password reaches
-// the server as a SCRAM verifier, with statement logging off, so that it stands
-// in no log of the server. A role that is there keeps its attributes: only the
+// the server as a SCRAM verifier, with statement logging off, so that it is in
+// no log of the server. An existing role keeps its attributes: only the
 // one that DB_APP_LOGIN names is given a password and the right to log in.
 //
 // It waits for a server that is not up yet. It does not try again when the
 // server refuses the superuser's password: Postgres takes that password at
-// initdb alone, so that a changed file has no effect on a database that exists.
+// initdb alone, so that a changed file has no effect on an existing database.
 package main
 
 import (
@@ -54,7 +53,7 @@ func run(ctx context.Context, kit *service.Kit, c *config) error {
 	if err != nil {
 		return explain(err, admin, login)
 	}
-	what := "the password works already"
+	what := "the password already works"
 	if result.PasswordSet {
 		what = "the password was set"
 	}
@@ -90,7 +89,7 @@ func isPassing(err error) bool {
 	return false
 }
 
-// explain adds the way out to the errors that have one.
+// explain adds the next step to errors that have one.
 func explain(err error, admin store.Target, login store.Login) error {
 	var failure *store.Error
 	if !errors.As(err, &failure) || failure.Class != store.WrongPassword {
@@ -98,16 +97,16 @@ func explain(err error, admin store.Target, login store.Login) error {
 	}
 	if failure.Role == login.Role {
 		return &service.ConfigError{
-			Name: service.LoginName,
+			Name: store.LoginName,
 			What: "role " + login.Role + " cannot log in although its password was just set",
-			Next: "look at VALID UNTIL of the role and at pg_hba.conf",
+			Next: "check VALID UNTIL of the role and pg_hba.conf",
 		}
 	}
 	return &service.ConfigError{
 		Name: "DB_ADMIN_PASSWORD",
 		What: "the database refuses it for role " + admin.Role +
-			": postgres reads the file only when it makes a new database, so the one in the volume still has the password from then",
-		Next: "put the former value back with secrets:set DB_ADMIN_PASSWORD; or change it in the database, with ALTER ROLE " + admin.Role +
-			" PASSWORD from psql inside the container; or, when the data may go, remove the volume and start again",
+			": postgres reads the file only when it creates a new database, so the one in the volume still has the password from then",
+		Next: "restore the former value with secrets:set DB_ADMIN_PASSWORD; or change it in the database, with ALTER ROLE " + admin.Role +
+			" PASSWORD from psql inside the container; or, if the data may be lost, remove the volume and start again",
 	}
 }

@@ -24,17 +24,16 @@ type archive interface {
 
 // analyzer does the work of one copy of the service.
 type analyzer struct {
-	db       archive
-	log      *slog.Logger
-	settings line.Settings
-	clock    func() time.Time     // ours
-	since    time.Time            // the upstream's clock at the last step; zero before the first
-	checked  time.Time            // our clock at the last look for quotes that came late
-	last     map[string]time.Time // by event: when the last quote that was analysed had been set
+	db      archive
+	log     *slog.Logger
+	clock   func() time.Time     // ours
+	since   time.Time            // the upstream's clock at the last step; zero before the first
+	checked time.Time            // our clock at the last look for quotes that came late
+	last    map[string]time.Time // by event: when the last quote that was analysed had been set
 }
 
 // lateEvery is how often to look for quotes that were stored after the fact,
-// as a backfill does. That look is dear.
+// as a backfill does. It is expensive.
 const lateEvery = 10 * time.Minute
 
 func newAnalyzer(db archive, log *slog.Logger) *analyzer {
@@ -123,7 +122,7 @@ func (a *analyzer) analyse(ctx context.Context, id string, now time.Time, total 
 	if err != nil {
 		return err
 	}
-	m := a.settings.Follow(pairs(quotes), events[0].Commence, now)
+	m := line.Follow(pairs(quotes), events[0].Commence, now)
 	lines, movements := rows(id, m)
 	total.movements += len(movements)
 	total.steam += len(m.Steam)
@@ -226,7 +225,7 @@ func sided(id string, l line.Line, outcome string) store.Line {
 	return out
 }
 
-// towards tells a movement, given as the home side's, from the side that it
+// towards converts a movement of the home side to the side that it
 // went towards.
 func towards(way line.Direction, m store.Movement) store.Movement {
 	m.Outcome = store.Home

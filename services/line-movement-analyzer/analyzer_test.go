@@ -202,15 +202,15 @@ func TestStepWithoutAnUpstreamOrADatabase(t *testing.T) {
 	t.Parallel()
 	m := newMemory()
 	m.now = time.Time{}
-	step(t, analyzerOf(m)) // no upstream has answered yet: that is no failure
+	step(t, analyzerOf(m)) // no upstream has answered yet: that is not a failure
 	m = newMemory(quote("alpha", 60, 0.5))
 	m.fail = errors.New("down")
 	if _, err := analyzerOf(m).step(t.Context()); err == nil {
-		t.Error("a failing database is no failure")
+		t.Error("a failing database is not reported")
 	}
 }
 
-func TestStepDoesWhatIsNewOnce(t *testing.T) {
+func TestStepHandlesNewQuotesOnce(t *testing.T) {
 	t.Parallel()
 	m := newMemory(quote("alpha", 60, 0.5), quote("alpha", 30, 0.6))
 	a := analyzerOf(m)
@@ -230,7 +230,7 @@ func TestStepDoesWhatIsNewOnce(t *testing.T) {
 
 // A backfill stores quotes of the past, observed in the past: of an event that
 // has closed they move the closing line.
-func TestStepNoticesQuotesThatCameLate(t *testing.T) {
+func TestStepNoticesLateQuotes(t *testing.T) {
 	t.Parallel()
 	m := newMemory(quote("alpha", 60, 0.5))
 	m.now = at(-60)
@@ -254,7 +254,7 @@ func TestStepNoticesQuotesThatCameLate(t *testing.T) {
 }
 
 // A step that fails half-way is made up for by the next.
-func TestAFailedStepIsDoneAgain(t *testing.T) {
+func TestStepRetriesAfterAFailure(t *testing.T) {
 	t.Parallel()
 	m := newMemory(quote("alpha", 60, 0.5))
 	a := analyzerOf(m)
@@ -324,7 +324,7 @@ func TestSteamInASimulatedSeason(t *testing.T) {
 				}
 			}
 		}
-		switch n := len(line.Settings{}.Follow(quotes, g.Start, g.Start).Steam); {
+		switch n := len(line.Follow(quotes, g.Start, g.Start).Steam); {
 		case n > 1:
 			more++
 			found++

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/keepmum/keepmum/services/internal/odds/line"
-	"github.com/keepmum/keepmum/services/internal/service"
+	"github.com/keepmum/keepmum/services/internal/service/servicetest"
 	"github.com/keepmum/keepmum/services/internal/store"
 	"github.com/keepmum/keepmum/services/internal/store/storetest"
 	"github.com/keepmum/keepmum/services/provider-sim/season"
@@ -17,7 +17,7 @@ import (
 
 // The service against a real Postgres: it analyses what is there, goes on
 // after an outage of the database, closes lines when games begin, and its log
-// tells nothing.
+// leaks nothing.
 func TestService(t *testing.T) {
 	server := storetest.Start(t)
 	settings := server.Settings(store.RoleB)
@@ -28,7 +28,7 @@ func TestService(t *testing.T) {
 	storetest.SaveSeason(t, db, s, s.Start(), now)
 	games := s.Between(s.Start(), now.Add(season.Listed))
 
-	running := storetest.Run(t, service.Program[config]{Name: "line-movement-analyzer", Run: run}, settings, nil)
+	running := storetest.Run(t, program(), settings, nil)
 	closed := func(at time.Time) (analysed, closings int) {
 		page, err := db.MovementPage(t.Context(), store.Page{Limit: 1000})
 		if err != nil {
@@ -45,7 +45,7 @@ func TestService(t *testing.T) {
 		return len(page), closings
 	}
 	begun := len(s.Between(s.Start(), now))
-	storetest.Until(t, "every event has lines, and those that began closing ones", func() bool {
+	servicetest.Until(t, "every event has lines, and those that began closing ones", func() bool {
 		analysed, closings := closed(now)
 		return analysed == len(games) && closings == begun
 	})
@@ -53,13 +53,13 @@ func TestService(t *testing.T) {
 	sameAsFollow(t, db, games[len(games)-1], now)
 
 	server.Down(t)
-	storetest.Until(t, "the log names the outage", func() bool { return strings.Contains(running.Log(), "cannot ask for the lock") })
+	servicetest.Until(t, "the log names the outage", func() bool { return strings.Contains(running.Log.String(), "cannot ask for the lock") })
 	server.Up(t)
 	later := now.AddDate(0, 0, 1)
 	db = storetest.Connect(t, settings)
 	storetest.SaveSeason(t, db, s, s.Start(), later)
 	begun = len(s.Between(s.Start(), later))
-	storetest.Until(t, "lines close after the outage", func() bool {
+	servicetest.Until(t, "lines close after the outage", func() bool {
 		_, closings := closed(later)
 		return closings == begun
 	})
@@ -68,7 +68,7 @@ func TestService(t *testing.T) {
 	}
 }
 
-// sameAsFollow compares what is stored with what the pure part says of the
+// sameAsFollow compares the stored rows with what the pure part computes from the
 // stored quotes.
 func sameAsFollow(t *testing.T, db *store.Store, g season.Game, now time.Time) {
 	t.Helper()
@@ -76,7 +76,7 @@ func sameAsFollow(t *testing.T, db *store.Store, g season.Game, now time.Time) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := line.Settings{}.Follow(pairs(quotes), g.Start, now)
+	want := line.Follow(pairs(quotes), g.Start, now)
 	page, err := db.MovementPage(t.Context(), store.Page{Event: g.EventID})
 	if err != nil || len(page) != 1 {
 		t.Fatalf("%d events, %v", len(page), err)
@@ -96,14 +96,4 @@ func sameAsFollow(t *testing.T, db *store.Store, g season.Game, now time.Time) {
 	}
 }
 
-func TestServiceWithAWrongPassword(t *testing.T) {
-	server := storetest.Start(t)
-	server.Setup(t, server.Settings(store.RoleA))
-	running := storetest.Run(t, service.Program[config]{Name: "line-movement-analyzer", Run: run}, server.Settings(store.RoleA), nil)
-	storetest.Until(t, "the log names the wrong password", func() bool {
-		return strings.Contains(running.Log(), "wrong password for role app_a")
-	})
-	if code := running.Stop(t); code != 0 {
-		t.Errorf("exit code %d, want 0: it was asked to stop", code)
-	}
-}
+func TestServiceWithAWrongPassword(t *testing.T) { storetest.WrongPassword(t, program()) }

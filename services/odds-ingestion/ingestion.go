@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
+	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/keepmum/keepmum/services/internal/service"
@@ -29,14 +33,38 @@ type ingestion struct {
 	config   *config
 	store    odds
 	log      *slog.Logger
-	now      func() time.Time // our own clock, for an upstream that tells none
+	now      func() time.Time // our own clock, for an upstream that sends no time
 
 	began   bool
 	last    time.Time   // when the store last saw a quote, before this run
 	pending []time.Time // snapshots of the past still to be called for
 }
 
-// poll calls for what is offered now, and once for what is missing of the past.
+// newIngestion returns the work without its store.
+func newIngestion(c *config, log *slog.Logger) *ingestion {
+	return &ingestion{
+		upstream: service.Upstream{
+			Name: "the odds api", Secret: keyName, Base: c.URL, Timeout: c.Timeout,
+			Quota: "X-Requests-Remaining", Classify: outOfCredits,
+		},
+		config: c, log: log, now: time.Now,
+	}
+}
+
+// outOfCredits recognises the answer to a call beyond the quota, which has the
+// status of a wrong key.
+func outOfCredits(status int, body []byte) (service.Kind, string) {
+	var answer struct {
+		Code string `json:"error_code"`
+	}
+	_ = json.Unmarshal(body, &answer) // no JSON: no code
+	if status == http.StatusUnauthorized && answer.Code == "OUT_OF_USAGE_CREDITS" {
+		return service.RateLimited, "the quota is used up"
+	}
+	return "", ""
+}
+
+// poll calls for what is offered now, and once for the missing past.
 // It returns the least time to wait before the next call.
 func (i *ingestion) poll(ctx context.Context) (time.Duration, error) {
 	if !i.began {
@@ -117,16 +145,16 @@ func (i *ingestion) past(ctx context.Context) error {
 	return nil
 }
 
-// save validates an answer and stores what is right.
+// save validates an answer and stores the valid part.
 func (i *ingestion) save(ctx context.Context, at time.Time, listed []event,
 	to func(context.Context, time.Time, []store.Event, []store.Quote) (int, error),
 ) error {
 	events, quotes, rejected := validate(listed, at)
-	for _, reason := range rejected.sorted() {
-		i.log.Warn("left out what cannot be right", "reason", reason, "count", rejected[reason])
+	for _, reason := range slices.Sorted(maps.Keys(rejected)) {
+		i.log.Warn("left out implausible entries", "reason", reason, "count", rejected[reason])
 	}
 	if len(events) == 0 && len(rejected) > 0 {
-		return i.upstream.Fail(service.Malformed, "no event of it is valid")
+		return i.upstream.Fail(service.Malformed, "it contains no valid event")
 	}
 	fresh, err := to(ctx, at, events, quotes)
 	if err != nil {

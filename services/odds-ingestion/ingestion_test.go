@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -19,9 +16,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
 	"github.com/keepmum/keepmum/services/internal/service"
+	"github.com/keepmum/keepmum/services/internal/service/servicetest"
 	"github.com/keepmum/keepmum/services/internal/store"
 )
 
@@ -51,22 +48,16 @@ func (s *saved) SaveHistory(_ context.Context, at time.Time, _ []store.Event, qu
 	return len(quotes), s.err
 }
 
-// newIngestion calls handler and stores in to. What it logs goes to the buffer.
-func newIngestion(t *testing.T, handler http.HandlerFunc, to *saved) (*ingestion, *bytes.Buffer) {
+// testIngestion calls handler and stores in to. What it logs goes to the buffer.
+func testIngestion(t *testing.T, handler http.HandlerFunc, to *saved) (*ingestion, *servicetest.Buffer) {
 	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	base, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := &bytes.Buffer{}
-	return &ingestion{
-		upstream: service.Upstream{Name: "the odds api", Secret: keyName, Base: base, Timeout: 5 * time.Second},
-		config:   &config{Key: secrets.New([]byte(keyValue)), Regions: "us", Markets: "h2h", Step: 6 * time.Hour},
-		store:    to, now: func() time.Time { return now },
-		log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}, log
+	log, text := servicetest.Logger()
+	i := newIngestion(&config{
+		Key: secrets.New([]byte(keyValue)), URL: servicetest.Provider(t, handler), Timeout: 5 * time.Second,
+		Regions: "us", Markets: "h2h", Step: 6 * time.Hour,
+	}, log)
+	i.store, i.now = to, func() time.Time { return now }
+	return i, text
 }
 
 // good is an event that is right in every way.
@@ -79,7 +70,7 @@ func good() event {
 	}
 }
 
-func TestAGoodEvent(t *testing.T) {
+func TestValidateAcceptsAGoodEvent(t *testing.T) {
 	e := good()
 	half := 3.5
 	total := 220.5
@@ -103,7 +94,7 @@ func TestAGoodEvent(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeRightIsLeftOut(t *testing.T) {
+func TestValidateLeavesOutImplausibleEntries(t *testing.T) {
 	far := 1e9
 	for reason, break_ := range map[string][]func(*event){
 		"an event without a plausible id": {
@@ -116,10 +107,10 @@ func TestWhatCannotBeRightIsLeftOut(t *testing.T) {
 		"an event with an implausible start": {
 			func(e *event) { e.Commence = time.Time{} }, func(e *event) { e.Commence = now.AddDate(2, 0, 0) }, func(e *event) { e.Commence = now.AddDate(-2, 0, 0) },
 		},
-		"a book without a plausible key":     {func(e *event) { e.Books[0].Key = "" }, func(e *event) { e.Books[0].Key = "<b>" }},
-		"a market that was not asked for":    {func(e *event) { e.Books[0].Markets[0].Key = "h2h_lay" }},
-		"a market listed twice":              {func(e *event) { e.Books[0].Markets = append(e.Books[0].Markets, e.Books[0].Markets[0]) }},
-		"a market that has not two outcomes": {func(e *event) { e.Books[0].Markets[0].Outcomes = e.Books[0].Markets[0].Outcomes[:1] }, func(e *event) { e.Books[0].Markets[0].Outcomes = nil }},
+		"a book without a plausible key":        {func(e *event) { e.Books[0].Key = "" }, func(e *event) { e.Books[0].Key = "<b>" }},
+		"a market that was not asked for":       {func(e *event) { e.Books[0].Markets[0].Key = "h2h_lay" }},
+		"a market listed twice":                 {func(e *event) { e.Books[0].Markets = append(e.Books[0].Markets, e.Books[0].Markets[0]) }},
+		"a market without exactly two outcomes": {func(e *event) { e.Books[0].Markets[0].Outcomes = e.Books[0].Markets[0].Outcomes[:1] }, func(e *event) { e.Books[0].Markets[0].Outcomes = nil }},
 		"a market with an implausible time": {
 			func(e *event) { e.Books[0].Markets[0].LastUpdate = now.Add(time.Hour) },
 			func(e *event) { e.Books[0].Markets[0].LastUpdate, e.Books[0].LastUpdate = time.Time{}, time.Time{} },
@@ -160,7 +151,7 @@ func TestWhatCannotBeRightIsLeftOut(t *testing.T) {
 
 // A game that has begun is an event, and its prices, which are on the rest of
 // the game, are not stored.
-func TestPricesInPlayAreNotTaken(t *testing.T) {
+func TestValidateLeavesOutLivePrices(t *testing.T) {
 	e := good()
 	e.Commence = now
 	events, quotes, rejected := validate([]event{e}, now)
@@ -207,7 +198,7 @@ func wire(e event) map[string]any {
 func TestPollStoresAtTheUpstreamsTime(t *testing.T) {
 	to := &saved{}
 	var query url.Values
-	i, _ := newIngestion(t, func(w http.ResponseWriter, r *http.Request) {
+	i, _ := testIngestion(t, func(w http.ResponseWriter, r *http.Request) {
 		query = r.URL.Query()
 		answering([]any{wire(good())})(w, r)
 	}, to)
@@ -226,7 +217,7 @@ func TestPollStoresAtTheUpstreamsTime(t *testing.T) {
 func TestPollFillsThePast(t *testing.T) {
 	to := &saved{last: now.Add(-25 * time.Hour)}
 	fails := true
-	i, _ := newIngestion(t, func(w http.ResponseWriter, r *http.Request) {
+	i, _ := testIngestion(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Query().Get("date"), "2026-11-23T00") && fails {
 			fails = false
 			http.Error(w, "", 500)
@@ -255,9 +246,9 @@ func TestPollFillsThePast(t *testing.T) {
 	}
 }
 
-func TestPastThatThePlanDoesNotInclude(t *testing.T) {
+func TestPollWithoutAPlanForThePast(t *testing.T) {
 	to := &saved{}
-	i, log := newIngestion(t, func(w http.ResponseWriter, r *http.Request) {
+	i, log := testIngestion(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "historical") {
 			http.Error(w, `{"error_code":"HISTORICAL_UNAVAILABLE_ON_FREE_USAGE_PLAN"}`, http.StatusUnauthorized)
 			return
@@ -279,30 +270,46 @@ func TestPollFailures(t *testing.T) {
 		says    string
 		pause   time.Duration
 	}{
-		"nothing valid":        {answering([]any{wire(bad)}), saved{}, "no event of it is valid", 0},
-		"another shape":        {answering(map[string]any{"message": keyValue}), saved{}, "another shape", 0},
+		"nothing valid":        {answering([]any{wire(bad)}), saved{}, "it contains no valid event", 0},
+		"another shape":        {answering(map[string]any{"message": keyValue}), saved{}, "unexpected JSON structure", 0},
 		"quota used up":        {answering(nil, "x-requests-remaining", "0"), saved{}, "", usedUpPause},
 		"401":                  {func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), http.StatusUnauthorized) }, saved{}, "refuses THE_ODDS_API_KEY", 0},
 		"store does not store": {answering([]any{}), saved{err: errors.New("store")}, "store", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			i, log := newIngestion(t, test.handler, &test.to)
+			i, log := testIngestion(t, test.handler, &test.to)
 			pause, err := i.poll(t.Context())
 			if pause != test.pause || !strings.Contains(fmt.Sprint(err), test.says) {
 				t.Errorf("pause %s, error %v, want %q", pause, err, test.says)
 			}
 			text := fmt.Sprintf("%s %v %+v %#v", log, err, err, err)
-			known := []secrets.Known{{Name: "KEY", Value: secrets.New([]byte(keyValue))}}
-			if found := redact.New(known).Find([]byte(text)); len(found) > 0 {
-				t.Errorf("the key is told: %d times", len(found))
+			if found := servicetest.Leaks(t, text, map[string]string{"KEY": keyValue}); len(found) > 0 {
+				t.Errorf("the key leaks: %v", found)
 			}
 		})
 	}
 }
 
+// A quota that is used up has the status of a wrong key, and is recognised by
+// the code in the body.
+func TestOutOfCredits(t *testing.T) {
+	for body, want := range map[string]service.Kind{
+		`{"error_code":"OUT_OF_USAGE_CREDITS"}`: service.RateLimited,
+		`{"error_code":"INVALID_KEY"}`:          service.Unauthorized,
+		`OUT_OF_USAGE_CREDITS`:                  service.Unauthorized,
+	} {
+		i, _ := testIngestion(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, body, http.StatusUnauthorized) }, &saved{})
+		_, err := i.poll(t.Context())
+		var failure *service.UpstreamError
+		if !errors.As(err, &failure) || failure.Kind != want || (want == service.RateLimited) != strings.Contains(err.Error(), "the quota is used up") {
+			t.Errorf("%s: %v, want %s", body, err, want)
+		}
+	}
+}
+
 func TestEmptyListIsFine(t *testing.T) {
 	to := &saved{}
-	i, _ := newIngestion(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "[]") }, to)
+	i, _ := testIngestion(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "[]") }, to)
 	if _, err := i.poll(t.Context()); err != nil || len(to.at) != 1 {
 		t.Errorf("%v, stored %d times", err, len(to.at))
 	}

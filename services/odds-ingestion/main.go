@@ -1,12 +1,11 @@
 // Command odds-ingestion polls The Odds API and stores what each book offers.
 //
-// The key is in the query of every call, so that the URL is a value too: no
+// The key is in the query of every call, so the URL is a secret too: no
 // error of net/http or net/url is logged or wrapped (see service.Upstream).
 //
-// Every answer is validated: events and prices that cannot be right are left
-// out, counted by reason and logged without a quote of the answer; an answer in
-// which nothing is right counts as malformed. What is stored twice changes
-// nothing.
+// Every answer is validated: implausible events and prices are left out,
+// counted by reason and logged without quoting the answer; an answer without
+// anything valid counts as malformed. Storing twice changes nothing.
 //
 // The clock is the upstream's, from its Date header, so that a season that is
 // simulated at many times our speed is stored at its own times.
@@ -14,7 +13,7 @@
 // With ODDS_BACKFILL=840h the first call is followed by calls of the historical
 // endpoint, one for each ODDS_BACKFILL_STEP of the time for which nothing is
 // stored, so that closing odds of games already played can be evaluated. At the
-// real provider each of them costs ten times as much, so it is off by itself.
+// real provider each of them costs ten times as much, so it is off by default.
 //
 // Two copies take turns by an advisory lock: one works, the other stands by.
 package main
@@ -57,28 +56,22 @@ func run(ctx context.Context, kit *service.Kit, c *config) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, c.Settings, kit)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	i := &ingestion{
-		upstream: service.Upstream{Name: "the odds api", Secret: keyName, Base: c.URL, Timeout: c.Timeout},
-		config:   c, store: db, log: kit.Log, now: time.Now,
-	}
-	poller := service.Poller{Name: store.ClockOdds, Interval: c.Interval, Health: kit.Health, Log: kit.Log}
-	return db.Lead(ctx, kit, func(ctx context.Context) error { return poller.Run(ctx, i.poll) })
+	i := newIngestion(c, kit.Log)
+	return c.Poll(ctx, kit, store.ClockOdds, c.Interval, func(db *store.Store) func(context.Context) (time.Duration, error) {
+		i.store = db
+		return i.poll
+	})
 }
 
-// check finds settings that cannot be meant.
+// check finds settings that cannot be intended.
 func (c *config) check() error {
 	for _, market := range strings.Split(c.Markets, ",") {
 		if market != store.HeadToHead && market != store.Spreads && market != store.Totals {
-			return &service.ConfigError{Name: "ODDS_MARKETS", What: "holds something else than h2h, spreads and totals", Next: "set it to h2h, or to a list with commas"}
+			return &service.ConfigError{Name: "ODDS_MARKETS", What: "contains something other than h2h, spreads and totals", Next: "set it to h2h, or to a comma-separated list"}
 		}
 	}
-	if c.Interval < time.Second {
-		return &service.ConfigError{Name: "POLL_INTERVAL", What: "shorter than a second", Next: "set it to 5s or more"}
+	if err := service.CheckInterval(c.Interval); err != nil {
+		return err
 	}
 	if c.Backfill > 0 && c.Step < 5*time.Minute {
 		return &service.ConfigError{Name: "ODDS_BACKFILL_STEP", What: "shorter than the provider's five minutes", Next: "set it to 6h"}

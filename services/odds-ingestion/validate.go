@@ -2,7 +2,6 @@ package main
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"github.com/keepmum/keepmum/services/internal/store"
@@ -36,7 +35,7 @@ type (
 	}
 )
 
-// The bounds of what can be right.
+// The bounds of plausible values.
 const (
 	maxPrice  = 1001
 	maxPoint  = 500
@@ -48,18 +47,8 @@ const (
 // tally counts what was left out, by reason in our own words.
 type tally map[string]int
 
-// sorted returns the reasons in order.
-func (t tally) sorted() []string {
-	var reasons []string
-	for reason := range t {
-		reasons = append(reasons, reason)
-	}
-	slices.Sort(reasons)
-	return reasons
-}
-
-// validate returns what of an answer can be right at the upstream's time at. Of
-// a game that has begun no quotes are taken: they are on another thing.
+// validate returns the plausible part of an answer at the upstream's time at.
+// Quotes of a game that has begun are left out: they are live prices.
 func validate(listed []event, at time.Time) ([]store.Event, []store.Quote, tally) {
 	rejected := tally{}
 	var events []store.Event
@@ -83,7 +72,7 @@ func validate(listed []event, at time.Time) ([]store.Event, []store.Quote, tally
 	return events, quotes, rejected
 }
 
-// check returns the event, or the reason why it cannot be right.
+// check returns the event, or the reason why it is implausible.
 func (e event) check(at time.Time) (store.Event, string) {
 	home, homeOK := store.CanonicalTeam(e.Home)
 	away, awayOK := store.CanonicalTeam(e.Away)
@@ -115,7 +104,7 @@ func isName(s string) bool {
 	return true
 }
 
-// quotes returns the quotes of all books that can be right.
+// quotes returns the plausible quotes of all books.
 func (e event) quotes(valid store.Event, at time.Time, rejected tally) []store.Quote {
 	var all []store.Quote
 	seen := map[[2]string]bool{}
@@ -138,7 +127,7 @@ func (e event) quotes(valid store.Event, at time.Time, rejected tally) []store.Q
 }
 
 // market returns the two quotes of one market of one book, or the reason why
-// it cannot be right.
+// it is implausible.
 func (e event) market(valid store.Event, b book, m market, at time.Time) ([]store.Quote, string) {
 	updated := m.LastUpdate
 	if updated.IsZero() {
@@ -152,7 +141,7 @@ func (e event) market(valid store.Event, b book, m market, at time.Time) ([]stor
 	case updated.IsZero() || updated.After(at.Add(clockSkew)) || at.Sub(updated) > farStart:
 		return nil, "a market with an implausible time"
 	case len(m.Outcomes) != 2:
-		return nil, "a market that has not two outcomes"
+		return nil, "a market without exactly two outcomes"
 	}
 	var quotes []store.Quote
 	for _, o := range m.Outcomes {

@@ -1,14 +1,14 @@
 // Command prediction-service says how likely the home side wins each game that
-// has not begun, and keeps account of how well it did.
+// has not begun, and records how good its predictions were.
 //
 // # How a prediction is made
 //
 // The market's part: each book's last prices, the margin removed by Shin's
 // method, joined by their median in log-odds. Elo's part: ratings learnt from
-// all stored results in the order of time, by FiveThirtyEight's model of the
+// all stored results in the order of time, with FiveThirtyEight's model of the
 // NBA. The two are pooled in log-odds with a weight that is learnt from the
 // games that finished; package services/internal/odds/pool says how, and what
-// it promises. Without odds Elo speaks alone, without results the market does.
+// it promises. Without odds only Elo is used, without results only the market.
 //
 // A prediction is stored when it is the event's first, or differs by a tenth
 // of a percentage point or more from the last.
@@ -17,9 +17,9 @@
 //
 // Log loss and Brier score of the pool, of each input alone, and of the share
 // of games that home sides have won so far ("base"), side by side on the same
-// games: those that finished and had both inputs. Judged is the last
-// prediction made before the start. Games that finished before this service
-// was there, or while it was away, are replayed: forecast from the last prices
+// games: those that finished and had both inputs. The last
+// prediction before the start is the one judged. Games that finished before this
+// service started, or while it was down, are replayed: forecast from the last prices
 // before the start and from results of games that began four hours earlier or
 // more. Nothing is ever judged that used a result not known at the time.
 package main
@@ -38,18 +38,12 @@ type config struct {
 	Interval time.Duration `env:"POLL_INTERVAL,default=30s"`
 }
 
-func main() {
-	os.Exit(service.Program[config]{Name: "prediction-service", Run: run}.Main())
-}
+func main() { os.Exit(program().Main()) }
 
-func run(ctx context.Context, kit *service.Kit, c *config) error {
-	db, err := store.Open(ctx, c.Settings, kit)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	return db.Lead(ctx, kit, func(ctx context.Context) error {
-		poller := service.Poller{Name: "predictions", Interval: c.Interval, Health: kit.Health, Log: kit.Log}
-		return poller.Run(ctx, newPredictor(db, kit.Log).step)
-	})
+func program() service.Program[config] {
+	return service.Program[config]{Name: "prediction-service", Run: func(ctx context.Context, kit *service.Kit, c *config) error {
+		return c.Poll(ctx, kit, "predictions", c.Interval, func(db *store.Store) func(context.Context) (time.Duration, error) {
+			return newPredictor(db, kit.Log).step
+		})
+	}}
 }

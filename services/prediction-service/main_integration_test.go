@@ -4,11 +4,10 @@ package main
 
 import (
 	"math"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/keepmum/keepmum/services/internal/service"
+	"github.com/keepmum/keepmum/services/internal/service/servicetest"
 	"github.com/keepmum/keepmum/services/internal/store"
 	"github.com/keepmum/keepmum/services/internal/store/storetest"
 	"github.com/keepmum/keepmum/services/provider-sim/season"
@@ -28,9 +27,9 @@ func TestService(t *testing.T) {
 	upcoming := s.Between(now, now.Add(season.Listed))
 	over := len(s.Between(s.Start(), now.Add(-season.Duration)))
 
-	running := storetest.Run(t, service.Program[config]{Name: "prediction-service", Run: run}, settings, nil)
+	running := storetest.Run(t, program(), settings, nil)
 	var said []store.EventPrediction
-	storetest.Until(t, "every listed event is predicted", func() bool {
+	servicetest.Until(t, "every listed event is predicted", func() bool {
 		var err error
 		said, err = db.PredictionPage(t.Context(), store.Page{Limit: 1000})
 		return err == nil && len(said) == len(upcoming)
@@ -74,7 +73,7 @@ func TestService(t *testing.T) {
 func evaluation(t *testing.T, db *store.Store, games int) map[string]store.Evaluation {
 	t.Helper()
 	all := map[string]store.Evaluation{}
-	storetest.Until(t, "an evaluation", func() bool {
+	servicetest.Until(t, "an evaluation", func() bool {
 		rows, err := db.Evaluation(t.Context())
 		for _, e := range rows {
 			all[e.Input] = e
@@ -84,11 +83,4 @@ func evaluation(t *testing.T, db *store.Store, games int) map[string]store.Evalu
 	return all
 }
 
-func TestServiceWithAWrongPassword(t *testing.T) {
-	server := storetest.Start(t)
-	server.Setup(t, server.Settings(store.RoleA))
-	running := storetest.Run(t, service.Program[config]{Name: "prediction-service", Run: run}, server.Settings(store.RoleA), nil)
-	storetest.Until(t, "the log names the wrong password", func() bool {
-		return strings.Contains(running.Log(), "wrong password for role app_a")
-	})
-}
+func TestServiceWithAWrongPassword(t *testing.T) { storetest.WrongPassword(t, program()) }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/keepmum/keepmum/services/internal/odds"
 	"github.com/keepmum/keepmum/services/internal/store"
 )
 
@@ -22,7 +21,7 @@ const enough = 0.001
 type archive interface {
 	Now(ctx context.Context) (time.Time, error)
 	Results(ctx context.Context, from time.Time) ([]store.Game, error)
-	Games(ctx context.Context, f store.GameFilter) ([]store.Game, error)
+	GamePage(ctx context.Context, p store.Page) ([]store.Game, error)
 	Events(ctx context.Context, f store.EventFilter) ([]store.Event, error)
 	Latest(ctx context.Context, market string, at time.Time, eventIDs ...string) ([]store.Quote, error)
 	LastQuotes(ctx context.Context) (map[string]time.Time, error)
@@ -32,7 +31,7 @@ type archive interface {
 // predictions is the part of it that the predictor keeps.
 type predictions interface {
 	ClosingPredictions(ctx context.Context, eventIDs ...string) ([]store.Prediction, error)
-	Predictions(ctx context.Context, f store.PredictionFilter) ([]store.Prediction, error)
+	PredictionPage(ctx context.Context, p store.Page) ([]store.EventPrediction, error)
 	SavePredictions(ctx context.Context, made []store.Prediction) error
 	Evaluation(ctx context.Context) ([]store.Evaluation, error)
 	SaveEvaluation(ctx context.Context, evaluations []store.Evaluation) error
@@ -40,16 +39,15 @@ type predictions interface {
 
 // predictor does the work of one copy of the service.
 type predictor struct {
-	db     archive
-	log    *slog.Logger
-	remove odds.Method
-	clock  func() time.Time // ours
+	db    archive
+	log   *slog.Logger
+	clock func() time.Time // ours
 
-	closed  map[string]closing // by event: what is known of finished games that have odds
+	closed  map[string]closing // by event: finished games that have odds
 	checked time.Time          // our clock at the last look for quotes that came late
 }
 
-// closing is what stood when a game began.
+// closing is the state when a game began.
 type closing struct {
 	market *float64
 	said   *store.Prediction
@@ -57,11 +55,11 @@ type closing struct {
 }
 
 // lateEvery is how often to look for quotes that were stored after the fact,
-// as a backfill does. That look is dear.
+// as a backfill does. It is expensive.
 const lateEvery = 10 * time.Minute
 
 func newPredictor(db archive, log *slog.Logger) *predictor {
-	return &predictor{db: db, log: log, remove: odds.Shin, clock: time.Now, closed: map[string]closing{}}
+	return &predictor{db: db, log: log, clock: time.Now, closed: map[string]closing{}}
 }
 
 // step learns from what has finished and predicts what has not begun.
@@ -154,7 +152,7 @@ func (p *predictor) close(ctx context.Context, results []store.Game) error {
 		byEvent[said[i].EventID] = &said[i]
 	}
 	for id, ofEvent := range grouped(quotes) {
-		if market, _ := consensus(ofEvent, p.remove); market != nil {
+		if market, _ := consensus(ofEvent); market != nil {
 			p.closed[id] = closing{market: market, said: byEvent[id], last: lastOf(ofEvent)}
 		}
 	}
@@ -193,13 +191,13 @@ func (p *predictor) predict(ctx context.Context, learnt *model, now time.Time) (
 	if err != nil {
 		return nil, err
 	}
-	stored, err := p.db.Predictions(ctx, store.PredictionFilter{From: now})
+	stored, err := p.db.PredictionPage(ctx, store.Page{From: now})
 	if err != nil {
 		return nil, err
 	}
 	before := map[string]store.Prediction{}
 	for _, s := range stored {
-		before[s.EventID] = s
+		before[s.ID] = s.Prediction
 	}
 	quotes := grouped(latest)
 	var made []store.Prediction
@@ -208,7 +206,7 @@ func (p *predictor) predict(ctx context.Context, learnt *model, now time.Time) (
 			continue
 		}
 		learnt.enter(cmp.Or(seasons[e.ID], learnt.season))
-		market, books := consensus(quotes[e.ID], p.remove)
+		market, books := consensus(quotes[e.ID])
 		f, ok := learnt.forecast(e.Home, e.Away, market)
 		if !ok {
 			continue
@@ -226,7 +224,7 @@ func (p *predictor) predict(ctx context.Context, learnt *model, now time.Time) (
 
 // seasons returns the season of each event that has not begun.
 func (p *predictor) seasons(ctx context.Context, now time.Time) (map[string]string, error) {
-	games, err := p.db.Games(ctx, store.GameFilter{From: now, Limit: 2000})
+	games, err := p.db.GamePage(ctx, store.Page{From: now, Limit: 2000})
 	all := map[string]string{}
 	for _, g := range games {
 		all[g.EventID] = g.Season
@@ -234,7 +232,7 @@ func (p *predictor) seasons(ctx context.Context, now time.Time) (map[string]stri
 	return all, err
 }
 
-// weight is the market's in a forecast: 1 or 0 where it is alone or absent.
+// weight is that of the market in a forecast: 1 if it is alone, 0 if absent.
 func weight(f forecast, learnt *model) float64 {
 	switch {
 	case f.market == nil:
@@ -246,7 +244,7 @@ func weight(f forecast, learnt *model) float64 {
 	}
 }
 
-// differs says whether a prediction tells something that the last one did not.
+// differs reports whether a prediction says something that the last one did not.
 func differs(last, next store.Prediction) bool {
 	return math.Abs(last.Home-next.Home) >= enough || last.Books != next.Books || (last.Elo == nil) != (next.Elo == nil)
 }

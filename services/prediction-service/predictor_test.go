@@ -38,8 +38,8 @@ func (m *memory) Results(_ context.Context, _ time.Time) ([]store.Game, error) {
 	return keep(m.games, func(g store.Game) bool { return g.Status == store.Finished }), m.fail
 }
 
-func (m *memory) Games(_ context.Context, f store.GameFilter) ([]store.Game, error) {
-	return keep(m.games, func(g store.Game) bool { return !g.Start.Before(f.From) }), m.fail
+func (m *memory) GamePage(_ context.Context, p store.Page) ([]store.Game, error) {
+	return keep(m.games, func(g store.Game) bool { return !g.Start.Before(p.From) }), m.fail
 }
 
 func (m *memory) Events(_ context.Context, f store.EventFilter) ([]store.Event, error) {
@@ -76,8 +76,12 @@ func (m *memory) ClosingPredictions(_ context.Context, ids ...string) ([]store.P
 	return all, m.fail
 }
 
-func (m *memory) Predictions(context.Context, store.PredictionFilter) ([]store.Prediction, error) {
-	return m.made, m.fail // in the order of time: the last one of an event wins
+func (m *memory) PredictionPage(context.Context, store.Page) ([]store.EventPrediction, error) {
+	var all []store.EventPrediction
+	for _, p := range m.made { // in the order of time: the last one of an event wins
+		all = append(all, store.EventPrediction{Event: store.Event{ID: p.EventID}, Prediction: p})
+	}
+	return all, m.fail
 }
 
 func (m *memory) SavePredictions(_ context.Context, made []store.Prediction) error {
@@ -138,7 +142,7 @@ func step(t *testing.T, p *predictor) {
 	}
 }
 
-func TestStepPredictsWhatHasNotBegun(t *testing.T) {
+func TestStepPredictsUpcomingEvents(t *testing.T) {
 	t.Parallel()
 	m := world()
 	step(t, predictorOf(m))
@@ -186,7 +190,7 @@ func TestStepStoresOnlyWhatIsNew(t *testing.T) {
 	}
 }
 
-func TestStepStoresTheFirstWordOfElo(t *testing.T) {
+func TestStepStoresTheFirstForecastOfElo(t *testing.T) {
 	t.Parallel()
 	m := world()
 	first := m.games[0]
@@ -247,7 +251,7 @@ func TestStepJudgesTheClosingPrediction(t *testing.T) {
 
 // A backfill stores quotes of the past: the market of a finished game is then
 // another, and so are the scores.
-func TestStepNoticesQuotesThatCameLate(t *testing.T) {
+func TestStepNoticesLateQuotes(t *testing.T) {
 	t.Parallel()
 	m := world()
 	home, away := 90, 120
@@ -294,15 +298,15 @@ func TestStepInANewSeason(t *testing.T) {
 
 func TestStepWithoutAnUpstreamOrADatabase(t *testing.T) {
 	t.Parallel()
-	step(t, predictorOf(&memory{})) // no upstream has answered yet: that is no failure
+	step(t, predictorOf(&memory{})) // no upstream has answered yet: that is not a failure
 	m := world()
 	m.fail = errors.New("down")
 	if _, err := predictorOf(m).step(t.Context()); err == nil {
-		t.Error("a failing database is no failure")
+		t.Error("a failing database is not reported")
 	}
 }
 
-func TestStepWithNothingToGoBy(t *testing.T) {
+func TestStepWithoutOddsAndResults(t *testing.T) {
 	t.Parallel()
 	m := world()
 	m.games, m.quotes = nil, nil
@@ -311,7 +315,7 @@ func TestStepWithNothingToGoBy(t *testing.T) {
 	}
 }
 
-func TestTheLogTellsTheScores(t *testing.T) {
+func TestLogShowsTheScores(t *testing.T) {
 	t.Parallel()
 	m := world()
 	home, away := 90, 120

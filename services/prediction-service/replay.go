@@ -62,7 +62,7 @@ func (m *model) forecast(home, away string, market *float64) (forecast, bool) {
 	return f, true
 }
 
-// enter tells the model which season comes now.
+// enter begins a season.
 func (m *model) enter(season string) {
 	if m.season != "" && m.season != season {
 		m.ratings.EndSeason()
@@ -106,7 +106,7 @@ func (m *model) judge(g store.Game, f forecast) {
 	}
 }
 
-// replay walks forward through finished games and returns what they teach.
+// replay walks forward through finished games and returns the resulting model.
 // Each game is forecast from the results that were known when it began, and
 // only then learnt from. Where a prediction was made in time, that one is
 // judged; elsewhere (the service was not there yet) the replayed one.
@@ -140,8 +140,8 @@ func replay(games []played) *model {
 }
 
 // consensus is what the last quotes of the books before a game say together,
-// and how many books that is; nil if it is none. Quotes are of market h2h.
-func consensus(quotes []store.Quote, remove odds.Method) (*float64, int) {
+// and how many books that is; nil if there are none. Quotes are of market h2h.
+func consensus(quotes []store.Quote) (*float64, int) {
 	type prices struct{ home, away float64 }
 	books := map[string]prices{}
 	for _, q := range quotes {
@@ -156,7 +156,7 @@ func consensus(quotes []store.Quote, remove odds.Method) (*float64, int) {
 	}
 	var fair []float64
 	for _, p := range books {
-		if probability, err := remove.Fair(p.home, p.away); err == nil {
+		if probability, err := odds.Fair(p.home, p.away); err == nil {
 			fair = append(fair, probability)
 		}
 	}

@@ -11,12 +11,12 @@ import (
 )
 
 // inputTruth is the score of who knows the simulator's own probabilities:
-// nobody can do better, on average.
+// no forecast can do better, on average.
 const inputTruth = "truth"
 
 // simulated returns a whole season as the predictor would find it in the
 // database when it is over.
-func simulated(seed uint64, method odds.Method) ([]played, odds.Score) {
+func simulated(seed uint64) ([]played, odds.Score) {
 	s := season.New(season.Config{Seed: seed})
 	var games []played
 	var truth odds.Score
@@ -27,7 +27,7 @@ func simulated(seed uint64, method odds.Method) ([]played, odds.Score) {
 				store.Quote{Book: q.Book.Key, Outcome: store.Home, Price: q.Home},
 				store.Quote{Book: q.Book.Key, Outcome: store.Away, Price: q.Away})
 		}
-		market, _ := consensus(quotes, method)
+		market, _ := consensus(quotes)
 		games = append(games, played{market: market, game: store.Game{
 			ID: g.ID, Season: "2026-2027", Start: g.Start, Home: g.Home.Name, Away: g.Away.Name,
 			Status: store.Finished, HomeScore: &g.HomeScore, AwayScore: &g.AwayScore, EventID: g.EventID,
@@ -47,7 +47,7 @@ func TestLogLossOverSeasons(t *testing.T) {
 	mean := map[string]float64{}
 	t.Logf("%-6s %8s %8s %8s %8s %8s   %s", "seed", inputs[0], inputs[1], inputs[2], inputs[3], inputs[4], "market's weight at the end")
 	for seed := range uint64(seeds) {
-		games, truth := simulated(seed+1, odds.Shin)
+		games, truth := simulated(seed + 1)
 		m := replay(games)
 		m.scores[inputTruth] = truth
 		row := fmt.Sprintf("%-6d", seed+1)

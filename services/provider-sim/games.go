@@ -179,7 +179,7 @@ func seasonLabel(t time.Time) string {
 	return fmt.Sprintf("%d-%d", year, year+1)
 }
 
-// render shows a game as it stands at now.
+// render shows a game as it is at now.
 func render(g season.Game, now time.Time) game {
 	start := g.Start.UTC()
 	shown := game{

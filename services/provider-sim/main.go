@@ -1,4 +1,4 @@
-// Command provider-sim stands for two providers of basketball data: The Odds
+// Command provider-sim stands in for two providers of basketball data: The Odds
 // API v4 and API-Basketball. It serves one seeded season (package season) whose
 // time runs SIM_SPEED times as fast as ours, and refuses a wrong key in each
 // provider's own manner.
@@ -12,9 +12,9 @@
 //
 // # Time
 //
-// The Date header tells the simulated time. The season began some weeks before
+// The Date header shows the simulated time. The season began some weeks before
 // the clock starts, so that there are results to learn from. The clock is a
-// function of our own time alone, so that a restart does not turn it back,
+// function of our own time only, so that a restart does not turn it back,
 // except in the rare one that crosses the bound of a window of a hundred
 // simulated days; then another season starts, with other ids.
 //

@@ -160,7 +160,7 @@ func (s *simulator) serveHistory(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// chargeOdds counts the cost and sets the headers that tell it.
+// chargeOdds counts the cost and sets the headers that show it.
 func (s *simulator) chargeOdds(w http.ResponseWriter, cost int) {
 	used, left := s.odds.charge(cost)
 	setInt(w.Header(), "X-Requests-Used", used)

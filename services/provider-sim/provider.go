@@ -44,7 +44,7 @@ type counters struct {
 	Cost          int `json:"cost"`          // of the quota
 }
 
-// fault is what is to go wrong.
+// fault is a failure to simulate.
 type fault struct {
 	mode       string
 	left       int       // calls; 0 without a bound
@@ -96,7 +96,7 @@ func (p *provider) misbehave(w http.ResponseWriter, r *http.Request, mode string
 		http.Error(w, "internal server error", http.StatusInternalServerError)
 	case modeMalformed:
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `[{"id": "`) // the caller is gone: nobody to tell
+		_, _ = io.WriteString(w, `[{"id": "`) // the caller is gone
 	case modeHangup:
 		hangUp(w)
 	case modeSlow:
@@ -219,7 +219,7 @@ func (f faultRequest) fault(now time.Time) (fault, string) {
 	switch f.Mode {
 	case modeNone, modeSlow, mode500, mode429, mode401, modeHangup, modeMalformed:
 	default:
-		return fault{}, "mode is none of: none, slow, 500, 429, 401, hangup, malformed"
+		return fault{}, "mode must be one of: none, slow, 500, 429, 401, hangup, malformed"
 	}
 	if f.Count < 0 || f.RetryAfter < 0 {
 		return fault{}, "count and retry_after are not negative"

@@ -36,7 +36,7 @@ func newClock(now time.Time, speed float64) clock {
 	return clock{anchor: anchor, speed: speed, start: anchor.Add(-played).Truncate(day)}
 }
 
-// at is the simulated time when our own clock stands at now.
+// at is the simulated time when our own clock is at now.
 func (c clock) at(now time.Time) time.Time {
 	passed := now.Sub(c.anchor).Seconds() * c.speed
 	return c.anchor.Add(time.Duration(passed * float64(time.Second))).Truncate(time.Second)
@@ -69,7 +69,7 @@ func newSimulator(c *config, now func() time.Time) *simulator {
 func (s *simulator) now() time.Time { return s.clock.at(s.real()) }
 
 // season returns the season that is on at a time. There is one after another,
-// each of a seed of its own.
+// each with its own seed.
 func (s *simulator) season(at time.Time) *season.Season {
 	number := max(0, int(at.Sub(s.clock.start)/seasonLength))
 	s.mu.Lock()
@@ -116,7 +116,7 @@ func (s *simulator) serveStats(w http.ResponseWriter, _ *http.Request) {
 func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the caller is gone: nobody to tell
+	_ = json.NewEncoder(w).Encode(body) // the caller is gone
 }
 
 // setInt sets a header to a number.

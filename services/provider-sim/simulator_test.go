@@ -125,7 +125,7 @@ func TestOddsFormats(t *testing.T) {
 	}
 }
 
-func TestOddsRequestsThatAreWrong(t *testing.T) {
+func TestOddsRefusesInvalidRequests(t *testing.T) {
 	server, _, _ := started(t)
 	for path, want := range map[string]string{
 		"/v4/sports/cricket/odds?regions=us":                                               "404 UNKNOWN_SPORT",
@@ -198,7 +198,7 @@ func checkQuarters(t *testing.T, g game) {
 	}
 }
 
-func TestGamesRequestsThatAreWrong(t *testing.T) {
+func TestGamesRefusesInvalidRequests(t *testing.T) {
 	server, _, _ := started(t)
 	for query, want := range map[string]string{"": "required", "?date=today": "date", "?league=NBA": "league", "?colour=red": "colour"} {
 		response, answer := get[struct{ Errors map[string]string }](t, server.URL+"/games"+query, "x-apisports-key", gamesValue)
@@ -216,7 +216,7 @@ func TestGamesRequestsThatAreWrong(t *testing.T) {
 }
 
 // A game goes from scheduled over its quarters to finished.
-func TestAGameIsPlayed(t *testing.T) {
+func TestGameIsPlayed(t *testing.T) {
 	_, sim, now := started(t)
 	var g season.Game
 	for _, g = range sim.season(sim.now()).Between(sim.now().Add(time.Hour), sim.now().Add(day)) {
@@ -250,7 +250,7 @@ func setFault(t *testing.T, server *httptest.Server, body string) int {
 	return response.StatusCode
 }
 
-// result is the status of a call, or why there is none.
+// result is the status of a call, or why there was no answer.
 func result(server *httptest.Server) string {
 	client := &http.Client{Timeout: 300 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get(server.URL + oddsPath + oddsValue)

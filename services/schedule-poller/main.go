@@ -44,28 +44,22 @@ func run(ctx context.Context, kit *service.Kit, c *config) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, c.Settings, kit)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	s := &schedule{
-		upstream: service.Upstream{Name: "api-basketball", Secret: keyName, Base: c.URL, Timeout: c.Timeout},
-		key:      c.Key, store: db, log: kit.Log, now: time.Now,
-	}
-	poller := service.Poller{Name: store.ClockGames, Interval: c.Interval, Health: kit.Health, Log: kit.Log}
-	return db.Lead(ctx, kit, func(ctx context.Context) error { return poller.Run(ctx, s.poll) })
+	s := newSchedule(c, kit.Log)
+	return c.Poll(ctx, kit, store.ClockGames, c.Interval, func(db *store.Store) func(context.Context) (time.Duration, error) {
+		s.store = db
+		return s.poll
+	})
 }
 
-// check finds settings and keys that cannot be meant.
+// check finds settings and keys that cannot be intended.
 func (c *config) check() error {
-	if c.Interval < time.Second {
-		return &service.ConfigError{Name: "POLL_INTERVAL", What: "shorter than a second", Next: "set it to 5s or more"}
+	if err := service.CheckInterval(c.Interval); err != nil {
+		return err
 	}
 	if strings.ContainsFunc(c.Key.RevealString(), func(r rune) bool { return r < 0x21 || r > 0x7e }) {
 		return &service.ConfigError{
-			Name: keyName, What: "holds a blank, a newline or another character that cannot stand in a header",
-			Next: "look at it with secrets:validate, then secrets:set " + keyName,
+			Name: keyName, What: "contains a space, a newline or another character that is not allowed in a header",
+			Next: "check it with secrets:validate, then secrets:set " + keyName,
 		}
 	}
 	return nil

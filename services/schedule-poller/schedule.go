@@ -33,11 +33,21 @@ type schedule struct {
 	key      secrets.Secret
 	store    games
 	log      *slog.Logger
-	now      func() time.Time // our own clock, until the upstream tells its
+	now      func() time.Time // our own clock, until the upstream sends its own
 
 	at     time.Time // the upstream's clock at the last answer
 	season string    // that was asked for whole
 	asked  time.Time // when, by the upstream's clock
+}
+
+// newSchedule returns the work without its store.
+func newSchedule(c *config, log *slog.Logger) *schedule {
+	return &schedule{
+		upstream: service.Upstream{
+			Name: "api-basketball", Secret: keyName, Base: c.URL, Timeout: c.Timeout, Quota: "X-Ratelimit-Requests-Remaining",
+		},
+		key: c.Key, log: log, now: time.Now,
+	}
 }
 
 // poll stores the season when that is due, and yesterday and today otherwise.
@@ -74,7 +84,7 @@ func seasonLabel(t time.Time) string {
 	return fmt.Sprintf("%d-%d", year, year+1)
 }
 
-// call asks for games and stores what is right of the answer.
+// call asks for games and stores the valid ones.
 func (s *schedule) call(ctx context.Context, query url.Values) (time.Duration, error) {
 	var answer envelope
 	header := http.Header{"X-Apisports-Key": {s.key.RevealString()}}
@@ -96,8 +106,8 @@ func (s *schedule) call(ctx context.Context, query url.Values) (time.Duration, e
 	return pause, s.save(ctx, answer.Response)
 }
 
-// reported classifies the errors of an envelope. Of their texts nothing is
-// taken: they may repeat the request.
+// reported classifies the errors of an envelope. Their texts
+// are not used: they may repeat the request.
 func (s *schedule) reported(errors json.RawMessage) error {
 	var none []json.RawMessage
 	if len(errors) == 0 || json.Unmarshal(errors, &none) == nil && len(none) == 0 {
@@ -117,14 +127,14 @@ func (s *schedule) reported(errors json.RawMessage) error {
 	return s.upstream.Fail(service.Refused, "it reports an error in the request")
 }
 
-// save validates games and stores what is right.
+// save validates games and stores the valid ones.
 func (s *schedule) save(ctx context.Context, listed []game) error {
 	valid, rejected := validate(listed, s.at)
 	for _, reason := range slices.Sorted(maps.Keys(rejected)) {
-		s.log.Warn("left out what cannot be right", "reason", reason, "count", rejected[reason])
+		s.log.Warn("left out implausible entries", "reason", reason, "count", rejected[reason])
 	}
 	if len(listed) > 0 && len(valid) == 0 {
-		return s.upstream.Fail(service.Malformed, "no game of it is valid")
+		return s.upstream.Fail(service.Malformed, "it contains no valid game")
 	}
 	changed, err := s.store.SaveGames(ctx, s.at, valid)
 	if err != nil {

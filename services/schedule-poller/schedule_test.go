@@ -1,22 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
 	"github.com/keepmum/keepmum/services/internal/service"
+	"github.com/keepmum/keepmum/services/internal/service/servicetest"
 	"github.com/keepmum/keepmum/services/internal/store"
 )
 
@@ -36,20 +32,13 @@ func (s *saved) SaveGames(_ context.Context, at time.Time, games []store.Game) (
 	return len(games), s.err
 }
 
-func newSchedule(t *testing.T, handler http.HandlerFunc, to *saved) (*schedule, *bytes.Buffer) {
+// testSchedule calls handler and stores in to. What it logs goes to the buffer.
+func testSchedule(t *testing.T, handler http.HandlerFunc, to *saved) (*schedule, *servicetest.Buffer) {
 	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	base, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := &bytes.Buffer{}
-	return &schedule{
-		upstream: service.Upstream{Name: "api-basketball", Secret: keyName, Base: base, Timeout: 5 * time.Second},
-		key:      secrets.New([]byte(keyValue)), store: to, now: func() time.Time { return now },
-		log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}, log
+	log, text := servicetest.Logger()
+	s := newSchedule(&config{Key: secrets.New([]byte(keyValue)), URL: servicetest.Provider(t, handler), Timeout: 5 * time.Second}, log)
+	s.store, s.now = to, func() time.Time { return now }
+	return s, text
 }
 
 // good is a finished game as the provider writes it.
@@ -92,7 +81,7 @@ func TestPollAsksForTheSeasonAndThenForDays(t *testing.T) {
 	var asked []string
 	clock := now
 	to := &saved{}
-	s, _ := newSchedule(t, func(w http.ResponseWriter, r *http.Request) {
+	s, _ := testSchedule(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("x-apisports-key") != keyValue || r.URL.Query().Get("league") != "12" || strings.Contains(r.URL.String(), keyValue) {
 			t.Error("the call is without the key in its header, or with it elsewhere")
 		}
@@ -136,7 +125,7 @@ func TestSeasonLabel(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeRightIsLeftOut(t *testing.T) {
+func TestValidateLeavesOutImplausibleEntries(t *testing.T) {
 	for reason, changes := range map[string][]func(map[string]any){
 		"a game without a plausible id":     {func(g map[string]any) { set(g, "id", 0) }, func(g map[string]any) { set(g, "id", -4) }},
 		"a game of another league":          {func(g map[string]any) { set(g, "league.id", 13) }},
@@ -144,11 +133,11 @@ func TestWhatCannotBeRightIsLeftOut(t *testing.T) {
 		"a game of teams that are not in the league": {
 			func(g map[string]any) { set(g, "teams.home.name", "Team LeBron") }, func(g map[string]any) { set(g, "teams.away.name", "Boston Celtics") },
 		},
-		"a game with an implausible start":         {func(g map[string]any) { set(g, "date", now.AddDate(3, 0, 0)) }},
-		"a game with a status that is not known":   {func(g map[string]any) { set(g, "status.short", "XX") }, func(g map[string]any) { set(g, "status.short", "") }},
-		"a game with an implausible score":         {func(g map[string]any) { set(g, "scores.home.total", 401) }, func(g map[string]any) { set(g, "scores.away.total", -1) }},
-		"a finished game without a winner":         {func(g map[string]any) { set(g, "scores.home.total", nil) }, func(g map[string]any) { set(g, "scores.home.total", 99) }},
-		"a game that is finished before it can be": {func(g map[string]any) { set(g, "date", now.Add(-20*time.Minute)) }},
+		"a game with an implausible start":       {func(g map[string]any) { set(g, "date", now.AddDate(3, 0, 0)) }},
+		"a game with an unknown status":          {func(g map[string]any) { set(g, "status.short", "XX") }, func(g map[string]any) { set(g, "status.short", "") }},
+		"a game with an implausible score":       {func(g map[string]any) { set(g, "scores.home.total", 401) }, func(g map[string]any) { set(g, "scores.away.total", -1) }},
+		"a finished game without a winner":       {func(g map[string]any) { set(g, "scores.home.total", nil) }, func(g map[string]any) { set(g, "scores.home.total", 99) }},
+		"a game that finished implausibly early": {func(g map[string]any) { set(g, "date", now.Add(-20*time.Minute)) }},
 	} {
 		for i, change := range changes {
 			bad := good(1)
@@ -198,12 +187,12 @@ func TestPollFailures(t *testing.T) {
 		"error list with 200":  {answering([]any{keyValue}), saved{}, service.Refused, "reports an error"},
 		"error text with 200":  {answering(keyValue), saved{}, service.Refused, "reports an error"},
 		"401":                  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, keyValue, http.StatusUnauthorized) }, saved{}, service.Unauthorized, "(status 401)"},
-		"nothing valid":        {answering([]any{}, bad), saved{}, service.Malformed, "no game of it is valid"},
+		"nothing valid":        {answering([]any{}, bad), saved{}, service.Malformed, "it contains no valid game"},
 		"store does not store": {answering([]any{}, good(1)), saved{err: errors.New("store")}, "", "store"},
-		"another shape":        {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"response": %q}`, keyValue) }, saved{}, service.Malformed, "another shape"},
+		"another shape":        {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"response": %q}`, keyValue) }, saved{}, service.Malformed, "unexpected JSON structure"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, log := newSchedule(t, test.handler, &test.to)
+			s, log := testSchedule(t, test.handler, &test.to)
 			_, err := s.poll(t.Context())
 			var failure *service.UpstreamError
 			if test.kind != "" && (!errors.As(err, &failure) || failure.Kind != test.kind) || !strings.Contains(fmt.Sprint(err), test.says) {
@@ -213,16 +202,15 @@ func TestPollFailures(t *testing.T) {
 				t.Error("the season counts as read")
 			}
 			text := fmt.Sprintf("%s %v %+v %#v", log, err, err, err)
-			known := []secrets.Known{{Name: "KEY", Value: secrets.New([]byte(keyValue))}}
-			if found := redact.New(known).Find([]byte(text)); len(found) > 0 {
-				t.Errorf("the key is told: %d times", len(found))
+			if found := servicetest.Leaks(t, text, map[string]string{"KEY": keyValue}); len(found) > 0 {
+				t.Errorf("the key leaks: %v", found)
 			}
 		})
 	}
 }
 
 func TestQuotaUsedUpStretchesTheInterval(t *testing.T) {
-	s, _ := newSchedule(t, func(w http.ResponseWriter, r *http.Request) {
+	s, _ := testSchedule(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("x-ratelimit-requests-remaining", "0")
 		answering([]any{})(w, r)
 	}, &saved{})

@@ -41,14 +41,14 @@ type (
 	}
 )
 
-// The bounds of what can be right.
+// The bounds of plausible values.
 const (
 	farStart = 400 * 24 * time.Hour // a season
 	maxScore = 400
 	soonest  = 30 * time.Minute // a game is never over so soon after its start
 )
 
-// validate returns the games that can be right at the upstream's time at, and
+// validate returns the games that are plausible at the upstream's time at, and
 // how many were left out, by reason in our own words.
 func validate(listed []game, at time.Time) ([]store.Game, map[string]int) {
 	rejected := map[string]int{}
@@ -69,7 +69,7 @@ func validate(listed []game, at time.Time) ([]store.Game, map[string]int) {
 	return valid, rejected
 }
 
-// check returns the game, or the reason why it cannot be right.
+// check returns the game, or the reason why it is implausible.
 func (g game) check(at time.Time) (store.Game, string) {
 	home, homeOK := store.CanonicalTeam(g.Teams.Home.Name)
 	away, awayOK := store.CanonicalTeam(g.Teams.Away.Name)
@@ -90,14 +90,14 @@ func (g game) check(at time.Time) (store.Game, string) {
 	case g.Date.IsZero() || g.Date.Sub(at).Abs() > farStart:
 		return checked, "a game with an implausible start"
 	case !statusOK:
-		return checked, "a game with a status that is not known"
+		return checked, "a game with an unknown status"
 	case !isScore(checked.HomeScore) || !isScore(checked.AwayScore):
 		return checked, "a game with an implausible score"
 	}
 	return checked, checkResult(checked, at)
 }
 
-// checkResult returns the reason why the result of a game cannot be right.
+// checkResult returns the reason why the result of a game is implausible.
 func checkResult(g store.Game, at time.Time) string {
 	if g.Status != store.Finished {
 		return ""
@@ -106,7 +106,7 @@ func checkResult(g store.Game, at time.Time) string {
 	case g.HomeScore == nil || g.AwayScore == nil || *g.HomeScore == *g.AwayScore:
 		return "a finished game without a winner"
 	case at.Before(g.Start.Add(soonest)):
-		return "a game that is finished before it can be"
+		return "a game that finished implausibly early"
 	}
 	return ""
 }

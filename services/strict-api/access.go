@@ -11,8 +11,8 @@ import (
 
 type requestIDKey struct{}
 
-// requestID returns the id that withRequestID gave to a request. It is made
-// here and never taken from the client, who could send anything.
+// requestID returns the id that withRequestID gave to a request. It is
+// generated here and never taken from the client, who could send anything.
 func requestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
@@ -25,7 +25,7 @@ func withRequestID(ctx context.Context) (context.Context, string) {
 	return context.WithValue(ctx, requestIDKey{}, id), id
 }
 
-// setHeaders sets those that every answer carries.
+// setHeaders sets the headers of every answer.
 func setHeaders(h http.Header, id string) {
 	h.Set("X-Request-Id", id)
 	h.Set("Cache-Control", "no-store")
@@ -36,7 +36,7 @@ func setHeaders(h http.Header, id string) {
 	h.Set("X-Frame-Options", "DENY")
 }
 
-// recorder remembers what was answered, for the access log.
+// recorder remembers status and size of the answer, for the access log.
 type recorder struct {
 	http.ResponseWriter
 	status int
@@ -61,9 +61,8 @@ func (r *recorder) Write(data []byte) (int, error) {
 	return n, err
 }
 
-// logAccess writes one record a request. It holds nothing that the client can
-// choose freely: no path that is not ours, no query, no header, no method of
-// its own making. Health checks that succeed are logged at debug level.
+// logAccess writes one record per request. It contains nothing that the client can
+// choose freely: no unknown path, no query, no header, no unknown method. Health checks that succeed are logged at debug level.
 func (a *api) logAccess(r *http.Request, answered *recorder, took time.Duration) {
 	route, method, level := "other", "other", slog.LevelInfo
 	if _, ok := a.endpoints[r.URL.Path]; ok {

@@ -11,8 +11,8 @@ import (
 	"github.com/keepmum/keepmum/services/internal/store"
 )
 
-// archive is what the API reads from: the database, or a test's own. Rows come
-// sorted by start and id, at most Limit of them, those after After.
+// archive is what the API reads from: the database, or a fake. Rows are sorted by
+// start and id, those after After, at most Limit.
 type archive interface {
 	Now(ctx context.Context) (time.Time, error)
 	GamePage(ctx context.Context, page store.Page) ([]store.Game, error)
@@ -72,7 +72,7 @@ func ask(ctx context.Context, from archive, f filter) (store.Page, time.Time, er
 	}, now, nil
 }
 
-// cut takes the extra row away and makes the position after the last one.
+// cut removes the extra row and returns the position after the last one.
 func cut[T any](rows []T, limit int, now time.Time, last func(T) position) ([]T, head) {
 	h := head{}
 	if !now.IsZero() {
@@ -182,7 +182,7 @@ type healthAnswer struct {
 	Secrets []secretOrigin `json:"secrets,omitempty"` // with the token alone
 }
 
-// answerHealth answers 200, or 503 with the names of what fails.
+// answerHealth answers 200, or 503 with the names of the failing checks.
 func (a *api) answerHealth(w http.ResponseWriter, trusted bool) {
 	body, status := healthAnswer{Status: "ok"}, http.StatusOK
 	for _, f := range a.health.Failures() {

@@ -21,14 +21,14 @@ const queryTime = 10 * time.Second
 
 // endpoint is one path of the API.
 type endpoint struct {
-	open       bool     // anybody may ask
+	open       bool     // needs no token
 	parameters []string // that its query may have
 	answer     func(context.Context, archive, filter) (any, error)
 }
 
 // api answers HTTP requests.
 type api struct {
-	archive   func() (archive, error) // an error while there is none
+	archive   func() (archive, error) // an error until it is connected
 	bearer    *bearer
 	health    *service.Health
 	loaded    []secretOrigin
@@ -51,7 +51,7 @@ func newAPI(a func() (archive, error), b *bearer, health *service.Health, loaded
 	return made
 }
 
-// ServeHTTP answers one request, whatever happens, and logs it.
+// ServeHTTP always answers a request, and logs it.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	ctx, id := withRequestID(r.Context())
@@ -81,18 +81,18 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	e, known := a.endpoints[r.URL.Path]
 	switch {
 	case !known:
-		answerProblem(w, r, problem{Status: http.StatusNotFound, Code: "no_such_path", Detail: "there is nothing here; the paths are /health, /games, /odds, /movements, /predictions"})
+		answerProblem(w, r, problem{Status: http.StatusNotFound, Code: "no_such_path", Detail: "not found; the paths are /health, /games, /odds, /movements, /predictions"})
 		return
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
-		answerProblem(w, r, problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "this path is read with GET or HEAD"})
+		answerProblem(w, r, problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "this path accepts only GET and HEAD"})
 		return
 	case a.bearer.misplaced(r.URL.Query()):
-		answerProblem(w, r, problem{Status: http.StatusBadRequest, Code: "token_in_query", Detail: "a token in a query ends in logs: send it as Authorization: Bearer, and replace this one if it was real"})
+		answerProblem(w, r, problem{Status: http.StatusBadRequest, Code: "token_in_query", Detail: "a token in a query ends up in logs: send it as Authorization: Bearer, and replace this one if it was real"})
 		return
 	case r.ContentLength != 0:
 		w.Header().Set("Connection", "close")
-		answerProblem(w, r, problem{Status: http.StatusBadRequest, Code: "body_not_accepted", Detail: "this path takes no body"})
+		answerProblem(w, r, problem{Status: http.StatusBadRequest, Code: "body_not_accepted", Detail: "this path accepts no request body"})
 		return
 	}
 	who := a.bearer.of(r)
@@ -122,7 +122,7 @@ func (a *api) refuseToken(w http.ResponseWriter, r *http.Request, who credential
 		}
 		if v.retryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(v.retryAfter.Seconds()))))
-			answerProblem(w, r, problem{Status: http.StatusTooManyRequests, Code: "too_many_wrong_tokens", Detail: "too many wrong tokens; the right one is not held up"})
+			answerProblem(w, r, problem{Status: http.StatusTooManyRequests, Code: "too_many_wrong_tokens", Detail: "too many wrong tokens; the right one is still accepted"})
 			return
 		}
 		challenge += `, error="invalid_token"`

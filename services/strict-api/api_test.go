@@ -152,7 +152,7 @@ func decode[T any](t *testing.T, w *httptest.ResponseRecorder) T {
 	return v
 }
 
-func TestTokenOpensAndNothingElseDoes(t *testing.T) {
+func TestTokenIsTheOnlyWayIn(t *testing.T) {
 	t.Parallel()
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("user:"+rightValue))
 	for _, c := range []struct {
@@ -198,7 +198,7 @@ func TestTokenOpensAndNothingElseDoes(t *testing.T) {
 	}
 }
 
-func TestManyWrongTokens(t *testing.T) {
+func TestLimiterAnswersManyWrongTokens(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	clock := now()
@@ -280,7 +280,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
+func TestSecurityHeadersOnEveryAnswer(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for _, w := range []*httptest.ResponseRecorder{f.get("/games"), f.do("GET", "/health", ""), f.do("GET", "/odds", ""), f.do("GET", "/nothing", "")} {
@@ -364,7 +364,7 @@ func TestPagesFollowEachOther(t *testing.T) {
 	}
 }
 
-func TestTheQueryReachesTheArchive(t *testing.T) {
+func TestQueryReachesTheArchive(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.get("/odds")
@@ -404,7 +404,7 @@ func TestHealth(t *testing.T) {
 }
 
 // Docker asks every few seconds: a health check that is well would fill the log.
-func TestHealthChecksThatAreWellAreLoggedAtDebug(t *testing.T) {
+func TestHealthyChecksAreLoggedAtDebug(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for path, level := range map[string]string{"/health": "DEBUG", "/games": "INFO"} {
@@ -438,7 +438,7 @@ func TestHeadIsAnsweredAsGet(t *testing.T) {
 	}
 }
 
-func TestAFailingDatabaseIsNotQuoted(t *testing.T) {
+func TestAPINeverQuotesTheDatabase(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.books.fail = errors.New(`ERROR: relation "games" does not exist (SQLSTATE 42P01)`)
@@ -455,7 +455,7 @@ func TestAFailingDatabaseIsNotQuoted(t *testing.T) {
 	}
 }
 
-func TestAPanicIsAnswered(t *testing.T) {
+func TestPanicIsAnswered(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.books.panics = true
@@ -464,14 +464,14 @@ func TestAPanicIsAnswered(t *testing.T) {
 		t.Errorf("status %d, %+v", w.Code, p)
 	}
 	if strings.Contains(w.Body.String(), rightValue) {
-		t.Error("the answer tells the token")
+		t.Error("the answer shows the token")
 	}
 	if !strings.Contains(f.log.String(), `"msg":"panic"`) || !strings.Contains(f.log.String(), `"status":500`) {
 		t.Error("the log has no record of the panic, or none of the request")
 	}
 }
 
-// forms are those in which a token could stand in a log or an answer.
+// forms are those in which a token could appear in a log or an answer.
 func forms(token string) []string {
 	return []string{
 		token, base64.StdEncoding.EncodeToString([]byte(token)), base64.RawURLEncoding.EncodeToString([]byte(token)),
@@ -479,8 +479,8 @@ func forms(token string) []string {
 	}
 }
 
-// tells returns the forms of the token that a text holds.
-func tells(text, token string) []string {
+// leaks returns the forms of the token that a text contains.
+func leaks(text, token string) []string {
 	var found []string
 	for _, form := range forms(token) {
 		if strings.Contains(text, form) || strings.Contains(strings.ToLower(text), strings.ToLower(form)) {
@@ -493,10 +493,10 @@ func tells(text, token string) []string {
 // A token in every wrong place that there is: it is refused, and neither the
 // answer nor the log, which here is not masked, has it. First a canary shows
 // that the search finds one.
-func TestATokenInAWrongPlaceIsRefusedAndNotLogged(t *testing.T) {
+func TestTokenInAWrongPlaceIsRefusedAndNotLogged(t *testing.T) {
 	t.Parallel()
 	for _, form := range forms(rightValue) {
-		if len(tells("some text "+form+" more", rightValue)) == 0 {
+		if len(leaks("some text "+form+" more", rightValue)) == 0 {
 			t.Fatal("the canary is not found: this test cannot fail")
 		}
 	}
@@ -542,11 +542,11 @@ func TestATokenInAWrongPlaceIsRefusedAndNotLogged(t *testing.T) {
 			_ = w.Result().Header.Write(answer)
 			answer.Write(w.Body.Bytes())
 			for _, token := range []string{rightValue, wrongValue} {
-				if len(tells(answer.String(), token)) > 0 {
-					t.Error("the answer tells the token")
+				if len(leaks(answer.String(), token)) > 0 {
+					t.Error("the answer shows the token")
 				}
-				if len(tells(f.log.String(), token)) > 0 {
-					t.Error("the log tells the token")
+				if len(leaks(f.log.String(), token)) > 0 {
+					t.Error("the log shows the token")
 				}
 			}
 			if !strings.Contains(f.log.String(), `"msg":"request"`) {
@@ -557,12 +557,12 @@ func TestATokenInAWrongPlaceIsRefusedAndNotLogged(t *testing.T) {
 }
 
 // The canary of the canary: a log that did show the query would be found out.
-func TestALogOfTheQueryWouldBeFound(t *testing.T) {
+func TestTokenSearchFindsALoggedQuery(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.do("GET", "/games?token="+rightValue, "")
 	f.api.log.Info("request", "url", "/games?token="+rightValue)
-	if len(tells(f.log.String(), rightValue)) == 0 {
+	if len(leaks(f.log.String(), rightValue)) == 0 {
 		t.Error("a token in the log is not found")
 	}
 }

@@ -12,8 +12,8 @@ import (
 )
 
 // bearer knows the one token that opens the API. It keeps a keyed digest of it
-// and compares digests, so that the time a comparison takes tells neither the
-// token's bytes nor its length. The key is random and lives as long as the
+// and compares digests, so that the time a comparison takes reveals neither the
+// token's bytes nor its length. The key is random and lasts as long as the
 // process.
 type bearer struct {
 	key    []byte
@@ -60,8 +60,8 @@ func (b *bearer) of(r *http.Request) credentials {
 	return rightToken
 }
 
-// misplaced says whether a query holds a token: a parameter by a name that
-// tokens go by, or the right token anywhere. Query strings end in the logs of
+// misplaced reports whether a query contains a token: a parameter with a typical
+// name of a token, or the right token anywhere. Query strings end in the logs of
 // proxies and in the history of browsers, so such a request is refused even if
 // its header is right.
 func (b *bearer) misplaced(query url.Values) bool {

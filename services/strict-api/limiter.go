@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// How many wrong tokens a minute are answered one by one. More than that are
-// answered 429, and logged once a minute and not each.
+// How many wrong tokens a minute are answered individually. The rest are
+// answered 429, and logged only once a minute.
 const (
 	wrongTokensWindow = time.Minute
 	wrongTokensMax    = 60
 )
 
 // wrongTokens counts wrong tokens in windows of a minute, over all clients:
-// behind a published port they may all have one address. It never stands in
+// behind a published port they may all have one address. It is never in
 // the way of the right token. Safe for concurrent use.
 type wrongTokens struct {
 	now func() time.Time
@@ -24,7 +24,7 @@ type wrongTokens struct {
 	logged bool
 }
 
-// verdict is what to do about one more wrong token.
+// verdict says how to treat one more wrong token.
 type verdict struct {
 	retryAfter time.Duration // above 0: answer 429
 	log        bool          // the first one too many of its window

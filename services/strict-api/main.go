@@ -29,7 +29,7 @@
 //	market  h2h (default), spreads, totals                    /odds
 //	kind    move, steam, reversal                             /movements
 //
-// Whatever else stands in a query is refused, and all problems are named at
+// Anything else in a query is refused, and all problems are named at
 // once. Pages are in the order of start and id; "next" is null on the last one.
 //
 // # Errors
@@ -46,8 +46,9 @@
 //
 // # Stopping
 //
-// On SIGTERM /health fails at once, so that a load balancer looks away; the
-// API goes on answering for three seconds, then ends what is under way.
+// On SIGTERM /health fails at once, so that a load balancer stops sending
+// requests; the API answers for three more seconds, then finishes the requests in
+// progress.
 package main
 
 import (
@@ -87,8 +88,8 @@ func program(server service.Server) service.Program[config] {
 	}
 }
 
-// lateArchive is the database from when it is connected on. Until then the API
-// answers already, and says what is missing.
+// lateArchive is the database once it is connected. Until then the API answers
+// too, and says what is missing.
 type lateArchive struct {
 	connected atomic.Pointer[store.Store]
 }

@@ -4,44 +4,31 @@ package main
 
 import (
 	"encoding/json"
-	"net"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/keepmum/keepmum/services/internal/service"
+	"github.com/keepmum/keepmum/services/internal/service/servicetest"
 	"github.com/keepmum/keepmum/services/internal/store"
 	"github.com/keepmum/keepmum/services/internal/store/storetest"
 	"github.com/keepmum/keepmum/services/provider-sim/season"
 )
 
-// served is the API over a real Postgres.
-type served struct {
-	*running
-	process *storetest.Running
-}
-
-// serve starts the API; it is stopped, and its log searched, when the test
-// ends.
-func serve(t *testing.T, settings store.Settings) served {
+// serve starts the API over a real Postgres; it is stopped, and its log
+// searched, when the test ends.
+func serve(t *testing.T, settings store.Settings) running {
 	t.Helper()
-	listening := make(chan net.Addr, 1)
-	p := program(service.Server{Address: "127.0.0.1:0", Linger: 100 * time.Millisecond, Listening: func(a net.Addr) { listening <- a }})
-	process := storetest.Run(t, p, settings, map[string]string{"STRICT_API_TOKEN": rightValue})
-	select {
-	case address := <-listening:
-		return served{running: &running{url: "http://" + address.String()}, process: process}
-	case <-time.After(time.Minute):
-		t.Fatal("it does not listen")
-		return served{}
-	}
+	return start(t, 100*time.Millisecond, func(p service.Program[config]) *servicetest.Running {
+		return storetest.Run(t, p, settings, map[string]string{"STRICT_API_TOKEN": rightValue})
+	})
 }
 
 // page asks with the token and decodes what must be status 200.
-func (s served) page(t *testing.T, path string) (events []map[string]any, next string) {
+func (r running) page(t *testing.T, path string) (events []map[string]any, next string) {
 	t.Helper()
-	code, body := s.get(t, path, "Authorization", "Bearer "+rightValue)
+	code, body := r.get(t, path, "Authorization", "Bearer "+rightValue)
 	var decoded struct {
 		Next          *string
 		Games, Events []map[string]any
@@ -61,7 +48,7 @@ func TestServiceAnswersFromPostgres(t *testing.T) {
 	server.Setup(t, settings)
 	db := storetest.Connect(t, settings)
 	api := serve(t, settings)
-	storetest.Until(t, "it is healthy", func() bool { code, _ := api.get(t, "/health"); return code == 200 })
+	servicetest.Until(t, "it is healthy", func() bool { code, _ := api.get(t, "/health"); return code == 200 })
 	if rows, next := api.page(t, "/games"); len(rows) != 0 || next != "" {
 		t.Errorf("an empty database has %d games", len(rows))
 	}
@@ -123,7 +110,7 @@ func derive(t *testing.T, db *store.Store, games []season.Game, now time.Time) {
 }
 
 // outage takes the database away and gives it back.
-func outage(t *testing.T, server *storetest.Server, api served) {
+func outage(t *testing.T, server *storetest.Server, api running) {
 	t.Helper()
 	server.Down(t)
 	code, body := api.get(t, "/games", "Authorization", "Bearer "+rightValue)
@@ -139,19 +126,19 @@ func outage(t *testing.T, server *storetest.Server, api served) {
 		t.Errorf("health without the database: %d %s", code, body)
 	}
 	server.Up(t)
-	storetest.Until(t, "it is healthy again", func() bool { code, _ := api.get(t, "/health"); return code == 200 })
+	servicetest.Until(t, "it is healthy again", func() bool { code, _ := api.get(t, "/health"); return code == 200 })
 	if rows, _ := api.page(t, "/games"); len(rows) == 0 {
 		t.Error("no games after the outage")
 	}
 }
 
-// What nobody should be able to do to the database through a query.
+// No query may reach the database as a statement.
 func TestQueriesAreNotStatements(t *testing.T) {
 	server := storetest.Start(t)
 	settings := server.Settings(store.RoleA)
 	server.Setup(t, settings)
 	api := serve(t, settings)
-	storetest.Until(t, "it is healthy", func() bool { code, _ := api.get(t, "/health"); return code == 200 })
+	servicetest.Until(t, "it is healthy", func() bool { code, _ := api.get(t, "/health"); return code == 200 })
 	for _, attack := range []string{"' OR '1'='1", "'; DROP TABLE games; --", "$1", "\x00", "%27"} {
 		for _, name := range []string{"event", "team", "book", "market", "status", "kind", "from", "to", "limit", "after"} {
 			for _, path := range []string{"/games", "/odds", "/movements", "/predictions"} {
@@ -171,7 +158,7 @@ func TestServiceWithAWrongPassword(t *testing.T) {
 	server := storetest.Start(t)
 	server.Setup(t, server.Settings(store.RoleA))
 	api := serve(t, server.Settings(store.RoleA))
-	storetest.Until(t, "health tells who has the token why", func() bool {
+	servicetest.Until(t, "health with the token says why", func() bool {
 		code, body := api.get(t, "/health", "Authorization", "Bearer "+rightValue)
 		return code == 503 && strings.Contains(body, "wrong password for role app_a")
 	})
@@ -179,7 +166,7 @@ func TestServiceWithAWrongPassword(t *testing.T) {
 		t.Errorf("open health: %d %s", code, body)
 	}
 	// The search that follows every test can fail: with the token in the log it does.
-	if secretFound := len(tells(api.process.Log()+rightValue, rightValue)) > 0; !secretFound || len(tells(api.process.Log(), rightValue)) > 0 {
+	if secretFound := len(leaks(api.Log.String()+rightValue, rightValue)) > 0; !secretFound || len(leaks(api.Log.String(), rightValue)) > 0 {
 		t.Error("the token is in the log, or would not be found there")
 	}
 }

@@ -41,5 +41,5 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(body) // the client has gone: nobody is left to tell
+	_ = encoder.Encode(body) // the client has gone
 }

@@ -21,7 +21,7 @@ const (
 	maxName      = 64   // bytes of a book or event
 )
 
-// filter is a query that was found valid. Empty fields do not filter.
+// filter is a valid query. Empty fields do not filter.
 type filter struct {
 	event, team, book, market, status, kind string
 	from, to                                time.Time // of the start: from inclusive, to exclusive
@@ -30,14 +30,14 @@ type filter struct {
 }
 
 // position is where a page ends: the next one begins after it. It is opaque to
-// clients, and made from the sort key of the last row.
+// clients, and built from the sort key of the last row.
 type position struct {
 	path string // the page's: a position of one path means nothing to another
 	at   time.Time
 	id   string
 }
 
-// queryReader collects what is wrong with a query.
+// queryReader collects the problems of a query.
 type queryReader struct {
 	values   url.Values
 	problems []invalidElement
@@ -54,7 +54,7 @@ func readQuery(path, raw string, allowed []string) (filter, []invalidElement) {
 	}
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		q.refuse("", "the query is not well-formed: separate parameters by & and percent-encode their values")
+		q.refuse("", "the query is not well-formed: separate parameters with & and percent-encode their values")
 		return filter{}, q.problems
 	}
 	q.values = values
@@ -102,7 +102,7 @@ func (q *queryReader) checkNames(allowed []string) {
 }
 
 // showable returns a parameter's name if it can be repeated in an answer. A
-// client may have put anything in its place, a token too.
+// client may have sent anything in its place, even a token.
 func showable(name string) string {
 	if regexp.MustCompile(`^[a-z][a-z_]{0,19}$`).MatchString(name) {
 		return name
@@ -187,7 +187,7 @@ func (p position) String() string {
 	return base64.RawURLEncoding.EncodeToString([]byte(text))
 }
 
-// parsePosition accepts what String made, and nothing else.
+// parsePosition accepts only results of String.
 func parsePosition(s string) (position, bool) {
 	data, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	if err != nil || len(data) > 256 {

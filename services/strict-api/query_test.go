@@ -106,7 +106,7 @@ func TestReadQueryNamesAllProblemsAtOnce(t *testing.T) {
 }
 
 // Whatever is sent, no problem repeats a value, and none panics.
-func TestReadQueryRepeatsNoValue(t *testing.T) {
+func TestReadQueryQuotesNoValue(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.SampledFrom(append(allParameters(), "other")).Draw(t, "name")

@@ -1,6 +1,5 @@
-// This file stands in package service of crash variants alone: the test adds it
-// by an overlay, with calls of Crash at the places that it tries. The tree has
-// nothing of it.
+// The test adds this file to package service of crash variants by an overlay,
+// with calls of Crash at the places that it tests. Shipped images do not have it.
 
 package service
 
@@ -16,50 +15,50 @@ import (
 	"strings"
 )
 
-// Crash panics if CRASH_AT names the place. What told returns stands on the
-// stack, as it is and encoded, and is the panic's text; so is $CRASH_CANARY,
+// Crash panics if CRASH_AT names the place. The result of values is on the stack,
+// as it is and encoded, and in the message of the panic; so is $CRASH_CANARY,
 // which the service does not know and so cannot mask.
-func Crash(place string, told func() string) {
+func Crash(place string, values func() string) {
 	if os.Getenv("CRASH_AT") == place {
-		fall(3, told(), os.Getenv("CRASH_CANARY"))
+		fall(3, values(), os.Getenv("CRASH_CANARY"))
 	}
 }
 
-// CrashRun is Crash for where a service begins to run, in three ways: in Run
-// itself, in a goroutine of the kit, and in a goroutine of nobody, whose text
-// the runtime prints; that one has the values in its arguments alone.
+// CrashRun is Crash for the start of a service, in three ways: in Run itself, in
+// a goroutine of the kit, and in another goroutine, whose panic the runtime
+// prints; that one has the values in its arguments only.
 func CrashRun(kit *Kit, config any) {
-	told := func() string {
+	values := func() string {
 		text := fmt.Sprintf("%+v", config)
 		for _, known := range kit.Secrets.Known() {
 			text += " " + strings.Join(everyForm(known.Value.RevealString()), " ")
 		}
 		return text
 	}
-	Crash("run", told)
+	Crash("run", values)
 	if os.Getenv("CRASH_AT") == "goroutine" {
-		kit.Go("crash", func(context.Context) error { Crash("goroutine", told); return nil })
+		kit.Go("crash", func(context.Context) error { Crash("goroutine", values); return nil })
 	}
 	switch os.Getenv("CRASH_AT") {
 	case "alone":
-		go fallAlone(told(), os.Getenv("CRASH_CANARY"))
+		go fallAlone(values(), os.Getenv("CRASH_CANARY"))
 	case "debug":
-		tellConfig(kit, config, told())
+		logConfig(kit, config, values())
 	case "midline":
-		for { // until it is killed, which is hardly ever between two lines
-			kit.Log.Error("a line to be killed in", "canary", os.Getenv("CRASH_CANARY"), "line", strings.Repeat(told()+" ", 1+(1<<20)/len(told())))
+		for { // until it is killed, which is almost never between two lines
+			kit.Log.Error("a line to be killed in", "canary", os.Getenv("CRASH_CANARY"), "line", strings.Repeat(values()+" ", 1+(1<<20)/len(values())))
 		}
 	case "memory":
-		kit.Log.Error("more and more memory", "canary", os.Getenv("CRASH_CANARY"), "of", told())
-		for text := told(); ; text += text { // until the kernel kills it
+		kit.Log.Error("more and more memory", "canary", os.Getenv("CRASH_CANARY"), "of", values())
+		for text := values(); ; text += text { // until the kernel kills it
 		}
 	}
 }
 
-// tellConfig logs the configuration in every way that somebody in search of a
-// fault has been seen to: the struct itself, printed, as JSON, by the standard
-// library's logger, and copied to a struct that does not protect its values.
-func tellConfig(kit *Kit, config any, plain string) {
+// logConfig logs the configuration in every way that developers use to find a
+// fault: the struct itself, printed, as JSON, by the logger of the standard
+// library, and copied to a struct that does not protect its values.
+func logConfig(kit *Kit, config any, plain string) {
 	inJSON, err := json.Marshal(config)
 	unprotected := struct {
 		Password string
@@ -74,7 +73,7 @@ func tellConfig(kit *Kit, config any, plain string) {
 	kit.Log.With("config", unprotected).WithGroup("all").Debug("configuration in a group", "of", unprotected)
 }
 
-// everyForm is a value as logs have been seen to hold it.
+// everyForm is a value in every form in which logs may hold it.
 func everyForm(value string) []string {
 	inJSON, _ := json.Marshal(value)
 	return []string{
@@ -93,5 +92,5 @@ func fall(depth int, value, canary string) {
 
 //go:noinline
 func fallAlone(value, canary string) {
-	panic("crashed with " + canary + " and a value of which nothing is said" + value[:0])
+	panic("crashed with " + canary + " and a value that is not printed" + value[:0])
 }

@@ -1,5 +1,5 @@
-// Package opstest is the bench that tests of use cases work on: a project in a
-// directory of its own, over the real adapters of files, and an engine's images
+// Package opstest is the bench that tests of use cases work on: a project in its
+// own directory, over the real adapters of files, and an engine's images
 // in memory.
 package opstest
 
@@ -52,7 +52,7 @@ const (
 	OtherValue = "other-value-99cc"
 )
 
-// Bench is a project in a directory of its own, with the real adapters.
+// Bench is a project in its own directory, with the real adapters.
 type Bench struct {
 	T         *testing.T
 	Dir       string

@@ -74,7 +74,7 @@ func (s *Stack) Logs(ctx context.Context, o LogsOptions) (LogsResult, error) {
 	return reader.result, err
 }
 
-// logReader reads the logs of containers, each in a goroutine of its own.
+// logReader reads the logs of containers, each in its own goroutine.
 type logReader struct {
 	options  LogsOptions
 	progress fault.Progress
@@ -180,7 +180,7 @@ func (r *logReader) allowed(c docker.Container) bool {
 	return true
 }
 
-// read copies one log. Each stream of each container has a masker of its own,
+// read copies one log. Each stream of each container has its own masker,
 // so that a value that is cut by the other stream's line is still found.
 func (r *logReader) read(ctx context.Context, c docker.Container, opt docker.LogOptions) error {
 	prefix := c.Service + " | "

@@ -59,11 +59,11 @@ func (o override) addGrants(m *manifest.Manifest, inFile func(name string) bool)
 			}
 			added.Secrets = append(added.Secrets, overrideGrant{Source: grant.Secret, Target: grant.Target})
 			for name, value := range service.Environment {
-				if strings.HasSuffix(name, "_FILE") && value == "/run/secrets/"+grant.Target {
+				if strings.HasSuffix(name, "_FILE") && value != nil && *value == "/run/secrets/"+grant.Target {
 					if added.Environment == nil {
 						added.Environment = map[string]string{}
 					}
-					added.Environment[name] = value
+					added.Environment[name] = *value
 				}
 			}
 		}

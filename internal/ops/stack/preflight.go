@@ -2,10 +2,6 @@ package stack
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"maps"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +10,7 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/manifest"
 	"github.com/keepmum/keepmum/internal/ops/images"
+	"github.com/keepmum/keepmum/internal/ops/mounts"
 )
 
 // takenPorts reports published ports that somebody else holds. A service of this
@@ -38,7 +35,7 @@ func (s *Stack) takenPorts(ctx context.Context, m *manifest.Manifest, running ma
 			if !taken {
 				continue
 			}
-			f := fault.Finding{File: m.File, Line: port.Line, Subject: service.Name, Problem: "port " + port.Published + " is taken", Next: "end what holds it: docker ps --filter publish=" + port.Published}
+			f := fault.Finding{File: m.File, Line: service.PortsLine, Subject: service.Name, Problem: "port " + port.Published + " is taken", Next: "end what holds it: docker ps --filter publish=" + port.Published}
 			if holder != "" {
 				f.Problem += " by " + holder
 			}
@@ -72,7 +69,7 @@ func remoteFiles(m *manifest.Manifest, at docker.Endpoint) error {
 		Next: "choose this machine's engine (docker context use default, DOCKER_HOST unset), or mage deploy:swarm",
 	}
 	for _, d := range m.Secrets {
-		if d.File != "" && !path.IsAbs(d.File) {
+		if d.File != "" {
 			e.Findings = append(e.Findings, fault.Finding{File: m.File, Line: d.Line, Subject: d.Name, Problem: "its file is relative to this machine"})
 		}
 	}
@@ -82,78 +79,14 @@ func remoteFiles(m *manifest.Manifest, at docker.Endpoint) error {
 	return e
 }
 
-// probeGroup is the secrets of all services that run as one user.
-type probeGroup struct {
-	user  string
-	image string              // of a service, for a user that is a name
-	paths map[string]string   // path in the container to name of the secret
-	used  map[string][]string // services by name of the secret
-}
-
-// probeGroups arranges the grants whose values stand in files by user.
-func probeGroups(m *manifest.Manifest, inFile func(string) bool) []probeGroup {
-	groups := map[string]*probeGroup{}
-	for _, service := range m.Services {
-		user, image := service.User, ""
-		if !numericUser(user) {
-			image = service.Image
-		}
-		for _, grant := range service.Grants {
-			if !inFile(grant.Secret) {
-				continue
-			}
-			id := user + "\x00" + image
-			if groups[id] == nil {
-				groups[id] = &probeGroup{user: user, image: image, paths: map[string]string{}, used: map[string][]string{}}
-			}
-			groups[id].paths["/run/secrets/"+grant.Secret] = grant.Secret
-			groups[id].used[grant.Secret] = append(groups[id].used[grant.Secret], service.Name)
-		}
-	}
-	var sorted []probeGroup
-	for _, id := range slices.Sorted(maps.Keys(groups)) {
-		sorted = append(sorted, *groups[id])
-	}
-	return sorted
-}
-
-// numericUser reports whether a user needs no /etc/passwd to be understood.
-func numericUser(user string) bool {
-	return regexp.MustCompile(`^[0-9]+(:[0-9]+)?$`).MatchString(user)
-}
-
-// readable proves that each service's user can read its secrets, by a container
-// with that user and those mounts, before anything is started.
+// readable proves that each service's user can read its secrets, before anything
+// is started.
 func (s *Stack) readable(ctx context.Context, at Connection, plan *startPlan) error {
-	info, err := at.Engine.Info(ctx)
-	if err != nil {
-		return err
-	}
 	_, hasProbe, err := at.Images.Image(ctx, images.ProbeImage)
 	if err != nil {
 		return err
 	}
-	m := asStarted(plan)
-	var findings []fault.Finding
-	for _, group := range probeGroups(m, plan.inFile) {
-		answers, err := s.probe(ctx, at.Engine, m, group, hasProbe)
-		if err != nil && fault.CodeOf(err) == fault.NoEngine || ctx.Err() != nil {
-			return err
-		}
-		if err != nil {
-			if cause := mountCause(err); cause != "" {
-				findings = append(findings, fault.Finding{Subject: strings.Join(slices.Sorted(maps.Values(group.paths)), ", "), Problem: cause, Next: "keep the project where the engine can mount it from"})
-				continue
-			}
-			s.Project.Progress.Say("whether %s of %s can read its secrets was not tried: %s", userOf(group.user), strings.Join(slices.Compact(slices.Sorted(slices.Values(slices.Concat(slices.Collect(maps.Values(group.used))...)))), ", "), fault.Text(err))
-			continue
-		}
-		findings = append(findings, unreadable(m, group, answers, info)...)
-	}
-	if len(findings) == 0 {
-		return nil
-	}
-	return &fault.Error{Code: fault.Invalid, What: "services cannot read their secrets; nothing was started", Findings: findings, Next: findings[0].Next}
+	return mounts.Check{Engine: at.Engine, Manifest: asStarted(plan), InFile: plan.inFile, Source: s.Project.Path, HasProbe: hasProbe, Progress: s.Project.Progress}.Run(ctx)
 }
 
 // asStarted returns the manifest with the images and users that are started.
@@ -169,111 +102,4 @@ func asStarted(plan *startPlan) *manifest.Manifest {
 		}
 	}
 	return &m
-}
-
-// probe runs the container of one group and returns a word for each path.
-func (s *Stack) probe(ctx context.Context, engine Engine, m *manifest.Manifest, group probeGroup, hasProbe bool) (map[string]string, error) {
-	p := docker.Probe{Image: images.ProbeImage, User: group.user, ReadOnly: true}
-	paths := slices.Sorted(maps.Keys(group.paths))
-	p.Cmd = paths
-	if group.image != "" || !hasProbe {
-		// A user by name is one of the image's own /etc/passwd.
-		p.Image = group.image
-		p.Entrypoint = []string{"/bin/sh", "-c", shellProbe, "probe"}
-	}
-	if p.Image == "" {
-		return nil, errors.New("there is no image to try it with")
-	}
-	for _, target := range paths {
-		declaration, _ := m.Secret(group.paths[target])
-		p.Mounts = append(p.Mounts, docker.Mount{Type: "bind", Source: s.source(declaration.File), Destination: target, ReadOnly: true})
-	}
-	result, err := engine.RunProbe(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	answers := map[string]string{}
-	for _, line := range strings.Split(string(result.Stdout), "\n") {
-		if word, file, ok := strings.Cut(line, " "); ok {
-			answers[file] = word
-		}
-	}
-	if len(answers) == 0 {
-		return nil, fmt.Errorf("the probe ended with %d and said nothing", result.ExitCode)
-	}
-	return answers, nil
-}
-
-// shellProbe is the probe for images that have a shell.
-const shellProbe = `for f; do if [ -d "$f" ]; then w=directory; elif [ ! -e "$f" ]; then w=missing; elif [ ! -r "$f" ]; then w=denied; elif [ ! -s "$f" ]; then w=empty; else w=ok; fi; echo "$w $f"; done`
-
-// source is a secret's file as the engine is told of it.
-func (s *Stack) source(file string) string {
-	if path.IsAbs(file) {
-		return file
-	}
-	return s.Project.Path(file)
-}
-
-// unreadable makes findings of the answers that are not ok.
-func unreadable(m *manifest.Manifest, group probeGroup, answers map[string]string, info docker.Info) []fault.Finding {
-	var findings []fault.Finding
-	for _, target := range slices.Sorted(maps.Keys(group.paths)) {
-		name := group.paths[target]
-		word := answers[target]
-		if word == "ok" {
-			continue
-		}
-		declaration, _ := m.Secret(name)
-		f := fault.Finding{File: declaration.File, Subject: name}
-		who := userOf(group.user) + " of " + strings.Join(group.used[name], ", ")
-		switch word {
-		case "denied":
-			var cause string
-			cause, f.Next = deniedCause(name, declaration.File, info)
-			f.Problem = who + " cannot read it: " + cause
-		case "directory":
-			f.Problem, f.Next = "the engine mounts a directory in its place: the file is not where the engine looks", "keep the project where the engine can mount it from"
-		case "missing":
-			f.Problem, f.Next = who+" finds no file: the path is not on the engine's machine", "keep the project where the engine can mount it from"
-		case "empty":
-			f.Problem, f.Next = "the engine mounts an empty file", "mage secrets:set "+name
-		default:
-			f.Problem, f.Next = who+" cannot read it: the file system refuses (a network file system that maps users?)", "keep the project on a local file system"
-		}
-		findings = append(findings, f)
-	}
-	return findings
-}
-
-// deniedCause names why a user is refused a file whose mode was validated, and
-// what to do.
-func deniedCause(name, file string, info docker.Info) (cause, next string) {
-	switch {
-	case info.SELinux:
-		return "its mode is right and the engine uses SELinux, which wants a label", "chcon -Rt container_file_t " + path.Dir(file)
-	case info.UsernsRemap || info.Rootless:
-		return "its mode is right and the engine maps users: the directories above it must let others pass", "namei -l " + file
-	}
-	return "its mode is right: an access list refuses the user, or a network file system that maps users", "getfacl " + file + ", and mage secrets:set " + name + " to make the file anew"
-}
-
-// mountCause names what an engine's refusal of a mount means; "" where it is
-// about something else.
-func mountCause(err error) string {
-	said := fault.Text(err)
-	for _, sign := range []string{"bind source path does not exist", "invalid mount config", "Mounts denied", "not shared from"} {
-		if strings.Contains(said, sign) {
-			return "the engine cannot mount the files: their path is not on the engine's machine"
-		}
-	}
-	return ""
-}
-
-// userOf names a user for a message.
-func userOf(user string) string {
-	if user == "" {
-		return "the image's user"
-	}
-	return "user " + user
 }

@@ -17,7 +17,7 @@ import (
 
 const (
 	watchEvery = 400 * time.Millisecond
-	// lastWords is how long the log of a failed service may take to be read.
+	// lastWords bounds how long the log of a failed service is read.
 	lastWords = 5 * time.Second
 )
 
@@ -151,10 +151,8 @@ func (w *watcher) failing() []string {
 // oneShot reports whether others wait for a service's successful end.
 func oneShot(m *manifest.Manifest, name string) bool {
 	for _, service := range m.Services {
-		for _, d := range service.DependsOn {
-			if d.Service == name && d.Condition == "service_completed_successfully" {
-				return true
-			}
+		if service.DependsOn[name].Condition == "service_completed_successfully" {
+			return true
 		}
 	}
 	return false
@@ -214,7 +212,7 @@ func (w *watcher) explain(parent context.Context, late bool, deadline time.Durat
 	state := w.summary()
 	switch {
 	case parent.Err() != nil && !errors.Is(parent.Err(), context.DeadlineExceeded):
-		return &fault.Error{Code: fault.Interrupted, What: "stopped; so far: " + state, Next: "mage stack:up goes on, mage stack:down takes it back", Cause: context.Canceled}
+		return &fault.Error{Code: fault.Interrupted, What: "stopped; so far: " + state, Next: "mage stack:up continues, mage stack:down undoes it", Cause: context.Canceled}
 	case fault.CodeOf(err) == fault.NoEngine:
 		return &fault.Error{Code: fault.NoEngine, What: fault.Text(err) + "; last seen: " + state, Next: "mage engine:doctor, then mage stack:up", Cause: err}
 	case errors.Is(err, errService):

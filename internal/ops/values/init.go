@@ -36,23 +36,23 @@ const secretsIgnore = `# Values are never committed. Only this file, the README 
 
 const secretsReadme = `# secrets/
 
-One file for each secret, named as the secret is. Values are never committed:
-the .gitignore here lets only this text, itself and the examples through.
+One file per secret, with the name of the secret. Values are never committed:
+the .gitignore here allows only itself, this text and the examples.
 
 | to | run |
 |---|---|
-| make the files from a .env | ` + "`mage secrets:fromEnv`" + ` |
-| set one, by a prompt that does not show it | ` + "`mage secrets:set NAME`" + ` |
+| create the files from a .env | ` + "`mage secrets:fromEnv`" + ` |
+| set one, at a prompt that does not show it | ` + "`mage secrets:set NAME`" + ` |
 | set one from a file | ` + "`mage secrets:set NAME < FILE`" + ` |
-| make a random one | ` + "`mage secrets:generate NAME`" + ` |
-| see how each stands | ` + "`mage secrets:list`" + ` |
+| generate a random one | ` + "`mage secrets:generate NAME`" + ` |
+| see the state of each | ` + "`mage secrets:list`" + ` |
 | check every rule | ` + "`mage secrets:validate`" + ` |
 
-The rules of each secret stand in the compose file, in its ` + "`x-keepmum`" + `.
+The rules of each secret are in the compose file, in its ` + "`x-keepmum`" + `.
 The directory is 0700 and each value 0444: the directory keeps the host's other
-users out, the file mode lets a container's user read its mount. A file that you
-make by hand may end in a newline: the service would get it too, so validate
-reports it.
+users out, and the file mode lets a container's user read the mounted file. A
+file that you create by hand may end in a newline: the service would get it too,
+so validate reports it.
 `
 
 // ignoreLines are what .gitignore and .dockerignore of the project must hold.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
 	"strings"
 
@@ -46,7 +45,7 @@ func (v *Values) Check(ctx context.Context, state *project.State, allowMissing b
 	}
 	c.directory()
 	c.undeclared()
-	if err := c.ignores(); err != nil {
+	if err := c.ignores(ctx); err != nil {
 		return c.result, err
 	}
 	if err := c.committed(ctx); err != nil {
@@ -181,24 +180,29 @@ func (c *check) undeclared() {
 	}
 }
 
-// ignores checks that version control and build contexts leave values out.
-func (c *check) ignores() error {
+// ignores checks that version control and build contexts leave values out. If
+// git cannot answer, the lines of .gitignore are compared.
+func (c *check) ignores(ctx context.Context) error {
 	var texts [3][]byte
-	for i, path := range []string{".gitignore", ".dockerignore", "secrets/.gitignore"} {
+	for i, path := range []string{".gitignore", "secrets/.gitignore", ".dockerignore"} {
 		data, err := c.values.Project.Workspace.Read(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		texts[i] = data
 	}
-	open := map[string][]string{}
-	for _, found := range manifest.Coverage(manifest.Ignores{Git: texts[0], Docker: texts[1], SecretsGit: texts[2]}) {
-		open[found.File] = append(open[found.File], found.Subject)
+	m := c.state.Manifest
+	c.result.Findings = append(c.result.Findings, m.CheckDockerignore(texts[2])...)
+	if c.values.Git != nil {
+		found, err := m.CheckGitignore(texts[0], texts[1], func(paths []string) ([]string, error) { return c.values.Git.Ignored(ctx, paths) })
+		if err == nil || ctx.Err() != nil {
+			c.result.Findings = append(c.result.Findings, found...)
+			return ctx.Err()
+		}
 	}
-	for _, file := range slices.Sorted(maps.Keys(open)) {
-		c.add(fault.Finding{File: file, Problem: "does not treat as it should: " + strings.Join(open[file], ", "), Next: "mage secrets:init"})
-	}
-	return nil
+	found, err := m.CheckGitignore(texts[0], texts[1], nil)
+	c.result.Findings = append(c.result.Findings, found...)
+	return err
 }
 
 // committed reports values that version control holds.

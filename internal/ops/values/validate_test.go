@@ -74,7 +74,7 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 	}
 	for _, part := range []string{
 		"min_lenght", "secrets/LOGIN: ends with a newline", "mode is 0600", "mode is 0755", "secrets/ORPHAN: docker-compose.yml declares no such secret",
-		"no-name", ".TOKEN.X.tmp: a temporary file", ".env has one", ".dockerignore: does not treat as it should: secrets/NAME", ".gitignore: does not treat as it should: secrets/NAME",
+		"no-name", ".TOKEN.X.tmp: a temporary file", ".env has one", ".dockerignore: does not cover values in secrets/ and temporary files of secrets/: add the line secrets/", ".gitignore: does not cover .env: add the line /.env",
 	} {
 		if !strings.Contains(err.Error(), strings.TrimPrefix(part, "secrets/LOGIN: ")) {
 			t.Errorf("not found: %q in\n%v", part, err)

@@ -21,13 +21,16 @@ import (
 type VersionControl interface {
 	// Tracked returns those of the paths that version control holds.
 	Tracked(ctx context.Context, paths []string) ([]string, error)
+	// Ignored returns those of the paths that a .gitignore covers; it fails if
+	// it cannot answer.
+	Ignored(ctx context.Context, paths []string) ([]string, error)
 }
 
 // Config is what the use cases work with.
 type Config struct {
 	Project project.Project
 	Running project.Running  // nil: no service is looked at
-	Git     VersionControl   // nil: not asked
+	Git     VersionControl   // nil: not asked, and the lines of .gitignore are compared
 	Docker  secrets.Source   // where a container would find its secrets; nil: not asked
 	Env     secrets.Source   // the environment; nil: not asked
 	Now     func() time.Time // nil: time.Now

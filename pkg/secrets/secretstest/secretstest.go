@@ -1,8 +1,8 @@
 // Package secretstest helps to test programs that load secrets.
 //
-// Write makes a directory of secrets for a test, Loader a loader that looks
-// nowhere else, Unreadable a source that fails, Canary a value that can be
-// searched for, and Silent checks that text does not tell one.
+// [Write] creates a directory of secrets for a test, [Loader] returns a loader
+// that reads nothing else, [Unreadable] a source that fails, [Canary] a value
+// to search for; [Silent] checks that a text shows no value.
 //
 //	func TestStart(t *testing.T) {
 //		dir := secretstest.Write(t, map[string]string{"API_KEY": "k1"}, nil)
@@ -26,17 +26,17 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// Options say how Write lays the files. The zero value, and nil, mean plain
+// Options say how [Write] creates the files. The zero value and nil mean plain
 // files of mode 0444 that hold the value and nothing else.
 type Options struct {
 	Mode       fs.FileMode // 0 means 0444
-	Newline    string      // is put after each value, for example "\n"
-	Kubernetes bool        // each file is a symlink to ..data/NAME, and ..data one to a dated directory
+	Newline    string      // appended to each value, for example "\n"
+	Kubernetes bool        // each file is a symlink to ..data/NAME, and ..data is one to a dated directory
 }
 
-// Write makes a directory with one file for each of values, and returns its
-// absolute path. It is removed when the test ends. Nil values make an empty
-// directory.
+// Write creates a directory with one file for each of values and returns its
+// absolute path. It is removed when the test ends. With nil values the
+// directory is empty.
 func Write(t testing.TB, values map[string]string, options *Options) string {
 	t.Helper()
 	if options == nil {
@@ -65,7 +65,7 @@ func Write(t testing.TB, values map[string]string, options *Options) string {
 	return dir
 }
 
-// must ends the test on an error of the file system, which names paths only.
+// must ends the test on a file system error, which contains only paths.
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -73,7 +73,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// Loader returns a loader that reads the files of dir, as Docker would mount
+// Loader returns a loader that reads the files of dir as if Docker had mounted
 // them, and nothing else: no ./secrets, no environment.
 func Loader(dir string) secrets.Loader {
 	return secrets.Loader{Source: secrets.Docker(dir), LookupEnv: nothing, Environment: "test"}
@@ -87,8 +87,8 @@ func Values(values map[string]string) secrets.Loader {
 
 func nothing(string) (string, bool) { return "", false }
 
-// Unreadable returns a source that has the secrets in names and cannot give
-// them; with no names, that fails for every secret.
+// Unreadable returns a source that has the secrets in names but cannot return
+// them. Without names it fails for every secret.
 func Unreadable(names ...string) secrets.Source { return unreadable(names) }
 
 type unreadable []string
@@ -103,18 +103,18 @@ func (u unreadable) Lookup(name string) (secrets.Found, error) {
 }
 
 // Canary returns a new random value of 32 bytes that does not occur by chance
-// and has nothing to quote or escape.
+// and needs no quoting or escaping.
 func Canary() string {
 	random := make([]byte, 13)
 	_, _ = rand.Read(random) // never fails
 	return "canary" + hex.EncodeToString(random)
 }
 
-// Silent fails the test if text holds one of values as it is. The failure
-// names the secret and the place, and shows no text. With no values it fails
-// too, as it could find nothing.
+// Silent fails the test if text contains one of values verbatim. The failure
+// names the secret and the position and shows no text. Without values it fails
+// too, because it could not find anything.
 //
-// It does not look for encoded forms: package redact does.
+// It does not look for encoded forms; package redact does.
 func Silent(t testing.TB, text string, values ...secrets.Known) {
 	t.Helper()
 	if len(values) == 0 {
@@ -127,15 +127,16 @@ func Silent(t testing.TB, text string, values ...secrets.Known) {
 		}
 		if at := strings.Index(text, one.Value.RevealString()); at >= 0 {
 			line := 1 + strings.Count(text[:at], "\n")
-			t.Errorf("the text tells the value of %s, at byte %d, line %d", one.Name, at, line)
+			t.Errorf("the text shows the value of %s, at byte %d, line %d", one.Name, at, line)
 		}
 	}
 }
 
-// Holds fails the test unless secret holds want. The failure shows neither.
+// Holds fails the test unless secret holds want. The failure shows neither of
+// them.
 func Holds(t testing.TB, secret secrets.Secret, want string) {
 	t.Helper()
 	if !secret.Equal(secrets.New([]byte(want))) {
-		t.Error("the secret does not hold the value that the test wants")
+		t.Error("the secret does not hold the value that the test expects")
 	}
 }

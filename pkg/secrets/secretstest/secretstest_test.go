@@ -13,8 +13,7 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets/secretstest"
 )
 
-// recorder stands in for the test that a helper is given, and takes its
-// failures.
+// recorder replaces the test that a helper gets, and records its failures.
 type recorder struct {
 	testing.TB
 	t        *testing.T
@@ -28,7 +27,7 @@ func (r *recorder) Errorf(f string, a ...any) { r.failures = append(r.failures, 
 func (r *recorder) Fatal(args ...any)         { r.Error(args...); runtime.Goexit() }
 func (r *recorder) Fatalf(f string, a ...any) { r.Errorf(f, a...); runtime.Goexit() }
 
-// record runs do with a recorder and returns what it failed with.
+// record runs do with a recorder and returns the failures.
 func record(t *testing.T, do func(testing.TB)) []string {
 	t.Helper()
 	r, done := &recorder{t: t}, make(chan struct{})
@@ -51,11 +50,11 @@ func TestSilent(t *testing.T) {
 		want   string
 	}{
 		"silent":   {"nothing here", []secrets.Known{known("A", "hunter2")}, ""},
-		"tells":    {"one\ntwo hunter2", []secrets.Known{known("B", "other"), known("A", "hunter2")}, "the text tells the value of A, at byte 8, line 2"},
+		"shows":    {"one\ntwo hunter2", []secrets.Known{known("B", "other"), known("A", "hunter2")}, "the text shows the value of A, at byte 8, line 2"},
 		"none":     {"hunter2", nil, "secretstest.Silent has no values to look for"},
 		"empty":    {"hunter2", []secrets.Known{{Name: "A"}}, "secretstest.Silent: the value of A is empty"},
-		"two":      {"hunter2 hunter3", []secrets.Known{known("A", "hunter2"), known("B", "hunter3")}, "the text tells the value of A, at byte 0, line 1|the text tells the value of B, at byte 8, line 1"},
-		"at start": {"x", []secrets.Known{known("A", "x")}, "the text tells the value of A, at byte 0, line 1"},
+		"two":      {"hunter2 hunter3", []secrets.Known{known("A", "hunter2"), known("B", "hunter3")}, "the text shows the value of A, at byte 0, line 1|the text shows the value of B, at byte 8, line 1"},
+		"at start": {"x", []secrets.Known{known("A", "x")}, "the text shows the value of A, at byte 0, line 1"},
 	} {
 		got := strings.Join(record(t, func(t testing.TB) { secretstest.Silent(t, c.text, c.values...) }), "|")
 		if got != c.want {
@@ -107,9 +106,9 @@ func TestWriteAndLoader(t *testing.T) {
 	}
 }
 
-// TestLoadersSeeNothingElse: neither the environment nor its mode reaches a
-// test by accident.
-func TestLoadersSeeNothingElse(t *testing.T) {
+// TestLoadersReadNothingElse: a test does not see the environment, or production
+// mode set in it, by accident.
+func TestLoadersReadNothingElse(t *testing.T) {
 	t.Setenv("A", "from the environment")
 	t.Setenv("KEEPMUM_ENV", "production")
 	t.Chdir(secretstest.Write(t, nil, nil))
@@ -147,12 +146,12 @@ func TestUnreadable(t *testing.T) {
 func TestCanary(t *testing.T) {
 	a, b := secretstest.Canary(), secretstest.Canary()
 	if a == b || len(a) != 32 || strings.Trim(a, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
-		t.Error("a canary is not what is promised")
+		t.Error("a canary is not as documented")
 	}
 }
 
-// TestAsAUserWould is what the package comment shows.
-func TestAsAUserWould(t *testing.T) {
+// TestPackageCommentExample runs the example of the package comment.
+func TestPackageCommentExample(t *testing.T) {
 	key := secretstest.Canary()
 	dir := secretstest.Write(t, map[string]string{"API_KEY": key}, &secretstest.Options{Newline: "\n"})
 	var config struct {

@@ -3,13 +3,11 @@
 package endtoend_test
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,6 +20,7 @@ import (
 
 	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
+	"github.com/keepmum/keepmum/services/internal/service/servicetest"
 	"github.com/keepmum/keepmum/services/internal/store"
 	"github.com/keepmum/keepmum/services/internal/store/storetest"
 )
@@ -49,21 +48,8 @@ type stack struct {
 
 // output is all that one program has printed.
 type output struct {
+	servicetest.Buffer
 	name string
-	mu   sync.Mutex
-	b    bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }
 
 // running is a program that was started.
@@ -79,7 +65,7 @@ type running struct {
 // newStack builds the services named and starts a database.
 func newStack(t *testing.T, services ...string) *stack {
 	t.Helper()
-	s := &stack{t: t, bin: t.TempDir(), server: storetest.Start(t), sim: freeAddress(t)}
+	s := &stack{t: t, bin: t.TempDir(), server: storetest.Start(t), sim: servicetest.FreeAddress(t).String()}
 	s.settings = s.server.Settings(store.RoleA)
 	s.values = map[string]string{
 		"DB_ADMIN_PASSWORD":  s.server.Admin.RevealString(),
@@ -108,16 +94,6 @@ func randomHex(t *testing.T) string {
 	return hex.EncodeToString(key)
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // start runs a service with its grants in ./secrets; changes is "NAME=VALUE"
 // for environment variables and "@NAME=VALUE" for other values of secrets.
 func (s *stack) start(name string, changes ...string) *running {
@@ -126,7 +102,7 @@ func (s *stack) start(name string, changes ...string) *running {
 	for _, secret := range grants[name] {
 		values[secret] = s.values[secret]
 	}
-	r := &running{output: &output{name: name}, health: freeAddress(s.t), s: s, dir: s.t.TempDir(), exited: make(chan struct{})}
+	r := &running{output: &output{name: name}, health: servicetest.FreeAddress(s.t).String(), s: s, dir: s.t.TempDir(), exited: make(chan struct{})}
 	r.command = exec.CommandContext(s.t.Context(), filepath.Join(s.bin, name))
 	r.command.Env = []string{
 		"DB_HOST=" + s.settings.Host, fmt.Sprintf("DB_PORT=%d", s.settings.Port), "DB_NAME=odds", "LOG_LEVEL=debug", "POLL_INTERVAL=1s",
@@ -216,7 +192,7 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// matcher knows all values and the passwords alone.
+// matcher knows all values, and the password of the login separately.
 func (s *stack) matcher() *redact.Matcher {
 	var known []secrets.Known
 	for name, value := range s.values {
@@ -243,11 +219,11 @@ func (s *stack) sweep() {
 			s.t.Errorf("%s has printed nothing", one.name)
 		}
 		for _, match := range matcher.Find([]byte(one.String())) {
-			s.t.Errorf("%s tells %s (%s)", one.name, match.Name, match.Encoding)
+			s.t.Errorf("%s shows %s (%s)", one.name, match.Name, match.Encoding)
 		}
 	}
 	for _, match := range matcher.Find(s.server.Log()) {
-		s.t.Errorf("the server's log tells %s (%s)", match.Name, match.Encoding)
+		s.t.Errorf("the server's log shows %s (%s)", match.Name, match.Encoding)
 	}
 }
 
@@ -287,10 +263,10 @@ func TestDBSetup(t *testing.T) {
 		says    string
 	}{
 		{"first", nil, 0, "the password was set"},
-		{"again", nil, 0, "the password works already"},
+		{"again", nil, 0, "the password already works"},
 		{"other role", []string{"@DB_APP_LOGIN=app_b:" + other}, 0, `"role":"app_b"`},
 		{"changed password", []string{"@DB_APP_LOGIN=app_a:" + other}, 0, "the password was set"},
-		{"wrong admin password", []string{"@DB_ADMIN_PASSWORD=" + other}, 3, "postgres reads the file only when it makes a new database"},
+		{"wrong admin password", []string{"@DB_ADMIN_PASSWORD=" + other}, 3, "postgres reads the file only when it creates a new database"},
 		{"no login", []string{"@DB_APP_LOGIN=" + other}, 3, "not of the form role:password"},
 		{"another role", []string{"@DB_APP_LOGIN=postgres:" + other}, 3, "neither app_a nor app_b"},
 		{"no database", []string{"DB_NAME=none"}, 1, "the database DB_NAME does not exist"},
@@ -321,12 +297,12 @@ func TestPollers(t *testing.T) {
 	s.until("both are healthy", func() bool { return odds.healthy() && schedule.healthy() }, sim, odds, schedule)
 	db := storetest.Connect(t, s.settings)
 	t.Run("a season is stored", func(t *testing.T) { stored(t, s, db, odds) })
-	t.Run("faults are told by class, and pass", func(t *testing.T) { faults(t, s, odds, schedule) })
+	t.Run("faults are named by class, and pass", func(t *testing.T) { faults(t, s, odds, schedule) })
 	t.Run("of two copies one works", func(t *testing.T) { copies(t, s, odds) })
 	t.Run("the upstream goes away and comes back", func(t *testing.T) { upstreamRestarts(t, s, sim, odds, schedule, db) })
 	t.Run("the database goes away and comes back", func(t *testing.T) { databaseRestarts(t, s, odds, schedule) })
 	t.Run("health -v names sources", func(t *testing.T) { namesSources(t, odds) })
-	t.Run("a wrong key is told by name", func(t *testing.T) { wrongKey(t, s, schedule) })
+	t.Run("a wrong key is named", func(t *testing.T) { wrongKey(t, s, schedule) })
 	odds.stop(syscall.SIGQUIT, 2)
 	if !strings.Contains(odds.String(), "goroutines follow") {
 		t.Error("no dump after SIGQUIT")
@@ -339,14 +315,22 @@ func stored(t *testing.T, s *stack, db *store.Store, odds *running) {
 	if err != nil || len(results) < 250 {
 		t.Errorf("%d results, %v", len(results), err)
 	}
-	closings, err := db.Closings(t.Context(), time.Time{})
-	if err != nil || len(closings) < 200 {
-		t.Errorf("%d games with closing odds, %v", len(closings), err)
-	}
-	for _, one := range closings {
-		if len(one.Quotes) < 10 {
-			t.Errorf("game %d has %d closing quotes", one.Game.ID, len(one.Quotes))
+	priced := 0
+	for _, game := range results {
+		if game.EventID == "" {
+			continue
 		}
+		quotes, err := db.Latest(t.Context(), store.HeadToHead, time.Time{}, game.EventID)
+		check(t, err)
+		if len(quotes) > 0 && len(quotes) < 10 {
+			t.Errorf("game %d has %d closing quotes", game.ID, len(quotes))
+		}
+		if len(quotes) > 0 {
+			priced++
+		}
+	}
+	if priced < 200 {
+		t.Errorf("%d games with closing odds", priced)
 	}
 	now, err := db.Now(t.Context())
 	check(t, err)
@@ -358,12 +342,12 @@ func stored(t *testing.T, s *stack, db *store.Store, odds *running) {
 
 func faults(t *testing.T, s *stack, odds, schedule *running) {
 	for mode, says := range map[string]string{
-		"slow": "no whole answer within 1s", "500": "fails (status 500)", "429": "limits the rate (status 429)", "401": "(status 401)",
-		"hangup": "the connection broke off", "malformed": "answers with something malformed: no JSON from byte",
+		"slow": "no complete answer within 1s", "500": "fails (status 500)", "429": "limits the rate (status 429)", "401": "(status 401)",
+		"hangup": "the connection broke off", "malformed": "answers with something malformed: invalid JSON at byte",
 	} {
 		before, beforeToo := len(odds.String()), len(schedule.String())
 		s.fault(mode)
-		s.until(mode+" is told", func() bool {
+		s.until(mode+" is named", func() bool {
 			return strings.Contains(odds.String()[before:], says) && strings.Contains(schedule.String()[beforeToo:], says)
 		}, odds, schedule)
 		s.fault("none")

@@ -1,18 +1,18 @@
 // Package odds turns what bookmakers ask into probabilities, and judges
 // probabilities by what happened.
 //
-// The way of a number through this package, and those below it:
+// How a number goes through this package:
 //
 //   - [Implied] takes decimal odds to implied probabilities. They sum to more
-//     than one; the rest is the book's margin ([Margin]).
-//   - A [Method] removes the margin: [Proportional], [Power] or [Shin].
+//     than one; the rest is the book's margin.
+//   - [Shin] removes the margin.
 //   - [Consensus] joins the fair probabilities of several books to one, by the
 //     median in log-odds, so that one stale or mistaken book changes little.
 //   - [Score] holds log loss and Brier score of a row of forecasts.
 //
-// The packages elo, pool and line beside this one rate teams, pool two
+// The packages elo, pool and line below this one rate teams, pool two
 // forecasts, and follow a price over time. All of them are pure: no clock, no
-// files, no network, no logging. What they are given is not changed.
+// files, no network, no logging. They do not change their arguments.
 //
 // A probability here is always that of the home side, unless it says otherwise.
 package odds
@@ -46,13 +46,6 @@ func Implied(decimal ...float64) ([]float64, error) {
 		implied[i] = 1 / d
 	}
 	return implied, nil
-}
-
-// Margin is what implied probabilities sum to beyond one: the part of each
-// stake that the book keeps if it is balanced. It is negative where the best
-// prices of several books are put together.
-func Margin(implied []float64) float64 {
-	return sum(implied) - 1
 }
 
 // Median returns the middle of values, the mean of the two middle ones when

@@ -38,7 +38,7 @@ func TestScoreIsTheMean(t *testing.T) {
 	})
 }
 
-// Both scores are proper: nobody does better, on average, than by saying what
+// Both scores are proper: no forecast does better, on average, than saying what
 // they believe.
 func TestScoresAreProper(t *testing.T) {
 	t.Parallel()

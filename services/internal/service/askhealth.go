@@ -92,7 +92,7 @@ func ask(ctx context.Context, url string) (string, error) {
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return "", errors.New("the health address is no address")
+		return "", errors.New("the health address is not valid")
 	}
 	// No proxy and no redirect: the question stays inside the container.
 	client := &http.Client{

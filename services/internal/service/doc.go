@@ -1,11 +1,11 @@
 // Package service is what every service of the stack starts with: it loads the
-// configuration, logs without telling a value, answers for its health, stops
-// when it is asked to, and calls upstreams without leaking the key.
+// configuration, logs without showing a value, reports its health, stops when
+// asked to, and calls upstreams without leaking the key.
 //
 // # A service in full
 //
 //	type config struct {
-//		store.Settings // DB_APP_LOGIN, DB_HOST, DB_PORT, DB_NAME
+//		store.Settings // login, host, port and name of the database
 //		Interval time.Duration `env:"POLL_INTERVAL,default=30s"`
 //	}
 //
@@ -14,18 +14,14 @@
 //	}
 //
 //	func run(ctx context.Context, kit *service.Kit, c *config) error {
-//		db, err := store.Open(ctx, c.Settings, kit)
-//		if err != nil {
-//			return err
-//		}
-//		defer db.Close()
-//		poller := service.Poller{Name: "movements", Interval: c.Interval, Health: kit.Health, Log: kit.Log}
-//		return db.Lead(ctx, kit, func(ctx context.Context) error { return poller.Run(ctx, step) })
+//		return c.Poll(ctx, kit, "movements", c.Interval, func(db *store.Store) func(context.Context) (time.Duration, error) {
+//			return newAnalyzer(db, kit.Log).step
+//		})
 //	}
 //
 // Fields tagged `secret` are loaded by pkg/secrets, fields tagged `env` by this
-// package; structs that are embedded are looked into. Whatever is wrong is
-// logged at once, one record a problem, and the service exits 3.
+// package; embedded structs are included. All problems
+// are logged at once, one record each, and the service exits 3.
 //
 // # Subcommands
 //
@@ -37,7 +33,7 @@
 // # Settings of every service
 //
 // LOG_LEVEL is debug, info (the default), warn or error. HEALTH_ADDRESS is the
-// loopback address of the kit's health endpoint, 127.0.0.1:8081 by itself.
+// loopback address of the kit's health endpoint, 127.0.0.1:8081 by default.
 //
 // # Exit codes
 //
@@ -56,22 +52,22 @@
 // the runtime (concurrent map writes, out of memory) and core dumps. The
 // runtime then prints the panic's text and, for each goroutine, the words of
 // the arguments in hex: addresses and lengths, not the bytes of a string, but a
-// number or a short array passed by value stands there in full. GOTRACEBACK
-// none keeps the stacks away and not the text. SIGQUIT would print the same
+// number or a short array passed by value is there in full. GOTRACEBACK none
+// hides the stacks but not the text. SIGQUIT would print the same
 // stacks; Main answers it with the dump masked and exit code 2.
 //
 // # Logging
 //
 // Kit.Log writes JSON to standard error, every record masked for all values
 // that were loaded, raw and encoded. The standard library's log and slog.Default
-// go the same way. Of DB_APP_LOGIN the password alone is masked too, by package redact.
+// go the same way. Of a login "role:password" the password on its own is masked too, by package redact.
 //
 // # Upstreams
 //
-// Upstream.Get returns an *UpstreamError that holds a class and a status and
-// nothing that net/http, net/url or encoding/json said: those quote the URL,
-// and the key of The Odds API is in its query. Poller calls something at an
-// interval, with back-off, and tells the health registry how it goes.
+// Upstream.Get returns an *UpstreamError with a class and a status, without the
+// errors of net/http, net/url and encoding/json: those quote the URL, whose query
+// may contain a key. Poller calls something at an
+// interval, with back-off, and reports to the health registry.
 //
 // The database is in package store, so that a service without one links none.
 package service

@@ -11,7 +11,7 @@ import (
 )
 
 // problem is one reason not to start. No field holds a value, not even of a
-// setting: a secret may stand in the wrong variable.
+// setting: a secret may be in the wrong variable.
 type problem struct {
 	name   string
 	what   string
@@ -90,7 +90,7 @@ func loadField(field reflect.Value, tag string, lookup func(string) (string, boo
 	return nil
 }
 
-// setField parses text into field and returns what is wrong with it, or "".
+// setField parses text into field and returns the problem, or "".
 func setField(field reflect.Value, text string) string {
 	switch to := field.Addr().Interface().(type) {
 	case *string:
@@ -98,7 +98,7 @@ func setField(field reflect.Value, text string) string {
 		return ""
 	case *bool:
 		*to = text == "true"
-		return unless(text == "true" || text == "false", "neither true nor false")
+		return unless(text == "true" || text == "false", "not true or false")
 	case *int:
 		n, err := strconv.Atoi(text)
 		*to = n

@@ -69,7 +69,7 @@ func TestParsingIsStrict(t *testing.T) {
 	}
 }
 
-// A secret may stand in the wrong variable.
+// A secret may be in the wrong variable.
 func TestProblemsQuoteNoValue(t *testing.T) {
 	const canary = "canary-12ab"
 	environment := map[string]string{}
@@ -82,7 +82,7 @@ func TestProblemsQuoteNoValue(t *testing.T) {
 	}
 }
 
-func TestAllProblemsAtOnce(t *testing.T) {
+func TestConfigReportsAllProblems(t *testing.T) {
 	_, problems := load(map[string]string{"PORT": "x", "SPEED": "x", "URL": "x"})
 	if len(problems) != 4 {
 		t.Errorf("%d problems, want 4: %v", len(problems), problems)

@@ -88,11 +88,11 @@ func (h *Health) snapshot() map[string]func() error {
 type healthAnswer struct {
 	Status  string   `json:"status"` // "ok" or "failing"
 	Failing []string `json:"failing,omitempty"`
-	Reasons []string `json:"reasons,omitempty"` // of DetailHandler alone, in the order of Failing
+	Reasons []string `json:"reasons,omitempty"` // only of DetailHandler, in the order of Failing
 }
 
 // Handler answers 200 and {"status":"ok"}, or 503 and the names of the checks
-// that fail: fit for an endpoint that anybody may ask.
+// that fail: fit for an endpoint without access control.
 func (h *Health) Handler() http.Handler { return h.handler(false) }
 
 // DetailHandler is Handler with the reasons: fit for loopback.
@@ -112,6 +112,6 @@ func (h *Health) handler(reasons bool) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(code)
-		_ = json.NewEncoder(w).Encode(answer) // the asker is gone: nobody to tell
+		_ = json.NewEncoder(w).Encode(answer) // the client is gone
 	})
 }

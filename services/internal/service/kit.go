@@ -55,7 +55,7 @@ func newKit(ctx context.Context, name string, log *slog.Logger, report secrets.R
 
 // Go starts f in a goroutine of the program. The program ends when f fails:
 // its context is done then, and the exit code is 1. Returning nil, or an error
-// that is the context's, is no failure. A panic in f ends the program with exit
+// that is the context's, is not a failure. A panic in f ends the program with exit
 // code 2, logged masked.
 func (k *Kit) Go(name string, f func(context.Context) error) {
 	k.group.Go(func() {
@@ -97,7 +97,7 @@ func (k *Kit) report(name string, value any, stack []byte) {
 	}
 }
 
-// wait returns the exit code when the program has ended: by itself, by a
+// wait returns the exit code when the program has ended: on its own, by a
 // failure, by a panic, or because ctx, the process's, is done.
 func (k *Kit) wait(ctx context.Context, quit <-chan os.Signal) int {
 	var err error

@@ -43,8 +43,8 @@ func (b Backoff) Delay(failures int, err error) time.Duration {
 	return delay
 }
 
-// Poller calls something again and again and tells the health registry how it
-// goes: the check fails before the first success, and when the last success is
+// Poller calls something again and again and reports to the health registry: the
+// check fails before the first success, and when the last success is
 // older than Stale; its reason is the failure's.
 type Poller struct {
 	Name     string        // of the check
@@ -53,6 +53,15 @@ type Poller struct {
 	Backoff  Backoff
 	Health   *Health
 	Log      *slog.Logger
+}
+
+// CheckInterval returns a *ConfigError if POLL_INTERVAL is too short for an
+// upstream.
+func CheckInterval(interval time.Duration) error {
+	if interval < time.Second {
+		return &ConfigError{Name: "POLL_INTERVAL", What: "shorter than a second", Next: "set it to 5s or more"}
+	}
+	return nil
 }
 
 // pollState is what the health check looks at.

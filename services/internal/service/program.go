@@ -34,7 +34,8 @@ type Program[C any] struct {
 	// HealthURL is what the health subcommand asks, and Run serves it. Zero:
 	// the kit serves /health on HEALTH_ADDRESS.
 	HealthURL string
-	// OneShot says that the program ends by itself and has no health endpoint.
+	// OneShot says that the program ends without being asked and has no health
+	// endpoint.
 	OneShot bool
 }
 
@@ -146,10 +147,6 @@ func warnAbout(log *slog.Logger, report secrets.Report, matcher *redact.Matcher)
 	}
 }
 
-// LoginName is the secret that holds role and password of the database in one
-// value, "role:password".
-const LoginName = "DB_APP_LOGIN"
-
 // ConfigError is returned by Run when it finds that a setting or a secret that
 // could be loaded cannot be used. The program then exits 3.
 type ConfigError struct {
@@ -158,10 +155,10 @@ type ConfigError struct {
 	Next string // what to do
 }
 
-// Error names the setting and says what is wrong with it.
+// Error names the setting and the problem.
 func (e *ConfigError) Error() string { return e.Name + ": " + e.What }
 
-// adopter makes a logger the process's own and returns where requests for a
+// adopter makes a logger the default of the process and returns where requests for a
 // dump of all goroutines arrive, or nil.
 type adopter func(*slog.Logger) <-chan os.Signal
 

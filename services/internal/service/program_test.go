@@ -13,16 +13,15 @@ import (
 	"net/url"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
 	"github.com/keepmum/keepmum/services/internal/service"
+	"github.com/keepmum/keepmum/services/internal/service/servicetest"
 )
 
-// Values of the tests. They are random enough to stand nowhere by chance.
+// Values of the tests. They are random enough to appear nowhere by chance.
 const (
 	keyValue      = "k3y+/=&?canary-9c41d0e7"
 	passwordValue = "pw-canary-51b7a2f8"
@@ -30,76 +29,37 @@ const (
 
 type config struct {
 	Key      secrets.Secret `secret:"UPSTREAM_KEY"`
-	Login    secrets.Secret `secret:"DB_APP_LOGIN"`
+	Login    secrets.Secret `secret:"LOGIN"`
 	Interval time.Duration  `env:"POLL_INTERVAL,default=30s"`
 }
 
-// buffer is a bytes.Buffer that goroutines may share.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-// surroundings is a process with both secrets, an environment and a health
-// address of its own.
+// surroundings is a process with both secrets, an environment and its own
+// health address.
 type surroundings struct {
 	service.Process
-	stdout, stderr *buffer
+	stdout, stderr *servicetest.Buffer
 }
 
 func surround(t *testing.T, environment map[string]string, arguments ...string) surroundings {
 	t.Helper()
-	s := surroundings{stdout: &buffer{}, stderr: &buffer{}}
 	if environment == nil {
 		environment = map[string]string{}
 	}
 	if environment["HEALTH_ADDRESS"] == "" {
-		environment["HEALTH_ADDRESS"] = freeAddress(t)
+		environment["HEALTH_ADDRESS"] = servicetest.FreeAddress(t).String()
 	}
-	s.Process = service.Process{
-		Args:      arguments,
-		LookupEnv: func(name string) (string, bool) { value, ok := environment[name]; return value, ok },
-		Stdout:    s.stdout, Stderr: s.stderr,
-		Loader: secrets.Loader{Source: secrets.Map(map[string]string{
-			"UPSTREAM_KEY": keyValue, "DB_APP_LOGIN": "app_a:" + passwordValue,
-		})},
-	}
+	process, stderr := servicetest.Process(environment, secrets.Map(map[string]string{
+		"UPSTREAM_KEY": keyValue, "LOGIN": "app_a:" + passwordValue,
+	}))
+	s := surroundings{Process: process, stdout: &servicetest.Buffer{}, stderr: stderr}
+	s.Args, s.Stdout = arguments, s.stdout
 	return s
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // leaks names the values that text holds, in any encoding.
-func leaks(text string) []string {
-	matcher := redact.New([]secrets.Known{
-		{Name: "UPSTREAM_KEY", Value: secrets.New([]byte(keyValue))},
-		{Name: "PASSWORD", Value: secrets.New([]byte(passwordValue))},
-	})
-	var found []string
-	for _, match := range matcher.Find([]byte(text)) {
-		found = append(found, match.Name+" "+match.Encoding)
-	}
-	return found
+func leaks(t *testing.T, text string) []string {
+	t.Helper()
+	return servicetest.Leaks(t, text, map[string]string{"UPSTREAM_KEY": keyValue, "PASSWORD": passwordValue})
 }
 
 // records parses JSON log lines.
@@ -109,7 +69,7 @@ func records(t *testing.T, text string) []map[string]any {
 	for line := range strings.Lines(text) {
 		var record map[string]any
 		if err := json.Unmarshal([]byte(line), &record); err != nil {
-			t.Fatalf("a line of the log is no JSON: %s", line)
+			t.Fatalf("a line of the log is not JSON: %s", line)
 		}
 		all = append(all, record)
 	}
@@ -134,24 +94,24 @@ type failing struct{ text string }
 
 func (f failing) MarshalJSON() ([]byte, error) { return nil, errors.New(f.text) }
 
-// speaking marshals itself as what it holds.
+// speaking marshals itself as its text.
 type speaking struct{ text string }
 
 func (s speaking) MarshalJSON() ([]byte, error) { return json.Marshal(s.text) }
 
 func TestExitCodesAndMaskedLogs(t *testing.T) {
 	both := every(keyValue) + " " + every(passwordValue)
-	if len(leaks(both)) < 8 {
-		t.Fatalf("the canary is not found: %v", leaks(both))
+	if len(leaks(t, both)) < 8 {
+		t.Fatalf("the canary is not found: %v", leaks(t, both))
 	}
 	for name, test := range map[string]struct {
 		run  func(context.Context, *service.Kit, *config) error
 		code int
 		says string
 	}{
-		"by itself": {func(context.Context, *service.Kit, *config) error { return nil }, 0, "stopped"},
-		"failure":   {func(context.Context, *service.Kit, *config) error { return errors.New(both) }, 1, "‹UPSTREAM_KEY›"},
-		"panic":     {func(context.Context, *service.Kit, *config) error { panic(both) }, 2, "‹DB_APP_LOGIN›"},
+		"its end": {func(context.Context, *service.Kit, *config) error { return nil }, 0, "stopped"},
+		"failure": {func(context.Context, *service.Kit, *config) error { return errors.New(both) }, 1, "‹UPSTREAM_KEY›"},
+		"panic":   {func(context.Context, *service.Kit, *config) error { panic(both) }, 2, "‹LOGIN›"},
 		"panic with an error": {func(context.Context, *service.Kit, *config) error {
 			panic(fmt.Errorf("wrapped: %w", errors.New(both)))
 		}, 2, "wrapped"},
@@ -173,8 +133,8 @@ func TestExitCodesAndMaskedLogs(t *testing.T) {
 			return nil
 		}, 1, "goroutine run ended itself"},
 		"configuration found bad late": {func(context.Context, *service.Kit, *config) error {
-			return fmt.Errorf("late: %w", &service.ConfigError{Name: "UPSTREAM_KEY", What: "is no key", Next: "secrets:set"})
-		}, 3, "is no key"},
+			return fmt.Errorf("late: %w", &service.ConfigError{Name: "UPSTREAM_KEY", What: "is not a key", Next: "secrets:set"})
+		}, 3, "is not a key"},
 		"log of any kind": {func(_ context.Context, kit *service.Kit, c *config) error {
 			kit.Log.With("a", both).WithGroup("g").Info(both, "err", errors.New(both), "any", struct{ V string }{both}, "bytes", []byte(both), "secret", c.Key)
 			kit.Log.Info("marshallers", "fails", failing{both}, "speaks", speaking{both}, "url", &url.URL{RawQuery: both})
@@ -188,8 +148,8 @@ func TestExitCodesAndMaskedLogs(t *testing.T) {
 			if code != test.code || !strings.Contains(log, test.says) {
 				t.Errorf("exit code %d, want %d; the log should say %q", code, test.code, test.says)
 			}
-			if found := leaks(log + s.stdout.String()); len(found) > 0 {
-				t.Errorf("the output tells values: %v", found)
+			if found := leaks(t, log+s.stdout.String()); len(found) > 0 {
+				t.Errorf("the output shows values: %v", found)
 			}
 			records(t, log)
 		})
@@ -211,7 +171,7 @@ func TestStopIsGraceful(t *testing.T) {
 	}
 }
 
-func TestEveryProblemAtOnce(t *testing.T) {
+func TestProgramReportsAllProblems(t *testing.T) {
 	canary := "canary-77aa"
 	type bad struct {
 		Key   secrets.Secret `secret:"UPSTREAM_KEY"`
@@ -239,7 +199,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 		t.Errorf("problems of %s", got)
 	}
 	if strings.Contains(s.stderr.String(), canary) {
-		t.Error("the log quotes what stands in a variable")
+		t.Error("the log quotes the content of a variable")
 	}
 }
 
@@ -261,7 +221,7 @@ func TestSubcommands(t *testing.T) {
 			t.Errorf("%v: exit code %d, want %d", test.arguments, code, test.code)
 		}
 		output := s.stdout.String() + s.stderr.String()
-		if !strings.Contains(output, test.says) || len(leaks(output)) > 0 {
+		if !strings.Contains(output, test.says) || len(leaks(t, output)) > 0 {
 			t.Errorf("%v says %s, want %q", test.arguments, output, test.says)
 		}
 	}
@@ -284,13 +244,13 @@ func TestHealthOfARunningProgram(t *testing.T) {
 	ask := func(arguments ...string) (int, string) {
 		asked := s.Process
 		asked.Args = append([]string{"health"}, arguments...)
-		output := &buffer{}
+		output := &servicetest.Buffer{}
 		asked.Stdout = output
 		return p.Execute(t.Context(), asked), output.String()
 	}
-	until(t, func() bool { _, says := ask(); return strings.Contains(says, "start (the service has not registered") })
+	servicetest.Until(t, "the registry says that no check is there", func() bool { _, says := ask(); return strings.Contains(says, "start (the service has not registered") })
 	kit.Health.Set("upstream", nil)
-	if code, says := ask("-v"); code != 0 || !strings.HasPrefix(says, "ok\nsecret DB_APP_LOGIN from map") {
+	if code, says := ask("-v"); code != 0 || !strings.HasPrefix(says, "ok\nsecret LOGIN from map") {
 		t.Errorf("exit code %d: %s", code, says)
 	}
 	kit.Health.Set("upstream", errors.New("it is down"))
@@ -301,17 +261,6 @@ func TestHealthOfARunningProgram(t *testing.T) {
 	stop()
 	if code := <-ended; code != 0 {
 		t.Errorf("exit code %d after a stop", code)
-	}
-}
-
-// until polls for a condition.
-func until(t *testing.T, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); {
-		if time.Now().After(deadline) {
-			t.Fatal("it did not come about in time")
-		}
-		<-time.After(5 * time.Millisecond)
 	}
 }
 
@@ -358,7 +307,7 @@ func TestServe(t *testing.T) {
 	go func() { _, body := get(base + "/slow"); answer <- body }()
 	<-arrived
 	stop()
-	until(t, func() bool { status, _ := get(base + "/panic"); return status == 0 })
+	servicetest.Until(t, "the server accepts no calls", func() bool { status, _ := get(base + "/panic"); return status == 0 })
 	release <- true
 	if body := <-answer; body != "whole" {
 		t.Errorf("the request under way got %q", body)
@@ -367,7 +316,7 @@ func TestServe(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	log := s.stderr.String()
-	if found := leaks(log); len(found) > 0 || !strings.Contains(log, "‹UPSTREAM_KEY›") {
+	if found := leaks(t, log); len(found) > 0 || !strings.Contains(log, "‹UPSTREAM_KEY›") {
 		t.Errorf("the panic is not logged masked: %v", found)
 	}
 }

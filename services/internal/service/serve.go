@@ -18,12 +18,12 @@ type Server struct {
 	// Handler answers. Kit.Serve adds the recovery from panics.
 	Handler http.Handler
 	// Linger is how long to go on accepting after the stop was asked for,
-	// with the health endpoint failing, so that a load balancer looks away
-	// first. Zero: none.
+	// with the health endpoint failing, so that a load balancer stops
+	// sending requests first. Zero: none.
 	Linger time.Duration
 	// Drain is how long requests under way may take to end. Zero: 4 s.
 	Drain time.Duration
-	// Listening is told the address once the server accepts. Nil: nobody is.
+	// Listening, if not nil, is called with the address once the server accepts.
 	Listening func(net.Addr)
 }
 
@@ -70,7 +70,7 @@ func shutDown(ctx context.Context, server *http.Server, s Server) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
-		_ = server.Close() // what did not end in time is cut off
+		_ = server.Close() // requests that did not end in time are cut off
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ type Kind string
 // The kinds of failure.
 const (
 	Down         Kind = "down"         // no connection, or it broke off
-	Slow         Kind = "slow"         // no whole answer within the deadline
+	Slow         Kind = "slow"         // no complete answer within the deadline
 	Unauthorized Kind = "unauthorized" // the key is refused: 401 or 403
 	RateLimited  Kind = "rate limited" // 429, or the quota is used up
 	ServerError  Kind = "server error" // 5xx
@@ -29,9 +29,9 @@ const (
 	Malformed    Kind = "malformed"    // 200, and not what was asked for
 )
 
-// UpstreamError says what kind of failure an upstream shows. It holds nothing
-// that net/http, net/url or encoding/json said, and does not wrap it: they
-// quote the URL and the body, and the key may stand in both.
+// UpstreamError says what kind of failure an upstream shows. It neither quotes
+// nor wraps errors of net/http, net/url and encoding/json: they quote the URL
+// and the body, and both may contain the key.
 type UpstreamError struct {
 	Upstream   string // name of the upstream
 	Secret     string // name of its key
@@ -67,9 +67,15 @@ func (e *UpstreamError) Error() string {
 
 // Upstream is a provider's HTTP interface.
 type Upstream struct {
-	Name   string   // for errors: "the odds api"
+	Name   string   // for errors
 	Secret string   // name of the secret that holds its key, for errors
 	Base   *url.URL // scheme, host and port; a path is put behind it
+	// Quota is the header with the number of calls left. "": the upstream has none.
+	Quota string
+	// Classify reads the status and body of a refusal that says more than its
+	// status. It returns "" for all others; the detail must be the caller's own
+	// words. Nil: the status says it all.
+	Classify func(status int, body []byte) (Kind, string)
 	// Timeout bounds a whole call, the body included. Zero: 10 s.
 	Timeout time.Duration
 	// MaxBody bounds the body. Zero: 16 MiB.
@@ -95,7 +101,7 @@ func (u Upstream) Get(ctx context.Context, path string, query url.Values, header
 	address.RawQuery = query.Encode()
 	request, err := http.NewRequestWithContext(bounded, http.MethodGet, address.String(), nil)
 	if err != nil {
-		return Reply{Remaining: -1}, u.fail(Refused, 0, "the address is no address")
+		return Reply{Remaining: -1}, u.fail(Refused, 0, "the address is not valid")
 	}
 	for name, values := range header {
 		request.Header[name] = values
@@ -115,7 +121,7 @@ func (u Upstream) Get(ctx context.Context, path string, query url.Values, header
 
 // read takes headers and body of an answer.
 func (u Upstream) read(ctx, bounded context.Context, response *http.Response, dst any) (Reply, error) {
-	reply := Reply{At: date(response.Header), Remaining: remaining(response.Header)}
+	reply := Reply{At: date(response.Header), Remaining: remaining(response.Header.Get(u.Quota))}
 	limit := orDefault(u.MaxBody, 16<<20)
 	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
 	if err != nil {
@@ -150,39 +156,33 @@ func (u Upstream) noAnswer(ctx, bounded context.Context, err error) error {
 		return ctx.Err()
 	}
 	if bounded.Err() != nil || isTimeout(err) {
-		return u.fail(Slow, 0, fmt.Sprintf("no whole answer within %s", orDefault(u.Timeout, 10*time.Second)))
+		return u.fail(Slow, 0, fmt.Sprintf("no complete answer within %s", orDefault(u.Timeout, 10*time.Second)))
 	}
 	return u.fail(Down, 0, connectReason(err))
 }
 
-// refusal classifies an answer by its status. Of the body only the error codes
-// of The Odds API that change the class are read.
+// refusal classifies an answer by Classify, or else by its status.
 func (u Upstream) refusal(response *http.Response, body []byte, now time.Time) *UpstreamError {
 	status := response.StatusCode
-	failure := u.fail(Refused, status, "")
+	failure := u.fail("", status, "")
+	if u.Classify != nil {
+		failure.Kind, failure.Detail = u.Classify(status, body)
+	}
 	switch {
+	case failure.Kind != "":
 	case status == http.StatusTooManyRequests:
 		failure.Kind = RateLimited
-	case status == http.StatusUnauthorized && errorCode(body) == "OUT_OF_USAGE_CREDITS":
-		failure.Kind, failure.Detail = RateLimited, "the quota is used up"
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		failure.Kind = Unauthorized
 	case status >= 500:
 		failure.Kind = ServerError
 	case status >= 300 && status < 400:
-		failure.Detail = "it redirects, which is not followed with a key"
+		failure.Kind, failure.Detail = Refused, "it redirects, which is not followed with a key"
+	default:
+		failure.Kind = Refused
 	}
 	failure.RetryAfter = retryAfter(response.Header, now)
 	return failure
-}
-
-// errorCode reads error_code from an error body.
-func errorCode(body []byte) string {
-	var answer struct {
-		Code string `json:"error_code"`
-	}
-	_ = json.Unmarshal(body, &answer) // no JSON: no code
-	return answer.Code
 }
 
 // connectReason says in our own words why there is no connection.
@@ -213,11 +213,11 @@ func jsonReason(err error) string {
 	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &syntax):
-		return fmt.Sprintf("no JSON from byte %d on", syntax.Offset)
+		return fmt.Sprintf("invalid JSON at byte %d", syntax.Offset)
 	case errors.As(err, &kind):
-		return fmt.Sprintf("JSON of another shape at byte %d", kind.Offset)
+		return fmt.Sprintf("unexpected JSON structure at byte %d", kind.Offset)
 	}
-	return "JSON of another shape"
+	return "unexpected JSON structure"
 }
 
 // date reads the Date header.
@@ -229,12 +229,10 @@ func date(header http.Header) time.Time {
 	return at.UTC()
 }
 
-// remaining reads the quota headers of both providers.
-func remaining(header http.Header) int {
-	for _, name := range []string{"X-Requests-Remaining", "X-Ratelimit-Requests-Remaining"} {
-		if n, err := strconv.ParseFloat(header.Get(name), 64); err == nil && n >= 0 {
-			return int(min(n, 1e9))
-		}
+// remaining reads a quota header.
+func remaining(text string) int {
+	if n, err := strconv.ParseFloat(text, 64); err == nil && n >= 0 {
+		return int(min(n, 1e9))
 	}
 	return -1
 }

@@ -9,13 +9,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/keepmum/keepmum/services/internal/service"
+	"github.com/keepmum/keepmum/services/internal/service/servicetest"
 )
 
 // everyWay prints an error in all ways that a log or a test failure would.
@@ -33,13 +33,9 @@ func everyWay(err error) string {
 // a header.
 func call(t *testing.T, handler http.HandlerFunc, change func(*service.Upstream)) (service.Reply, error) {
 	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	base, err := url.Parse(server.URL + "/base/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := service.Upstream{Name: "the upstream", Secret: "UPSTREAM_KEY", Base: base, Timeout: 5 * time.Second}
+	base := servicetest.Provider(t, handler)
+	base.Path = "/base/"
+	u := service.Upstream{Name: "the upstream", Secret: "UPSTREAM_KEY", Base: base, Timeout: 5 * time.Second, Quota: "X-Calls-Left"}
 	if change != nil {
 		change(&u)
 	}
@@ -82,7 +78,7 @@ func endless(w http.ResponseWriter, _ *http.Request) {
 
 func slow(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-func TestUpstreamFailuresAreClassifiedAndTellNoKey(t *testing.T) {
+func TestUpstreamClassifiesFailuresWithoutTheKey(t *testing.T) {
 	quick := func(u *service.Upstream) { u.Timeout = 50 * time.Millisecond }
 	down := func(u *service.Upstream) { u.Base = &url.URL{Scheme: "http", Host: unused(t)} }
 	nowhere := func(u *service.Upstream) {
@@ -93,37 +89,45 @@ func TestUpstreamFailuresAreClassifiedAndTellNoKey(t *testing.T) {
 	badBase := func(u *service.Upstream) { u.Base = &url.URL{Scheme: "ht tp", Host: "x"} }
 	badHeader := func(u *service.Upstream) { u.Base = &url.URL{Scheme: "gopher", Host: "x"} }
 	small := func(u *service.Upstream) { u.MaxBody = 4 }
+	const spentDetail = "nothing is left"
+	spent := func(u *service.Upstream) {
+		u.Classify = func(status int, body []byte) (service.Kind, string) {
+			if status == 401 && strings.HasPrefix(string(body), "you called") {
+				return service.RateLimited, spentDetail
+			}
+			return "", ""
+		}
+	}
 	for name, test := range map[string]struct {
 		handler http.HandlerFunc
 		change  func(*service.Upstream)
 		kind    service.Kind
 		says    string
 	}{
-		"down":           {nil, down, service.Down, "the upstream is down: connection refused"},
-		"host not found": {nil, nowhere, service.Down, "its host name is not found"},
-		"hangs up":       {hangUp, nil, service.Down, "the connection broke off"},
-		"breaks off":     {breakOff, nil, service.Down, "the connection broke off"},
-		"slow":           {slow, quick, service.Slow, "no whole answer within 50ms"},
-		"401":            {status(401), nil, service.Unauthorized, "the upstream refuses UPSTREAM_KEY (status 401)"},
-		"403":            {status(403), nil, service.Unauthorized, "(status 403)"},
-		"401, no credits": {func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, `{"error_code":"OUT_OF_USAGE_CREDITS"}`, http.StatusUnauthorized)
-		}, nil, service.RateLimited, "the quota is used up"},
-		"429":                  {status(429, "Retry-After", "7"), nil, service.RateLimited, "limits the rate (status 429)"},
-		"500":                  {status(500), nil, service.ServerError, "the upstream fails (status 500)"},
-		"503":                  {status(503), nil, service.ServerError, "(status 503)"},
-		"redirect":             {status(302, "Location", "http://"+unused(t)+"/?k="+url.QueryEscape(keyValue)), nil, service.Refused, "redirects, which is not followed"},
-		"204":                  {status(204), nil, service.Refused, "(status 204)"},
-		"no JSON":              {body("you sent " + keyValue), nil, service.Malformed, "no JSON from byte 1 on"},
-		"cut JSON":             {body(`[{"ID":1`), nil, service.Malformed, "no JSON from byte 8 on"},
-		"other shape":          {body(`[{"ID":"` + keyValue + `"}]`), nil, service.Malformed, "another shape"},
-		"two documents":        {body(`[] []`), nil, service.Malformed, "no JSON from byte 4 on"},
-		"empty":                {body(``), nil, service.Malformed, "no JSON"},
-		"large":                {body(`[{"ID":1}]`), small, service.Malformed, "larger than 4 bytes"},
-		"endless":              {endless, small, service.Malformed, "larger than 4 bytes"},
-		"address is none":      {nil, badBase, service.Refused, "the address is no address"},
-		"protocol not spoken":  {nil, badHeader, service.Down, "no connection"},
-		"proxy or TLS trouble": {nil, func(u *service.Upstream) { u.Base.Scheme = "https" }, service.Down, "no connection"},
+		"down":                        {nil, down, service.Down, "the upstream is down: connection refused"},
+		"host not found":              {nil, nowhere, service.Down, "its host name is not found"},
+		"hangs up":                    {hangUp, nil, service.Down, "the connection broke off"},
+		"breaks off":                  {breakOff, nil, service.Down, "the connection broke off"},
+		"slow":                        {slow, quick, service.Slow, "no complete answer within 50ms"},
+		"401":                         {status(401), nil, service.Unauthorized, "the upstream refuses UPSTREAM_KEY (status 401)"},
+		"403":                         {status(403), nil, service.Unauthorized, "(status 403)"},
+		"401, classified by its body": {status(401), spent, service.RateLimited, "limits the rate (status 401): " + spentDetail},
+		"500, not classified":         {status(500), spent, service.ServerError, "the upstream fails (status 500)"},
+		"429":                         {status(429, "Retry-After", "7"), nil, service.RateLimited, "limits the rate (status 429)"},
+		"500":                         {status(500), nil, service.ServerError, "the upstream fails (status 500)"},
+		"503":                         {status(503), nil, service.ServerError, "(status 503)"},
+		"redirect":                    {status(302, "Location", "http://"+unused(t)+"/?k="+url.QueryEscape(keyValue)), nil, service.Refused, "redirects, which is not followed"},
+		"204":                         {status(204), nil, service.Refused, "(status 204)"},
+		"no JSON":                     {body("you sent " + keyValue), nil, service.Malformed, "invalid JSON at byte 1"},
+		"cut JSON":                    {body(`[{"ID":1`), nil, service.Malformed, "invalid JSON at byte 8"},
+		"other shape":                 {body(`[{"ID":"` + keyValue + `"}]`), nil, service.Malformed, "unexpected JSON structure"},
+		"two documents":               {body(`[] []`), nil, service.Malformed, "invalid JSON at byte 4"},
+		"empty":                       {body(``), nil, service.Malformed, "invalid JSON"},
+		"large":                       {body(`[{"ID":1}]`), small, service.Malformed, "larger than 4 bytes"},
+		"endless":                     {endless, small, service.Malformed, "larger than 4 bytes"},
+		"address is none":             {nil, badBase, service.Refused, "the address is not valid"},
+		"protocol not spoken":         {nil, badHeader, service.Down, "no connection"},
+		"proxy or TLS trouble":        {nil, func(u *service.Upstream) { u.Base.Scheme = "https" }, service.Down, "no connection"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			handler := test.handler
@@ -138,8 +142,8 @@ func TestUpstreamFailuresAreClassifiedAndTellNoKey(t *testing.T) {
 			if failure.Kind != test.kind || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("kind %s, want %s; says %q, want %q", failure.Kind, test.kind, err, test.says)
 			}
-			if found := leaks(everyWay(err)); len(found) > 0 {
-				t.Errorf("the error tells the key: %v", found)
+			if found := leaks(t, everyWay(err)); len(found) > 0 {
+				t.Errorf("the error shows the key: %v", found)
 			}
 			if errors.Unwrap(err) != nil {
 				t.Error("the error wraps another one, which may quote the URL")
@@ -148,19 +152,19 @@ func TestUpstreamFailuresAreClassifiedAndTellNoKey(t *testing.T) {
 	}
 }
 
-// The canary of the test above: what net/http says does hold the key, and the
+// The canary of the test above: the error of net/http does contain the key, and the
 // search finds it.
-func TestPlainErrorsTellTheKey(t *testing.T) {
+func TestPlainErrorsShowTheKey(t *testing.T) {
 	_, err := http.Get("http://" + unused(t) + "/?apiKey=" + url.QueryEscape(keyValue))
-	if err == nil || len(leaks(everyWay(err))) == 0 {
+	if err == nil || len(leaks(t, everyWay(err))) == 0 {
 		t.Error("net/http's error does not hold the key, or the search does not find it: the other test proves nothing")
 	}
 }
 
-// unused is an address where nobody listens.
+// unused is an address where no program listens.
 func unused(t *testing.T) string {
 	t.Helper()
-	return freeAddress(t)
+	return servicetest.FreeAddress(t).String()
 }
 
 func TestUpstreamSuccess(t *testing.T) {
@@ -168,7 +172,7 @@ func TestUpstreamSuccess(t *testing.T) {
 	reply, err := call(t, func(w http.ResponseWriter, r *http.Request) {
 		got = r
 		w.Header().Set("Date", "Mon, 23 Nov 2026 01:02:03 GMT")
-		w.Header().Set("x-requests-remaining", "12")
+		w.Header().Set("x-calls-left", "12")
 		_, _ = io.WriteString(w, `[{"ID":1}]`)
 	}, nil)
 	if err != nil {
@@ -191,9 +195,10 @@ func TestQuotaAndRetryAfter(t *testing.T) {
 		after     time.Duration
 	}{
 		"nothing said":        {nil, -1, 0},
-		"other provider":      {[]string{"x-ratelimit-requests-remaining", "3"}, 3, 0},
-		"a fraction":          {[]string{"x-requests-remaining", "0.0"}, 0, 0},
-		"negative":            {[]string{"x-requests-remaining", "-5"}, -1, 0},
+		"calls left":          {[]string{"X-Calls-Left", "3"}, 3, 0},
+		"another header":      {[]string{"X-Other-Left", "3"}, -1, 0},
+		"a fraction":          {[]string{"x-calls-left", "0.0"}, 0, 0},
+		"negative":            {[]string{"x-calls-left", "-5"}, -1, 0},
 		"seconds":             {[]string{"Retry-After", "7"}, -1, 7 * time.Second},
 		"a date":              {[]string{"Date", now, "Retry-After", "Mon, 23 Nov 2026 01:00:09 GMT"}, -1, 9 * time.Second},
 		"a date of the past":  {[]string{"Date", now, "Retry-After", "Mon, 23 Nov 2026 00:00:09 GMT"}, -1, 0},
@@ -212,12 +217,10 @@ func TestQuotaAndRetryAfter(t *testing.T) {
 
 func TestCancelledCallIsTheContexts(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	base := servicetest.Provider(t, func(_ http.ResponseWriter, r *http.Request) {
 		cancel()
 		<-r.Context().Done()
-	}))
-	defer server.Close()
-	base, _ := url.Parse(server.URL)
+	})
 	_, err := service.Upstream{Name: "u", Base: base}.Get(ctx, "/", url.Values{"apiKey": {keyValue}}, nil, nil)
 	if err != context.Canceled { //nolint:errorlint // it must be that very error, not one that wraps it
 		t.Errorf("error %v", err)

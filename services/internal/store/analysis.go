@@ -21,23 +21,19 @@ func (s *Store) Unanalysed(ctx context.Context, now time.Time) ([]string, error)
 }
 
 // LastQuotes returns when the last h2h quote of each event was set before the
-// event began. It reads every quote of them: ask seldom. It is how a service
+// event began. It reads every quote of them: call it rarely. It is how a service
 // finds out about quotes that were stored afterwards (SaveHistory).
 func (s *Store) LastQuotes(ctx context.Context) (map[string]time.Time, error) {
 	type row struct {
-		id string
-		at time.Time
+		ID string
+		At time.Time
 	}
-	rows, err := query(ctx, s, func(r pgx.CollectableRow) (row, error) {
-		var one row
-		err := r.Scan(&one.id, &one.at)
-		return one, err
-	}, `
+	rows, err := query(ctx, s, pgx.RowToStructByPos[row], `
 		SELECT q.event_id, max(q.source_time) FROM quotes q JOIN events e ON e.id = q.event_id
 		WHERE q.market = 'h2h' AND q.source_time < e.commence GROUP BY q.event_id`)
 	all := make(map[string]time.Time, len(rows))
 	for _, one := range rows {
-		all[one.id] = one.at.UTC()
+		all[one.ID] = one.At
 	}
 	return all, err
 }

@@ -7,7 +7,7 @@
 // Embed Settings in the configuration struct and call Open. The role and its
 // password are one value, DB_APP_LOGIN, "app_a:PASSWORD" or "app_b:PASSWORD".
 // The connection is configured by fields, never by a URL with a password, and
-// accepts SCRAM alone, so that no server is sent the password itself. Every
+// accepts only SCRAM, so that no server is sent the password itself. Every
 // error that leaves this package is an *Error with a class and a SQLSTATE:
 // pgx's own errors hold the configuration, and Postgres quotes rows.
 //
@@ -15,7 +15,7 @@
 //
 // Rows carry the upstream's clock, which a simulated season runs faster than
 // ours. Ask Now for the time it is there; do not compare with time.Now.
-// Event.SeenAt alone is our own clock.
+// Only Event.SeenAt is our own clock.
 //
 // # Words
 //
@@ -28,7 +28,7 @@
 //
 //	odds-ingestion          SaveOdds             events, quotes, clocks
 //	schedule-poller         SaveGames            games, clocks
-//	line-movement-analyzer  SaveLines, SaveMovements
+//	line-movement-analyzer  SaveAnalysis         lines, movements
 //	prediction-service      SavePredictions, SaveEvaluation
 //
 // Every Save is one transaction and idempotent: the same rows again change

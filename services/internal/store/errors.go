@@ -29,11 +29,11 @@ const (
 )
 
 // Error says what kind of failure the database shows, in our own words. It
-// holds nothing that pgx or Postgres said, and does not wrap it: pgx's errors
-// hold the configuration with the password, and Postgres quotes rows.
+// neither quotes nor wraps errors of pgx or Postgres: those of pgx contain the
+// configuration with the password, and Postgres quotes rows.
 type Error struct {
 	Class Class
-	Code  string // SQLSTATE, where there is one
+	Code  string // SQLSTATE, if there is one
 	Role  string // that was used
 	What  string
 }
@@ -46,8 +46,8 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s (SQLSTATE %s)", e.What, e.Code)
 }
 
-// classify replaces err by an *Error. nil stays nil, and a context that was
-// cancelled stays that.
+// classify replaces err by an *Error. nil and context.Canceled are returned
+// unchanged.
 func classify(err error, role string) error {
 	var (
 		server *pgconn.PgError

@@ -16,10 +16,27 @@ var errLost = errors.New("the advisory lock's connection is lost")
 
 // Lead runs f while it holds the advisory lock of kit.Name, so that two copies
 // of a service do not work at once. It waits for the lock as long as another
-// holds it, healthy. When the connection that holds the lock is lost, f's context is done and Lead waits for
-// the lock again. It returns when ctx is done or f returns by itself.
+// holds it, and is healthy meanwhile. When the connection that holds the lock is lost, f's
+// context is done and Lead waits for the lock again. It returns when ctx is done
+// or f returns.
 func (s *Store) Lead(ctx context.Context, kit *service.Kit, f func(context.Context) error) error {
 	return s.lead(ctx, kit, time.Second, f)
+}
+
+// Poll connects, and polls at the interval while it holds the lock of kit.Name
+// (see [Store.Lead]). Begin is called each time that the lock was taken, and
+// returns what to call (see [service.Poller.Run]). Check names the health check.
+// It returns when ctx is done, or with a *service.ConfigError.
+func (s Settings) Poll(ctx context.Context, kit *service.Kit, check string, interval time.Duration,
+	begin func(*Store) func(context.Context) (time.Duration, error),
+) error {
+	db, err := Open(ctx, s, kit)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	poller := service.Poller{Name: check, Interval: interval, Health: kit.Health, Log: kit.Log}
+	return db.Lead(ctx, kit, func(ctx context.Context) error { return poller.Run(ctx, begin(db)) })
 }
 
 func (s *Store) lead(ctx context.Context, kit *service.Kit, every time.Duration, f func(context.Context) error) error {

@@ -7,11 +7,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keepmum/keepmum/pkg/secrets"
 	"github.com/keepmum/keepmum/services/internal/service"
 )
+
+// LoginName is the secret that holds role and password of the database in one
+// value, "role:password".
+const LoginName = "DB_APP_LOGIN"
 
 // Settings is what a service needs to reach the database. Embed it in the
 // configuration struct.
@@ -48,11 +54,11 @@ func ParseLogin(login secrets.Secret) (Login, error) {
 	case password == "":
 		what = "the password after the colon is empty"
 	case strings.ContainsFunc(password, func(r rune) bool { return r < 0x20 || r > 0x7e }):
-		what = "the password after the colon holds a newline or another character that is not printable ASCII"
+		what = "the password after the colon contains a newline or another character that is not printable ASCII"
 	}
 	if what != "" {
 		return Login{}, &service.ConfigError{
-			Name: service.LoginName, What: what, Next: "secrets:generate " + service.LoginName + ", then stack:up",
+			Name: LoginName, What: what, Next: "secrets:generate " + LoginName + ", then stack:up",
 		}
 	}
 	return Login{Role: role, Password: secrets.New([]byte(password))}, nil
@@ -71,8 +77,8 @@ type Target struct {
 // poolConfig configures a pool by fields. Nothing is taken from PG* variables,
 // password files or service files.
 func (t Target) poolConfig() (*pgxpool.Config, error) {
-	// The text below holds all that is parsed; ParseConfig is the only way to a
-	// valid configuration. require_auth: no server may ask for the password in
+	// The text below is all that is parsed; only ParseConfig returns a valid
+	// configuration. require_auth: no server may ask for the password in
 	// the clear, or skip asking.
 	config, err := pgxpool.ParseConfig("host=localhost port=5432 user=nobody dbname=none sslmode=disable require_auth=scram-sha-256 connect_timeout=5 passfile=/nonexistent servicefile=/nonexistent")
 	if err != nil {
@@ -82,10 +88,17 @@ func (t Target) poolConfig() (*pgxpool.Config, error) {
 	conn.Host, conn.Port, conn.Database = t.Host, t.Port, t.Database
 	conn.User, conn.Password = t.Role, t.Password.RevealString()
 	conn.RuntimeParams = map[string]string{"application_name": t.Application, "timezone": "UTC"}
+	config.AfterConnect = scanInUTC
 	config.MaxConns = 4
 	config.MaxConnLifetime = 30 * time.Minute
 	config.MaxConnIdleTime = 5 * time.Minute
 	return config, nil
+}
+
+// scanInUTC has a connection return times in UTC.
+func scanInUTC(_ context.Context, conn *pgx.Conn) error {
+	conn.TypeMap().RegisterType(&pgtype.Type{Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC}})
+	return nil
 }
 
 // Store is a connection pool with the typed queries.
@@ -93,7 +106,7 @@ type Store struct {
 	pool *pgxpool.Pool
 }
 
-// Open connects as DB_APP_LOGIN says and registers the health check "postgres".
+// Open connects with DB_APP_LOGIN and registers the health check "postgres".
 // It tries again with back-off until it succeeds or ctx is done; each failure
 // is logged by its class ("wrong password for role app_a") and shown by the
 // check. An error is ctx's own or a *service.ConfigError.

@@ -12,8 +12,8 @@ import (
 // fields choose all.
 type Page struct {
 	Event, Team, Book, Market string
-	Status                    string    // of GamePage alone
-	Kind                      string    // of MovementPage alone
+	Status                    string    // only of GamePage
+	Kind                      string    // only of MovementPage
 	From, To                  time.Time // bounds of the start: From <= start < To
 	After                     time.Time // with AfterID: only rows behind this one
 	AfterID                   string
@@ -49,7 +49,7 @@ func (s *Store) GamePage(ctx context.Context, p Page) ([]Game, error) {
 		}
 		after = id
 	}
-	return query(ctx, s, scanGame, `
+	return query(ctx, s, pgx.RowToStructByPos[Game], `
 		SELECT `+gameColumns+` FROM games g LEFT JOIN event_games m ON m.game_id = g.id
 		WHERE ($1 = '' OR m.event_id = $1) AND ($2 = '' OR g.home = $2 OR g.away = $2) AND ($3 = '' OR g.status = $3)
 			AND ($4::timestamptz IS NULL OR g.start >= $4) AND ($5::timestamptz IS NULL OR g.start < $5)
@@ -71,7 +71,7 @@ func (p Page) eventArguments(more ...any) []any {
 
 // eventPage returns the events of a page for which the condition exists holds.
 func (s *Store) eventPage(ctx context.Context, p Page, exists string, more ...any) ([]Event, []string, error) {
-	events, err := query(ctx, s, scanEvent, `
+	events, err := query(ctx, s, pgx.RowToStructByPos[Event], `
 		SELECT e.id, e.commence, e.home, e.away, e.seen_at FROM events e
 		WHERE `+eventConditions+` AND EXISTS (`+exists+`)
 		ORDER BY e.commence, e.id LIMIT $7`, p.eventArguments(more...)...)
@@ -123,13 +123,13 @@ func (s *Store) MovementPage(ctx context.Context, p Page) ([]EventMovements, err
 	if err != nil {
 		return nil, err
 	}
-	lines, err := query(ctx, s, scanLine, `
+	lines, err := query(ctx, s, pgx.RowToStructByPos[Line], `
 		SELECT event_id, book, outcome, opening, opening_at, current, current_at, closing, closing_at FROM lines
 		WHERE event_id = ANY($1::text[]) AND ($2 = '' OR book = $2) ORDER BY event_id, book, outcome`, ids, p.Book)
 	if err != nil {
 		return nil, err
 	}
-	movements, err := query(ctx, s, scanMovement, `
+	movements, err := query(ctx, s, pgx.RowToStructByPos[Movement], `
 		SELECT event_id, book, outcome, kind, from_probability, to_probability, from_at, to_at, books FROM movements
 		WHERE event_id = ANY($1::text[]) AND ($2 = '' OR book = $2) AND ($3 = '' OR kind = $3)
 		ORDER BY event_id, to_at, book, outcome, kind, from_at`, ids, p.Book, p.Kind)
@@ -166,6 +166,5 @@ func scanEventPrediction(row pgx.CollectableRow) (EventPrediction, error) {
 	p := &e.Prediction
 	err := row.Scan(&e.ID, &e.Commence, &e.Home, &e.Away, &e.SeenAt,
 		&p.EventID, &p.MadeAt, &p.Home, &p.Market, &p.Elo, &p.Weight, &p.Books, &p.Games)
-	e.Commence, e.SeenAt, p.MadeAt = e.Commence.UTC(), e.SeenAt.UTC(), p.MadeAt.UTC()
 	return e, err
 }

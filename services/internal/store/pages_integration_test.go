@@ -69,16 +69,15 @@ func TestPages(t *testing.T) {
 	s := season.New(season.Config{Seed: 3})
 	now := s.Start().AddDate(0, 0, 5).Add(12 * time.Hour)
 	storetest.SaveSeason(t, db, s, s.Start(), now)
-	var lines []store.Line
 	var predictions []store.Prediction
 	for _, g := range s.Between(s.Start(), now.Add(season.Listed)) {
-		lines = append(lines, store.Line{EventID: g.EventID, Book: store.Consensus, Outcome: store.Home, Opening: 0.5, OpeningAt: now, Current: 0.6, CurrentAt: now})
+		line := store.Line{EventID: g.EventID, Book: store.Consensus, Outcome: store.Home, Opening: 0.5, OpeningAt: now, Current: 0.6, CurrentAt: now}
+		if err := db.SaveAnalysis(t.Context(), g.EventID, []store.Line{line}, nil); err != nil {
+			t.Fatal(err)
+		}
 		for i := range 3 {
 			predictions = append(predictions, store.Prediction{EventID: g.EventID, MadeAt: now.Add(time.Duration(i) * time.Minute), Home: 0.5 + float64(i)/10, Weight: 1})
 		}
-	}
-	if err := db.SaveLines(t.Context(), lines); err != nil {
-		t.Fatal(err)
 	}
 	if err := db.SavePredictions(t.Context(), predictions); err != nil {
 		t.Fatal(err)

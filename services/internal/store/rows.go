@@ -26,7 +26,7 @@ const (
 	Under = "under"
 )
 
-// Consensus stands in place of a book where all books are meant.
+// Consensus is used as the book if all books are meant.
 const Consensus = "consensus"
 
 // Quote is one price of one outcome of one book.
@@ -36,7 +36,7 @@ type Quote struct {
 	Book       string    `json:"book"`
 	Outcome    string    `json:"outcome"`
 	Price      float64   `json:"price"`           // decimal odds
-	Point      *float64  `json:"point,omitempty"` // spreads and totals alone
+	Point      *float64  `json:"point,omitempty"` // only of spreads and totals
 	SourceTime time.Time `json:"source_time"`     // when the book set it, by the upstream
 	ObservedAt time.Time `json:"observed_at"`     // the upstream's clock when we saw it first
 }
@@ -89,7 +89,7 @@ const (
 	Reversal = "reversal"
 )
 
-// Movement is a change of probability that is worth telling.
+// Movement is a change of probability that is large enough to report.
 type Movement struct {
 	EventID string    `json:"event_id"`
 	Book    string    `json:"book"`
@@ -129,10 +129,4 @@ type Evaluation struct {
 	Games   int       `json:"games"`
 	LogLoss float64   `json:"log_loss"`
 	Brier   float64   `json:"brier"`
-}
-
-// Closing is a finished game with each book's last quotes before the start.
-type Closing struct {
-	Game   Game
-	Quotes []Quote // market h2h, sorted by book and outcome
 }

@@ -16,14 +16,13 @@ import (
 //go:embed schema.sql
 var schema string
 
-// roles makes the group role, the login roles and their rights. A login role
-// that is there keeps its attributes and its password: it may have been locked
+// roles creates the group role, the login roles and their rights. An existing login
+// role keeps its attributes and its password: it may have been locked
 // on purpose. Without a password a new one cannot log in.
 //
-// The server ends a session whose client is gone without a word, as a container
-// that is killed with its network, within half a minute. By itself it waits for
-// two hours (Linux, tcp_keepalive_time), and as long a poller's advisory lock is
-// held by nobody.
+// The server ends a session whose client vanished, such as a container that was
+// killed with its network, within half a minute. The default is two hours (Linux,
+// tcp_keepalive_time), during which a poller's advisory lock would stay taken.
 const roles = `
 DO $$
 BEGIN
@@ -70,9 +69,9 @@ type SetupResult struct {
 	PasswordSet bool   // false when a login with it worked already
 }
 
-// Setup brings the database to where the services can use it: schema, roles,
-// rights and the password of the role that login names. It does what is
-// missing and can be run again. Admin is the superuser's target.
+// Setup prepares the database for the services: schema, roles, rights and the
+// password of the role that login names. It does only what is missing, and can be
+// run again. Admin is the superuser's target.
 //
 // The password is set only when a login with it fails, and travels as a SCRAM
 // verifier. A wrong password of admin is an *Error of class WrongPassword.
@@ -126,7 +125,7 @@ func (t Target) try(ctx context.Context) error {
 	return classify(conn.Close(ctx), t.Role)
 }
 
-// applySchema makes tables, roles and rights in one transaction. Two at once
+// applySchema creates tables, roles and rights in one transaction. Two at once
 // take turns.
 func applySchema(ctx context.Context, conn *pgx.Conn) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
@@ -153,7 +152,7 @@ func setPassword(ctx context.Context, conn *pgx.Conn, login Login) error {
 }
 
 // alter runs ALTER ROLE, which takes no parameters: both parts are quoted by
-// the server's own rules. A verifier holds base64, digits, $, : and - alone.
+// the server's own rules. A verifier contains only base64, digits, $, : and -.
 func alter(ctx context.Context, tx pgx.Tx, role string, made secrets.Secret) error {
 	_, err := tx.Exec(ctx, "ALTER ROLE "+pgx.Identifier{role}.Sanitize()+" LOGIN PASSWORD '"+made.RevealString()+"'")
 	return err

@@ -11,14 +11,14 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// The parameters of a SCRAM verifier, as Postgres makes them.
+// The parameters of a SCRAM verifier, as Postgres chooses them.
 const (
 	scramIterations = 4096
 	scramSaltBytes  = 16
 )
 
 // verifier is what Postgres stores for a password: SCRAM-SHA-256, RFC 5802 and
-// RFC 7677. Setting a role's password to it sets the password without telling
+// RFC 7677. Setting a role's password to it sets the password without sending
 // it to the server. The password is printable ASCII, which SASLprep leaves as
 // it is.
 func verifier(password secrets.Secret, random io.Reader) (secrets.Secret, error) {

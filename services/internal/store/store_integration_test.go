@@ -46,8 +46,8 @@ func TestRows(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *store.Store){
 		"odds are stored once":                         oddsAreStoredOnce,
 		"history moves no clock and lists nothing":     historyMovesNoClockAndListsNothing,
-		"latest quotes and closings":                   latestAndClosings,
-		"games change forwards alone":                  gamesChangeForwardsAlone,
+		"latest quotes and results":                    latestAndResults,
+		"games only change forwards":                   gamesOnlyChangeForwards,
 		"lines, movements, predictions and evaluation": derivedRowsRoundTrip,
 		"errors quote no row":                          errorsQuoteNoRow,
 	} {
@@ -77,12 +77,12 @@ func oddsAreStoredOnce(t *testing.T, db *store.Store) {
 	if last, err := db.LastObserved(ctx); err != nil || !last.Equal(at) {
 		t.Errorf("LastObserved = %v, %v; want %v", last, err, at)
 	}
-	got, err := db.Quotes(ctx, store.QuoteFilter{EventID: "e1", Market: store.Spreads})
+	got, err := db.Latest(ctx, store.Spreads, time.Time{}, "e1")
 	spread.ObservedAt = at
 	if diff := cmp.Diff([]store.Quote{spread}, got); err != nil || diff != "" {
 		t.Errorf("%v, spread differs (-want +got):\n%s", err, diff)
 	}
-	events, err := db.Events(ctx, store.EventFilter{Listed: true, From: tipOff, To: tipOff.Add(time.Second)})
+	events, err := db.Events(ctx, store.EventFilter{Listed: true, From: tipOff})
 	if err != nil || len(events) != 1 || events[0].Home != "Boston Celtics" || time.Since(events[0].SeenAt) > time.Minute {
 		t.Errorf("events %v, %v", events, err)
 	}
@@ -107,7 +107,7 @@ func historyMovesNoClockAndListsNothing(t *testing.T, db *store.Store) {
 	}
 }
 
-func latestAndClosings(t *testing.T, db *store.Store) {
+func latestAndResults(t *testing.T, db *store.Store) {
 	ctx := t.Context()
 	quotes := []store.Quote{
 		quote("b", store.Home, 1.80, 3*time.Hour), quote("b", store.Away, 2.10, 3*time.Hour),
@@ -133,15 +133,16 @@ func latestAndClosings(t *testing.T, db *store.Store) {
 	if diff := cmp.Diff([]float64{2.10, 1.80, 1.75}, prices(latest)); err != nil || diff != "" {
 		t.Errorf("latest two hours before: %v\n%s", err, diff)
 	}
-	closings, err := db.Closings(ctx, time.Time{})
-	if err != nil || len(closings) != 1 {
-		t.Fatalf("%d closings, %v; want 1", len(closings), err)
+	results, err := db.Results(ctx, time.Time{})
+	if err != nil || len(results) != 2 {
+		t.Fatalf("%d results, %v; want 2", len(results), err)
 	}
-	if c := closings[0]; c.Game.ID != 1 || c.Game.EventID != "e1" || !c.Game.HomeWon() {
-		t.Errorf("closing of game %+v", c.Game)
+	if g := results[0]; g.ID != 1 || g.EventID != "e1" || !g.HomeWon() || results[1].EventID != "" {
+		t.Errorf("results %+v, want the event at the first alone", results)
 	}
-	if diff := cmp.Diff([]float64{2.20, 1.70, 1.75}, prices(closings[0].Quotes)); diff != "" {
-		t.Errorf("closing prices:\n%s", diff)
+	closing, err := db.Latest(ctx, store.HeadToHead, time.Time{}, "e1")
+	if diff := cmp.Diff([]float64{2.20, 1.70, 1.75}, prices(closing)); err != nil || diff != "" {
+		t.Errorf("closing prices: %v\n%s", err, diff)
 	}
 	if history, err := db.History(ctx, "e1"); err != nil || len(history) != 5 {
 		t.Errorf("history has %d quotes, %v; want 5", len(history), err)
@@ -155,7 +156,7 @@ func latestAndClosings(t *testing.T, db *store.Store) {
 	}
 }
 
-func gamesChangeForwardsAlone(t *testing.T, db *store.Store) {
+func gamesOnlyChangeForwards(t *testing.T, db *store.Store) {
 	ctx := t.Context()
 	scheduled := store.Game{ID: 1, Season: "2026-2027", Start: tipOff, Home: "Boston Celtics", Away: "Miami Heat", Status: store.Scheduled}
 	done := finished(1, tipOff, 101, 99)
@@ -175,7 +176,7 @@ func gamesChangeForwardsAlone(t *testing.T, db *store.Store) {
 		if err != nil || changed != step.changed {
 			t.Fatalf("step %d: %d changed, %v; want %d", i, changed, err, step.changed)
 		}
-		games, err := db.Games(ctx, store.GameFilter{Team: "Miami Heat", Status: step.status})
+		games, err := db.GamePage(ctx, store.Page{Team: "Miami Heat", Status: step.status})
 		if err != nil || len(games) != 1 {
 			t.Fatalf("step %d: %d games with status %s, %v", i, len(games), step.status, err)
 		}
@@ -203,7 +204,7 @@ func derivedRowsRoundTrip(t *testing.T, db *store.Store) {
 	}
 	for range 2 { // twice: the same rows again change nothing
 		for _, err := range []error{
-			db.SaveLines(ctx, []store.Line{line}), db.SaveMovements(ctx, []store.Movement{move}),
+			db.SaveAnalysis(ctx, "e1", []store.Line{line}, []store.Movement{move}),
 			db.SavePredictions(ctx, []store.Prediction{early, late}), db.SaveEvaluation(ctx, evaluation),
 			db.SaveEvaluation(ctx, nil),
 		} {
@@ -212,14 +213,19 @@ func derivedRowsRoundTrip(t *testing.T, db *store.Store) {
 			}
 		}
 	}
-	lines, err := db.Lines(ctx, store.LineFilter{EventID: "e1"})
-	wantSame(t, err, []store.Line{line}, lines)
-	moves, err := db.Movements(ctx, store.MovementFilter{Kind: store.Steam, Since: tipOff.Add(-time.Hour)})
-	wantSame(t, err, []store.Movement{move}, moves)
-	latest, err := db.Predictions(ctx, store.PredictionFilter{From: tipOff})
-	wantSame(t, err, []store.Prediction{late}, latest)
-	all, err := db.Predictions(ctx, store.PredictionFilter{EventID: "e1", All: true})
-	wantSame(t, err, []store.Prediction{early, late}, all)
+	analysed, err := db.MovementPage(ctx, store.Page{Event: "e1"})
+	if err != nil || len(analysed) != 1 {
+		t.Fatalf("%d events with lines, %v", len(analysed), err)
+	}
+	wantSame(t, nil, []store.Line{line}, analysed[0].Lines)
+	wantSame(t, nil, []store.Movement{move}, analysed[0].Movements)
+	latest, err := db.PredictionPage(ctx, store.Page{From: tipOff})
+	if err != nil || len(latest) != 1 {
+		t.Fatalf("%d events with predictions, %v", len(latest), err)
+	}
+	wantSame(t, nil, late, latest[0].Prediction)
+	before, err := db.ClosingPredictions(ctx, "e1")
+	wantSame(t, err, []store.Prediction{early}, before)
 	evaluated, err := db.Evaluation(ctx)
 	wantSame(t, err, evaluation, evaluated)
 }
@@ -273,7 +279,7 @@ func TestSetup(t *testing.T) {
 	t.Run("a session whose client is gone ends soon", func(t *testing.T) { deadClients(t, server, a, b) })
 	t.Run("the server's log holds no password and no verifier", func(t *testing.T) { quietLog(t, server, a, b, again) })
 	t.Run("the statement that sets a password holds a verifier", func(t *testing.T) { statementInFlight(t, server) })
-	t.Run("wrong passwords are told by role", func(t *testing.T) { wrongPasswords(t, server, a, again) })
+	t.Run("wrong passwords are reported by role", func(t *testing.T) { wrongPasswords(t, server, a, again) })
 }
 
 func equalRights(t *testing.T, server *storetest.Server, a, b store.Settings) {

@@ -201,7 +201,7 @@ func normal(text string) string { return strings.ReplaceAll(text, " ", "") }
 
 // A server that asks for the password in the clear, or for none at all, is
 // refused before anything is sent.
-func TestOnlyScram(t *testing.T) {
+func TestPoolConfigRequiresSCRAM(t *testing.T) {
 	const canary = "pw-canary-77e1"
 	for name, answer := range map[string][]byte{
 		"in the clear":   {'R', 0, 0, 0, 8, 0, 0, 0, 3},

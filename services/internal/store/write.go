@@ -27,7 +27,7 @@ func tick(ctx context.Context, tx pgx.Tx, source string, at time.Time) error {
 }
 
 // SaveOdds stores one answer of The Odds API: the events listed and their
-// quotes, seen when the upstream's clock stood at at. It returns how many
+// quotes, seen when the upstream's clock was at at. It returns how many
 // quotes are new. A quote is known when its event, market, book, outcome and
 // source time are; events that are not listed any more keep their SeenAt.
 func (s *Store) SaveOdds(ctx context.Context, at time.Time, events []Event, quotes []Quote) (int, error) {
@@ -101,9 +101,9 @@ func saveQuotes(ctx context.Context, tx pgx.Tx, at time.Time, quotes []Quote) (i
 	return int(tag.RowsAffected()), err
 }
 
-// SaveGames stores games as API-Basketball shows them when its clock stands at
-// at. It returns how many are new or changed. An answer older than what is
-// stored changes nothing.
+// SaveGames stores games as API-Basketball shows them when its clock is at
+// at. It returns how many are new or changed. An answer older than
+// the stored one changes nothing.
 func (s *Store) SaveGames(ctx context.Context, at time.Time, games []Game) (int, error) {
 	changed := 0
 	err := s.inTransaction(ctx, func(tx pgx.Tx) error {
@@ -138,35 +138,6 @@ func saveGames(ctx context.Context, tx pgx.Tx, at time.Time, games []Game) (int,
 				(excluded.season, excluded.start, excluded.home, excluded.away, excluded.status, excluded.home_score, excluded.away_score)`,
 		id, season, start, home, away, status, homeScore, awayScore, at)
 	return int(tag.RowsAffected()), err
-}
-
-// SaveLines stores lines, replacing those of the same event, book and outcome.
-func (s *Store) SaveLines(ctx context.Context, lines []Line) error {
-	return s.saveAll(ctx, `
-		INSERT INTO lines (event_id, book, outcome, opening, opening_at, current, current_at, closing, closing_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-		ON CONFLICT (event_id, book, outcome) DO UPDATE SET
-			opening = excluded.opening, opening_at = excluded.opening_at, current = excluded.current,
-			current_at = excluded.current_at, closing = excluded.closing, closing_at = excluded.closing_at`,
-		len(lines), func(i int) []any {
-			l := lines[i]
-			return []any{l.EventID, l.Book, l.Outcome, l.Opening, l.OpeningAt, l.Current, l.CurrentAt, l.Closing, l.ClosingAt}
-		})
-}
-
-// SaveMovements stores movements; one that begins at the same time is replaced,
-// because it may go on.
-func (s *Store) SaveMovements(ctx context.Context, movements []Movement) error {
-	return s.saveAll(ctx, `
-		INSERT INTO movements (event_id, book, outcome, kind, from_probability, to_probability, from_at, to_at, books)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-		ON CONFLICT (event_id, book, outcome, kind, from_at) DO UPDATE SET
-			from_probability = excluded.from_probability, to_probability = excluded.to_probability,
-			to_at = excluded.to_at, books = excluded.books`,
-		len(movements), func(i int) []any {
-			m := movements[i]
-			return []any{m.EventID, m.Book, m.Outcome, m.Kind, m.From, m.To, m.FromAt, m.ToAt, m.Books}
-		})
 }
 
 // SavePredictions stores predictions; one made at the same time is replaced.

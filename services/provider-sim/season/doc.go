@@ -23,11 +23,11 @@
 // a Football Game" (1991), which basketball follows closely. The true
 // probability is that of a margin above zero.
 //
-// The market believes in a mean of its own: at the close the truth plus an
+// The market believes in its own mean: at the close the truth plus an
 // error of about a point and a half, so that an independent estimate, such as
 // Elo ratings, can still add to it; at the opening an error about twice as
 // large, which a random walk takes away. Each book follows the market with an
-// offset and a delay of its own, in half-hours when it is slow, and adds its
+// offset and its own delay, in half-hours when it is slow, and adds its
 // margin. In some games money comes in at once (a steam move): the market jumps
 // by a few points and every book follows within minutes.
 package season

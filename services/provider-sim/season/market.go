@@ -22,7 +22,7 @@ type Book struct {
 	Title string
 
 	margin float64       // of the head to head prices
-	offset float64       // standard deviation of its own error, in points
+	offset float64       // standard deviation of the book's error, in points
 	delay  time.Duration // longest time it takes to follow the market
 }
 
@@ -106,7 +106,7 @@ func (s *Season) Closing(g Game) []Quote { return s.Quotes(g, g.Start) }
 
 // quote replays a book's prices up to since the opening and returns the last
 // that it set; false when it has not opened yet. A book looks at the market at
-// some of its steps, acts after a delay of its own, and sets new prices only
+// some of its steps, acts after its own delay, and sets new prices only
 // when they differ.
 func (s *Season) quote(g Game, p path, book Book, number uint64, since time.Duration) (Quote, bool) {
 	r := s.random(streamBook, uint64(g.Number)*64+number)

@@ -144,7 +144,7 @@ func consensus(quotes []season.Quote) float64 {
 	return sum / float64(len(quotes))
 }
 
-func TestQuotesHold(t *testing.T) {
+func TestQuotesArePlausible(t *testing.T) {
 	s := season.New(season.Config{Seed: 11})
 	rapid.Check(t, func(t *rapid.T) {
 		g := rapid.SampledFrom(s.Games()).Draw(t, "game")
@@ -188,7 +188,7 @@ func checkQuote(t *rapid.T, g season.Game, at time.Time, q season.Quote) {
 
 // A steam move: within half an hour the consensus jumps by more than it
 // otherwise does in that time.
-func TestSomeGamesHaveASteamMove(t *testing.T) {
+func TestSteamMovesHappenInSomeGames(t *testing.T) {
 	s := season.New(season.Config{Seed: 5})
 	jumps, games := 0, s.Games()[:64]
 	for _, g := range games {

@@ -21,7 +21,6 @@ package elo
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 )
 
@@ -88,9 +87,6 @@ func (r *Ratings) Of(team string) float64 {
 	}
 	return r.model.mean()
 }
-
-// All returns a copy of the ratings of every team that was seen.
-func (r *Ratings) All() map[string]float64 { return maps.Clone(r.byTeam) }
 
 // edge is how many rating points home is ahead, at home.
 func (r *Ratings) edge(home, away string) float64 {

@@ -25,17 +25,16 @@ func (h history) at(t time.Time) (Point, bool) {
 // histories are those of the books, by name.
 type histories map[string]history
 
-// histories sorts the usable quotes by book and time. Of two quotes of one
+// sortedByBook sorts the usable quotes by book and time. Of two quotes of one
 // book at one time the one with the higher home price counts, whatever order
 // they came in.
-func (s Settings) histories(quotes []Quote, begin, now time.Time) (h histories, skipped int) {
+func sortedByBook(quotes []Quote, begin, now time.Time) (h histories, skipped int) {
 	h = histories{}
-	remove := s.method()
 	for _, q := range quotes {
 		if q.At.After(now) || !q.At.Before(begin) {
 			continue
 		}
-		p, err := remove.Fair(q.Home, q.Away)
+		p, err := odds.Fair(q.Home, q.Away)
 		if err != nil || !(p > 0 && p < 1) {
 			skipped++
 			continue

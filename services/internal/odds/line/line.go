@@ -1,5 +1,5 @@
 // Package line follows the price of one game over time, book by book and in
-// consensus: where it opened, where it stands, where it closed, which way it
+// consensus: where it opened, where it is, where it closed, which way it
 // went, and when several books moved together.
 //
 // [Follow] is the whole of it: quotes in, [Movement] out. It is pure and does
@@ -13,23 +13,20 @@
 // on (live prices) are left out. All probabilities are fair, that is without
 // the margin, and those of the home side.
 //
-// A *move* of a line is a shift of its log-odds by [Settings].Shift or more
-// since its opening or since the end of its move before, however long that
-// took; a *reversal* is a move the other way than the one before it.
+// A *move* of a line is a shift of its log-odds by 0.08 or more since its opening
+// or since the end of the previous move, however long that took; a *reversal* is a move in the opposite direction of the previous one.
 //
 // A *steam move* is several books moving the same way in a short time, as
 // happens when informed money is bet everywhere at once. Exactly: at a moment
 // t at which some book quotes, let each book's shift be the log-odds of its
-// price at t minus those of its price one window earlier (or of its opening,
-// if it is younger). There is steam towards home at t if at least
-// [Settings].Books books, and more than half of all that quote, shifted by
-// +[Settings].Shift or more, and none by -[Settings].Shift or less; towards
-// away with the signs turned. Moments of steam the same way that follow each
+// price at t minus those of its price ten minutes earlier (or of its opening,
+// if it is younger). There is steam towards home at t if at least three books,
+// and more than half of all that quote, shifted by +0.08 or more, and none by
+// -0.08 or less; towards away with the signs turned. Moments of steam the same way that follow each
 // other without a moment of no steam between them are one move.
 package line
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -57,10 +54,10 @@ type Direction string
 const (
 	TowardsHome Direction = "home"
 	TowardsAway Direction = "away"
-	Steady      Direction = "steady" // moved by less than Settings.Shift
+	Steady      Direction = "steady" // moved by less than enough
 )
 
-// Consensus is the name of the line that stands for all books.
+// Consensus is the name of the line of all books together.
 const Consensus = "consensus"
 
 // Line is the way of one book's price, or of the consensus.
@@ -97,31 +94,19 @@ type Movement struct {
 	Skipped int // quotes with a price that no book asks, see odds.ErrPrice
 }
 
-// Settings say what counts as a move. The zero value is ready to use.
-type Settings struct {
-	Method odds.Method   // removes the margin; nil means odds.Shin
-	Window time.Duration // of a steam move; 0 means ten minutes
-	Shift  float64       // in log-odds; 0 means 0.08: two percentage points at even odds
-	Books  int           // that must move together; 0 means 3
-}
-
-func (s Settings) method() odds.Method {
-	if s.Method == nil {
-		return odds.Shin
-	}
-	return s.Method
-}
-
-func (s Settings) window() time.Duration { return cmp.Or(s.Window, 10*time.Minute) }
-func (s Settings) shift() float64        { return cmp.Or(s.Shift, 0.08) }
-func (s Settings) books() int            { return cmp.Or(s.Books, 3) }
+// The constants of a move, see the package comment.
+const (
+	window = 10 * time.Minute // of a steam move
+	enough = 0.08             // shift in log-odds: two percentage points at even odds
+	books  = 3                // that must move together
+)
 
 // direction names a shift in log-odds.
-func (s Settings) direction(shift float64) Direction {
+func direction(shift float64) Direction {
 	switch {
-	case shift >= s.shift():
+	case shift >= enough:
 		return TowardsHome
-	case shift <= -s.shift():
+	case shift <= -enough:
 		return TowardsAway
 	default:
 		return Steady
@@ -130,9 +115,9 @@ func (s Settings) direction(shift float64) Direction {
 
 // Follow finds the lines and steam moves of one game that begins at begin, as
 // they are known at now. Quotes after now, and those that are not before
-// begin, count for nothing.
-func (s Settings) Follow(quotes []Quote, begin, now time.Time) Movement {
-	h, skipped := s.histories(quotes, begin, now)
+// begin, are ignored.
+func Follow(quotes []Quote, begin, now time.Time) Movement {
+	h, skipped := sortedByBook(quotes, begin, now)
 	m := Movement{Skipped: skipped}
 	moments := h.moments()
 	if len(moments) == 0 {
@@ -143,32 +128,32 @@ func (s Settings) Follow(quotes []Quote, begin, now time.Time) Movement {
 		consensus[i] = Point{At: t, Home: h.consensus(t)}
 	}
 	begun := !now.Before(begin)
-	m.Lines = append(m.Lines, s.line(Consensus, consensus, begun))
+	m.Lines = append(m.Lines, line(Consensus, consensus, begun))
 	for _, book := range slices.Sorted(maps.Keys(h)) {
-		m.Lines = append(m.Lines, s.line(book, h[book], begun))
+		m.Lines = append(m.Lines, line(book, h[book], begun))
 	}
-	m.Steam = s.steam(h, consensus)
+	m.Steam = steam(h, consensus)
 	return m
 }
 
-func (s Settings) line(book string, h history, begun bool) Line {
+func line(book string, h history, begun bool) Line {
 	l := Line{Book: book, Opening: h[0], Current: h[len(h)-1]}
 	if begun {
 		closing := l.Current
 		l.Closing = &closing
 	}
 	l.Shift = odds.Logit(l.Current.Home) - odds.Logit(l.Opening.Home)
-	l.Direction = s.direction(l.Shift)
-	l.Moves = s.moves(h)
+	l.Direction = direction(l.Shift)
+	l.Moves = moves(h)
 	return l
 }
 
 // moves cuts a history where it has moved enough.
-func (s Settings) moves(h history) []Move {
+func moves(h history) []Move {
 	var moves []Move
 	from := h[0]
 	for _, p := range h[1:] {
-		way := s.direction(odds.Logit(p.Home) - odds.Logit(from.Home))
+		way := direction(odds.Logit(p.Home) - odds.Logit(from.Home))
 		if way == Steady {
 			continue
 		}
@@ -181,21 +166,21 @@ func (s Settings) moves(h history) []Move {
 
 // steam walks along the moments of the consensus, which are those at which any
 // book quoted.
-func (s Settings) steam(h histories, consensus history) []Steam {
+func steam(h histories, consensus history) []Steam {
 	var moves []Steam
 	last := Steady
 	for _, now := range consensus {
-		before := now.At.Add(-s.window())
-		way, books := s.together(h, before, now.At)
+		before := now.At.Add(-window)
+		way, moved := together(h, before, now.At)
 		switch {
 		case way == Steady:
 		case way != last:
 			from, _ := consensus.at(before)
-			moves = append(moves, Steam{Direction: way, Since: before, Began: now.At, Ended: now.At, Books: books, From: from.Home, To: now.Home})
+			moves = append(moves, Steam{Direction: way, Since: before, Began: now.At, Ended: now.At, Books: moved, From: from.Home, To: now.Home})
 		default:
 			move := &moves[len(moves)-1]
 			move.Ended, move.To = now.At, now.Home
-			move.Books = slices.Compact(slices.Sorted(slices.Values(append(move.Books, books...))))
+			move.Books = slices.Compact(slices.Sorted(slices.Values(append(move.Books, moved...))))
 		}
 		last = way
 	}
@@ -204,7 +189,7 @@ func (s Settings) steam(h histories, consensus history) []Steam {
 
 // together says which way the books moved between two times, if they did, and
 // which of them.
-func (s Settings) together(h histories, before, now time.Time) (Direction, []string) {
+func together(h histories, before, now time.Time) (Direction, []string) {
 	moved, quoting := map[Direction][]string{}, 0
 	for _, book := range slices.Sorted(maps.Keys(h)) {
 		to, ok := h[book].at(now)
@@ -212,13 +197,13 @@ func (s Settings) together(h histories, before, now time.Time) (Direction, []str
 			continue
 		}
 		from, _ := h[book].at(before)
-		way := s.direction(odds.Logit(to.Home) - odds.Logit(from.Home))
+		way := direction(odds.Logit(to.Home) - odds.Logit(from.Home))
 		moved[way] = append(moved[way], book)
 		quoting++
 	}
 	for way, against := range map[Direction]Direction{TowardsHome: TowardsAway, TowardsAway: TowardsHome} {
 		n := len(moved[way])
-		if n >= s.books() && 2*n > quoting && len(moved[against]) == 0 {
+		if n >= books && 2*n > quoting && len(moved[against]) == 0 {
 			return way, moved[way]
 		}
 	}

@@ -24,11 +24,6 @@ func quote(book string, minutesBefore int, p float64) line.Quote {
 	return line.Quote{Book: book, At: at(minutesBefore), Home: 1 / p, Away: 1 / (1 - p)}
 }
 
-// plain are settings that are easy to reckon with.
-func plain() line.Settings {
-	return line.Settings{Method: odds.Proportional, Window: 10 * time.Minute, Shift: 0.08, Books: 3}
-}
-
 func near(t *testing.T, what string, got, want float64) {
 	t.Helper()
 	if !(math.Abs(got-want) <= 1e-9) {
@@ -55,7 +50,7 @@ func TestOpeningCurrentAndClosing(t *testing.T) {
 		quote("alpha", 0, 0.90),  // live
 		quote("alpha", -5, 0.99), // live
 	}
-	before := plain().Follow(quotes, begin(), at(90))
+	before := line.Follow(quotes, begin(), at(90))
 	alpha := find(t, before, "alpha")
 	near(t, "opening", alpha.Opening.Home, 0.50)
 	near(t, "current, ninety minutes before", alpha.Current.Home, 0.55)
@@ -65,7 +60,7 @@ func TestOpeningCurrentAndClosing(t *testing.T) {
 	if alpha.Direction != line.TowardsHome {
 		t.Errorf("direction %s, want home", alpha.Direction)
 	}
-	after := plain().Follow(quotes, begin(), at(-30))
+	after := line.Follow(quotes, begin(), at(-30))
 	alpha = find(t, after, "alpha")
 	if alpha.Closing == nil || !alpha.Closing.At.Equal(at(60)) {
 		t.Fatalf("closing %+v, want that of an hour before", alpha.Closing)
@@ -83,7 +78,7 @@ func TestOpeningCurrentAndClosing(t *testing.T) {
 
 func TestDirectionAway(t *testing.T) {
 	t.Parallel()
-	m := plain().Follow([]line.Quote{quote("alpha", 60, 0.6), quote("alpha", 30, 0.5)}, begin(), at(1))
+	m := line.Follow([]line.Quote{quote("alpha", 60, 0.6), quote("alpha", 30, 0.5)}, begin(), at(1))
 	if l := find(t, m, "alpha"); l.Direction != line.TowardsAway {
 		t.Errorf("direction %s, want away", l.Direction)
 	}
@@ -96,10 +91,10 @@ func TestUnusableQuotesAreCountedAndLeftOut(t *testing.T) {
 		{Book: "alpha", At: at(40), Home: math.NaN(), Away: 2},
 		{Book: "alpha", At: at(30), Home: 1, Away: 1},
 	}
-	if m := plain().Follow(bad, begin(), at(1)); m.Skipped != 3 || len(m.Lines) != 0 || len(m.Steam) != 0 {
+	if m := line.Follow(bad, begin(), at(1)); m.Skipped != 3 || len(m.Lines) != 0 || len(m.Steam) != 0 {
 		t.Errorf("%+v, want nothing but three skipped quotes", m)
 	}
-	m := plain().Follow(append(bad, quote("alpha", 20, 0.5)), begin(), at(1))
+	m := line.Follow(append(bad, quote("alpha", 20, 0.5)), begin(), at(1))
 	if l := find(t, m, "alpha"); m.Skipped != 3 || !l.Opening.At.Equal(at(20)) {
 		t.Errorf("skipped %d, opening %v", m.Skipped, l.Opening.At)
 	}
@@ -154,7 +149,7 @@ func TestSteam(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var got []string
-			for _, s := range plain().Follow(c.quotes, begin(), at(1)).Steam {
+			for _, s := range line.Follow(c.quotes, begin(), at(1)).Steam {
 				got = append(got, fmt.Sprintf("%s %v-%v %d", s.Direction, begin().Sub(s.Began).Minutes(), begin().Sub(s.Ended).Minutes(), len(s.Books)))
 			}
 			if !slices.Equal(got, c.want) {
@@ -186,7 +181,7 @@ func TestMoves(t *testing.T) {
 				quotes = append(quotes, quote("alpha", len(c.path)-i, p))
 			}
 			var got []string
-			for _, m := range find(t, plain().Follow(quotes, begin(), at(0)), "alpha").Moves {
+			for _, m := range find(t, line.Follow(quotes, begin(), at(0)), "alpha").Moves {
 				text := fmt.Sprintf("%s %.2f-%.2f", m.Direction, m.From.Home, m.To.Home)
 				if m.Reversal {
 					text += " reversal"
@@ -200,9 +195,9 @@ func TestMoves(t *testing.T) {
 	}
 }
 
-func TestSteamTellsFromWhereToWhere(t *testing.T) {
+func TestSteamHasBothEnds(t *testing.T) {
 	t.Parallel()
-	m := plain().Follow(moved(3, 0.55, 30, 28, 26), begin(), at(1))
+	m := line.Follow(moved(3, 0.55, 30, 28, 26), begin(), at(1))
 	if len(m.Steam) != 1 {
 		t.Fatalf("%d moves, want 1", len(m.Steam))
 	}
@@ -210,15 +205,6 @@ func TestSteamTellsFromWhereToWhere(t *testing.T) {
 	near(t, "to", m.Steam[0].To, 0.55)
 	if want := []string{"book0", "book1", "book2"}; !slices.Equal(m.Steam[0].Books, want) {
 		t.Errorf("books %v, want %v", m.Steam[0].Books, want)
-	}
-}
-
-func TestZeroSettingsAreThoseDocumented(t *testing.T) {
-	t.Parallel()
-	quotes := moved(5, 0.55, 30, 28, 26)
-	explicit := line.Settings{Method: odds.Shin, Window: 10 * time.Minute, Shift: 0.08, Books: 3}
-	if a, b := (line.Settings{}).Follow(quotes, begin(), at(1)), explicit.Follow(quotes, begin(), at(1)); !reflect.DeepEqual(a, b) {
-		t.Errorf("zero settings give %+v, the documented ones %+v", a, b)
 	}
 }
 
@@ -240,10 +226,10 @@ func TestFollowForgetsTheOrderAndIsIdempotent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		quotes := market(t)
 		now := at(rapid.IntRange(-20, 120).Draw(t, "now"))
-		want := plain().Follow(quotes, begin(), now)
+		want := line.Follow(quotes, begin(), now)
 		shuffled := append(slices.Clone(quotes), quotes...) // each twice
 		rand.New(rand.NewPCG(1, 1)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-		if got := plain().Follow(shuffled, begin(), now); !reflect.DeepEqual(got, want) {
+		if got := line.Follow(shuffled, begin(), now); !reflect.DeepEqual(got, want) {
 			t.Fatalf("got %+v\nwant %+v", got, want)
 		}
 	})
@@ -256,8 +242,8 @@ func TestFollowIsStable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		quotes := market(t)
 		early := rapid.IntRange(0, 120).Draw(t, "early")
-		first := plain().Follow(quotes, begin(), at(early))
-		second := plain().Follow(quotes, begin(), at(early-rapid.IntRange(0, 140).Draw(t, "later")))
+		first := line.Follow(quotes, begin(), at(early))
+		second := line.Follow(quotes, begin(), at(early-rapid.IntRange(0, 140).Draw(t, "later")))
 		for _, l := range first.Lines {
 			i := slices.IndexFunc(second.Lines, func(m line.Line) bool { return m.Book == l.Book })
 			if i < 0 || second.Lines[i].Opening != l.Opening {
@@ -293,7 +279,7 @@ func TestFollowIsSymmetric(t *testing.T) {
 		for _, q := range quotes {
 			turned = append(turned, line.Quote{Book: q.Book, At: q.At, Home: q.Away, Away: q.Home})
 		}
-		here, there := plain().Follow(quotes, begin(), at(-1)), plain().Follow(turned, begin(), at(-1))
+		here, there := line.Follow(quotes, begin(), at(-1)), line.Follow(turned, begin(), at(-1))
 		for i, l := range here.Lines {
 			if math.Abs(l.Current.Home+there.Lines[i].Current.Home-1) > 1e-9 {
 				t.Fatalf("%s: home %v, and %v turned", l.Book, l.Current.Home, there.Lines[i].Current.Home)
@@ -310,7 +296,7 @@ func TestFollowIsSymmetric(t *testing.T) {
 	})
 }
 
-func ExampleSettings_Follow() {
+func ExampleFollow() {
 	begin := time.Date(2026, 1, 10, 0, 30, 0, 0, time.UTC)
 	var quotes []line.Quote
 	for _, book := range []string{"alpha", "beta", "gamma"} {
@@ -318,7 +304,7 @@ func ExampleSettings_Follow() {
 			line.Quote{Book: book, At: begin.Add(-time.Hour), Home: 1.91, Away: 1.91},
 			line.Quote{Book: book, At: begin.Add(-30 * time.Minute), Home: 1.71, Away: 2.16})
 	}
-	m := line.Settings{}.Follow(quotes, begin, begin)
+	m := line.Follow(quotes, begin, begin)
 	fmt.Printf("%s: %.3f to %.3f, closed at %.3f, towards %s\n", m.Lines[0].Book, m.Lines[0].Opening.Home, m.Lines[0].Current.Home, m.Lines[0].Closing.Home, m.Lines[0].Direction)
 	fmt.Printf("steam towards %s by %v\n", m.Steam[0].Direction, m.Steam[0].Books)
 	// Output:

@@ -1,5 +1,5 @@
 // Package pool joins two forecasts of the same event, the market's and Elo's,
-// to one that is hardly ever worse than the better of them, without being told
+// to one that is hardly ever worse than the better of them, without knowing
 // which that is.
 //
 // For one weight w the two are pooled in log-odds (a logarithmic opinion pool):
@@ -10,7 +10,7 @@
 // so far. Its forecast is their mean, each weighed by the product of the
 // probabilities that it gave to what happened: Bayes' rule over the weights. A
 // weight is thus learnt from past games only. Before the first game half of the
-// belief is with the market alone, because closing prices are known to be hard
+// belief is with the market only, because closing prices are known to be hard
 // to beat, and the rest is spread evenly over the other weights.
 //
 // What it promises: over any row of n games that are learnt one after the

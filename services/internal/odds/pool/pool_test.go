@@ -111,7 +111,7 @@ func truthful(learner *pool.Pool, n int, marketKnows bool) {
 	}
 }
 
-func TestWeightGoesToWhoKnows(t *testing.T) {
+func TestWeightGoesToTheBetterInput(t *testing.T) {
 	t.Parallel()
 	fresh := pool.New()
 	if w := fresh.Weight(); math.Abs(w-0.7375) > 1e-12 {
@@ -140,7 +140,7 @@ func TestLearnSurvivesCertainty(t *testing.T) {
 		coin.Learn(0.5, 0.5, true)
 	}
 	if w := coin.Weight(); !(math.Abs(w-0.7375) <= 1e-9) {
-		t.Errorf("weight %v after games that tell nothing, want 0.7375", w)
+		t.Errorf("weight %v after uninformative games, want 0.7375", w)
 	}
 	if w, p := learner.Weight(), learner.Forecast(1, 0); !(w >= 0 && w < 0.1) || !(p > 0 && p < 1e-4) {
 		t.Errorf("weight %v, forecast %v; want nearly 0 and nearly 0", w, p)

@@ -2,8 +2,8 @@
 // a container, one for each package, from the image that mage build:images makes
 // (or KEEPMUM_POSTGRES_IMAGE, or postgres:17 where the engine has it).
 //
-// Its functions exist with the build tag integration alone. Without an engine
-// or an image a test fails and says so: a missing server is no reason to skip.
+// Its functions exist only with the build tag integration. Without an engine or
+// an image a test fails and says so: it is never skipped.
 //
 //	db := storetest.Open(t)            // a *store.Store with the schema, as app_a
 //

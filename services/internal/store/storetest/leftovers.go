@@ -21,8 +21,8 @@ import (
 const (
 	// labelOwner names the lock of the test binary that a server belongs to.
 	labelOwner = "io.keepmum.storetest"
-	// abandoned is the age of a server without a lock here, from which on
-	// nobody can still be at work on it.
+	// abandoned is the age from which a server without a lock here cannot be in
+	// use any more.
 	abandoned = 2 * time.Hour
 )
 
@@ -57,8 +57,8 @@ func locks() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("keepmum-storetest-%d", os.Getuid()))
 }
 
-// removeLeft removes the servers whose lock nobody holds, and those of other
-// machines that are too old to be at work.
+// removeLeft removes the servers whose lock is not held, and those of other
+// machines that are too old to be in use.
 func removeLeft(ctx context.Context, docker *testcontainers.DockerClient, dir string) error {
 	all, err := docker.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelOwner))})
 	if err != nil {
@@ -74,7 +74,7 @@ func removeLeft(ctx context.Context, docker *testcontainers.DockerClient, dir st
 		} else {
 			lock := flock.New(path)
 			if held, err := lock.TryLock(); err != nil || !held {
-				continue // at work
+				continue // in use
 			}
 			defer lock.Close()
 			defer os.Remove(path)

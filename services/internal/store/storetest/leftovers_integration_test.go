@@ -19,9 +19,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(Main(m)) }
 
-// TestWhatAKilledTestBinaryLeftIsRemoved: a server whose lock nobody holds is
-// removed, and none that somebody works with, here or elsewhere.
-func TestWhatAKilledTestBinaryLeftIsRemoved(t *testing.T) {
+// A server whose lock is not held is removed, and none that is in use, here or
+// elsewhere.
+func TestLeftoversOfAKilledTestBinaryAreRemoved(t *testing.T) {
 	docker, err := testcontainers.NewDockerClientWithOpts(t.Context())
 	check(t, err)
 	t.Cleanup(func() { docker.Close() })
@@ -66,8 +66,8 @@ func TestWhatAKilledTestBinaryLeftIsRemoved(t *testing.T) {
 // victimVariable is set for a test binary that is to be killed.
 const victimVariable = "KEEPMUM_TEST_VICTIM"
 
-// TestAKilledTestBinaryLeavesNoServer: its server goes without another run.
-func TestAKilledTestBinaryLeavesNoServer(t *testing.T) {
+// TestKilledTestBinaryLeavesNoServer: its server goes without another run.
+func TestKilledTestBinaryLeavesNoServer(t *testing.T) {
 	docker, err := testcontainers.NewDockerClientWithOpts(t.Context())
 	check(t, err)
 	t.Cleanup(func() { docker.Close() })

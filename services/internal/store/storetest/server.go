@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -25,6 +24,7 @@ import (
 	"github.com/keepmum/keepmum/integration/reaper"
 	"github.com/keepmum/keepmum/pkg/secrets"
 	"github.com/keepmum/keepmum/services/internal/service"
+	"github.com/keepmum/keepmum/services/internal/service/servicetest"
 	"github.com/keepmum/keepmum/services/internal/store"
 )
 
@@ -32,7 +32,7 @@ import (
 const patience = 2 * time.Minute
 
 // Server is a running Postgres with the superuser postgres and the empty
-// database odds, in a container of its own. It wants SCRAM, and logs every
+// database odds, in its own container. It requires SCRAM, and logs every
 // statement.
 type Server struct {
 	Host  string
@@ -84,8 +84,8 @@ func run(m *testing.M) int {
 // parallel.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	// No registry answers here, so that Ryuk cannot be had; and where
-	// /.dockerenv stands, testcontainers would look for ports on another host.
+	// No registry answers here, so there is no Ryuk; and if /.dockerenv exists,
+	// testcontainers would look for ports on another host.
 	t.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
 	t.Setenv("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1")
 	if shared == nil {
@@ -103,7 +103,7 @@ func Start(t testing.TB) *Server {
 // launch makes a server.
 func launch(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{Host: "127.0.0.1", Port: freePort(t), Admin: secrets.New([]byte(rand.Text())), ctx: context.WithoutCancel(t.Context())}
+	s := &Server{Host: "127.0.0.1", Port: uint16(servicetest.FreeAddress(t).Port), Admin: secrets.New([]byte(rand.Text())), ctx: context.WithoutCancel(t.Context())}
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
 	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
@@ -119,7 +119,7 @@ func launch(t testing.TB) *Server {
 			"-c", "log_connections=on", "-c", "max_connections=30"),
 		testcontainers.WithExposedPorts("5432/tcp"),
 		testcontainers.WithHostConfigModifier(func(h *container.HostConfig) {
-			// One port of its own, so that it is the same after Down and Up.
+			// A fixed port, so that it is the same after Down and Up.
 			h.PortBindings = nat.PortMap{"5432/tcp": {{HostIP: s.Host, HostPort: strconv.Itoa(int(s.Port))}}}
 		}),
 	)
@@ -133,7 +133,7 @@ func launch(t testing.TB) *Server {
 }
 
 // image is the Postgres to test with: KEEPMUM_POSTGRES_IMAGE, or the one that
-// build:images made of Debian's packages, or the official one.
+// build:images builds from Debian's packages, or the official one.
 func image(ctx context.Context, t testing.TB) string {
 	t.Helper()
 	if named := os.Getenv("KEEPMUM_POSTGRES_IMAGE"); named != "" {
@@ -176,8 +176,8 @@ func (s *Server) query(t testing.TB, statement string) {
 	}
 }
 
-// connect connects as the superuser to the database postgres, or returns nil
-// where the server does not answer.
+// connect connects as the superuser to the database postgres, or returns nil if
+// the server does not answer.
 func (s *Server) connect(ctx context.Context, t testing.TB) *pgx.Conn {
 	t.Helper()
 	config, err := pgx.ParseConfig("")
@@ -286,15 +286,6 @@ func Connect(t testing.TB, settings store.Settings) *store.Store {
 // Kit is a kit without a program, which logs nothing.
 func Kit(name string) *service.Kit {
 	return &service.Kit{Name: name, Log: slog.New(slog.DiscardHandler), Health: service.NewHealth()}
-}
-
-// freePort returns a port that was free a moment ago.
-func freePort(t testing.TB) uint16 {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	return uint16(l.Addr().(*net.TCPAddr).Port)
 }
 
 // check ends the test on an error.
