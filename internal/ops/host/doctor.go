@@ -12,7 +12,7 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// Verdict is what a check came to.
+// Verdict is the outcome of a check.
 type Verdict string
 
 // The verdicts.
@@ -31,7 +31,7 @@ type Check struct {
 	Next   string  `json:"next,omitempty"` // what to do; "" if all is well
 }
 
-// DoctorResult has all checks: the way to the engine, the engine, this machine.
+// DoctorResult has all checks: of the connection, the engine and this machine.
 type DoctorResult struct {
 	Endpoint docker.Endpoint `json:"endpoint"`
 	Engine   *docker.Info    `json:"engine,omitempty"`
@@ -39,15 +39,14 @@ type DoctorResult struct {
 	Checks   []Check         `json:"checks"`
 }
 
-// The space that a build of all images and a database need, and what leaves
-// some room.
+// The disk space that a build of all images and a database need, and that which
+// is comfortable.
 const (
 	leastDisk = 1 << 30
 	roomyDisk = 4 << 30
 )
 
-// The difference between two clocks that is worth a warning, and the one that
-// certificates do not survive.
+// Clocks that differ by more get a warning, or fail.
 const (
 	someSkew = 5 * time.Second
 	muchSkew = 5 * time.Minute
@@ -67,7 +66,7 @@ func (h *Host) Doctor(ctx context.Context) (DoctorResult, error) {
 	return result, failures(result.Checks)
 }
 
-// failures is the error that failed checks come to.
+// failures returns the error for the checks that failed, nil if none did.
 func failures(checks []Check) error {
 	var findings []fault.Finding
 	for _, c := range checks {
@@ -81,7 +80,7 @@ func failures(checks []Check) error {
 	return &fault.Error{Code: fault.Invalid, What: "the engine answers, but has problems", Findings: findings}
 }
 
-// seen is everything that the checks judge.
+// seen is everything that the checks look at.
 type seen struct {
 	facts     Facts
 	connected bool
@@ -95,7 +94,7 @@ type seen struct {
 	proxies   []string // names of the settings here: their text may hold a password
 }
 
-// look asks the engine and the machine.
+// look collects everything that the checks look at.
 func (h *Host) look(ctx context.Context) seen {
 	s := seen{facts: h.Machine.Look(ctx)}
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
@@ -125,7 +124,7 @@ func (h *Host) look(ctx context.Context) seen {
 	return s
 }
 
-// checks judges everything, in the order of the result.
+// checks makes all checks, in the order of the result.
 func (s seen) checks() []Check {
 	checks := s.way()
 	for _, check := range []struct {
@@ -149,7 +148,7 @@ func (s seen) checks() []Check {
 	return append(checks, s.proxy())
 }
 
-// check makes a check with this verdict. If all is well there is nothing to do.
+// check makes a check with this verdict. OK needs no next step.
 func (v Verdict) check(name, next, format string, args ...any) Check {
 	if v == OK {
 		next = ""
@@ -157,7 +156,7 @@ func (v Verdict) check(name, next, format string, args ...any) Check {
 	return Check{Name: name, State: v, Detail: fmt.Sprintf(format, args...), Next: next}
 }
 
-// way checks the way to the engine, as far as it leads.
+// way checks the connection to the engine, up to the first failure.
 func (s seen) way() []Check {
 	var checks []Check
 	switch {
@@ -175,7 +174,7 @@ func (s seen) way() []Check {
 		OK.check("engine", "", "%s on %s", s.info.ServerVersion, s.info.OperatingSystem))
 }
 
-// unreachable is the check that the failure to connect belongs to.
+// unreachable is the check that failed if no engine answers.
 func (s seen) unreachable() Check {
 	name, next := "engine", ""
 	var e *fault.Error
@@ -196,7 +195,7 @@ func (s seen) unreachable() Check {
 	return Fail.check(name, next, "%s", firstLine(s.missing))
 }
 
-// accessNext is the way out for a user to whom the socket denies access.
+// accessNext returns the next step for a user whom the socket denies access.
 func (s seen) accessNext(otherwise string) string {
 	switch f := s.facts; {
 	case f.GroupListed && !f.GroupActive:
@@ -215,7 +214,7 @@ func (s seen) who() string {
 }
 
 func api(name string, info docker.Info) Check {
-	return OK.check(name, "", "version %s is used with it", info.APIVersion)
+	return OK.check(name, "", "version %s", info.APIVersion)
 }
 
 func architecture(name string, info docker.Info) Check {
@@ -241,7 +240,7 @@ func (s seen) space(name string, info docker.Info) Check {
 	if s.at.Remote || s.facts.OS != "linux" {
 		return Unknown.check(name, "", "not checked: the engine's disk is not this machine's")
 	}
-	next := "docker system df shows what takes it; docker system prune frees what is not used"
+	next := "docker system df shows what uses it; docker system prune frees unused data"
 	switch {
 	case s.noDisk != nil:
 		return Unknown.check(name, "", "%s cannot look at %s", s.who(), info.RootDir)

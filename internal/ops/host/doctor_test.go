@@ -79,7 +79,7 @@ func TestDoctor_FindsAllWell(t *testing.T) {
 		want := `endpoint: unix:///var/run/docker.sock, chosen by default
 access: ann may use it
 engine: 28.5 on Debian 12
-api: version 1.51 is used with it
+api: version 1.51
 architecture: linux/amd64, 2 cpus, 4.0 GiB
 storage driver: overlay2
 disk space: 10.0 GiB free in /var/lib/docker
@@ -107,7 +107,7 @@ func TestDoctor_Findings(t *testing.T) {
 		usermod = "sudo usermod -aG docker ann, then log in again; its members can become root"
 		driver  = "set \"storage-driver\" in /etc/docker/daemon.json to overlay2, or fuse-overlayfs; images must be built again"
 		ntp     = "set both clocks by NTP (timedatectl set-ntp true)"
-		prune   = "docker system df shows what takes it; docker system prune frees what is not used"
+		prune   = "docker system df shows what uses it; docker system prune frees unused data"
 		proves  = "stack:up proves that each service can read its secrets"
 		unlock  = "docker swarm unlock, or docker info for its error"
 		journal = "systemctl status docker; journalctl -u docker -n 50"

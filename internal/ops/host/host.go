@@ -1,12 +1,11 @@
 // Package host brings a Docker engine to this machine and examines it.
 //
-// [Host.Up] makes sure that an engine answers: it connects, and if that fails
-// for want of an engine here it names, or with Install runs, the [Plan] that
-// the [Machine] has for it. It never touches an engine that DOCKER_HOST or a
-// docker context chooses.
+// [Host.Up] makes sure that an engine answers: it connects, and if no engine runs
+// here it shows, or with Install runs, the [Plan] that the [Machine] has for it.
+// It never touches another engine that DOCKER_HOST or a docker context names.
 //
-// [Host.Doctor] changes nothing. It checks the way to the engine, the engine
-// itself and this machine, and says for each [Check] what to do.
+// [Host.Doctor] changes nothing. It checks the connection, the engine and this
+// machine, and says for each [Check] that is not OK what to do.
 package host
 
 import (
@@ -27,9 +26,9 @@ type Engine interface {
 
 // Machine is this machine.
 type Machine interface {
-	// Look finds out what it is.
+	// Look collects the facts about it.
 	Look(ctx context.Context) Facts
-	// Plan says how an engine comes to a machine with these facts.
+	// Plan returns the way to an engine on a machine with these facts.
 	Plan(facts Facts) Plan
 	// Run runs a step and passes on its output; if it is a daemon, it returns
 	// as soon as that is started.
@@ -63,7 +62,7 @@ type Facts struct {
 	DpkgBroken   bool     `json:"dpkgBroken"`          // an installation was interrupted
 }
 
-// Plan says how an engine comes to this machine.
+// Plan is the way to an engine on this machine.
 type Plan struct {
 	System    string   // for messages: "Debian GNU/Linux 12"
 	Automatic bool     // keepmum may install: Debian or Ubuntu
@@ -99,7 +98,7 @@ func (s Step) String() string {
 	return line
 }
 
-// Config is what a [Host] works with.
+// Config configures a [Host].
 type Config struct {
 	Connect   func(context.Context) (Engine, error)
 	Machine   Machine

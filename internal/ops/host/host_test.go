@@ -37,7 +37,7 @@ func (e fakeEngine) Close() error {
 	return nil
 }
 
-// fakeMachine records what is run on it.
+// fakeMachine records the steps that are run on it.
 type fakeMachine struct {
 	facts  Facts
 	plan   Plan
@@ -74,7 +74,7 @@ func (m *fakeMachine) Run(ctx context.Context, step Step, talk fault.Progress) e
 	return m.fail[step.String()]
 }
 
-// recorder keeps what is said.
+// recorder keeps the progress.
 type recorder struct{ lines []string }
 
 func (r *recorder) Say(format string, args ...any) {

@@ -16,7 +16,7 @@ const (
 	answerPoll     = 250 * time.Millisecond
 )
 
-// UpOptions says how far Up goes.
+// UpOptions says how far [Host.Up] goes.
 type UpOptions struct {
 	Install bool // run the commands, do not only name them
 	DryRun  bool // with Install: name what would be run
@@ -33,7 +33,7 @@ type UpResult struct {
 }
 
 // Up makes sure that an engine answers. If none does it names or runs the
-// commands that set one up. With an error, the result has what was done before.
+// commands that set one up. With an error, the result says how far it got.
 func (h *Host) Up(ctx context.Context, o UpOptions) (UpResult, error) {
 	result := UpResult{State: "absent"}
 	engine, err := h.Connect(ctx)
@@ -80,7 +80,7 @@ func (h *Host) Up(ctx context.Context, o UpOptions) (UpResult, error) {
 	return result, err
 }
 
-// greet returns what the engine says about itself, and hangs up.
+// greet returns the engine's endpoint and version, and closes it.
 func greet(ctx context.Context, engine Engine) (docker.Endpoint, string, error) {
 	defer func() { _ = engine.Close() }()
 	info, err := engine.Info(ctx)
@@ -98,7 +98,7 @@ func elsewhere(err error, why *docker.Failure) error {
 	return refusal
 }
 
-// refuse says why nothing is run, nil if the steps may be run or shown.
+// refuse returns the reason to run nothing, nil if the steps may be run or shown.
 func refuse(err error, facts Facts, plan Plan, installed bool, o UpOptions) error {
 	verb := "install it"
 	if installed {
@@ -110,7 +110,7 @@ func refuse(err error, facts Facts, plan Plan, installed bool, o UpOptions) erro
 	possible := len(plan.Start) > 0 && (installed || plan.Automatic)
 	switch {
 	case !possible:
-		return refusal("; on "+plan.System+" keepmum does not "+verb, "do what is listed, then mage engine:doctor")
+		return refusal("; keepmum does not "+verb+" on "+plan.System, "follow the steps listed, then mage engine:doctor")
 	case !o.Install && facts.Root:
 		return refusal("", "mage engine:up -install runs the commands listed")
 	case !o.Install:
@@ -151,7 +151,7 @@ func (h *Host) execute(ctx context.Context, steps []Step, fallback *Step) (ran [
 	return ran, engine, err
 }
 
-// step runs one step; its error says how to go on.
+// step runs one step; its error says how to continue.
 func (h *Host) step(ctx context.Context, step Step) error {
 	if step.Deadline > 0 {
 		var cancel context.CancelFunc
@@ -162,7 +162,7 @@ func (h *Host) step(ctx context.Context, step Step) error {
 	if err == nil {
 		return nil
 	}
-	again := "mage engine:up -install goes on from here"
+	again := "mage engine:up -install continues from here"
 	switch {
 	case errors.Is(context.Cause(ctx), errStepDeadline):
 		return &fault.Error{Code: fault.Incomplete, What: fmt.Sprintf("%s did not end within %s", step, step.Deadline), Next: again, Cause: context.DeadlineExceeded}
@@ -171,7 +171,7 @@ func (h *Host) step(ctx context.Context, step Step) error {
 	case ctx.Err() != nil:
 		return &fault.Error{Code: fault.Interrupted, What: "stopped during " + step.String(), Next: again, Cause: context.Canceled}
 	}
-	return &fault.Error{Code: fault.NoEngine, What: step.String() + " failed: " + firstLine(err), Next: "fix what it names, then " + again, Cause: err}
+	return &fault.Error{Code: fault.NoEngine, What: step.String() + " failed: " + firstLine(err), Next: "fix the problem, then " + again, Cause: err}
 }
 
 // errStepDeadline distinguishes a step's deadline from the caller's.
@@ -203,7 +203,7 @@ func (h *Host) await(ctx context.Context) (Engine, error) {
 	}
 }
 
-// cutShort is the error that ctx ended while the engine was starting.
+// cutShort returns the error for a context that ended while the engine started.
 func cutShort(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return &fault.Error{Code: fault.Incomplete, What: "the deadline passed while waiting for the engine, which is still starting", Next: "mage engine:up", Cause: ctx.Err()}

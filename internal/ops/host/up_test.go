@@ -130,10 +130,10 @@ func TestUp_Refuses(t *testing.T) {
 		{"without -install or root", docker.CauseAbsent, UpOptions{}, func(m *fakeMachine) { m.facts.Root = false }, "no engine: absent", "run the commands listed as root, or mage engine:up -install as root", 3},
 		{"not root", docker.CauseAbsent, UpOptions{Install: true}, func(m *fakeMachine) { m.facts.Root = false }, "no engine: absent; only root can install it", "run the commands listed as root, or this command as root (sudo)", 3},
 		{"stopped, not root", docker.CauseStopped, UpOptions{Install: true}, func(m *fakeMachine) { m.facts.Root = false }, "no engine: stopped; only root can start it", "run the commands listed as root, or this command as root (sudo)", 1},
-		{"another distribution", docker.CauseAbsent, UpOptions{Install: true}, func(m *fakeMachine) { m.plan.Automatic = false }, "no engine: absent; on Debian keepmum does not install it", "do what is listed, then mage engine:doctor", 3},
-		{"stopped, and how to start it is not known", docker.CauseStopped, UpOptions{Install: true}, func(m *fakeMachine) { m.plan.Start = nil }, "no engine: stopped; on Debian keepmum does not start it", "do what is listed, then mage engine:doctor", 0},
-		{"no commands at all", docker.CauseAbsent, UpOptions{Install: true}, func(m *fakeMachine) { m.plan = Plan{System: "macOS"} }, "no engine: absent; on macOS keepmum does not install it", "do what is listed, then mage engine:doctor", 0},
-		{"no commands, in a dry run", docker.CauseAbsent, UpOptions{Install: true, DryRun: true}, func(m *fakeMachine) { m.plan = Plan{System: "macOS"} }, "no engine: absent; on macOS keepmum does not install it", "do what is listed, then mage engine:doctor", 0},
+		{"another distribution", docker.CauseAbsent, UpOptions{Install: true}, func(m *fakeMachine) { m.plan.Automatic = false }, "no engine: absent; keepmum does not install it on Debian", "follow the steps listed, then mage engine:doctor", 3},
+		{"stopped, and how to start it is not known", docker.CauseStopped, UpOptions{Install: true}, func(m *fakeMachine) { m.plan.Start = nil }, "no engine: stopped; keepmum does not start it on Debian", "follow the steps listed, then mage engine:doctor", 0},
+		{"no commands at all", docker.CauseAbsent, UpOptions{Install: true}, func(m *fakeMachine) { m.plan = Plan{System: "macOS"} }, "no engine: absent; keepmum does not install it on macOS", "follow the steps listed, then mage engine:doctor", 0},
+		{"no commands, in a dry run", docker.CauseAbsent, UpOptions{Install: true, DryRun: true}, func(m *fakeMachine) { m.plan = Plan{System: "macOS"} }, "no engine: absent; keepmum does not install it on macOS", "follow the steps listed, then mage engine:doctor", 0},
 		{"a dry run without -install", docker.CauseAbsent, UpOptions{DryRun: true}, nil, "no engine: absent", "mage engine:up -install runs the commands listed", 3},
 		{"the socket denies", docker.CausePermission, UpOptions{Install: true}, nil, "no engine: permission", "the way out of permission", 0},
 		{"no answer", docker.CauseTimeout, UpOptions{Install: true}, nil, "no engine: timeout", "the way out of timeout", 0},
@@ -206,7 +206,7 @@ func TestUp_StopsAtTheFirstFailure(t *testing.T) {
 		b.machine.fail = map[string]error{"apt-get install docker.io": errors.New("exit status 100: E: no such package\nmore")}
 		got, err := b.up(t.Context(), t)
 		var e *fault.Error
-		if !errors.As(err, &e) || e.Code != fault.NoEngine || e.What != "apt-get install docker.io failed: exit status 100: E: no such package" || e.Next != "fix what it names, then mage engine:up -install goes on from here" {
+		if !errors.As(err, &e) || e.Code != fault.NoEngine || e.What != "apt-get install docker.io failed: exit status 100: E: no such package" || e.Next != "fix the problem, then mage engine:up -install continues from here" {
 			t.Errorf("%+v", e)
 		}
 		if len(b.machine.ran) != 2 || got.State != "absent" || got.Steps[0].Seconds != 1 || got.Steps[1].Seconds != 0 {
@@ -228,13 +228,13 @@ func TestUp_Ends(t *testing.T) {
 		cause   error
 	}{
 		{"by a signal during a step", func(b *bench) { b.machine.block = stuck }, signalAfter(time.Hour), time.Hour,
-			fault.Interrupted, "stopped during " + stuck, "mage engine:up -install goes on from here", context.Canceled},
+			fault.Interrupted, "stopped during " + stuck, "mage engine:up -install continues from here", context.Canceled},
 		{"by the caller's deadline during a step", func(b *bench) { b.machine.block = stuck }, deadlineAfter(time.Hour), time.Hour,
-			fault.Incomplete, "the deadline passed during " + stuck, "mage engine:up -install goes on from here", context.DeadlineExceeded},
+			fault.Incomplete, "the deadline passed during " + stuck, "mage engine:up -install continues from here", context.DeadlineExceeded},
 		{"by the step's own deadline", func(b *bench) { b.machine.block, b.machine.plan.Install[1].Deadline = stuck, time.Minute }, nil, time.Minute + time.Second,
-			fault.Incomplete, stuck + " did not end within 1m0s", "mage engine:up -install goes on from here", context.DeadlineExceeded},
+			fault.Incomplete, stuck + " did not end within 1m0s", "mage engine:up -install continues from here", context.DeadlineExceeded},
 		{"by a signal during a step with a deadline", func(b *bench) { b.machine.block, b.machine.plan.Install[1].Deadline = stuck, time.Minute }, signalAfter(time.Second * 30), time.Second * 30,
-			fault.Interrupted, "stopped during " + stuck, "mage engine:up -install goes on from here", context.Canceled},
+			fault.Interrupted, "stopped during " + stuck, "mage engine:up -install continues from here", context.Canceled},
 		{"when the engine never answers", func(b *bench) { b.machine.onRun = nil }, nil, 93 * time.Second,
 			fault.Incomplete, "the engine was started, but does not answer after 1m30s: no engine: absent", "mage engine:doctor", nil},
 		{"by the caller's deadline while waiting", func(b *bench) { b.machine.onRun = nil }, deadlineAfter(time.Minute + 100*time.Millisecond), time.Minute + 100*time.Millisecond,

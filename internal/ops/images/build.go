@@ -14,8 +14,8 @@ import (
 // Options says how images are built.
 type Options struct {
 	PostgresImage string        // the value of [PostgresVariable]; "": the user names none
-	Refresh       bool          // ask Debian for newer packages of a Postgres that was made before
-	DryRun        bool          // make everything, load and pull nothing
+	Refresh       bool          // ask Debian for newer packages of a Postgres that was built before
+	DryRun        bool          // build everything, load and pull nothing
 	Patience      time.Duration // for a registry's first word; 0: five seconds
 }
 
@@ -27,7 +27,7 @@ const (
 	Built     Action = "built"
 	Unchanged Action = "unchanged" // the engine has the same
 	Pulled    Action = "pulled"
-	Present   Action = "present" // the engine has it, and it is not made here
+	Present   Action = "present" // the engine has it, and nothing was built
 )
 
 // Image is one image of the result.
@@ -39,7 +39,7 @@ type Image struct {
 	inUse string // id of the image that it replaced, if that could not be removed
 }
 
-// Result says what was made.
+// Result lists the images.
 type Result struct {
 	Arch     string  `json:"arch"` // of the engine, in Go's words
 	DryRun   bool    `json:"dryRun"`
@@ -50,8 +50,8 @@ type Result struct {
 	InUse []string `json:"-"` // ids of images that were replaced while a container ran them
 }
 
-// Build makes the images that the manifest's services need: their own, then
-// Postgres. With an error, the result has the images that were done before.
+// Build builds the images of the manifest's services, then Postgres. With an
+// error, the result has the images that were finished before.
 func (b *Builder) Build(ctx context.Context, m *manifest.Manifest, o Options) (Result, error) {
 	begun := time.Now()
 	result := Result{DryRun: o.DryRun}
@@ -81,7 +81,7 @@ func (b *Builder) Build(ctx context.Context, m *manifest.Manifest, o Options) (R
 	return result, err
 }
 
-// services makes the images of the services whose sources are here.
+// services builds the images of the services whose sources are here.
 func (b *Builder) services(ctx context.Context, arch string, m *manifest.Manifest, dryRun bool) ([]Image, error) {
 	refs := ownImages(m)
 	if len(refs) == 0 {
@@ -103,7 +103,7 @@ func (b *Builder) services(ctx context.Context, arch string, m *manifest.Manifes
 	return images, nil
 }
 
-// ownImages returns the images that are made here, by service source: those
+// ownImages returns the images that are built here, by service source: those
 // named keepmum/NAME:dev.
 func ownImages(m *manifest.Manifest) map[string]string {
 	own := regexp.MustCompile(`^keepmum/([a-z0-9][a-z0-9-]*):dev$`)

@@ -42,7 +42,7 @@ func load(t *testing.T, services string) *manifest.Manifest {
 	return m
 }
 
-// recorder keeps what is said.
+// recorder keeps the progress.
 type recorder struct{ strings.Builder }
 
 func (r *recorder) Say(format string, args ...any) { fmt.Fprintf(r, format+"\n", args...) }
@@ -61,7 +61,7 @@ func newBench(present ...string) *bench {
 	return b
 }
 
-// build builds the images of services and says them in one line.
+// build builds the images of services and lists them in one line.
 func (b *bench) build(t *testing.T, services string, o images.Options) (images.Result, string, error) {
 	t.Helper()
 	result, err := images.New(b.config).Build(t.Context(), load(t, services), o)
@@ -95,7 +95,7 @@ func (l *liar) Image(ctx context.Context, ref string) (docker.Image, bool, error
 	return l.ImageStore.Image(ctx, ref)
 }
 
-// serviceMaker returns the archives that it was made of.
+// serviceMaker returns its archives.
 type serviceMaker struct {
 	archives []images.Archive
 	err      error
@@ -345,7 +345,7 @@ func TestBuild_Postgres(t *testing.T) {
 		{name: "the newest of those made before", present: []string{"keepmum/postgres:debian-25", own}, puller: &puller{}, want: "keepmum/postgres:debian-25 present"},
 		{name: "made before, newer packages asked for", present: []string{own}, refresh: true, want: own + " built", made: 1, loaded: 1},
 		{name: "made before, newer asked for in a dry run", present: []string{own}, refresh: true, dryRun: true, want: own + " built"},
-		{name: "made before, newer asked for, no answer from Debian", present: []string{own}, refresh: true, offer: noDebian, want: own + " present", said: own + " stays as it is: this system has no apt-get\n"},
+		{name: "made before, newer asked for, no answer from Debian", present: []string{own}, refresh: true, offer: noDebian, want: own + " present", said: "keeping " + own + ": this system has no apt-get\n"},
 		{name: "the compose file's own is never refreshed", present: []string{"postgres:17"}, refresh: true, want: "postgres:17 present"},
 		{name: "named and present", present: []string{"pg:1", "postgres:17"}, asked: "pg:1", want: "pg:1 present"},
 		{name: "named and pulled", asked: "pg:1", puller: &puller{}, want: "pg:1 pulled"},
@@ -353,7 +353,7 @@ func TestBuild_Postgres(t *testing.T) {
 		{name: "named, silent", asked: "pg:1", puller: &puller{silent: true}, err: "the image pg:1 is not on the engine and its registry does not answer"},
 		{name: "named, and nothing is ever pulled", asked: "pg:1", err: "the image pg:1 is not on the engine and its registry does not answer"},
 		{name: "named as one made here", asked: own, puller: &puller{}, want: own + " built", made: 1, loaded: 1},
-		{name: "named as one that Debian does not make", asked: "keepmum/postgres:debian-19", err: "make " + own + " here, not keepmum/postgres:debian-19"},
+		{name: "named as one that Debian does not make", asked: "keepmum/postgres:debian-19", err: "here have " + own + ", not keepmum/postgres:debian-19"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -410,7 +410,7 @@ func TestBuild_PostgresThatCannotBeMade(t *testing.T) {
 	torn := &fault.Error{Code: fault.Failed, What: "bad archive"}
 	b := newBench("keepmum/postgres:debian-15")
 	b.config.Postgres = failingMaker{b.maker, torn, func() {}}
-	if _, actions, err := b.build(t, database, images.Options{Refresh: true}); err != nil || actions != "keepmum/postgres:debian-15 present" || !strings.Contains(b.said.String(), "stays as it is: bad archive") {
+	if _, actions, err := b.build(t, database, images.Options{Refresh: true}); err != nil || actions != "keepmum/postgres:debian-15 present" || !strings.Contains(b.said.String(), "keeping keepmum/postgres:debian-15: bad archive") {
 		t.Errorf("%s, %v, said %s", actions, err, b.said.String())
 	}
 	b = newBench()
@@ -420,7 +420,7 @@ func TestBuild_PostgresThatCannotBeMade(t *testing.T) {
 	}
 	b = newBench()
 	b.config.Postgres = nil
-	if _, _, err := b.build(t, database, images.Options{}); fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "no image of Postgres can be made here") {
+	if _, _, err := b.build(t, database, images.Options{}); fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "no image of Postgres can be built here") {
 		t.Errorf("%v", err)
 	}
 }

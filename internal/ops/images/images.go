@@ -1,15 +1,14 @@
-// Package images makes the images of a stack: those of the services from their
-// sources, and one of Postgres if none can be had otherwise.
+// Package images builds the images of a stack: those of the services from their
+// sources, and one of Postgres if there is no other way to get one.
 //
-// [Builder.Build] decides what is needed; it asks a [ServiceMaker] and a
-// [PostgresMaker] for archives and puts into the engine's [Store] only what
-// differs from what is there. An image is compared by the digest in its label,
-// so that nothing changed means nothing loaded.
+// [Builder.Build] decides which images are needed. It gets archives of them from
+// a [ServiceMaker] and a [PostgresMaker], and loads into the engine's [Store]
+// only those that changed: images are compared by the digest in their labels.
 //
-// Services' images are never pulled. Postgres is chosen in this order: the
-// image that the user named, the compose file's own if the engine has it, one
-// that was made here before, the compose file's own from its registry, and at
-// last one made from Debian packages.
+// The images of the services are never pulled. Postgres is the first of these:
+// the image that the user names, the one that the compose file names if the
+// engine has it, one that was built here before, the one that the compose file
+// names from its registry, one built from Debian packages.
 package images
 
 import (
@@ -25,8 +24,8 @@ import (
 // ProbeImage holds the program that reports which files a user can read.
 const ProbeImage = "keepmum/probe:dev"
 
-// OwnPostgres is the name of the Postgres that keepmum makes from Debian
-// packages; its major version follows.
+// OwnPostgres is the name of the Postgres that keepmum builds from Debian
+// packages, without the major version at its end.
 const OwnPostgres = "keepmum/postgres:debian-"
 
 // PostgresVariable is the variable in which a user names the image of Postgres,
@@ -55,11 +54,11 @@ type Store interface {
 
 // Puller pulls images from their registry.
 type Puller interface {
-	// PullImage calls progress for each line that the registry's answer brings.
+	// PullImage calls progress for each line of the registry's answer.
 	PullImage(ctx context.Context, ref string, progress func(line string)) error
 }
 
-// Archive is an image that was made and is not yet in an engine.
+// Archive is an image that was built and is not yet in an engine.
 type Archive struct {
 	Ref    string // name and tag
 	Digest string // the value of its label [docker.LabelBuild]
@@ -67,37 +66,37 @@ type Archive struct {
 	Write  func(w io.Writer) error
 }
 
-// ServiceMaker makes the images of services from their sources.
+// ServiceMaker builds the images of services from their sources.
 type ServiceMaker interface {
 	// Services compiles the services for an architecture in Go's words. refs
-	// has the image's name by the service's. The archives are sorted by the
-	// services' names; one of [ProbeImage] may come along.
+	// has the names of the images by service. The archives are sorted by
+	// service; that of [ProbeImage] may come first.
 	Services(ctx context.Context, arch string, refs map[string]string) ([]Archive, error)
 }
 
-// PostgresMaker makes an image of Postgres from Debian packages.
+// PostgresMaker builds an image of Postgres from Debian packages.
 type PostgresMaker interface {
-	// Offer says what can be made, without making it.
+	// Offer says what can be built, without building it.
 	Offer(ctx context.Context, arch string) (PostgresOffer, error)
-	// Postgres makes it.
+	// Postgres builds it.
 	Postgres(ctx context.Context, offer PostgresOffer) (Archive, error)
 }
 
-// PostgresOffer is an image of Postgres that could be made.
+// PostgresOffer is an image of Postgres that can be built.
 type PostgresOffer struct {
 	Ref      string   // keepmum/postgres:debian-MAJOR
 	Major    string   // version of Postgres
 	Arch     string   // in Go's words
 	Packages []string // NAME=VERSION, sorted
-	Digest   string   // of all of the above and how it is made
+	Digest   string   // of all of the above and how it is built
 }
 
-// Config is what a [Builder] works with.
+// Config configures a [Builder].
 type Config struct {
 	Store    Store
 	Puller   Puller // nil: nothing is ever pulled
 	Services ServiceMaker
-	Postgres PostgresMaker  // nil: no Postgres is made here
+	Postgres PostgresMaker  // nil: no Postgres is built here
 	Progress fault.Progress // nil: nothing is said
 }
 

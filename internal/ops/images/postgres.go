@@ -16,10 +16,10 @@ const (
 	registryPatience = 5 * time.Second  // for a registry's first word
 	pullDeadline     = 10 * time.Minute // for the whole image
 	oldestPostgres   = 15
-	newestPostgres   = 25 // up to which images made here are looked for
+	newestPostgres   = 25 // the last one that is looked for among images built here
 )
 
-// step is what has to be done before an image of Postgres can be used.
+// step says how to get an image of Postgres.
 type step int
 
 const (
@@ -28,24 +28,24 @@ const (
 	assemble             // from Debian packages
 )
 
-// facts is what the choice of an image of Postgres depends on.
+// facts decide which image of Postgres is used.
 type facts struct {
 	asked     string   // by the user; "": none
 	byDefault string   // in the compose file
-	present   []string // which of them, and of those made here in rising order, the engine has
-	pullable  bool     // nothing was tried yet that says otherwise
+	present   []string // those of them that the engine has, then those built here, by rising version
+	pullable  bool     // as far as is known
 }
 
-// choice is an image of Postgres and what has to be done for it.
+// choice is an image of Postgres and how to get it.
 type choice struct {
 	ref  string // "" for assemble: the version is not known yet
 	step step
 }
 
-// choose chooses the image of Postgres. An image that the user named is never
-// replaced by another. An image that the engine has comes before one that has
-// to be fetched, so that a database is not opened by another version than the
-// one that made it; an image from Debian packages comes last.
+// choose chooses the image of Postgres. An image that the user names is never
+// replaced by another. An image that the engine has comes before one that must
+// be fetched, so that a database is not opened by another version than the one
+// that created it. An image from Debian packages comes last.
 func choose(f facts) choice {
 	switch {
 	case f.asked != "" && slices.Contains(f.present, f.asked):
@@ -68,7 +68,7 @@ func choose(f facts) choice {
 	return choice{"", assemble}
 }
 
-// postgres makes sure of an image of Postgres and returns it.
+// postgres makes sure that the engine has an image of Postgres, and returns it.
 func (b *Builder) postgres(ctx context.Context, arch, byDefault string, o Options) (Image, error) {
 	present, err := b.present(ctx, o.PostgresImage, byDefault)
 	if err != nil {
@@ -98,7 +98,7 @@ func (b *Builder) postgres(ctx context.Context, arch, byDefault string, o Option
 	return b.assemble(ctx, arch, c, o.DryRun)
 }
 
-// present returns which of the images to choose from the engine has.
+// present returns those of the possible images that the engine has.
 func (b *Builder) present(ctx context.Context, asked, byDefault string) ([]string, error) {
 	candidates := []string{asked, byDefault}
 	for major := oldestPostgres; major <= newestPostgres; major++ {
@@ -120,7 +120,7 @@ func (b *Builder) present(ctx context.Context, asked, byDefault string) ([]strin
 	return present, nil
 }
 
-// assemble makes an image from Debian packages.
+// assemble builds an image from Debian packages.
 func (b *Builder) assemble(ctx context.Context, arch string, c choice, dryRun bool) (Image, error) {
 	offer, err := b.offer(ctx, arch, c.ref)
 	if err != nil {
@@ -143,29 +143,29 @@ func (b *Builder) assemble(ctx context.Context, arch string, c choice, dryRun bo
 	return b.place(ctx, archive, false)
 }
 
-// offer asks what can be made; ref is the image that is needed, or "" for any.
+// offer asks what can be built; ref is the image that is needed, or "" for any.
 func (b *Builder) offer(ctx context.Context, arch, ref string) (PostgresOffer, error) {
 	if b.Postgres == nil {
-		return PostgresOffer{}, &fault.Error{Code: fault.Failed, What: "no image registry answers, and no image of Postgres can be made here", Next: "set " + PostgresVariable + " to an image that the engine has"}
+		return PostgresOffer{}, &fault.Error{Code: fault.Failed, What: "no image registry answers, and no image of Postgres can be built here", Next: "set " + PostgresVariable + " to an image that the engine has"}
 	}
 	offer, err := b.Postgres.Offer(ctx, arch)
 	if err == nil && ref != "" && ref != offer.Ref {
-		err = &fault.Error{Code: fault.Failed, What: "Debian's packages make " + offer.Ref + " here, not " + ref, Next: "set " + PostgresVariable + " to " + offer.Ref + ", or unset it"}
+		err = &fault.Error{Code: fault.Failed, What: "Debian's packages here have " + offer.Ref + ", not " + ref, Next: "set " + PostgresVariable + " to " + offer.Ref + ", or unset it"}
 	}
 	return offer, err
 }
 
-// keep keeps the chosen image if the engine has it: a newer one could not be
-// made.
+// keep keeps the chosen image if the engine has it, because a newer one could
+// not be built.
 func (b *Builder) keep(ctx context.Context, c choice, err error) (Image, error) {
 	if c.step != use || ctx.Err() != nil {
 		return Image{}, err
 	}
-	b.Progress.Say("%s stays as it is: %s", c.ref, fault.Text(err))
+	b.Progress.Say("keeping %s: %s", c.ref, fault.Text(err))
 	return Image{Image: c.ref, Action: Present}, nil
 }
 
-// pull pulls an image. A registry that says nothing for a while counts as one
+// pull pulls an image. A registry that stays silent for a while counts as one
 // that does not answer.
 func (b *Builder) pull(ctx context.Context, ref string, patience time.Duration) error {
 	unreachable := &fault.Error{Code: fault.Failed, What: "the image " + ref + " is not on the engine and its registry does not answer", Next: "set " + PostgresVariable + " to an image that the engine has or can pull"}
