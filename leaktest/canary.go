@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -18,37 +19,36 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
-	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/keepmum/keepmum/internal/sweep"
 	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// canaryName is the name that the canary is searched by.
+// canaryName is the canary's name in the search.
 const canaryName = "LEAKTEST_CANARY"
 
-// canaryFile is where its program stands in the container that tells it.
+// canaryFile is the path of its program in the container that prints it.
 const canaryFile = "keepmum-leaktest-canary"
 
-// canary is a random value that is no secret, stands where a secret must not,
-// and has to be found there.
+// canary is a random value that is not a secret. It is planted where a secret
+// must not be, and must be found there.
 type canary struct{ value, plain string }
 
-// newCanary makes a value of two lines with what encoders treat differently,
-// and a plain one for where a value of several lines cannot stand.
+// newCanary makes a value of two lines, with characters that encoders treat
+// differently, and a plain one for places that cannot hold several lines.
 func newCanary() canary {
 	return canary{value: "canary-" + rand.Text() + "\"'<&>+%/$ é\x01\\`\n" + "second-line-" + rand.Text(), plain: "canary" + rand.Text()}
 }
 
-// known is what the search takes.
+// known returns the canary in the form that the search takes.
 func (c canary) known() []secrets.Known {
 	return []secrets.Known{{Name: canaryName, Value: secrets.New([]byte(c.value))}, {Name: canaryName, Value: secrets.New([]byte(c.plain))}}
 }
 
-// forms returns a value in every encoding that is searched.
+// forms returns a value in every encoding that is searched for.
 func forms(value string) map[string]string {
-	inJSON, _ := json.Marshal(value) // a string can always be written
+	inJSON, _ := json.Marshal(value) // a string can always be encoded
 	lines := strings.Split(value, "\n")
 	return map[string]string{
 		"raw": value, "line": lines[len(lines)-1],
@@ -58,18 +58,18 @@ func forms(value string) map[string]string {
 	}
 }
 
-// text is the canary in every encoding, one after the other.
+// text is the canary in every encoding, one a line.
 func (c canary) text() string {
 	var b strings.Builder
-	told := forms(c.value)
+	encoded := forms(c.value)
 	for _, encoding := range redact.Encodings() {
-		fmt.Fprintf(&b, "a canary, %s: %s\n", encoding, told[encoding])
+		fmt.Fprintf(&b, "a canary, %s: %s\n", encoding, encoded[encoding])
 	}
 	return b.String()
 }
 
-// plants picks a container for each image, log driver and kind of stream: what
-// holds for one of them holds for the others.
+// plants picks one container for each combination of image, log driver and
+// terminal: the proof for one holds for the others.
 func plants(targets []target) []target {
 	var all []target
 	for _, one := range targets {
@@ -82,19 +82,19 @@ func plants(targets []target) []target {
 	return all
 }
 
-// sameLog tells whether two containers log the same way.
+// sameLog reports whether two containers log the same way.
 func sameLog(a, b container.LogConfig) bool {
 	return a.Type == b.Type && fmt.Sprint(a.Config) == fmt.Sprint(b.Config) // fmt sorts the keys
 }
 
-// prove plants the canary beside a target and requires that it is found in
-// each place: for each encoding on both streams, in what inspect shows, in the
-// file and in the configuration of an image. It returns how many there were. A
-// container with a terminal has one stream.
+// prove plants the canary in a copy of a target and requires that it is found in
+// every place: in each encoding on both streams, in the output of inspect, in
+// the file and in the configuration of an image. It returns the number of
+// places. A container with a terminal has one stream.
 func (e *engine) prove(ctx context.Context, search *sweep.Sweep, c canary, of target) (planted int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	id, err := e.tell(ctx, c, of)
+	id, err := e.plant(ctx, c, of)
 	if id != "" {
 		defer func() { err = firstOf(err, e.removeContainer(ctx, id)) }()
 	}
@@ -110,7 +110,7 @@ func (e *engine) prove(ctx context.Context, search *sweep.Sweep, c canary, of ta
 	environment.Name = environmentOf + id
 	seen := search.Run(ctx, logs, inspect, environment, layers)
 	if len(seen.Unread) > 0 {
-		return 0, &Error{Problems: []string{fmt.Sprintf("the canary beside %s: %s was not read: %s", of.name, strings.Fields(seen.Unread[0].Surface)[0], seen.Unread[0].Why)}}
+		return 0, &Error{Problems: []string{fmt.Sprintf("the canary for %s: %s was not read: %s", of.name, strings.Fields(seen.Unread[0].Surface)[0], seen.Unread[0].Why)}}
 	}
 	wanted := []place{{inspect.Name, "", "raw"}, {environment.Name, "", "raw"}, {layers.Name, canaryFile, "raw"}, {layers.Name, "configuration", "raw"}}
 	streams := []string{"stdout", "stderr"}
@@ -126,7 +126,7 @@ func (e *engine) prove(ctx context.Context, search *sweep.Sweep, c canary, of ta
 	for _, one := range wanted {
 		if !one.among(seen) {
 			kind, _, _ := strings.Cut(one.surface, " ")
-			problems = append(problems, strings.TrimSpace(fmt.Sprintf("the canary planted beside %s was not found: %s %s %s", of.name, kind, one.part, one.encoding)))
+			problems = append(problems, strings.TrimSpace(fmt.Sprintf("the canary for %s was not found: %s %s %s", of.name, kind, one.part, one.encoding)))
 		}
 	}
 	if len(problems) > 0 {
@@ -135,10 +135,10 @@ func (e *engine) prove(ctx context.Context, search *sweep.Sweep, c canary, of ta
 	return len(wanted), nil
 }
 
-// place is where the canary was planted.
+// place is a place where the canary was planted.
 type place struct{ surface, part, encoding string }
 
-// among tells whether the canary was found in the place.
+// among reports whether the canary was found in the place.
 func (p place) among(seen sweep.Report) bool {
 	for _, result := range seen.Results {
 		if slices.ContainsFunc(result.Hits, func(h sweep.Hit) bool {
@@ -150,9 +150,10 @@ func (p place) among(seen sweep.Report) bool {
 	return false
 }
 
-// tell starts a container of the target's image, with its log driver, that tells
-// the canary and ends. The id is set as soon as there is something to remove.
-func (e *engine) tell(ctx context.Context, c canary, of target) (id string, err error) {
+// plant runs a container of the target's image, with its log driver, that prints
+// the canary and exits. It returns the id as soon as there is something to
+// remove, also with an error.
+func (e *engine) plant(ctx context.Context, c canary, of target) (id string, err error) {
 	binary, err := program(of.architecture, output{1, c.text()}, output{2, c.text()})
 	if err != nil {
 		return "", err
@@ -160,11 +161,11 @@ func (e *engine) tell(ctx context.Context, c canary, of target) (id string, err 
 	made, err := e.create(ctx, &container.Config{
 		Image: of.image, Entrypoint: []string{"/" + canaryFile}, User: "0:0", WorkingDir: "/", Tty: of.tty,
 		Env:         []string{canaryName + "=" + c.plain},
-		Labels:      c.labels(),
+		Labels:      c.labels(of),
 		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
 	}, &container.HostConfig{LogConfig: of.log, NetworkMode: "none"})
 	if err != nil {
-		return "", fmt.Errorf("leaktest: no container can be made of the image of %s: %w", of.name, err)
+		return "", fmt.Errorf("leaktest: no container can be created from the image of %s: %w", of.name, err)
 	}
 	var stream bytes.Buffer
 	out := tar.NewWriter(&stream)
@@ -182,37 +183,37 @@ func (e *engine) tell(ctx context.Context, c canary, of target) (id string, err 
 		err = e.runToEnd(ctx, made.ID)
 	}
 	if err != nil {
-		err = fmt.Errorf("leaktest: the canary beside %s cannot be planted: %w", of.name, err)
+		err = fmt.Errorf("leaktest: the canary for %s cannot be planted: %w", of.name, err)
 	}
 	return made.ID, err
 }
 
-// commit makes an image of the canary's container, and returns its id.
+// commit makes an image from the canary's container and returns its id.
 func (e *engine) commit(ctx context.Context, id string) (string, error) {
 	if err := ctx.Err(); err != nil {
-		return "", fmt.Errorf("leaktest: no image was made of the canary's container: %w", err)
+		return "", fmt.Errorf("leaktest: no image was made from the canary's container: %w", err)
 	}
 	ctx, cancel := atLength(ctx)
 	defer cancel()
 	made, err := e.docker.ContainerCommit(ctx, id, container.CommitOptions{})
 	if err != nil {
-		return "", fmt.Errorf("leaktest: no image can be made of the canary's container: %w", err)
+		return "", fmt.Errorf("leaktest: no image can be made from the canary's container: %w", err)
 	}
 	return made.ID, nil
 }
 
-// labels are those of the canary's container, and so of the image that is made
-// of it. They take the place of labels of the target's image: testcontainers'
-// own are of this run, so that its Ryuk removes both when the run is killed, and
-// not when another ends that once built the image.
-func (c canary) labels() map[string]string {
-	labels := testcontainers.GenericLabels()
+// labels are those of the canary's container, and so of the image made from it.
+// They include the target's labels for Ryuk, which removes both with the target
+// when the run is killed.
+func (c canary) labels(of target) map[string]string {
+	labels := map[string]string{}
+	maps.Copy(labels, of.labels)
 	labels[labelMade] = strconv.FormatInt(time.Now().Unix(), 10)
 	labels["io.keepmum.leaktest.canary"] = c.plain
 	return labels
 }
 
-// runToEnd starts a container and waits for its end, which must be a good one.
+// runToEnd starts a container and waits until it exits with 0.
 func (e *engine) runToEnd(ctx context.Context, id string) error {
 	ended, failed := e.docker.ContainerWait(ctx, id, container.WaitConditionNextExit)
 	if err := e.docker.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
@@ -223,20 +224,20 @@ func (e *engine) runToEnd(ctx context.Context, id string) error {
 		return err
 	case end := <-ended:
 		if end.StatusCode != 0 {
-			return fmt.Errorf("its program ended with %d", end.StatusCode)
+			return fmt.Errorf("its program exited with %d", end.StatusCode)
 		}
 		return nil
 	}
 }
 
-// atLength returns a context for what must not be broken off: a request that
-// makes something, for whose answer nobody waits, leaves it behind, and so does
-// one that was to remove it. It ends after a minute.
+// atLength returns a context for requests that must not be cancelled: one that
+// creates something would leave it behind, and so would one that removes it. It
+// ends after a minute.
 func atLength(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 }
 
-// create makes a container, if the context has not ended.
+// create creates a container, unless the context has ended.
 func (e *engine) create(ctx context.Context, config *container.Config, host *container.HostConfig) (container.CreateResponse, error) {
 	if err := ctx.Err(); err != nil {
 		return container.CreateResponse{}, err
@@ -246,7 +247,7 @@ func (e *engine) create(ctx context.Context, config *container.Config, host *con
 	return e.docker.ContainerCreate(ctx, config, host, nil, nil, "")
 }
 
-// removeContainer removes what this package made.
+// removeContainer removes a container that this package made.
 func (e *engine) removeContainer(ctx context.Context, id string) error {
 	ctx, cancel := atLength(ctx)
 	defer cancel()
@@ -261,7 +262,7 @@ func (e *engine) removeImage(ctx context.Context, id string) error {
 	return err
 }
 
-// firstOf returns the error that came first.
+// firstOf returns the first error that is not nil.
 func firstOf(first, second error) error {
 	if first != nil {
 		return first

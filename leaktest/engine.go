@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"strconv"
 	"strings"
@@ -15,23 +16,26 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
-	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/keepmum/keepmum/internal/docker"
 )
 
 const (
-	// labelMade holds the time, in seconds of Unix, at which this package made a
+	// labelMade holds the Unix time, in seconds, at which this package made a
 	// container or an image.
 	labelMade = "io.keepmum.leaktest.made"
-	// left is the age from which on what this package made was left by a run
-	// that was killed: none takes so long.
+	// labelsOfRyuk begins testcontainers' labels, by which Ryuk finds what to
+	// remove.
+	labelsOfRyuk = "org.testcontainers"
+	// left is the age at which a container or an image of this package is taken
+	// as left behind by a killed run: no check takes that long.
 	left = 2 * patience
 )
 
-// engine is the engine that testcontainers uses, as package sweep reads one.
-type engine struct{ docker *testcontainers.DockerClient }
+// engine is the engine of the containers, in the form that package sweep reads.
+type engine struct{ docker client.APIClient }
 
 // target is a container of the check.
 type target struct {
@@ -40,16 +44,17 @@ type target struct {
 	log          container.LogConfig
 	tty          bool
 	architecture string
+	labels       map[string]string // for Ryuk
 }
 
-// targets looks at the containers.
-func (e *engine) targets(ctx context.Context, containers []testcontainers.Container) ([]target, error) {
+// targets inspects the containers.
+func (e *engine) targets(ctx context.Context, containers []Container) ([]target, error) {
 	info, err := e.docker.Info(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("leaktest: the engine does not tell its architecture: %w", err)
+		return nil, fmt.Errorf("leaktest: the engine does not report its architecture: %w", err)
 	}
 	if info.OSType != "linux" {
-		return nil, fmt.Errorf("leaktest: the engine runs containers of %s: a canary can be made for linux", info.OSType)
+		return nil, fmt.Errorf("leaktest: the engine runs %s containers: a canary needs linux", info.OSType)
 	}
 	architecture := map[string]string{"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}[info.Architecture]
 	if architecture == "" {
@@ -57,13 +62,16 @@ func (e *engine) targets(ctx context.Context, containers []testcontainers.Contai
 	}
 	var all []target
 	for _, one := range containers {
-		seen, err := e.docker.ContainerInspect(ctx, one.GetContainerID())
+		id := one.GetContainerID()
+		seen, err := find(ctx, e.docker, id)
 		if err != nil {
-			return nil, fmt.Errorf("leaktest: a container cannot be inspected; it must not be terminated before the check: %w", err)
+			return nil, notFound(id, []string{attempt(e.docker.DaemonHost(), "the engine of this check", err)}, err)
 		}
+		labels := maps.Clone(seen.Config.Labels)
+		maps.DeleteFunc(labels, func(name, _ string) bool { return !strings.HasPrefix(name, labelsOfRyuk) })
 		all = append(all, target{
 			id: seen.ID, name: strings.TrimPrefix(seen.Name, "/"), image: seen.Image, ref: seen.Config.Image,
-			log: seen.HostConfig.LogConfig, tty: seen.Config.Tty, architecture: architecture,
+			log: seen.HostConfig.LogConfig, tty: seen.Config.Tty, architecture: architecture, labels: labels,
 		})
 	}
 	return all, nil
@@ -91,22 +99,22 @@ func (e *engine) ContainerLogs(ctx context.Context, id string, _ docker.LogOptio
 	return err
 }
 
-// InspectContainer returns what the engine answers, without the environment.
+// InspectContainer returns the engine's answer without the environment.
 func (e *engine) InspectContainer(ctx context.Context, id string) ([]byte, error) {
 	_, rest, err := e.inspect(ctx, id)
 	return rest, err
 }
 
-// environmentAlone is an engine that tells of a container its environment alone.
+// environmentAlone is an engine that shows only the environment of a container.
 type environmentAlone struct{ *engine }
 
-// InspectContainer returns the environment that the engine answers.
+// InspectContainer returns the environment in the engine's answer.
 func (e environmentAlone) InspectContainer(ctx context.Context, id string) ([]byte, error) {
 	environment, _, err := e.inspect(ctx, id)
 	return environment, err
 }
 
-// inspect returns what the engine answers, in two parts.
+// inspect returns the engine's answer in two parts.
 func (e *engine) inspect(ctx context.Context, id string) (environment, rest []byte, err error) {
 	_, raw, err := e.docker.ContainerInspectWithRaw(ctx, id, false)
 	if err != nil {
@@ -115,12 +123,12 @@ func (e *engine) inspect(ctx context.Context, id string) (environment, rest []by
 	return parted(raw)
 }
 
-// parted takes the environment out of what the engine answers for a container.
-// Nothing else is changed, nor left out.
+// parted separates the environment from the rest of the engine's answer about a
+// container. It changes and drops nothing else.
 func parted(raw []byte) (environment, rest []byte, err error) {
 	var answer, config map[string]json.RawMessage
 	if json.Unmarshal(raw, &answer) != nil || json.Unmarshal(answer["Config"], &config) != nil {
-		return nil, nil, errors.New("what the engine answered cannot be read") // the error of the parser may quote it
+		return nil, nil, errors.New("the engine's answer cannot be parsed") // the parser's error may quote it
 	}
 	environment = append([]byte("environment: "), config["Env"]...)
 	delete(config, "Env")
@@ -130,8 +138,7 @@ func parted(raw []byte) (environment, rest []byte, err error) {
 	return environment, rest, err
 }
 
-// plainJSON is a text in JSON as the engine writes it: <, > and & stand as they
-// are.
+// plainJSON encodes JSON as the engine does: <, > and & are not escaped.
 func plainJSON(fields map[string]json.RawMessage) ([]byte, error) {
 	var b bytes.Buffer
 	out := json.NewEncoder(&b)
@@ -140,7 +147,7 @@ func plainJSON(fields map[string]json.RawMessage) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// InspectImage returns what the engine answers.
+// InspectImage returns the engine's answer.
 func (e *engine) InspectImage(ctx context.Context, ref string) ([]byte, error) {
 	seen, err := e.docker.ImageInspect(ctx, ref)
 	if err != nil {
@@ -149,7 +156,7 @@ func (e *engine) InspectImage(ctx context.Context, ref string) ([]byte, error) {
 	return json.Marshal(seen)
 }
 
-// ImageHistory returns what the engine answers.
+// ImageHistory returns the engine's answer.
 func (e *engine) ImageHistory(ctx context.Context, ref string) ([]byte, error) {
 	seen, err := e.docker.ImageHistory(ctx, ref)
 	if err != nil {
@@ -158,7 +165,7 @@ func (e *engine) ImageHistory(ctx context.Context, ref string) ([]byte, error) {
 	return json.Marshal(seen)
 }
 
-// SaveImage writes images in the form of docker save.
+// SaveImage writes images as docker save does.
 func (e *engine) SaveImage(ctx context.Context, w io.Writer, refs ...string) error {
 	stream, err := e.docker.ImageSave(ctx, refs)
 	if err != nil {
@@ -169,31 +176,31 @@ func (e *engine) SaveImage(ctx context.Context, w io.Writer, refs ...string) err
 	return err
 }
 
-// removeLeft removes what runs that were killed have left.
+// removeLeft removes what killed runs left behind.
 func (e *engine) removeLeft(ctx context.Context) error {
 	of := filters.NewArgs(filters.Arg("label", labelMade))
 	containers, err := e.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: of})
 	if err != nil {
-		return fmt.Errorf("leaktest: the engine does not list its containers: %w", err)
+		return fmt.Errorf("leaktest: the engine cannot list its containers: %w", err)
 	}
 	for _, one := range containers {
 		if wasLeft(one.Labels) {
-			_ = e.removeContainer(ctx, one.ID) // another run may be quicker
+			_ = e.removeContainer(ctx, one.ID) // another run may have removed it
 		}
 	}
 	images, err := e.docker.ImageList(ctx, image.ListOptions{All: true, Filters: of})
 	if err != nil {
-		return fmt.Errorf("leaktest: the engine does not list its images: %w", err)
+		return fmt.Errorf("leaktest: the engine cannot list its images: %w", err)
 	}
 	for _, one := range images {
 		if wasLeft(one.Labels) {
-			_ = e.removeImage(ctx, one.ID) // another run may be quicker
+			_ = e.removeImage(ctx, one.ID) // another run may have removed it
 		}
 	}
 	return nil
 }
 
-// wasLeft tells whether something was made too long ago to be still in use.
+// wasLeft reports whether something is too old to be still in use.
 func wasLeft(labels map[string]string) bool {
 	made, err := strconv.ParseInt(labels[labelMade], 10, 64)
 	return err == nil && time.Since(time.Unix(made, 0)) > left

@@ -21,6 +21,9 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/client"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/keepmum/keepmum/integration/reaper"
@@ -28,12 +31,12 @@ import (
 	"github.com/keepmum/keepmum/pkg/redact"
 )
 
-// mark is part of the name of all that these tests make. What the package itself
-// makes has its own labels.
+// mark is part of the names of everything that these tests make. What the package
+// itself makes has its own labels.
 var mark string
 
-// TestMain tells testcontainers, which reads its settings once, to do without
-// Ryuk, whose image would have to be pulled, and runs the tests beside a reaper.
+// TestMain turns Ryuk off, because its image would have to be pulled, and runs the
+// tests with a reaper. testcontainers reads its settings only once.
 func TestMain(m *testing.M) {
 	if err := errors.Join(os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"), os.Setenv("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1")); err != nil {
 		panic(err)
@@ -47,10 +50,10 @@ func TestMain(m *testing.M) {
 // labelSession is testcontainers' label of a run.
 const labelSession = "org.testcontainers.sessionId"
 
-// label marks all that these tests make, as the main module's tests mark it.
+// label marks everything that these tests make, as in the main module's tests.
 const label = "com.docker.compose.project"
 
-// bench is what a test starts things with.
+// bench starts images and containers for a test.
 type bench struct {
 	*engine
 	t    *testing.T
@@ -74,14 +77,14 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// image makes an image FROM scratch of a program that tells texts; lines of a
-// Dockerfile may follow.
+// image builds an image FROM scratch with a program that prints texts; further
+// lines of a Dockerfile may follow.
 func (b *bench) image(further string, outputs ...output) string {
 	b.t.Helper()
 	return b.imageNamed("keepmum-integration/leaktest-"+strings.ToLower(rand.Text()[:8])+":"+b.name, further, outputs...)
 }
 
-// imageNamed is image under a name of choice.
+// imageNamed is image with a given name.
 func (b *bench) imageNamed(ref, further string, outputs ...output) string {
 	b.t.Helper()
 	binary, err := program(b.arch, outputs...)
@@ -91,12 +94,12 @@ func (b *bench) imageNamed(ref, further string, outputs ...output) string {
 	return b.imageOf(ref, further, binary)
 }
 
-// imageOf is imageNamed of a program.
+// imageOf is imageNamed with a given program.
 func (b *bench) imageOf(ref, further string, binary []byte) string {
 	b.t.Helper()
 	var stream bytes.Buffer
 	out := tar.NewWriter(&stream)
-	for name, data := range map[string]string{"tell": string(binary), "Dockerfile": "FROM scratch\nCOPY tell /tell\nENTRYPOINT [\"/tell\"]\n" + further, "value": string(binary)} {
+	for name, data := range map[string]string{"print": string(binary), "Dockerfile": "FROM scratch\nCOPY print /print\nENTRYPOINT [\"/print\"]\n" + further, "value": string(binary)} {
 		if err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(data))}); err != nil {
 			b.t.Fatal(err)
 		}
@@ -125,7 +128,7 @@ func (b *bench) imageOf(ref, further string, binary []byte) string {
 	return ref
 }
 
-// run starts a container by testcontainers and waits for its end.
+// run starts a container with testcontainers and waits until it exits.
 func (b *bench) run(ref string, options ...testcontainers.ContainerCustomizer) testcontainers.Container {
 	b.t.Helper()
 	made := b.start(ref, options...)
@@ -133,13 +136,13 @@ func (b *bench) run(ref string, options ...testcontainers.ContainerCustomizer) t
 	return made
 }
 
-// quiet is a logger that says nothing.
+// quiet is a logger that writes nothing.
 type quiet struct{}
 
 func (quiet) Printf(string, ...any) {}
 
-// made counts what this package left on the engine in this run of the tests:
-// others may be at work.
+// made counts what this package left on the engine in this run of the tests.
+// Other runs may use the engine at the same time.
 func (b *bench) made() int {
 	b.t.Helper()
 	of := filters.NewArgs(filters.Arg("label", labelMade), filters.Arg("label", labelSession+"="+testcontainers.SessionID()))
@@ -154,7 +157,8 @@ func (b *bench) made() int {
 	return len(containers) + len(images)
 }
 
-// aValue is a random one of two lines, with what encoders treat differently.
+// aValue returns a random value of two lines, with characters that encoders treat
+// differently.
 func aValue() string {
 	return rand.Text() + "\"'<&>+%/$ é\x01\\`\n" + "second-line-" + rand.Text()
 }
@@ -170,15 +174,15 @@ func TestSilence(t *testing.T) {
 	first, second, third, fourth := b.run(ref), b.run(ref, hardened), b.run(ref, local), b.run(ref, terminal)
 	report, err := Check{
 		Secrets:    Secrets{"PASSWORD": []byte(aValue()), "TOKEN": []byte(rand.Text())},
-		Containers: []testcontainers.Container{first, second, third, fourth},
+		Containers: []Container{first, second, third, fourth},
 		Further:    map[string][]byte{"output of the client": []byte("ok")},
 	}.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Log, inspect and environment of four, one image, one text; the canary
-	// beside the first, the one with another log driver, and the one with a
-	// terminal, which has one stream.
+	// Log, inspect and environment of four containers, one image, one text.
+	// Canaries for the first one, the one with another log driver, and the one
+	// with a terminal, which has one stream.
 	if want := 5*len(redact.Encodings()) + 3*4; report.Surfaces != 4*3+3+1 || report.Bytes == 0 || report.Planted != want {
 		t.Errorf("%+v, want %d canaries", report, want)
 	}
@@ -188,27 +192,27 @@ func TestSilence(t *testing.T) {
 	t.Logf("proof: surfaces=%d bytes=%d planted=%d found=%d values=0", report.Surfaces, report.Bytes, report.Planted, report.Planted)
 }
 
-// failure runs a check that has to fail, and requires that its error tells no
-// value.
+// failure runs a check that must fail, requires that its error shows no value, and
+// returns its text.
 func (b *bench) failure(c Check) string {
 	b.t.Helper()
 	_, err := c.Run(b.t.Context())
-	var told *Error
-	if !errors.As(err, &told) {
+	var found *Error
+	if !errors.As(err, &found) {
 		b.t.Errorf("error %v, want an *Error", err)
 		return ""
 	}
 	for name, value := range c.Secrets {
 		for encoding, form := range forms(string(value)) {
 			if strings.Contains(err.Error(), form) {
-				b.t.Errorf("the error tells %s in %s", name, encoding)
+				b.t.Errorf("the error shows %s in %s", name, encoding)
 			}
 		}
 	}
 	return err.Error()
 }
 
-func TestAValueIsFoundInEachEncodingOnEachStream(t *testing.T) {
+func TestValueInEachEncodingAndStream(t *testing.T) {
 	b := newBench(t)
 	values := Secrets{}
 	var outputs []output
@@ -220,18 +224,17 @@ func TestAValueIsFoundInEachEncodingOnEachStream(t *testing.T) {
 			outputs = append(outputs, output{stream, "x " + forms(value)[encoding] + " y\n"})
 		}
 	}
-	// The image is another's: one that tells values holds them in its program.
-	silent, telling := b.image("", output{1, "x\n"}), b.image("", outputs...)
-	c := b.run(telling)
-	said := b.failure(Check{Secrets: values, Containers: []testcontainers.Container{b.run(silent), c}})
+	// Another image comes first: a program that prints values also holds them.
+	silent, leaking := b.image("", output{1, "x\n"}), b.image("", outputs...)
+	c := b.run(leaking)
+	said := b.failure(Check{Secrets: values, Containers: []Container{b.run(silent), c}})
 	seen, err := c.Inspect(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for stream, name := range map[int]string{1: "stdout", 2: "stderr"} {
-		_ = stream
+	for _, name := range []string{"stdout", "stderr"} {
 		for _, encoding := range redact.Encodings() {
-			want := fmt.Sprintf("log of %s tells %s: %s, %s, line ", strings.TrimPrefix(seen.Name, "/"), strings.ToUpper(encoding+"_"+name), encoding, name)
+			want := fmt.Sprintf("log of %s shows %s: %s, %s, line ", strings.TrimPrefix(seen.Name, "/"), strings.ToUpper(encoding+"_"+name), encoding, name)
 			if !strings.Contains(said, want) {
 				t.Errorf("it does not say %q", want)
 			}
@@ -239,56 +242,56 @@ func TestAValueIsFoundInEachEncodingOnEachStream(t *testing.T) {
 	}
 }
 
-func TestAValueIsFoundInInspectAndInLayers(t *testing.T) {
+func TestValueInInspectAndLayers(t *testing.T) {
 	b := newBench(t)
 	password, deleted, label, argument := rand.Text(), rand.Text(), rand.Text(), rand.Text()
-	layered := b.image("", output{1, "x\n"}, output{3, deleted}) // there is no stream 3: it stands in the file alone
+	layered := b.image("", output{1, "x\n"}, output{3, deleted}) // there is no stream 3: it is only in the file
 	ref := b.image("LABEL a="+label+"\n", output{1, "x\n"})
 	c := b.run(ref, testcontainers.WithEnv(map[string]string{"PASSWORD": password}), testcontainers.WithCmd(argument))
 	secrets := Secrets{"PASSWORD": []byte(password), "LABEL": []byte(label), "ARGUMENT": []byte(argument), "DELETED": []byte(deleted)}
-	said := b.failure(Check{Secrets: secrets, Containers: []testcontainers.Container{c, b.run(layered)}})
-	for _, want := range []string{" tells PASSWORD: raw", " tells LABEL: raw", " tells ARGUMENT: raw", "image " + layered + " tells DELETED: raw, ", "configuration of image " + ref + " tells LABEL", "history of image " + ref + " tells LABEL"} {
+	said := b.failure(Check{Secrets: secrets, Containers: []Container{c, b.run(layered)}})
+	for _, want := range []string{" shows PASSWORD: raw", " shows LABEL: raw", " shows ARGUMENT: raw", "image " + layered + " shows DELETED: raw, ", "configuration of image " + ref + " shows LABEL", "history of image " + ref + " shows LABEL"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q:\n%s", want, said)
 		}
 	}
 	if strings.Contains(said, "log of") {
-		t.Errorf("it says more than is so:\n%s", said)
+		t.Errorf("it reports a log that shows nothing:\n%s", said)
 	}
 }
 
-func TestWhatIsExceptedMustBeThere(t *testing.T) {
+func TestExceptionMustBeNeeded(t *testing.T) {
 	b := newBench(t)
 	password := rand.Text()
 	ref := b.image("", output{1, "x\n"})
 	shown, hidden := b.run(ref, testcontainers.WithEnv(map[string]string{"PASSWORD": password})), b.run(ref)
-	check := Check{Secrets: Secrets{"PASSWORD": []byte(password)}, InEnvironment: []string{"PASSWORD"}, Containers: []testcontainers.Container{hidden, shown}}
+	check := Check{Secrets: Secrets{"PASSWORD": []byte(password)}, InEnvironment: []string{"PASSWORD"}, Containers: []Container{hidden, shown}}
 	if _, err := check.Run(t.Context()); err != nil {
-		t.Errorf("shown as excepted: %v", err)
+		t.Errorf("in the environment, as excepted: %v", err)
 	}
 	check.Containers = check.Containers[:1]
-	if said := b.failure(check); !strings.Contains(said, "PASSWORD is excepted in the environment, and is in none") {
-		t.Errorf("not shown: %s", said)
+	if said := b.failure(check); !strings.Contains(said, "PASSWORD is in InEnvironment but in no container's environment") {
+		t.Errorf("in no environment: %s", said)
 	}
-	check.Containers = []testcontainers.Container{b.run(ref, testcontainers.WithEnv(map[string]string{"PASSWORD": password}), testcontainers.WithCmd(password))}
+	check.Containers = []Container{b.run(ref, testcontainers.WithEnv(map[string]string{"PASSWORD": password}), testcontainers.WithCmd(password))}
 	if said := b.failure(check); !strings.Contains(said, "inspect of ") || strings.Contains(said, "environment of ") {
 		t.Errorf("in an argument too: %s", said)
 	}
-	check.Containers = []testcontainers.Container{shown}
+	check.Containers = []Container{shown}
 	check.Further = map[string][]byte{"an answer": []byte("<" + password + ">")}
-	if said := b.failure(check); !strings.Contains(said, "an answer tells PASSWORD: raw") {
+	if said := b.failure(check); !strings.Contains(said, "an answer shows PASSWORD: raw") {
 		t.Errorf("in a further text: %s", said)
 	}
 }
 
-func TestALogThatNobodyCanReadIsAFailure(t *testing.T) {
+func TestLogUnreadableFails(t *testing.T) {
 	b := newBench(t)
 	c := b.run(b.image("", output{1, "x\n"}), testcontainers.WithHostConfigModifier(func(h *container.HostConfig) { h.LogConfig.Type = "none" }))
-	check := Check{Secrets: Secrets{"PASSWORD": []byte(rand.Text())}, Containers: []testcontainers.Container{c}}
+	check := Check{Secrets: Secrets{"PASSWORD": []byte(rand.Text())}, Containers: []Container{c}}
 	if said := b.failure(check); !strings.Contains(said, "logs was not read: its log driver is none") {
 		t.Errorf("%s", said)
 	}
-	sink, err := net.ListenPacket("udp", "127.0.0.1:0") // drops all that it is sent
+	sink, err := net.ListenPacket("udp", "127.0.0.1:0") // drops everything
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,11 +304,11 @@ func TestALogThatNobodyCanReadIsAFailure(t *testing.T) {
 			}
 		}))
 	}
-	check.Containers = []testcontainers.Container{syslog("cache-disabled")}
+	check.Containers = []Container{syslog("cache-disabled")}
 	if said := b.failure(check); !strings.Contains(said, "logs was not read: ") {
 		t.Errorf("syslog that keeps nothing: %s", said)
 	}
-	check.Containers = []testcontainers.Container{syslog()} // of which the engine keeps a copy
+	check.Containers = []Container{syslog()} // the engine keeps a copy of its log
 	if _, err := check.Run(t.Context()); err != nil {
 		t.Errorf("syslog: %v", err)
 	}
@@ -314,30 +317,30 @@ func TestALogThatNobodyCanReadIsAFailure(t *testing.T) {
 	}
 }
 
-// TestAValueIsFoundOnATerminal, which changes its line breaks: the lines alone
-// are too short to be searched.
-func TestAValueIsFoundOnATerminal(t *testing.T) {
+// TestValueOnTerminal is found although a terminal changes its line breaks: the
+// single lines are too short to be searched for.
+func TestValueOnTerminal(t *testing.T) {
 	b := newBench(t)
 	value := rand.Text()[:7] + "\n" + rand.Text()[:7]
 	c := b.run(b.image("", output{2, "it is " + value + "\n"}), testcontainers.WithConfigModifier(func(c *container.Config) { c.Tty = true }))
-	if said := b.failure(Check{Secrets: Secrets{"KEY": []byte(value)}, Containers: []testcontainers.Container{c}}); !strings.Contains(said, " tells KEY: raw, stdout, line 1") {
+	if said := b.failure(Check{Secrets: Secrets{"KEY": []byte(value)}, Containers: []Container{c}}); !strings.Contains(said, " shows KEY: raw, stdout, line 1") {
 		t.Errorf("%s", said)
 	}
 }
 
-// start starts a container by testcontainers.
+// start starts a container with testcontainers.
 func (b *bench) start(ref string, options ...testcontainers.ContainerCustomizer) testcontainers.Container {
 	b.t.Helper()
 	options = append(options, testcontainers.WithLabels(map[string]string{label: b.name}), testcontainers.WithLogger(quiet{}))
 	made, err := testcontainers.Run(b.t.Context(), ref, options...)
-	testcontainers.CleanupContainer(b.t, made, testcontainers.StopTimeout(0)) // who is to end does, who is not does not hear it
+	testcontainers.CleanupContainer(b.t, made, testcontainers.StopTimeout(0)) // programs that exit do so; the endless one ignores the signal
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return made
 }
 
-// until waits for a state.
+// until waits for a state of a container.
 func (b *bench) until(c testcontainers.Container, what string, is func(*container.State) bool) {
 	b.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; {
@@ -354,16 +357,16 @@ func (b *bench) until(c testcontainers.Container, what string, is func(*containe
 	}
 }
 
-// TestAContainerThatGoesOn is read while it runs, is paused, and is started
-// again and again.
-func TestAContainerThatGoesOn(t *testing.T) {
+// TestContainerStillRunning is searched while it runs, is paused, or restarts again
+// and again.
+func TestContainerStillRunning(t *testing.T) {
 	b := newBench(t)
 	value := rand.Text()
 	ref := b.image("", output{1, "it is " + value + "\n"})
 	silent := b.endless("all is well\n")
 	restarting := b.start(ref, testcontainers.WithHostConfigModifier(func(h *container.HostConfig) { h.RestartPolicy.Name = container.RestartPolicyAlways }))
 	b.until(restarting, "started again", func(s *container.State) bool { return s.Restarting })
-	if said := b.failure(Check{Secrets: Secrets{"KEY": []byte(value)}, Containers: []testcontainers.Container{restarting}}); !strings.Contains(said, " tells KEY: raw, stdout, line 1") {
+	if said := b.failure(Check{Secrets: Secrets{"KEY": []byte(value)}, Containers: []Container{restarting}}); !strings.Contains(said, " shows KEY: raw, stdout, line 1") {
 		t.Errorf("restarting: %s", said)
 	}
 	RequireSilence(t, Secrets{"KEY": []byte(value)}, silent)
@@ -376,7 +379,7 @@ func TestAContainerThatGoesOn(t *testing.T) {
 	}
 }
 
-// endless starts a container that tells a text and does not end.
+// endless starts a container that prints a text and does not exit.
 func (b *bench) endless(text string) testcontainers.Container {
 	b.t.Helper()
 	c := b.start(b.imageOf("keepmum-integration/leaktest-endless:"+b.name, "", loops(b.t, b.arch, output{1, text})))
@@ -384,7 +387,7 @@ func (b *bench) endless(text string) testcontainers.Container {
 	return c
 }
 
-// loops is a program that jumps to where it stands instead of ending.
+// loops returns a program that ends in an endless loop instead of exiting.
 func loops(t *testing.T, architecture string, outputs ...output) []byte {
 	t.Helper()
 	binary, err := program(architecture, outputs...)
@@ -396,14 +399,13 @@ func loops(t *testing.T, architecture string, outputs ...output) []byte {
 		exit, jump = words(movz(0, 0), movz(8, 93)), words(0x14000000, movz(8, 93))
 	}
 	if bytes.Count(binary, exit) != 1 {
-		t.Fatal("the program has no end that can be replaced")
+		t.Fatal("the program has no exit that can be replaced")
 	}
 	return bytes.Replace(binary, exit, jump, 1)
 }
 
-// TestChecksBesideEachOther on one engine, of one container, leave each other
-// alone.
-func TestChecksBesideEachOther(t *testing.T) {
+// TestChecksInParallel of one container do not disturb each other.
+func TestChecksInParallel(t *testing.T) {
 	b := newBench(t)
 	c := b.run(b.image("", output{1, "x\n"}))
 	t.Run("checks", func(t *testing.T) {
@@ -419,8 +421,8 @@ func TestChecksBesideEachOther(t *testing.T) {
 	}
 }
 
-// TestACheckInACleanup works: the context of the test has ended there.
-func TestACheckInACleanup(t *testing.T) {
+// TestCheckInCleanup works although the test's context has ended.
+func TestCheckInCleanup(t *testing.T) {
 	b := newBench(t)
 	value := rand.Text()
 	c := b.run(b.image("", output{1, "it is " + value + "\n"}))
@@ -434,19 +436,19 @@ func TestACheckInACleanup(t *testing.T) {
 			RequireSilence(r, Secrets{"KEY": []byte(value)}, c)
 		})
 	})
-	if !ended || !strings.Contains(r.failed, " tells KEY: raw, stdout, line 1") {
+	if !ended || !strings.Contains(r.failed, " shows KEY: raw, stdout, line 1") {
 		t.Errorf("ended %v, failed with %q", ended, strings.ReplaceAll(r.failed, value, "VALUE"))
 	}
 }
 
-// TestACheckThatIsCutShort leaves nothing, and says that it was.
-func TestACheckThatIsCutShort(t *testing.T) {
+// TestCheckCutShortLeavesNothing and returns the context's error.
+func TestCheckCutShortLeavesNothing(t *testing.T) {
 	b := newBench(t)
 	c := b.run(b.image("", output{1, "x\n"}))
 	cut := 0
 	for after := 10 * time.Millisecond; after < time.Minute; after += after / 4 {
 		ctx, cancel := context.WithTimeout(t.Context(), after)
-		_, err := Check{Secrets: Secrets{"KEY": []byte(rand.Text())}, Containers: []testcontainers.Container{c}}.Run(ctx)
+		_, err := Check{Secrets: Secrets{"KEY": []byte(rand.Text())}, Containers: []Container{c}}.Run(ctx)
 		cancel()
 		if err == nil {
 			break
@@ -461,17 +463,18 @@ func TestACheckThatIsCutShort(t *testing.T) {
 	}
 }
 
-// TestWhatRyukRemoves: what is made has the labels of this run, also where the
-// image has others.
-func TestWhatRyukRemoves(t *testing.T) {
+// TestCanaryHasLabelsForRyuk of this run, also if the image has others; it copies
+// no further labels of the container.
+func TestCanaryHasLabelsForRyuk(t *testing.T) {
 	b := newBench(t)
-	later := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10) // no other check takes it for something that was left
-	c := b.run(b.image("LABEL "+labelSession+"=another org.testcontainers=false org.testcontainers.lang=x "+labelMade+"="+later+"\n", output{1, "x\n"}))
-	targets, err := b.targets(t.Context(), []testcontainers.Container{c})
+	later := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10) // so that no other check takes it as left behind
+	c := b.run(b.image("LABEL "+labelSession+"=another org.testcontainers=false org.testcontainers.lang=x "+labelMade+"="+later+"\n", output{1, "x\n"}),
+		testcontainers.WithLabels(map[string]string{"of-the-container": "x"}))
+	targets, err := b.targets(t.Context(), []Container{c})
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := b.tell(t.Context(), newCanary(), targets[0])
+	id, err := b.plant(t.Context(), newCanary(), targets[0])
 	t.Cleanup(func() { _ = b.removeContainer(context.Background(), id) })
 	if err != nil {
 		t.Fatal(err)
@@ -499,6 +502,9 @@ func TestWhatRyukRemoves(t *testing.T) {
 				t.Errorf("%s: %s is %q, want %q", of, name, labels[name], want)
 			}
 		}
+		if _, copied := labels["of-the-container"]; copied {
+			t.Errorf("%s has a label of the container that Ryuk does not need", of)
+		}
 		if labels[labelMade] == later || labels[labelMade] == "" {
 			t.Errorf("%s does not say when it was made", of)
 		}
@@ -508,8 +514,8 @@ func TestWhatRyukRemoves(t *testing.T) {
 	}
 }
 
-// TestNamesThatTellAValue are masked, wherever they stand in an error.
-func TestNamesThatTellAValue(t *testing.T) {
+// TestNamesWithValueAreMasked in errors.
+func TestNamesWithValueAreMasked(t *testing.T) {
 	b := newBench(t)
 	value := strings.ToLower(rand.Text())
 	ref := b.imageNamed("keepmum-integration/leaktest-"+value+":"+b.name, "", output{1, "x\n"})
@@ -517,25 +523,25 @@ func TestNamesThatTellAValue(t *testing.T) {
 		return b.run(ref, testcontainers.WithHostConfigModifier(func(h *container.HostConfig) { h.LogConfig.Type = driver }),
 			testcontainers.CustomizeRequestOption(func(r *testcontainers.GenericContainerRequest) error { r.Name = name; return nil }))
 	}
-	check := Check{Secrets: Secrets{"KEY": []byte(value)}, Containers: []testcontainers.Container{named(b.name+"-"+value, "json-file")}}
-	if said := b.failure(check); !strings.Contains(said, "inspect of "+b.name+"-‹KEY› tells KEY: raw") {
+	check := Check{Secrets: Secrets{"KEY": []byte(value)}, Containers: []Container{named(b.name+"-"+value, "json-file")}}
+	if said := b.failure(check); !strings.Contains(said, "inspect of "+b.name+"-‹KEY› shows KEY: raw") {
 		t.Errorf("found: %s", said)
 	}
-	check.Containers = []testcontainers.Container{named(b.name+"-none-"+value, "none")}
-	if said := b.failure(check); !strings.Contains(said, "the canary beside "+b.name+"-none-‹KEY›: logs was not read") {
+	check.Containers = []Container{named(b.name+"-none-"+value, "none")}
+	if said := b.failure(check); !strings.Contains(said, "the canary for "+b.name+"-none-‹KEY›: logs was not read") {
 		t.Errorf("not read: %s", said)
 	}
 }
 
-// TestTheCanaryIsMissed where the search does not know it.
-func TestTheCanaryIsMissed(t *testing.T) {
+// TestCanaryNotFoundFails: the search does not know this canary.
+func TestCanaryNotFoundFails(t *testing.T) {
 	b := newBench(t)
 	c := b.run(b.image("", output{1, "x\n"}))
-	targets, err := b.targets(t.Context(), []testcontainers.Container{c})
+	targets, err := b.targets(t.Context(), []Container{c})
 	if err != nil {
 		t.Fatal(err)
 	}
-	search, err := sweep.New(newCanary().known()) // of another one
+	search, err := sweep.New(newCanary().known()) // another canary
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -544,7 +550,7 @@ func TestTheCanaryIsMissed(t *testing.T) {
 	}
 }
 
-// recorder is a testing.TB that keeps how it was failed.
+// recorder is a testing.TB that keeps the text of Fatal.
 type recorder struct {
 	testing.TB
 	failed string
@@ -553,7 +559,7 @@ type recorder struct {
 func (r *recorder) Helper()           {}
 func (r *recorder) Fatal(args ...any) { r.failed = fmt.Sprint(args...); panic(r) }
 
-func TestRequireSilenceFailsTheTest(t *testing.T) {
+func TestRequireSilenceFails(t *testing.T) {
 	b := newBench(t)
 	password := rand.Text()
 	c := b.run(b.image("", output{2, "the password is " + password + "\n"}))
@@ -563,30 +569,70 @@ func TestRequireSilenceFailsTheTest(t *testing.T) {
 		defer func() { recover() }()
 		RequireSilence(r, Secrets{"PASSWORD": []byte(password)}, c)
 	}()
-	if !strings.Contains(r.failed, " tells PASSWORD: raw, stderr, line 1") || strings.Contains(r.failed, password) {
+	if !strings.Contains(r.failed, " shows PASSWORD: raw, stderr, line 1") || strings.Contains(r.failed, password) {
 		t.Errorf("failed with %q", strings.ReplaceAll(r.failed, password, "VALUE"))
 	}
 }
 
-// TestWhatAKilledRunLeftIsRemoved: and not what another is at work with.
-func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
+// TestLeftoversAreRemoved of a killed run, but nothing that another run still uses.
+func TestLeftoversAreRemoved(t *testing.T) {
 	b := newBench(t)
 	ref := b.image("", output{1, "x\n"})
 	ids := map[string]string{}
-	for state, age := range map[string]time.Duration{"killed": left + time.Minute, "at work": time.Minute} {
+	for state, age := range map[string]time.Duration{"killed": left + time.Minute, "in use": time.Minute} {
 		made, err := b.docker.ContainerCreate(t.Context(), &container.Config{Image: ref, Labels: map[string]string{labelMade: strconv.FormatInt(time.Now().Add(-age).Unix(), 10)}}, nil, nil, nil, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		ids[state] = made.ID
-		t.Cleanup(func() { _ = b.removeContainer(context.Background(), made.ID) }) // it may be gone, as it has to be
+		t.Cleanup(func() { _ = b.removeContainer(context.Background(), made.ID) }) // the test wants one of them gone
 	}
 	if err := b.removeLeft(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for state, id := range ids {
-		if _, err := b.docker.ContainerInspect(t.Context(), id); (err == nil) != (state == "at work") {
+		if _, err := b.docker.ContainerInspect(t.Context(), id); (err == nil) != (state == "in use") {
 			t.Errorf("%s: %v", state, err)
 		}
+	}
+}
+
+// TestContainerNotFoundFails, and the error names the engines.
+func TestContainerNotFoundFails(t *testing.T) {
+	b := newBench(t)
+	found, missing := b.run(b.image("", output{1, "x\n"})), &testcontainers.DockerContainer{ID: strings.Repeat("0", 64)}
+	for name, check := range map[string]Check{
+		"looked for":     {Containers: []Container{missing}},
+		"not the first":  {Containers: []Container{found, missing}},
+		"given a client": {Containers: []Container{missing}, Client: b.docker},
+	} {
+		check.Secrets = Secrets{"KEY": []byte(rand.Text())}
+		report, err := check.Run(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "container 000000000000 was not found:\n  ") || !strings.Contains(err.Error(), b.docker.DaemonHost()+" (") || report != (Report{}) {
+			t.Errorf("%s: %v, %v", name, report, err)
+		}
+	}
+}
+
+// counted is a client that counts what it creates and how often it is closed.
+type counted struct {
+	client.APIClient
+	created, closed int
+}
+
+func (c *counted) ContainerCreate(ctx context.Context, config *container.Config, host *container.HostConfig, networks *network.NetworkingConfig, platform *ocispec.Platform, name string) (container.CreateResponse, error) {
+	c.created++
+	return c.APIClient.ContainerCreate(ctx, config, host, networks, platform, name)
+}
+
+func (c *counted) Close() error { c.closed++; return nil }
+
+// TestClientOfCheckIsUsed and left open.
+func TestClientOfCheckIsUsed(t *testing.T) {
+	b := newBench(t)
+	given := &counted{APIClient: b.docker}
+	report, err := Check{Secrets: Secrets{"KEY": []byte(rand.Text())}, Containers: []Container{b.run(b.image("", output{1, "x\n"}))}, Client: given}.Run(t.Context())
+	if err != nil || report.Planted == 0 || given.created != 1 || given.closed != 0 {
+		t.Errorf("%v, %v; %d created, closed %d times", report, err, given.created, given.closed)
 	}
 }

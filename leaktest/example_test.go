@@ -8,7 +8,7 @@ import (
 	"github.com/keepmum/keepmum/leaktest"
 )
 
-// A service is started, works, and is required to have told nothing.
+// A service is started and works; it must not have leaked its password.
 func ExampleRequireSilence() {
 	_ = func(t *testing.T) {
 		password := []byte("as the test made it")
@@ -22,13 +22,13 @@ func ExampleRequireSilence() {
 	}
 }
 
-// A service of the old way has its token in the environment, where inspect
-// shows it. Nothing else may.
+// A service in legacy mode has its token in the environment, where inspect shows
+// it. It must not appear anywhere else.
 func ExampleCheck() {
-	_ = func(t *testing.T, old testcontainers.Container, token []byte, answer []byte) {
+	_ = func(t *testing.T, legacy testcontainers.Container, token []byte, answer []byte) {
 		report, err := leaktest.Check{
 			Secrets:       leaktest.Secrets{"TOKEN": token},
-			Containers:    []testcontainers.Container{old},
+			Containers:    []leaktest.Container{legacy},
 			InEnvironment: []string{"TOKEN"},
 			Further:       map[string][]byte{"answer of the API": answer},
 		}.Run(t.Context())

@@ -10,21 +10,27 @@ import (
 	"testing"
 	"time"
 
-	"github.com/testcontainers/testcontainers-go"
+	"github.com/docker/docker/client"
 
 	"github.com/keepmum/keepmum/internal/sweep"
 	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// patience is how long a check may take where its context has no deadline, and
-// how long planting a canary may take in any case.
+// patience is how long a check may take if its context has no deadline, and how
+// long planting one canary may take at most.
 const patience = 5 * time.Minute
 
-// RequireSilence fails the test unless Check finds silence. It may stand in a
-// t.Cleanup too, where the test's context has ended. Cleanups run last first:
-// that one is set behind testcontainers.CleanupContainer.
-func RequireSilence(t testing.TB, values Secrets, containers ...testcontainers.Container) {
+// Container is a container under test. Every testcontainers.Container is one.
+type Container interface {
+	// GetContainerID returns the whole ID: 64 hexadecimal digits.
+	GetContainerID() string
+}
+
+// RequireSilence fails the test unless [Check.Run] finds silence. It also works
+// in a t.Cleanup, where the test's context has ended. Cleanups run last first,
+// so register it after testcontainers.CleanupContainer.
+func RequireSilence(t testing.TB, values Secrets, containers ...Container) {
 	t.Helper()
 	ctx := t.Context()
 	if ctx.Err() != nil {
@@ -37,39 +43,42 @@ func RequireSilence(t testing.TB, values Secrets, containers ...testcontainers.C
 	t.Logf("silence: %s", report)
 }
 
-// Check says what is searched for what.
+// Check says which containers are searched for which secrets.
 type Check struct {
-	// Secrets are the values. At least one.
+	// Secrets are the values to search for. At least one.
 	Secrets Secrets
-	// Containers are searched: running, paused or ended, not removed. At least
-	// one.
-	Containers []testcontainers.Container
-	// InEnvironment names the secrets that are handed over in the environment,
-	// where inspect shows them. That is allowed for them there alone, not in
-	// arguments or labels, and each must be found there, in one container at
-	// least: an exception that is not needed is an error.
+	// Containers are searched: running, paused or exited, but not removed. At
+	// least one, and all on one engine.
+	Containers []Container
+	// InEnvironment names the secrets that are passed in the environment, where
+	// inspect shows them. The exception does not cover arguments and labels, and
+	// each of these secrets must be in the environment of at least one
+	// container: an exception that is not needed is an error.
 	InEnvironment []string
-	// Further texts that may tell no value, by name: what a command said, an
-	// answer of an API. The names stand in failures.
+	// Further are more texts that must hold no value, by name: the output of a
+	// command, the answer of an API. The names appear in failures.
 	Further map[string][]byte
+	// Client is a client of the engine that has the containers; Run does not
+	// close it. Nil: the engine is looked for, as the package comment says.
+	Client client.APIClient
 }
 
-// Report is what was read.
+// Report counts what was read.
 type Report struct {
-	Surfaces int   // read to their end
-	Bytes    int64 // of them
-	Planted  int   // canaries in the real thing, all found
+	Surfaces int   // surfaces read to their end
+	Bytes    int64 // bytes in them
+	Planted  int   // canaries planted, all of them found
 }
 
-// String is the report in a line.
+// String returns the report as one line.
 func (r Report) String() string {
 	return fmt.Sprintf("%d surfaces, %d bytes; canaries planted and found %d", r.Surfaces, r.Bytes, r.Planted)
 }
 
-// Error is how Run fails: everything that is wrong at once. It holds no value.
+// Error is the error of [Check.Run]: all problems at once. It holds no value.
 type Error struct {
 	Problems []string
-	cause    error // of class errNotFound, or nil
+	cause    error // errNotFound or nil
 }
 
 // Error returns a line for each problem.
@@ -77,12 +86,12 @@ func (e *Error) Error() string {
 	return "leaktest: " + strings.Join(e.Problems, "\n  ")
 }
 
-// Unwrap returns the class of the error, which this package alone knows.
+// Unwrap returns the class of the error, which only this package knows.
 func (e *Error) Unwrap() error { return e.cause }
 
 // failure is an error of the engine or of the context. The engine may quote a
-// value, such as one in the reference of an image: the text has none any more,
-// and the cause can be asked what it is, and not be had.
+// value, such as one in an image reference. The text has no value, and the cause
+// can be compared with errors.Is but not unwrapped.
 type failure struct {
 	text  string
 	cause error
@@ -91,30 +100,30 @@ type failure struct {
 // Error returns the text.
 func (f *failure) Error() string { return f.text }
 
-// Is tells whether the cause is target.
+// Is reports whether the cause is target.
 func (f *failure) Is(target error) bool { return errors.Is(f.cause, target) }
 
-// mute returns an error that tells no value.
+// mute returns an error without values.
 func mute(values *redact.Matcher, err error) error {
 	if err == nil {
 		return nil
 	}
-	told, ok := err.(*Error)
+	found, ok := err.(*Error)
 	if !ok {
 		return &failure{values.String(err.Error()), err}
 	}
-	muted := &Error{cause: told.cause}
-	for _, problem := range told.Problems {
+	muted := &Error{cause: found.cause}
+	for _, problem := range found.Problems {
 		muted.Problems = append(muted.Problems, values.String(problem))
 	}
 	return muted
 }
 
-// Run plants the canary, requires that it is found, and then that no value is.
-// The error is an *Error; or another one where the engine fails, or the context
-// ends, for which errors.Is holds. A context without a deadline is given five
-// minutes; planting one canary takes no longer with any. What Run makes on the
-// engine is removed in every outcome.
+// Run plants the canary, requires that the search finds it, and then that the
+// search finds no secret. The error is an [*Error]. If the engine fails or the
+// context ends it is another error, which works with errors.Is. A context
+// without a deadline gets one of five minutes, and planting one canary never
+// takes longer than that. Run always removes what it makes on the engine.
 func (c Check) Run(ctx context.Context) (Report, error) {
 	if problems := c.problems(); len(problems) > 0 {
 		return Report{}, &Error{Problems: problems}
@@ -126,13 +135,13 @@ func (c Check) Run(ctx context.Context) (Report, error) {
 	}
 	search, err := sweep.New(known)
 	if err != nil {
-		return Report{}, &Error{Problems: []string{err.Error()}} // it holds names alone
+		return Report{}, &Error{Problems: []string{err.Error()}} // it holds only names
 	}
 	if short := search.Unsearched(); len(short) > 0 {
-		return Report{}, &Error{Problems: []string{"too short to be searched: " + strings.Join(short, ", ") + "; nobody can prove that they were not told"}}
+		return Report{}, &Error{Problems: []string{"too short to be searched: " + strings.Join(short, ", ") + "; a search cannot prove that they do not leak"}}
 	}
 	if err := ctx.Err(); err != nil {
-		return Report{}, fmt.Errorf("leaktest: the context ended before the check began; the context of a test ends before its t.Cleanup: give Run context.Background() there: %w", err)
+		return Report{}, fmt.Errorf("leaktest: the context ended before the check began; a test's context ends before its t.Cleanup: pass context.Background() to Run there: %w", err)
 	}
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
@@ -141,20 +150,23 @@ func (c Check) Run(ctx context.Context) (Report, error) {
 	}
 	report, err := c.run(ctx, search, canary)
 	if ended := ctx.Err(); err != nil && ended != nil {
-		err = fmt.Errorf("%w\n  %w: without a deadline of its context a check has %s", err, ended, patience)
+		err = fmt.Errorf("%w\n  %w: a check whose context has no deadline gets %s", err, ended, patience)
 	}
 	return report, mute(redact.New(known), err)
 }
 
-// run is Run once it is known what is searched.
+// run is Run after the input was checked.
 func (c Check) run(ctx context.Context, search *sweep.Sweep, canary canary) (Report, error) {
 	var report Report
-	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
-	if err != nil {
-		return report, fmt.Errorf("leaktest: no engine answers: %w", err)
+	e := &engine{c.Client}
+	if c.Client == nil {
+		docker, err := connect(ctx, c.Containers[0].GetContainerID(), endpoints())
+		if err != nil {
+			return report, err
+		}
+		defer docker.Close()
+		e.docker = docker
 	}
-	defer docker.Close()
-	e := &engine{docker}
 	if err := e.removeLeft(ctx); err != nil {
 		return report, err
 	}
@@ -172,7 +184,7 @@ func (c Check) run(ctx context.Context, search *sweep.Sweep, canary canary) (Rep
 	return report, c.silence(ctx, e, search, targets, &report)
 }
 
-// problems lists what makes a check one of nothing.
+// problems lists why a check would prove nothing.
 func (c Check) problems() []string {
 	var all []string
 	if len(c.Secrets) == 0 {
@@ -191,23 +203,23 @@ func (c Check) problems() []string {
 	}
 	for _, name := range c.InEnvironment {
 		if _, ok := c.Secrets[name]; !ok {
-			all = append(all, name+" is excepted and no secret of this check")
+			all = append(all, name+" is in InEnvironment but not in Secrets")
 		}
 	}
 	for _, name := range sortedNames(c.Further) {
 		if strings.HasPrefix(name, environmentOf) {
-			all = append(all, fmt.Sprintf("a further text may not be called %q: exceptions hold for what begins with %q", name, environmentOf))
+			all = append(all, fmt.Sprintf("a further text must not be named %q: exceptions apply to names that begin with %q", name, environmentOf))
 		}
 	}
 	if slices.ContainsFunc(c.Containers, isNil) {
-		all = append(all, "a container is nil: it was not started; look at the error of what starts it first")
+		all = append(all, "a container is nil: it was not started; check the error of the call that starts it first")
 	}
 	return all
 }
 
-// isNil tells whether there is no container: testcontainers' Run returns a nil
-// pointer with its error, which makes an interface that is not nil.
-func isNil(c testcontainers.Container) bool {
+// isNil reports whether there is no container. With an error testcontainers' Run
+// returns a nil pointer, and an interface that holds one is not nil.
+func isNil(c Container) bool {
 	if c == nil {
 		return true
 	}
@@ -215,10 +227,10 @@ func isNil(c testcontainers.Container) bool {
 	return value.Kind() == reflect.Pointer && value.IsNil()
 }
 
-// environmentOf begins the name of the surfaces for which exceptions hold.
+// environmentOf begins the names of the surfaces that exceptions apply to.
 const environmentOf = "environment of "
 
-// silence searches everything, and returns all that was found.
+// silence searches everything and returns an error that lists all findings.
 func (c Check) silence(ctx context.Context, e *engine, search *sweep.Sweep, targets []target, report *Report) error {
 	var surfaces []sweep.Surface
 	images := map[string]bool{}
@@ -244,7 +256,7 @@ func (c Check) silence(ctx context.Context, e *engine, search *sweep.Sweep, targ
 	return c.verdict(seen)
 }
 
-// verdict makes the error of what was found and of what was not read.
+// verdict returns an error that lists what was found and what was not read.
 func (c Check) verdict(seen sweep.Report) error {
 	var problems []string
 	shown := map[string]bool{}
@@ -257,15 +269,15 @@ func (c Check) verdict(seen sweep.Report) error {
 				shown[hit.Name] = true
 				continue
 			}
-			problems = append(problems, fmt.Sprintf("%s tells %s: %s, %s", hit.Surface, hit.Name, hit.Encoding, strings.TrimPrefix(fmt.Sprintf("%s, line %d", hit.Place, hit.Line), ", ")))
+			problems = append(problems, fmt.Sprintf("%s shows %s: %s, %s", hit.Surface, hit.Name, hit.Encoding, strings.TrimPrefix(fmt.Sprintf("%s, line %d", hit.Place, hit.Line), ", ")))
 		}
 		if result.More > 0 {
-			problems = append(problems, fmt.Sprintf("%s tells values %d times more", result.Surface, result.More))
+			problems = append(problems, fmt.Sprintf("%s shows values %d more times", result.Surface, result.More))
 		}
 	}
 	for _, name := range c.InEnvironment {
 		if !shown[name] {
-			problems = append(problems, name+" is excepted in the environment, and is in none: remove the exception")
+			problems = append(problems, name+" is in InEnvironment but in no container's environment: remove the exception")
 		}
 	}
 	if len(problems) > 0 {
@@ -274,5 +286,5 @@ func (c Check) verdict(seen sweep.Report) error {
 	return nil
 }
 
-// errNotFound is of a canary that was planted and not found.
-var errNotFound = errors.New("the canary was planted and not found: this search cannot fail, so it proves nothing")
+// errNotFound is the error for a canary that was planted and not found.
+var errNotFound = errors.New("the canary was planted but not found: this search finds nothing, so it proves nothing")

@@ -25,18 +25,18 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-func TestACheckOfNothingIsAnError(t *testing.T) {
+func TestCheckOfNothingIsAnError(t *testing.T) {
 	for want, check := range map[string]Check{
-		"no secrets were given":                {},
-		"no containers were given":             {Secrets: Secrets{"A": []byte("some long value")}},
-		"A is empty":                           {Secrets: Secrets{"A": nil}},
-		"B is excepted and no secret":          {Secrets: Secrets{"A": []byte("some long value")}, InEnvironment: []string{"B"}},
-		"LEAKTEST_CANARY is the canary's name": {Secrets: Secrets{canaryName: []byte("some long value")}},
-		"KEEPMUM_CANARY":                       {Secrets: Secrets{sweep.CanaryName: []byte("some long value")}, Containers: []testcontainers.Container{&testcontainers.DockerContainer{}}},
-		"a container is nil":                   {Secrets: Secrets{"A": []byte("some long value")}, Containers: []testcontainers.Container{nil}},
-		"is nil: it was not started":           {Secrets: Secrets{"A": []byte("some long value")}, Containers: []testcontainers.Container{(*testcontainers.DockerContainer)(nil)}},
-		"exceptions hold for what begins with": {Secrets: Secrets{"A": []byte("some long value")}, Further: map[string][]byte{"environment of a": nil}},
-		"too short to be searched: PIN":        {Secrets: Secrets{"A": []byte("some long value"), "PIN": []byte("123")}, Containers: []testcontainers.Container{&testcontainers.DockerContainer{}}},
+		"no secrets were given":                     {},
+		"no containers were given":                  {Secrets: Secrets{"A": []byte("some long value")}},
+		"A is empty":                                {Secrets: Secrets{"A": nil}},
+		"B is in InEnvironment but not":             {Secrets: Secrets{"A": []byte("some long value")}, InEnvironment: []string{"B"}},
+		"LEAKTEST_CANARY is the canary's name":      {Secrets: Secrets{canaryName: []byte("some long value")}},
+		"KEEPMUM_CANARY":                            {Secrets: Secrets{sweep.CanaryName: []byte("some long value")}, Containers: []Container{&testcontainers.DockerContainer{}}},
+		"a container is nil":                        {Secrets: Secrets{"A": []byte("some long value")}, Containers: []Container{nil}},
+		"is nil: it was not started":                {Secrets: Secrets{"A": []byte("some long value")}, Containers: []Container{(*testcontainers.DockerContainer)(nil)}},
+		"exceptions apply to names that begin with": {Secrets: Secrets{"A": []byte("some long value")}, Further: map[string][]byte{"environment of a": nil}},
+		"too short to be searched: PIN":             {Secrets: Secrets{"A": []byte("some long value"), "PIN": []byte("123")}, Containers: []Container{&testcontainers.DockerContainer{}}},
 	} {
 		if report, err := check.Run(t.Context()); err == nil || !strings.Contains(err.Error(), want) || report != (Report{}) {
 			t.Errorf("%q: %v, %v", want, report, err)
@@ -44,11 +44,11 @@ func TestACheckOfNothingIsAnError(t *testing.T) {
 	}
 }
 
-// The canary is told in each encoding that is searched, and in no other.
-func TestTheCanaryHasEveryEncoding(t *testing.T) {
+// TestCanaryHasEveryEncoding that the search knows, and no other.
+func TestCanaryHasEveryEncoding(t *testing.T) {
 	c := newCanary()
 	if got, want := slices.Sorted(maps.Keys(forms(c.value))), slices.Sorted(slices.Values(redact.Encodings())); !slices.Equal(got, want) {
-		t.Errorf("told %v, searched %v", got, want)
+		t.Errorf("printed %v, searched for %v", got, want)
 	}
 	if n := strings.Count(c.text(), "a canary, "); n != len(redact.Encodings()) {
 		t.Errorf("%d lines", n)
@@ -58,8 +58,8 @@ func TestTheCanaryHasEveryEncoding(t *testing.T) {
 	}
 }
 
-// TestTheVerdictFails on each thing that is no silence.
-func TestTheVerdictFails(t *testing.T) {
+// TestVerdict fails on everything but silence.
+func TestVerdict(t *testing.T) {
 	hit := func(surface, name string) sweep.Report {
 		return sweep.Report{Results: []sweep.Result{{Surface: surface, Hits: []sweep.Hit{{Name: name, Encoding: "hex", Surface: surface, Place: "stderr", Line: 7}}}}}
 	}
@@ -69,14 +69,14 @@ func TestTheVerdictFails(t *testing.T) {
 		want  string // empty: silence
 	}{
 		"silence":                     {Check{}, sweep.Report{Results: []sweep.Result{{Surface: "log of a"}}}, ""},
-		"a value in a log":            {Check{}, hit("log of a", "A"), "log of a tells A: hex, stderr, line 7"},
-		"an excepted one, in a log":   {Check{InEnvironment: []string{"A"}}, hit("log of a", "A"), "log of a tells A"},
+		"a value in a log":            {Check{}, hit("log of a", "A"), "log of a shows A: hex, stderr, line 7"},
+		"an excepted one, in a log":   {Check{InEnvironment: []string{"A"}}, hit("log of a", "A"), "log of a shows A"},
 		"an excepted one, shown":      {Check{InEnvironment: []string{"A"}}, hit("environment of a", "A"), ""},
-		"an excepted one, in a label": {Check{InEnvironment: []string{"A"}}, hit("inspect of a", "A"), "inspect of a tells A"},
-		"another one, shown":          {Check{InEnvironment: []string{"B"}}, hit("environment of a", "A"), "environment of a tells A"},
-		"an exception for nothing":    {Check{InEnvironment: []string{"A"}}, sweep.Report{}, "A is excepted in the environment, and is in none"},
+		"an excepted one, in a label": {Check{InEnvironment: []string{"A"}}, hit("inspect of a", "A"), "inspect of a shows A"},
+		"another one, shown":          {Check{InEnvironment: []string{"B"}}, hit("environment of a", "A"), "environment of a shows A"},
+		"an exception for nothing":    {Check{InEnvironment: []string{"A"}}, sweep.Report{}, "A is in InEnvironment but in no container's environment"},
 		"something not read":          {Check{}, sweep.Report{Unread: []sweep.Unread{{Surface: "log of a", Why: "gone"}}}, "log of a was not read: gone"},
-		"too much to be kept":         {Check{}, sweep.Report{Results: []sweep.Result{{Surface: "log of a", More: 3}}}, "log of a tells values 3 times more"},
+		"too much to be kept":         {Check{}, sweep.Report{Results: []sweep.Result{{Surface: "log of a", More: 3}}}, "log of a shows values 3 more times"},
 	} {
 		err := one.check.verdict(one.seen)
 		if (err == nil) != (one.want == "") || err != nil && !strings.Contains(err.Error(), one.want) {
@@ -85,8 +85,9 @@ func TestTheVerdictFails(t *testing.T) {
 	}
 }
 
-// TestAnErrorTellsNoValue whatever the engine quotes, and still says what it is.
-func TestAnErrorTellsNoValue(t *testing.T) {
+// TestErrorHidesValues whatever the engine quotes, and keeps the cause for
+// errors.Is.
+func TestErrorHidesValues(t *testing.T) {
 	value := "s3cret\"word&" + rand.Text()
 	values := redact.New([]secrets.Known{{Name: "A", Value: secrets.New([]byte(value))}})
 	quoted := fmt.Errorf("no such image: example/%s: %w", value, context.DeadlineExceeded)
@@ -98,14 +99,14 @@ func TestAnErrorTellsNoValue(t *testing.T) {
 	} {
 		said := mute(values, one.err)
 		if strings.Contains(said.Error(), value) || !strings.Contains(said.Error(), "‹A›") {
-			t.Errorf("%s: it tells the value", name)
+			t.Errorf("%s: the error shows the value", name)
 		}
 		if !errors.Is(said, one.is) {
-			t.Errorf("%s: it is not what it was", name)
+			t.Errorf("%s: errors.Is does not find the cause", name)
 		}
 		for err := said; err != nil; err = errors.Unwrap(err) {
 			if text := fmt.Sprintf("%+v", err); strings.Contains(text, value) {
-				t.Errorf("%s: what it wraps tells the value", name)
+				t.Errorf("%s: a wrapped error shows the value", name)
 			}
 		}
 	}
@@ -114,18 +115,18 @@ func TestAnErrorTellsNoValue(t *testing.T) {
 	}
 }
 
-// TestAContextThatHasEnded is told, with the way out.
-func TestAContextThatHasEnded(t *testing.T) {
+// TestCheckWithEndedContext fails and names the fix.
+func TestCheckWithEndedContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := Check{Secrets: Secrets{"A": []byte("some long value")}, Containers: []testcontainers.Container{&testcontainers.DockerContainer{}}}.Run(ctx)
-	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "t.Cleanup: give Run context.Background()") {
+	_, err := Check{Secrets: Secrets{"A": []byte("some long value")}, Containers: []Container{&testcontainers.DockerContainer{}}}.Run(ctx)
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "t.Cleanup: pass context.Background() to Run") {
 		t.Errorf("%v", err)
 	}
 }
 
-// TestInspectIsParted in the environment and all else, as it stands.
-func TestInspectIsParted(t *testing.T) {
+// TestInspectSeparatesEnvironment from the rest, which stays as it is.
+func TestInspectSeparatesEnvironment(t *testing.T) {
 	environment, rest, err := parted([]byte(`{"Id":"1","Config":{"Env":["A=<x>&"],"Labels":{"l":"<y>&"}},"Args":["z"]}`))
 	if err != nil || string(environment) != `environment: ["A=<x>&"]` || string(rest) != `{"Args":["z"],"Config":{"Labels":{"l":"<y>&"}},"Id":"1"}`+"\n" {
 		t.Errorf("%s, %s, %v", environment, rest, err)
@@ -140,8 +141,8 @@ func TestInspectIsParted(t *testing.T) {
 	}
 }
 
-// TestACanaryForEachWay that a log goes.
-func TestACanaryForEachWay(t *testing.T) {
+// TestPlantsPickEachWayOfLogging once: image, log driver, options, terminal.
+func TestPlantsPickEachWayOfLogging(t *testing.T) {
 	file := container.LogConfig{Type: "json-file", Config: map[string]string{"a": "1", "b": "2"}}
 	one := target{id: "1", image: "i", log: file}
 	image, driver, option, tty, same := one, one, one, one, one
@@ -153,7 +154,7 @@ func TestACanaryForEachWay(t *testing.T) {
 	}
 }
 
-func TestAProgramIsAnExecutable(t *testing.T) {
+func TestProgramIsExecutable(t *testing.T) {
 	for architecture, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
 		binary, err := program(architecture, output{1, "hello"})
 		if err != nil {
@@ -168,14 +169,14 @@ func TestAProgramIsAnExecutable(t *testing.T) {
 		t.Errorf("riscv64: %v", err)
 	}
 	if _, err := program("amd64", output{1, strings.Repeat("x", 1<<16)}); err == nil {
-		t.Error("a text that is too long is taken")
+		t.Error("a text that is too long is accepted")
 	}
 }
 
-// TestAProgramTells runs a program of this machine's architecture.
-func TestAProgramTells(t *testing.T) {
+// TestProgramPrints runs a program for this machine's architecture.
+func TestProgramPrints(t *testing.T) {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
-		return // it is Linux that runs it
+		return // only Linux can run it
 	}
 	long := strings.Repeat("0123456789abcdef", 4095)
 	binary, err := program(runtime.GOARCH, output{1, "one\n"}, output{2, long}, output{1, "three\x00é\n"})

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// root is the module that this one is made with. A user of this module gets the
-// version that go.mod requires: what go.mod replaces holds in a checkout alone.
+// root is the main module of this project. A user of leaktest gets the version of
+// it that go.mod requires: the replacement in go.mod works only in a checkout.
 const root = "github.com/keepmum/keepmum"
 
 // required returns the version of the root module that go.mod requires.
@@ -36,17 +36,16 @@ func required(t *testing.T) string {
 	return ""
 }
 
-// pseudo is the version of a commit without a tag before it, as `go help
-// goproxy` and the reference of modules describe it: time in UTC, and the first
-// twelve digits of the commit.
+// pseudo is the version of a commit that has no tag before it, as in the Go
+// modules reference: time in UTC, and the first twelve digits of the commit.
 var pseudo = regexp.MustCompile(`^v0\.0\.0-(\d{14})-([0-9a-f]{12})$`)
 
-// checkVersion returns what is wrong with a version that is to be the one of a
-// commit on the way to HEAD.
+// checkVersion reports what is wrong with a version, which must be that of HEAD or
+// of an ancestor.
 func checkVersion(version string, git func(args ...string) (string, error)) error {
 	parts := pseudo.FindStringSubmatch(version)
 	if parts == nil {
-		return fmt.Errorf("%s is no version of a commit: nobody else can get it", version)
+		return fmt.Errorf("%s is not the version of a commit: others cannot get it", version)
 	}
 	if git == nil {
 		return nil
@@ -58,21 +57,21 @@ func checkVersion(version string, git func(args ...string) (string, error)) erro
 	made, err := git("log", "-1", "--date=format-local:%Y%m%d%H%M%S", "--format=%cd", parts[2])
 	if err != nil {
 		if shallow == "true" {
-			return nil // what came before is not here
+			return nil // earlier commits are not here
 		}
-		return fmt.Errorf("%s is no commit of this repository", parts[2])
+		return fmt.Errorf("%s is not a commit of this repository", parts[2])
 	}
 	if made != parts[1] {
 		return fmt.Errorf("%s was made at %s, not %s: Go refuses the version", parts[2], made, parts[1])
 	}
 	if _, err := git("merge-base", "--is-ancestor", parts[2], "HEAD"); err != nil && shallow != "true" {
-		return fmt.Errorf("%s is not on the way to HEAD: it may be gone for others", parts[2])
+		return fmt.Errorf("%s is not an ancestor of HEAD: others may not find it", parts[2])
 	}
 	return nil
 }
 
-// gitHere asks the repository of the checkout. It is nil in a copy of the
-// module that is none, such as Go's module cache.
+// gitHere returns a function that runs git in the checkout. It returns nil if
+// this is not a checkout but, say, Go's module cache.
 func gitHere(t *testing.T) func(args ...string) (string, error) {
 	t.Helper()
 	if _, err := os.Stat("../.git"); os.IsNotExist(err) {
@@ -86,20 +85,20 @@ func gitHere(t *testing.T) func(args ...string) (string, error) {
 	}
 }
 
-// TestOthersCanGetWhatIsRequired: go.mod names a commit that was published, not
-// a version that stands for the checkout.
-func TestOthersCanGetWhatIsRequired(t *testing.T) {
+// TestModuleRequiresPublishedVersion of the main module: a commit, not a version
+// that only means the checkout.
+func TestModuleRequiresPublishedVersion(t *testing.T) {
 	git := gitHere(t)
 	if err := checkVersion(required(t), git); err != nil {
 		t.Errorf("go.mod: %v", err)
 	}
 	if git == nil {
-		t.Log("this is no repository: the form of the version was checked")
+		t.Log("this is not a repository: only the form of the version was checked")
 	}
 }
 
-// TestAVersionNobodyCanGetIsRefused in each way that it can be wrong.
-func TestAVersionNobodyCanGetIsRefused(t *testing.T) {
+// TestModuleVersionIsChecked for each way in which it can be wrong.
+func TestModuleVersionIsChecked(t *testing.T) {
 	const time, commit = "20260102030405", "0123456789ab"
 	answers := func(shallow, made string, known, ancestor bool) func(...string) (string, error) {
 		return func(args ...string) (string, error) {
@@ -118,15 +117,15 @@ func TestAVersionNobodyCanGetIsRefused(t *testing.T) {
 	for name, one := range map[string]struct {
 		version string
 		git     func(...string) (string, error)
-		want    string // empty: it is taken
+		want    string // empty: accepted
 	}{
 		"of an ancestor":         {"v0.0.0-" + time + "-" + commit, whole, ""},
 		"no repository":          {"v0.0.0-" + time + "-" + commit, nil, ""},
-		"of the checkout":        {"v0.0.0", nil, "is no version of a commit"},
-		"too few digits":         {"v0.0.0-" + time + "-012345678", whole, "is no version of a commit"},
+		"of the checkout":        {"v0.0.0", nil, "is not the version of a commit"},
+		"too few digits":         {"v0.0.0-" + time + "-012345678", whole, "is not the version of a commit"},
 		"of another time":        {"v0.0.0-20260102030406-" + commit, whole, "was made at " + time},
-		"of no commit":           {"v0.0.0-" + time + "-" + commit, answers("false", time, false, true), "is no commit"},
-		"of another branch":      {"v0.0.0-" + time + "-" + commit, answers("false", time, true, false), "is not on the way to HEAD"},
+		"of no commit":           {"v0.0.0-" + time + "-" + commit, answers("false", time, false, true), "is not a commit"},
+		"of another branch":      {"v0.0.0-" + time + "-" + commit, answers("false", time, true, false), "is not an ancestor of HEAD"},
 		"shallow, not there":     {"v0.0.0-" + time + "-" + commit, answers("true", time, false, false), ""},
 		"shallow, another time":  {"v0.0.0-20260102030406-" + commit, answers("true", time, true, false), "was made at"},
 		"git that does not work": {"v0.0.0-" + time + "-" + commit, func(...string) (string, error) { return "", os.ErrPermission }, "permission"},
@@ -134,6 +133,26 @@ func TestAVersionNobodyCanGetIsRefused(t *testing.T) {
 		err := checkVersion(one.version, one.git)
 		if (err == nil) != (one.want == "") || err != nil && !strings.Contains(err.Error(), one.want) {
 			t.Errorf("%s: %v, want %q", name, err, one.want)
+		}
+	}
+}
+
+// TestModuleIsLight: the package brings none of these along, nor testcontainers,
+// which brings some of them. Tests may.
+func TestModuleIsLight(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	packages := strings.Fields(string(out))
+	if len(packages) < 200 || packages[len(packages)-1] != root+"/leaktest" {
+		t.Fatalf("go list -deps lists %d packages: that is not this one with its dependencies", len(packages))
+	}
+	for _, one := range packages {
+		for _, heavy := range []string{"compose-go", "godotenv", "yaml", "jsonschema", "logrus", "testcontainers"} {
+			if strings.Contains(one, heavy) {
+				t.Errorf("leaktest depends on %s", one)
+			}
 		}
 	}
 }

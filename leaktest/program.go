@@ -12,17 +12,17 @@ type output struct {
 	text   string
 }
 
-// The layout of a program: one file header, one program header, code, texts,
-// all loaded readable and executable at an address where Linux allows it.
+// The layout of a program: file header, one program header, code, texts, all
+// loaded readable and executable at an address that Linux allows.
 const (
 	elfHeader     = 64
 	programHeader = 56
 	loadAddress   = 0x400000
 )
 
-// program makes a static Linux program, in the form of ELF, that writes texts to
-// its streams and ends. It needs nothing from its image. The architecture is in
-// Go's words. The layout is that of the System V ABI, the calls are Linux's
+// program returns a static Linux executable (ELF) that writes texts to its
+// streams and exits. It needs nothing from its image. The architecture is named
+// as in GOARCH. The layout is that of the System V ABI; the system calls are
 // write and exit (x86-64: 1 and 60; arm64: 64 and 93).
 func program(architecture string, outputs ...output) ([]byte, error) {
 	machine, write, exit := uint16(0), (func(stream int, at, size uint32, from uint32) []byte)(nil), []byte(nil)
@@ -32,7 +32,7 @@ func program(architecture string, outputs ...output) ([]byte, error) {
 	case "arm64":
 		machine, write, exit = 183, writeARM64, words(movz(0, 0), movz(8, 93), svc)
 	default:
-		return nil, fmt.Errorf("leaktest: the engine's architecture is %s: a canary can be made for amd64 and arm64", architecture)
+		return nil, fmt.Errorf("leaktest: the engine's architecture is %s: a canary needs amd64 or arm64", architecture)
 	}
 	const start = elfHeader + programHeader
 	size := uint32(len(exit))
@@ -63,7 +63,7 @@ func header(machine uint16, size uint64) []byte {
 		uint32(1), uint32(5), // load, readable and executable
 		uint64(0), uint64(loadAddress), uint64(loadAddress), size, size, uint64(0x10000),
 	} {
-		_ = binary.Write(&b, binary.LittleEndian, field) // a buffer takes all
+		_ = binary.Write(&b, binary.LittleEndian, field) // writing to a buffer cannot fail
 	}
 	return b.Bytes()
 }
@@ -90,7 +90,7 @@ const svc = 0xd4000001
 // movz is the instruction that sets a register to a number of 16 bits.
 func movz(register, number uint32) uint32 { return 0xd2800000 | number<<5 | register }
 
-// words are instructions of four bytes.
+// words encodes instructions of four bytes.
 func words(instructions ...uint32) []byte {
 	var code []byte
 	for _, one := range instructions {

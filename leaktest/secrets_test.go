@@ -13,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"text/template"
-
-	"github.com/testcontainers/testcontainers-go"
 )
 
 // holder has fields of the types that hold values.
@@ -24,10 +22,10 @@ type holder struct {
 	Pointer *Check
 }
 
-// shapes are the ways in which values stand in what is printed.
+// shapes are the ways to hold values in something that is printed.
 func shapes(value []byte) map[string]any {
 	held := Secrets{"B_NAME": value, "A_NAME": value}
-	check := Check{Secrets: held, Containers: []testcontainers.Container{nil}, Further: map[string][]byte{"answer": value}}
+	check := Check{Secrets: held, Containers: []Container{nil}, Further: map[string][]byte{"answer": value}}
 	return map[string]any{
 		"secrets": held, "pointer to secrets": &held, "check": check, "pointer to a check": &check,
 		"fields": holder{held, check, &check}, "pointer to fields": &holder{held, check, &check},
@@ -37,9 +35,9 @@ func shapes(value []byte) map[string]any {
 	}
 }
 
-// printers are the ways to print. None may tell a value; an error is no text.
-// Of fmt's verbs %w and %p are left out, as the comment of Secrets says: fmt
-// calls them wrong, and shows what is there without asking a method.
+// printers are the ways to print. None may show a value; an error counts as no
+// text. The verbs %w and %p are left out, as the comment of Secrets says: fmt
+// reports them as wrong and prints the fields without calling a method.
 func printers() map[string]func(any) string {
 	all := map[string]func(any) string{
 		"json": func(v any) string { text, _ := json.Marshal(v); return string(text) },
@@ -75,8 +73,8 @@ func printers() map[string]func(any) string {
 	return all
 }
 
-// told tells whether a text holds a value, or its bytes as numbers.
-func told(text string, value []byte) bool {
+// shows reports whether a text holds a value, or its bytes as numbers.
+func shows(text string, value []byte) bool {
 	numbers := func(form, between string) string {
 		var all []string
 		for _, b := range value {
@@ -95,28 +93,28 @@ func told(text string, value []byte) bool {
 	return false
 }
 
-// TestSecretsAreNotPrinted by any verb or encoder, wherever they stand.
+// TestSecretsAreNotPrinted by any verb or encoder, whatever holds them.
 func TestSecretsAreNotPrinted(t *testing.T) {
 	value := []byte(rand.Text())
 	found := map[string]bool{}
 	for name, print := range printers() {
 		for shape, v := range shapes(value) {
-			if told(print(v), value) {
-				t.Errorf("%s of %s tells a value", name, shape)
+			if shows(print(v), value) {
+				t.Errorf("%s of %s shows a value", name, shape)
 			}
 		}
-		// The same search finds a value that is not held by Secrets.
-		found[name] = told(print(map[string][]byte{"a": value}), value)
+		// The same search finds a value outside of Secrets.
+		found[name] = shows(print(map[string][]byte{"a": value}), value)
 	}
 	for _, name := range []string{"json", "gob", "template", "slog text", "slog json", "print", "%v", "%+v", "%#v", "%x", "%X", "%s", "%q", "%d", "%o", "%b", "%U"} {
 		if !found[name] {
-			t.Errorf("%s: a value that is printed is not found", name)
+			t.Errorf("%s: a printed value is not found", name)
 		}
 	}
 }
 
-// TestSecretsTellTheirNames sorted.
-func TestSecretsTellTheirNames(t *testing.T) {
+// TestSecretsShowNames in sorted order.
+func TestSecretsShowNames(t *testing.T) {
 	shapes := shapes([]byte(rand.Text()))
 	check := "leaktest.Check{Secrets:[A_NAME B_NAME] Containers:1 InEnvironment:[] Further:[answer]}"
 	for got, want := range map[string]string{

@@ -1,11 +1,13 @@
-// Package gotool runs the go command over the project itself: it tests, checks
-// and compiles.
+// Package gotool runs the go command over keepmum's own checkout: it tests,
+// checks and compiles.
 //
-// A test run that fails, that skips a test, or that runs none, is an error: a
-// skip hides a broken engine, and a run of nothing proves nothing.
+// [Tests] treats a run that fails, skips a test or runs none as an error: a skip
+// hides a broken engine, and a run of nothing proves nothing. [Proof] sums what
+// the tests report to have seen. [Mutation] breaks the code on purpose to see
+// whether the tests notice. [Lint] checks format, types and modules.
 //
-// The binary that Binary makes is static and reproducible: the same commit and
-// the same Go release give the same bytes, wherever the checkout stands.
+// [Binary] builds a static, reproducible program: the same commit and the same
+// Go release give the same bytes, wherever the checkout is.
 package gotool
 
 import (
@@ -21,7 +23,7 @@ import (
 	"github.com/keepmum/keepmum/internal/proc"
 )
 
-// Command is one run of a program, the go command where Program is empty.
+// Command is one run of a program; the go command if Program is empty.
 type Command struct {
 	Program string
 	Dir     string
@@ -29,8 +31,8 @@ type Command struct {
 	Args    []string
 }
 
-// Output runs the command and returns what it wrote to standard output. Where
-// it fails, the error holds what it wrote to both streams.
+// Output runs the command and returns what it wrote to standard output. If it
+// fails, the error contains what it wrote to both streams.
 func (c Command) Output(ctx context.Context) (string, error) {
 	program := c.Program
 	if program == "" {
@@ -40,20 +42,20 @@ func (c Command) Output(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", &fault.Error{Code: fault.Failed, What: program + " is not on the PATH", Next: "install Go, then go version", Cause: err}
 	}
-	var heard streams
-	err = proc.Command{Path: path, Args: c.Args, Dir: c.Dir, Env: environment(c.Env), Out: toBoth{&heard}, ErrOut: toTalk{&heard}}.Run(ctx)
+	var written streams
+	err = proc.Command{Path: path, Args: c.Args, Dir: c.Dir, Env: environment(c.Env), Out: toBoth{&written}, ErrOut: toErr{&written}}.Run(ctx)
 	switch {
 	case err == nil:
-		return heard.data.String(), nil
+		return written.data.String(), nil
 	case ctx.Err() != nil:
 		return "", ctx.Err()
 	}
 	shown := strings.Join(append([]string{program}, c.Args...), " ")
-	return "", &fault.Error{Code: fault.Failed, What: shown + " failed\n" + strings.TrimSpace(heard.all.String()), Next: shown, Cause: err}
+	return "", &fault.Error{Code: fault.Failed, What: shown + " failed\n" + strings.TrimSpace(written.all.String()), Next: shown, Cause: err}
 }
 
-// environment is the process's own, with further variables: what runs here is
-// work on keepmum itself, by whoever set them.
+// environment is the process's own, with further variables. Other packages pick
+// named variables; here a developer of keepmum runs their own tools.
 func environment(further []string) map[string]string {
 	env := map[string]string{}
 	for _, pair := range append(os.Environ(), further...) {
@@ -63,14 +65,14 @@ func environment(further []string) map[string]string {
 	return env
 }
 
-// streams is what a command said: its standard output alone, and both streams
-// as they came. The two are written by a goroutine each.
+// streams is what a command wrote: standard output alone, and both streams in
+// the order in which they came. Each is written by its own goroutine.
 type streams struct {
 	mu        sync.Mutex
 	data, all bytes.Buffer
 }
 
-// toBoth takes standard output.
+// toBoth collects standard output.
 type toBoth struct{ *streams }
 
 // Write never fails.
@@ -81,18 +83,18 @@ func (s toBoth) Write(p []byte) (int, error) {
 	return s.data.Write(p)
 }
 
-// toTalk takes standard error.
-type toTalk struct{ *streams }
+// toErr collects standard error.
+type toErr struct{ *streams }
 
 // Write never fails.
-func (s toTalk) Write(p []byte) (int, error) {
+func (s toErr) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.all.Write(p)
 }
 
-// Checkout refuses a directory that is not keepmum's own checkout, before the go
-// command does it in its own words or something is made there.
+// Checkout returns an error unless a directory is keepmum's own checkout, before
+// the go command fails with a less helpful message or a file is created.
 func Checkout(dir string) error {
 	for _, file := range []string{"go.mod", "magefiles/magefile.go"} {
 		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(file))); err != nil {
@@ -102,7 +104,7 @@ func Checkout(dir string) error {
 	return nil
 }
 
-// Binary says which binary is made of the targets.
+// Binary describes the program to build from the targets.
 type Binary struct {
 	Dir  string // the project, where magefiles/ is
 	OS   string // empty: this machine's
@@ -123,7 +125,7 @@ func (b Binary) Build(ctx context.Context) (string, error) {
 		}
 	}
 	if err := os.MkdirAll(filepath.Join(b.Dir, filepath.Dir(path)), 0o755); err != nil {
-		return "", &fault.Error{Code: fault.Failed, What: filepath.Dir(path) + " cannot be made", Next: "check its owner and mode", Cause: err}
+		return "", &fault.Error{Code: fault.Failed, What: filepath.Dir(path) + " cannot be created", Next: "check its owner and mode", Cause: err}
 	}
 	out := path
 	if !filepath.IsAbs(out) {

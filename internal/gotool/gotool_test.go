@@ -8,33 +8,32 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/keepmum/keepmum/internal/gotool"
-
 	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/gotool"
 )
 
-func TestAFailedCommandTellsBothStreams(t *testing.T) {
+func TestCommand_ErrorHasBothStreams(t *testing.T) {
 	for _, where := range []string{"1", "2"} {
 		_, err := gotool.Command{Program: "sh", Args: []string{"-c", "echo the reason >&" + where + "; exit 3"}}.Output(t.Context())
 		if fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "the reason") {
-			t.Errorf("stream %s: error %v, want it to tell the reason", where, err)
+			t.Errorf("stream %s: error %v, want the reason in it", where, err)
 		}
 	}
-	// Much on both streams at a time: nothing is lost.
+	// Much output on both streams at the same time: nothing is lost.
 	_, err := gotool.Command{Program: "sh", Args: []string{"-c", "(i=0; while [ $i -lt 2000 ]; do echo a$((1)); i=$((i+1)); done) & i=0; while [ $i -lt 2000 ]; do echo b$((2)) >&2; i=$((i+1)); done; wait; exit 1"}}.Output(t.Context())
 	if err == nil || strings.Count(err.Error(), "a1") != 2000 || strings.Count(err.Error(), "b2") != 2000 {
-		t.Error("the error does not tell all that was said")
+		t.Error("the error lacks some of the output")
 	}
 	out, err := gotool.Command{Program: "sh", Args: []string{"-c", "echo data; echo talk >&2"}}.Output(t.Context())
 	if err != nil || out != "data\n" {
-		t.Errorf("output %q, %v; want standard output alone", out, err)
+		t.Errorf("output %q, %v; want only standard output", out, err)
 	}
 	if _, err := (gotool.Command{Program: "keepmum-no-such-program"}).Output(t.Context()); err == nil || !strings.Contains(err.Error(), "not on the PATH") {
-		t.Errorf("a program that is not there: %v", err)
+		t.Errorf("a missing program: %v", err)
 	}
 }
 
-func TestTaggedFindsThePackagesOfATag(t *testing.T) {
+func TestTagged_FindsPackagesOfATag(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"go.mod":           "module probe\n\ngo 1.25\n",
@@ -53,16 +52,16 @@ func TestTaggedFindsThePackagesOfATag(t *testing.T) {
 	}
 	got, err := gotool.Tagged(t.Context(), dir, "special")
 	if err != nil || !slices.Equal(got, []string{"probe/b"}) {
-		t.Errorf("%q, %v; want probe/b alone", got, err)
+		t.Errorf("%q, %v; want only probe/b", got, err)
 	}
 	if _, err := gotool.Tagged(t.Context(), dir, "nothing"); fault.CodeOf(err) != fault.Failed {
 		t.Errorf("a tag that no file has: %v", err)
 	}
 }
 
-// TestBinaryIsReproducible compiles the targets in two checkouts at different
+// TestBinary_IsReproducible compiles the targets in two checkouts at different
 // paths and requires the same bytes.
-func TestBinaryIsReproducible(t *testing.T) {
+func TestBinary_IsReproducible(t *testing.T) {
 	var digests []string
 	for range 2 {
 		dir := filepath.Join(t.TempDir(), "clone")
@@ -84,7 +83,7 @@ func TestBinaryIsReproducible(t *testing.T) {
 	}
 }
 
-// root is the checkout that this test stands in.
+// root is the checkout that this test belongs to.
 func root(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.Abs("../..")

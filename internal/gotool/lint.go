@@ -10,13 +10,13 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// Platforms are those that the targets must compile for, as GOOS/GOARCH.
+// platforms are those that the targets must compile for, as GOOS/GOARCH.
 var platforms = [...]string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64"}
 
-// Lint says what is checked.
+// Lint describes what to check.
 type Lint struct {
 	Dir      string
-	Modules  []string // further modules, by directory in Dir; those that are not there are passed over
+	Modules  []string // directories of further modules in Dir; missing ones are left out
 	Progress fault.Progress
 }
 
@@ -26,8 +26,8 @@ type check struct {
 	run  func(context.Context) error
 }
 
-// Run runs every check, also after one has failed, and returns all that they
-// found.
+// Run runs every check, even after one has failed. It prints what each found;
+// the error names those that failed.
 func (l Lint) Run(ctx context.Context) error {
 	checks := []check{
 		{"gofmt", l.format},
@@ -76,7 +76,7 @@ func (l Lint) plain(args ...string) func(context.Context) error {
 	}
 }
 
-// staticcheckIn is staticcheck over another module, which has no line for it.
+// staticcheckIn is staticcheck over another module, whose go.mod does not list it.
 func (l Lint) staticcheckIn(dir string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		out, err := Command{Dir: l.Dir, Args: []string{"tool", "-modfile=tools/lint.mod", "-n", "staticcheck"}}.Output(ctx)
@@ -97,8 +97,8 @@ func (l Lint) format(ctx context.Context) error {
 	return err
 }
 
-// compile checks that every package of the targets compiles for a platform;
-// for Linux those of the services too, which run there alone.
+// compile checks that every package of the targets compiles for a platform. For
+// Linux it checks the services too, which run only there.
 func (l Lint) compile(platform string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		goos, goarch, _ := strings.Cut(platform, "/")

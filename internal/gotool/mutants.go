@@ -1,164 +1,146 @@
 package gotool
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"context"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// MutantsDir is where the mutants of a checkout stand.
+// MutantsDir holds the mutants of a checkout that are written by hand.
 const MutantsDir = "mutants"
 
-// Mutant is one way to break a place that a promise rests on. A test has to
-// fail for it.
+// mostMutants is how many mutants may be written by hand: each costs
+// maintenance, so only those are kept that no generator makes.
+const mostMutants = 40
+
+// Mutant breaks the code in one place that a promise rests on. A test must fail
+// for it. A file mutants/NAME.patch holds one, as text above a unified diff:
 //
-// A file mutants/AREA.txt holds the mutants of one area:
+//	A value in base64 is not found.
+//	Test: ./pkg/redact -run TestEveryEncoding
 //
-//	== base64 is not searched
-//	file: pkg/redact/forms.go
-//	-	s.base64(text)
-//	+	_ = text
-//	test: ./pkg/redact -run TestEveryEncoding
+//	--- a/pkg/redact/forms.go
+//	+++ b/pkg/redact/forms.go
+//	…
 //
-// The lines behind - must stand in the file exactly once, one below the other;
-// those behind +, of which there may be none, take their place. What follows
-// test: is arguments of go test, which begin with `-C DIR` where the tests are
-// of another module. Empty lines and lines that begin with # are
-// left out.
+// After `Test:` come arguments of go test. They begin with `-C DIR` if the tests
+// are in another module.
 type Mutant struct {
-	Area   string   `json:"area"`
-	Name   string   `json:"name"` // what is broken, unique in its area
-	File   string   `json:"file"` // in the checkout, with slashes
-	Before string   `json:"-"`
-	After  string   `json:"-"`
-	Test   []string `json:"-"` // arguments of go test
-
-	line int // of its name
+	File string // relative to the checkout, with slashes
+	What string // the first line
+	Test []string
 }
 
-// Digest is over all of the mutant.
-func (m Mutant) Digest() string {
-	sum := sha256.Sum256([]byte(strings.Join(append([]string{m.Area, m.Name, m.File, m.Before, m.After}, m.Test...), "\x00")))
-	return hex.EncodeToString(sum[:8])
-}
-
-// Apply breaks a source. It fails unless the place is there exactly once.
-func (m Mutant) Apply(source string) (string, error) {
-	if n := strings.Count("\n"+source, "\n"+m.Before+"\n"); n != 1 {
-		return "", fmt.Errorf("%s has the lines of %q %d times, not once", m.File, m.Name, n)
-	}
-	after := "\n" + m.After + "\n"
-	if m.After == "" {
-		after = "\n"
-	}
-	return strings.Replace("\n"+source, "\n"+m.Before+"\n", after, 1)[1:], nil
-}
-
-// module returns the directory of the module that the tests are of, and the
-// arguments without it: `-C DIR` names another module than the checkout's own.
-func (m Mutant) module() (dir string, args []string) {
-	if len(m.Test) > 2 && m.Test[0] == "-C" {
-		return m.Test[1], m.Test[2:]
-	}
-	return ".", m.Test
-}
-
-// Mutants reads the mutants of a checkout and requires that each applies. The
-// error holds a finding for everything that is wrong.
-func Mutants(dir string) ([]Mutant, error) {
-	files, err := filepath.Glob(filepath.Join(dir, MutantsDir, "*.txt"))
+// Mutants returns the mutants of a checkout that are written by hand, in the
+// order of their names. The error lists every one that does not apply to the
+// code or names no test.
+func Mutants(ctx context.Context, dir string) ([]Mutant, error) {
+	files, err := filepath.Glob(filepath.Join(dir, MutantsDir, "*.patch"))
 	if err != nil || len(files) == 0 {
-		return nil, &fault.Error{Code: fault.Invalid, What: "there are no mutants here: no " + MutantsDir + "/*.txt", Next: "read how to add one in CONTRIBUTING.md", Cause: err}
+		return nil, &fault.Error{Code: fault.Invalid, What: "there are no mutants here: no " + MutantsDir + "/*.patch", Next: "read how to add one in CONTRIBUTING.md", Cause: err}
+	}
+	if len(files) > mostMutants {
+		return nil, &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s has %d patches; at most %d are allowed", MutantsDir, len(files), mostMutants), Next: "remove those that gremlins makes too"}
 	}
 	var all []Mutant
 	var findings []fault.Finding
 	for _, file := range files {
+		m := Mutant{File: path.Join(MutantsDir, filepath.Base(file))}
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return nil, &fault.Error{Code: fault.Failed, What: filepath.Base(file) + " cannot be read", Next: "check its owner and mode", Cause: err}
+			return nil, &fault.Error{Code: fault.Failed, What: m.File + " cannot be read", Next: "check its owner and mode", Cause: err}
 		}
-		area := strings.TrimSuffix(filepath.Base(file), ".txt")
-		found, problems := parseMutants(area, string(text))
-		problems = append(problems, notApplying(dir, found)...)
-		for i := range problems {
-			problems[i].File = MutantsDir + "/" + filepath.Base(file)
+		head, _, _ := strings.Cut(string(text), "\n--- ")
+		for line := range strings.Lines(head) {
+			if args, ok := strings.CutPrefix(line, "Test: "); ok {
+				m.Test = strings.Fields(args)
+			} else if m.What == "" {
+				m.What = strings.TrimSpace(line)
+			}
 		}
-		all, findings = append(all, found...), append(findings, problems...)
+		if m.What == "" || len(m.Test) == 0 {
+			findings = append(findings, fault.Finding{File: m.File, Problem: "it needs a line of text and a line `Test: ARGUMENTS` above the diff"})
+		}
+		if m.apply(ctx, dir, "--check") != nil {
+			findings = append(findings, fault.Finding{File: m.File, Problem: "it does not apply to the code"})
+		}
+		all = append(all, m)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	if len(findings) > 0 {
-		return nil, &fault.Error{Code: fault.Invalid, What: "mutants that cannot be tried", Next: "correct what is named", Findings: findings}
+		return nil, &fault.Error{Code: fault.Invalid, What: "some mutants cannot be used", Next: "fix each patch: git apply --check FILE", Findings: findings}
 	}
 	return all, nil
 }
 
-// notApplying returns a finding for each mutant whose place is not there once.
-func notApplying(dir string, mutants []Mutant) []fault.Finding {
-	var findings []fault.Finding
-	for _, m := range mutants {
-		source, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(m.File)))
-		if err == nil {
-			_, err = m.Apply(string(source))
-		} else {
-			err = fmt.Errorf("%s cannot be read", m.File)
-		}
-		if err != nil {
-			findings = append(findings, fault.Finding{Line: m.line, Subject: m.Name, Problem: err.Error()})
-		}
+// apply calls git apply in a checkout, or in a copy that is not a repository.
+func (m Mutant) apply(ctx context.Context, dir string, flags ...string) error {
+	root, err := filepath.Abs(dir)
+	if err != nil {
+		return err
 	}
-	return findings
+	_, err = Command{Program: "git", Dir: root, Env: []string{"GIT_CEILING_DIRECTORIES=" + filepath.Dir(root)},
+		Args: append(append([]string{"apply"}, flags...), filepath.FromSlash(m.File))}.Output(ctx)
+	return err
 }
 
-// parseMutants reads one file.
-func parseMutants(area, text string) ([]Mutant, []fault.Finding) {
-	var all []Mutant
+// tests returns the mutant's tests, with further arguments of go test.
+func (m Mutant) tests(dir string, args ...string) Tests {
+	packages := m.Test
+	if len(m.Test) > 2 && m.Test[0] == "-C" {
+		dir, packages = filepath.Join(dir, filepath.FromSlash(m.Test[1])), m.Test[2:]
+	}
+	return Tests{Dir: dir, Args: append([]string{"-vet=off"}, args...), Packages: packages, Progress: fault.Quiet{}}
+}
+
+// TryMutants breaks a copy of a checkout by one mutant after the other. It
+// returns how many a test failed for, with a finding for each of the others. It
+// is an error if the tests do not pass without the mutant, or if the code does
+// not compile with it: then nothing is known.
+func TryMutants(ctx context.Context, dir string, mutants []Mutant, talk fault.Progress) (Score, []fault.Finding, error) {
+	score := Score{Of: MutantsDir}
 	var findings []fault.Finding
-	var before, after []string
-	say := func(line int, problem string) {
-		findings = append(findings, fault.Finding{Line: line, Problem: problem})
-	}
-	finish := func() {
-		if len(all) == 0 {
-			return
+	sound := map[string]bool{}
+	for _, m := range mutants {
+		if test := strings.Join(m.Test, " "); !sound[test] {
+			if _, err := m.tests(dir).Run(ctx); err != nil {
+				return score, findings, m.fault(ctx, "without it, `go test "+test+"` does not pass or runs no test", err)
+			}
+			sound[test] = true
 		}
-		m := &all[len(all)-1]
-		m.Before, m.After = strings.Join(before, "\n"), strings.Join(after, "\n")
-		switch {
-		case m.File == "" || len(before) == 0 || len(m.Test) == 0:
-			say(m.line, "a mutant needs file:, lines behind -, and test:")
-		case m.Before == m.After:
-			say(m.line, "it changes nothing")
-		case slices.ContainsFunc(all[:len(all)-1], func(other Mutant) bool { return other.Name == m.Name }):
-			say(m.line, "a second mutant of this name")
+		if err := m.apply(ctx, dir); err != nil {
+			return score, findings, m.fault(ctx, "it does not apply to the code", err)
 		}
-		before, after = nil, nil
-	}
-	for i, line := range strings.Split(text, "\n") {
-		name, isName := strings.CutPrefix(line, "== ")
-		switch {
-		case isName:
-			finish()
-			all = append(all, Mutant{Area: area, Name: name, line: i + 1})
-		case strings.TrimSpace(line) == "", strings.HasPrefix(line, "#"):
-		case len(all) == 0:
-			say(i+1, "it stands before the first ==")
-		case strings.HasPrefix(line, "-"):
-			before = append(before, line[1:])
-		case strings.HasPrefix(line, "+"):
-			after = append(after, line[1:])
-		case strings.HasPrefix(line, "file: "):
-			all[len(all)-1].File = strings.TrimPrefix(line, "file: ")
-		case strings.HasPrefix(line, "test: "):
-			all[len(all)-1].Test = strings.Fields(strings.TrimPrefix(line, "test: "))
-		default:
-			say(i+1, "neither ==, file:, test:, - nor +")
+		tally, failed := m.tests(dir, "-failfast").Run(ctx)
+		if ctx.Err() != nil || tally.Unbuilt {
+			return score, findings, m.fault(ctx, "with it, the code does not compile", failed)
+		}
+		if failed != nil {
+			score.Killed++
+			talk.Say("killed  %s", m.File)
+		} else {
+			score.Lived++
+			talk.Say("LIVED   %s: %s", m.File, m.What)
+			findings = append(findings, fault.Finding{File: m.File, Problem: "no test fails for it: " + m.What})
+		}
+		if err := m.apply(ctx, dir, "-R"); err != nil {
+			return score, findings, m.fault(ctx, "it cannot be taken back", err)
 		}
 	}
-	finish()
-	return all, findings
+	return score, findings, nil
+}
+
+// fault is the error of a mutant of which nothing is known.
+func (m Mutant) fault(ctx context.Context, what string, cause error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return &fault.Error{Code: fault.Failed, What: m.File + ": " + what, Next: "fix the patch, then mage test:mutants -only=" + m.File, Cause: cause}
 }

@@ -2,28 +2,33 @@ package gotool_test
 
 import (
 	"context"
+	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/keepmum/keepmum/internal/gotool"
 
 	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/gotool"
 )
 
-const sourceOfProbe = "package probe\n\nfunc Max(a, b int) int {\n\tif a > b {\n\t\treturn a\n\t}\n\treturn b\n}\n\nfunc Unused() int {\n\treturn 1\n}\n"
+// TestMutantsApply requires that each mutant of this checkout applies to the
+// code and names its tests. Whether a test fails for it, test:mutants tries.
+func TestMutantsApply(t *testing.T) {
+	all, err := gotool.Mutants(t.Context(), root(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 1 || len(all) > 40 {
+		t.Errorf("%d mutants, want 1 to 40", len(all))
+	}
+}
 
-const testOfProbe = "package probe\n\nimport \"testing\"\n\nfunc TestMax(t *testing.T) {\n\tt.Run(\"part\", func(t *testing.T) {\n\t\tif Max(1, 2) != 2 || Max(2, 1) != 2 {\n\t\t\tt.Error(\"wrong\")\n\t\t}\n\t})\n}\n\nfunc TestFails(t *testing.T) {\n\tt.Error(\"always\")\n}\n"
-
-// mutated is a checkout of one package with mutants.
-func mutated(t *testing.T, mutants string) string {
+// files writes files into a new directory.
+func files(t *testing.T, all map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"go.mod": "module probe\n\ngo 1.25\n", "a.go": sourceOfProbe, "a_test.go": testOfProbe, "mutants/area.txt": mutants} {
+	for name, text := range all {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -32,131 +37,103 @@ func mutated(t *testing.T, mutants string) string {
 			t.Fatal(err)
 		}
 	}
-	for _, args := range [][]string{{"init", "-q"}, {"add", "-A"}, {"-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "a"}} {
-		cmd := exec.CommandContext(t.Context(), "git", args...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-	}
 	return dir
 }
 
 const (
-	killedMutant  = "== the lesser one\nfile: a.go\n-\tif a > b {\n+\tif a < b {\ntest: . -run TestMax\n"
-	survivor      = "== nobody looks\nfile: a.go\n-\treturn 1\n+\treturn 2\ntest: . -run TestMax\n"
-	notCompiling  = "== no Go\nfile: a.go\n-\treturn 1\n+\treturn \"\"\ntest: . -run TestMax\n"
-	withoutTests  = "== no test\nfile: a.go\n-\treturn 1\n+\treturn 2\ntest: . -run TestNothing\n"
-	failingAnyhow = "== red before\nfile: a.go\n-\treturn 1\n+\treturn 2\ntest: . -run TestFails\n"
-	dyingMutant   = "== no way out\nfile: a.go\n-\treturn b\n+\treturn Max(a, b)\ntest: . -run TestMax\n"
-	deletedMutant = "# a remark\n\n== nothing of it\nfile: a.go\n-\tif a > b {\n-\t\treturn a\n-\t}\ntest: . -run TestMax\n"
+	maxSource = "package probe\n\nfunc Max(a, b int) int {\n\tif a > b {\n\t\treturn a\n\t}\n\treturn b\n}\n\nfunc Unused() int {\n\treturn 1\n}\n"
+	maxTest   = "package probe\n\nimport \"testing\"\n\nfunc TestMax(t *testing.T) {\n\tif Max(1, 2) != 2 || Max(2, 1) != 2 {\n\t\tt.Error(\"wrong\")\n\t}\n}\n\nfunc TestFails(t *testing.T) { t.Error(\"always\") }\n"
 )
 
-func TestMutantsAreJudged(t *testing.T) {
-	dir := mutated(t, killedMutant+survivor+notCompiling+dyingMutant+deletedMutant)
-	results, err := (&gotool.Mutation{Dir: dir, Progress: fault.Quiet{}}).Run(t.Context())
-	if fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "of 5 mutants 2 were not seen by a test") {
-		t.Errorf("error %v", err)
+// patch is a mutant that changes the condition of Max, or what Unused returns.
+func patch(test, old, changed string) string {
+	hunk := "@@ -10,3 +10,3 @@\n func Unused() int {\n-%s\n+%s\n }\n"
+	if strings.Contains(old, "if") {
+		hunk = "@@ -3,3 +3,3 @@\n func Max(a, b int) int {\n-%s\n+%s\n \t\treturn a\n"
 	}
-	want := map[string]string{"the lesser one": "killed TestMax", "nobody looks": "survived ", "no Go": "unclear ", "no way out": "killed TestMax", "nothing of it": "killed TestMax"}
-	for _, r := range results {
-		if got := r.Outcome + " " + r.By; got != want[r.Name] || r.Commit == "" || strings.Contains(r.Commit, "modified") || r.Date == "" {
-			t.Errorf("%s: %q at %q on %q", r.Name, got, r.Commit, r.Date)
-		}
+	return "It breaks something.\nTest: " + test + "\n\n--- a/a.go\n+++ b/a.go\n" + fmt.Sprintf(hunk, old, changed)
+}
+
+// probe is a module with the given patches.
+func probe(t *testing.T, patches map[string]string) string {
+	t.Helper()
+	all := map[string]string{"go.mod": "module probe\n\ngo 1.25\n", "a.go": maxSource, "a_test.go": maxTest, "sub/go.mod": "module sub\n\ngo 1.25\n", "sub/a_test.go": "package sub\n\nimport (\n\t\"os\"\n\t\"strings\"\n\t\"testing\"\n)\n\nfunc TestSource(t *testing.T) {\n\tif data, err := os.ReadFile(\"../a.go\"); err != nil || !strings.Contains(string(data), \"a > b\") {\n\t\tt.Error(\"changed\")\n\t}\n}\n"}
+	for name, text := range patches {
+		all["mutants/"+name+".patch"] = text
 	}
-	if len(results) != len(want) {
-		t.Errorf("%d results", len(results))
+	return files(t, all)
+}
+
+// try tries a module's mutants.
+func try(ctx context.Context, t *testing.T, dir string) (gotool.Score, []fault.Finding, error) {
+	t.Helper()
+	all, err := gotool.Mutants(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if source, err := os.ReadFile(filepath.Join(dir, "a.go")); err != nil || string(source) != sourceOfProbe {
-		t.Error("the tree was changed")
+	return gotool.TryMutants(ctx, dir, all, fault.Quiet{})
+}
+
+func TestTryMutants_CountsThoseThatATestSees(t *testing.T) {
+	dir := probe(t, map[string]string{
+		"another":  patch(". -run TestMax", "\tif a > b {", "\tif a < b {"),
+		"endless":  patch(". -run TestMax", "\tif a > b {", "\tif Max(a, b) > b {"),
+		"in-sub":   patch("-C sub .", "\tif a > b {", "\tif a >= b {"),
+		"survivor": patch(". -run TestMax", "\treturn 1", "\treturn 2"),
+	})
+	score, findings, err := try(t.Context(), t, dir)
+	if err != nil || score.Killed != 3 || score.Lived != 1 || score.Efficacy() != 75 {
+		t.Errorf("%+v, %v; want 3 killed, 1 lived", score, err)
 	}
-	stored, err := gotool.StoredMutants(dir)
-	if err != nil || !slices.EqualFunc(stored, results, func(a, b gotool.MutantResult) bool { return a.Name == b.Name && a.Outcome == b.Outcome }) {
-		t.Errorf("stored: %v, %v", stored, err)
+	if len(findings) != 1 || findings[0].File != "mutants/survivor.patch" || !strings.Contains(findings[0].Problem, "no test fails for it: It breaks something.") {
+		t.Errorf("findings %v", findings)
 	}
-	table := gotool.MutantTable(results)
-	for _, part := range []string{"5 breakages, 3 seen by a test; tried at commit ", "| area | the lesser one | a.go | TestMax |", "| area | nobody looks | a.go | survived |"} {
-		if !strings.Contains(table, part) {
-			t.Errorf("the table has no %q:\n%s", part, table)
-		}
+	if source, err := os.ReadFile(filepath.Join(dir, "a.go")); err != nil || string(source) != maxSource {
+		t.Errorf("a mutant was not taken back: %v\n%s", err, source)
 	}
 }
 
-func TestATestThatProvesNothingIsAnError(t *testing.T) {
-	for name, mutant := range map[string]string{"no test runs": withoutTests, "the test fails anyhow": failingAnyhow} {
-		_, err := (&gotool.Mutation{Dir: mutated(t, mutant), Progress: fault.Quiet{}}).Run(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "it proves nothing") {
-			t.Errorf("%s: %v", name, err)
+func TestTryMutants_FailsIfNothingIsKnown(t *testing.T) {
+	for want, text := range map[string]string{
+		"the code does not compile":        patch(". -run TestMax", "\treturn 1", "\treturn \"\""),
+		"`go test . -run TestFails` does":  patch(". -run TestFails", "\treturn 1", "\treturn 2"),
+		"`go test . -run TestNowhere` doe": patch(". -run TestNowhere", "\treturn 1", "\treturn 2"),
+	} {
+		_, _, err := try(t.Context(), t, probe(t, map[string]string{"one": text}))
+		if fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "mutants/one.patch: ") || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
 		}
-	}
-}
-
-// What was tried is tried again when it, the code or the tests have changed, or
-// when it was not killed.
-func TestAMutantIsTriedOnce(t *testing.T) {
-	dir := mutated(t, killedMutant)
-	tried := func(again bool) bool {
-		t.Helper()
-		talk := &heard{}
-		if _, err := (&gotool.Mutation{Dir: dir, Progress: talk, Again: again}).Run(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		return strings.Contains(talk.lines[0], "1 mutants, 1 to be tried")
-	}
-	rewrite := func(name, old, with string) {
-		t.Helper()
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), []byte(strings.Replace(string(data), old, with, 1)), 0o644)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if !tried(false) || tried(false) || !tried(true) {
-		t.Error("not once, or not again where that was asked for")
-	}
-	rewrite("a_test.go", "\"wrong\"", "\"bad\"")
-	if !tried(false) || tried(false) {
-		t.Error("another test: not tried once more")
-	}
-	rewrite("mutants/area.txt", "a < b", "a <= b")
-	if stored, err := gotool.StoredMutants(dir); err != nil || stored[0].Outcome != gotool.Unclear {
-		t.Errorf("another mutant has the former result: %v, %v", stored, err)
-	}
-	rewrite("mutants/area.txt", "a <= b", "a == b")
-	if !tried(false) {
-		t.Error("another mutant: not tried once more")
-	}
-}
-
-func TestMutantsEndInTime(t *testing.T) {
-	dir := mutated(t, killedMutant+deletedMutant)
-	_, err := (&gotool.Mutation{Dir: dir, Progress: fault.Quiet{}, Limit: time.Nanosecond}).Run(t.Context())
-	if fault.CodeOf(err) != fault.Incomplete || !strings.Contains(err.Error(), "2 mutants are left") {
-		t.Errorf("no time: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := (&gotool.Mutation{Dir: dir, Progress: fault.Quiet{}}).Run(ctx); err == nil {
-		t.Error("an interrupted run ends well")
+	if _, _, err := try(ctx, t, probe(t, map[string]string{"one": patch(". -run TestMax", "\treturn 1", "\treturn 2")})); err != context.Canceled {
+		t.Errorf("stopped: %v", err)
 	}
 }
 
-func TestMutantsThatCannotBeTriedAreAllNamed(t *testing.T) {
-	dir := mutated(t, "file: a.go\n"+killedMutant+killedMutant+
-		"== nowhere\nfile: a.go\n-\treturn 3\n+\treturn 2\ntest: .\n== too often\nfile: a.go\n-}\ntest: .\n== no file\nfile: b.go\n-x\ntest: .\n== nothing\nfile: a.go\ntest: .\n== no change\nfile: a.go\n-\treturn 1\n+\treturn 1\ntest: .\nwhat is this\n")
-	_, err := gotool.Mutants(dir)
-	if fault.CodeOf(err) != fault.Invalid {
-		t.Fatalf("error %v", err)
+func TestMutants_NamesEachUnusablePatch(t *testing.T) {
+	_, err := gotool.Mutants(t.Context(), probe(t, map[string]string{
+		"stale":    patch(".", "\treturn 3", "\treturn 2"),
+		"textless": strings.Replace(patch(".", "\treturn 1", "\treturn 2"), "It breaks something.\n", "", 1),
+		"untested": strings.Replace(patch(".", "\treturn 1", "\treturn 2"), "Test: ", "Tests: ", 1),
+		"good":     patch(".", "\treturn 1", "\treturn 2"),
+	}))
+	want := "some mutants cannot be used\n  mutants/stale.patch: it does not apply to the code\n" +
+		"  mutants/textless.patch: it needs a line of text and a line `Test: ARGUMENTS` above the diff\n" +
+		"  mutants/untested.patch: it needs a line of text and a line `Test: ARGUMENTS` above the diff"
+	if fault.CodeOf(err) != fault.Invalid || err.Error() != want {
+		t.Errorf("error %v, want\n%s", err, want)
 	}
-	findings := strings.Split(err.Error(), "\n")
-	for _, want := range []string{"stands before the first ==", "a second mutant of this name", "0 times, not once", "2 times, not once", "b.go cannot be read", "a mutant needs file:", "it changes nothing", "neither =="} {
-		if !slices.ContainsFunc(findings, func(line string) bool { return strings.Contains(line, want) }) {
-			t.Errorf("nothing is said of %q in\n%v", want, err)
+}
+
+func TestMutants_AreOneToForty(t *testing.T) {
+	many := map[string]string{}
+	for i := range 41 {
+		many[fmt.Sprint(i)] = patch(".", "\treturn 1", "\treturn 2")
+	}
+	for want, patches := range map[string]map[string]string{"there are no mutants here": nil, "at most 40": many} {
+		if _, err := gotool.Mutants(t.Context(), probe(t, patches)); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
 		}
-	}
-	if _, err := gotool.Mutants(t.TempDir()); fault.CodeOf(err) != fault.Invalid {
-		t.Errorf("without mutants: %v", err)
 	}
 }

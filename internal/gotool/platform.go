@@ -18,10 +18,10 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// mostFaults is how many faults of one platform are told.
+// mostFaults is how many faults of one platform are shown.
 const mostFaults = 20
 
-// source is what `go list` says of a package for a platform.
+// source is what `go list` reports about a package for a platform.
 type source struct {
 	ImportPath string
 	Dir        string
@@ -35,13 +35,13 @@ type source struct {
 	Error *struct{ Err string }
 }
 
-// own tells whether the package is of the module that is checked.
+// own reports whether the package belongs to the module that is checked.
 func (s source) own() bool { return s.Module != nil && s.Module.Main }
 
 // typeCheck type-checks packages, and all that they import, for a platform. It
-// finds what the compiler would, without making code: of what others wrote only
-// the declarations are looked at, so that a platform takes seconds, where
-// compiling everything for it takes the better part of a minute.
+// finds the errors that the compiler would. In other modules it checks only
+// declarations, so a platform takes seconds; compiling everything for it would
+// take most of a minute.
 func (l Lint) typeCheck(ctx context.Context, goos, goarch string, patterns ...string) error {
 	args := append([]string{"list", "-deps", "-json=ImportPath,Dir,GoFiles,ImportMap,Standard,Module,Error"}, patterns...)
 	out, err := Command{Dir: l.Dir, Env: []string{"GOOS=" + goos, "GOARCH=" + goarch, "CGO_ENABLED=0"}, Args: args}.Output(ctx)
@@ -55,7 +55,7 @@ func (l Lint) typeCheck(ctx context.Context, goos, goarch string, patterns ...st
 		if err := decoder.Decode(&one); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			return &fault.Error{Code: fault.Failed, What: "go list answers with something else than packages", Next: "go list -deps -json ./...", Cause: err}
+			return &fault.Error{Code: fault.Failed, What: "the output of go list cannot be read", Next: "go list -deps -json ./...", Cause: err}
 		}
 		sources = append(sources, one)
 	}
@@ -105,8 +105,8 @@ func (c *checker) parse(ctx context.Context, sources []source) ([][]*ast.File, e
 	return parsed, group.Wait()
 }
 
-// check checks one package. Faults of others' packages show where they matter:
-// in the use of what is missing.
+// check checks one package. A fault in another module's package is reported
+// where it matters: where this module uses what is missing.
 func (c *checker) check(one source, files []*ast.File) {
 	if one.ImportPath == "unsafe" {
 		return
@@ -119,7 +119,7 @@ func (c *checker) check(one source, files []*ast.File) {
 			if found := c.done[path]; found != nil {
 				return found, nil
 			}
-			return nil, fmt.Errorf("%s is not there for this platform", path)
+			return nil, fmt.Errorf("%s does not exist for this platform", path)
 		}),
 		Sizes: c.sizes, IgnoreFuncBodies: !one.own(), FakeImportC: true,
 		Error: func(err error) {
@@ -131,7 +131,7 @@ func (c *checker) check(one source, files []*ast.File) {
 	if one.Module != nil && one.Module.GoVersion != "" {
 		config.GoVersion = "go" + one.Module.GoVersion
 	}
-	c.done[one.ImportPath], _ = config.Check(one.ImportPath, c.files, files, nil) // errors were heard above
+	c.done[one.ImportPath], _ = config.Check(one.ImportPath, c.files, files, nil) // Error above collects errors
 	if one.own() {
 		c.own++
 	}

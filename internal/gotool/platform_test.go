@@ -9,9 +9,9 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// TestAPlatformIsChecked: what does not compile for one platform is found there,
-// inside of functions too, and nowhere else.
-func TestAPlatformIsChecked(t *testing.T) {
+// TestTypeCheck_FindsFaultsPerPlatform: code that does not compile for one
+// platform is found there, inside functions too, and on no other platform.
+func TestTypeCheck_FindsFaultsPerPlatform(t *testing.T) {
 	for name, one := range map[string]struct {
 		files map[string]string
 		fault string // on Windows; empty: none

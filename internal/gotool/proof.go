@@ -9,29 +9,29 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// Proof is what tests say that they have seen, summed over a run: numbers by
-// key. A test says it by a line of its log:
+// Proof sums what the tests of a run report to have seen: numbers by key. A test
+// reports them in a line of its log:
 //
 //	proof: surfaces=491 bytes=361549829 planted=341 found=341 values=0
 type Proof map[string]int64
 
 // The keys of a Proof.
 const (
-	ProofCombinations = "combinations" // of service, secret and source, that a service was seen to use
+	ProofCombinations = "combinations" // of service, secret and source that a service really used
 	ProofServices     = "services"     // of them
 	ProofSecrets      = "secrets"      // of them
 	ProofSources      = "sources"      // of them
-	ProofRefusals     = "refusals"     // starts that were refused for a bad secret
-	ProofNamespaces   = "userns"       // engines with user namespaces, on which a service loaded its secrets; a kernel may have none
-	ProofSurfaces     = "surfaces"     // read to their end
+	ProofRefusals     = "refusals"     // starts refused because of a bad secret
+	ProofNamespaces   = "userns"       // engines with user namespaces where a service loaded its secrets; some kernels have none
+	ProofSurfaces     = "surfaces"     // that were read to the end
 	ProofBytes        = "bytes"        // of them
-	ProofPlanted      = "planted"      // canaries in the real thing
+	ProofPlanted      = "planted"      // canaries
 	ProofFound        = "found"        // of them
 	ProofValues       = "values"       // of secrets, where they must not be
 )
 
-// proofIn reads one line of output. What is no pair of a key and a number is
-// left out: requiring what has to be there is the reader's part.
+// proofIn reads one line of output. It ignores what is not a pair of a key and a
+// number; Err requires the keys that must be there.
 func proofIn(line string) Proof {
 	_, pairs, ok := strings.Cut(line, " proof: ")
 	if !ok {
@@ -62,7 +62,7 @@ func (p Proof) plus(other Proof) Proof {
 	return sum
 }
 
-// String is the numbers for a person, in two lines.
+// String renders the numbers for a person, in two lines.
 func (p Proof) String() string {
 	namespaces := "not on this kernel"
 	if p[ProofNamespaces] > 0 {

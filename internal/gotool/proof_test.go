@@ -5,12 +5,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/keepmum/keepmum/internal/gotool"
-
 	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/gotool"
 )
 
-func TestARunSumsWhatTheTestsProve(t *testing.T) {
+func TestProof_SumsLinesOfTests(t *testing.T) {
 	tally, _, err := run(t, `func TestA(t *testing.T) { t.Log("proof: surfaces=2 bytes=70000000000 planted=3") }
 func TestB(t *testing.T) { t.Log("proof: surfaces=5 found=x =7 values"); t.Run("c", func(t *testing.T) { t.Log("no proof: surfaces=1") }) }`)
 	if err != nil {
@@ -25,10 +24,10 @@ func TestB(t *testing.T) { t.Log("proof: surfaces=5 found=x =7 values"); t.Run("
 	}
 }
 
-func TestAProofIsJudged(t *testing.T) {
+func TestProof_ErrNamesWhatIsMissing(t *testing.T) {
 	whole := gotool.Proof{"combinations": 1, "services": 1, "secrets": 1, "sources": 1, "refusals": 1, "surfaces": 1, "bytes": 1, "planted": 2, "found": 2, "values": 0}
 	if err := whole.Err(); err != nil {
-		t.Errorf("a whole one: %v", err)
+		t.Errorf("a complete one: %v", err)
 	}
 	for name, change := range map[string]struct {
 		key   string
@@ -54,11 +53,11 @@ func TestAProofIsJudged(t *testing.T) {
 		}
 	}
 	if (gotool.Proof)(nil).Err() == nil {
-		t.Error("nothing seen is believed")
+		t.Error("an empty proof passes")
 	}
 }
 
-func TestAProofIsTold(t *testing.T) {
+func TestProof_StringHasEachNumber(t *testing.T) {
 	p := gotool.Proof{"combinations": 59, "services": 9, "secrets": 8, "sources": 5, "refusals": 187, "userns": 1, "surfaces": 2, "bytes": 3, "planted": 4, "found": 4}
 	want := "proven: 59 combinations of 9 services, 8 secrets and 5 sources; 187 refused starts; in user namespaces: yes\n" +
 		"read: 2 surfaces, 3 bytes; canaries planted in them 4, found 4; values of secrets found 0"

@@ -8,40 +8,38 @@ import (
 	"io"
 	"os/exec"
 	"strings"
-	"time"
 
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/proc"
 )
 
-// Tests says what is tested.
+// Tests describes a run of go test.
 type Tests struct {
 	Dir      string         // where go.mod is
 	Tags     []string       // build tags
 	Packages []string       // empty: ./...
 	Args     []string       // further arguments of go test
 	Env      []string       // added to the process's own environment
-	Progress fault.Progress // hears each package's end and each failure
+	Progress fault.Progress // gets a line at the end of each package, and each failure
 }
 
-// Tally is what a run did.
+// Tally counts what a run did.
 type Tally struct {
-	Passed   int           `json:"passed"` // tests and subtests
-	Failed   int           `json:"failed"`
-	Skipped  []string      `json:"skipped"` // package and name
-	Packages int           `json:"packages"`
-	Took     time.Duration `json:"took"` // nanoseconds
-	Proof    Proof         `json:"proof"`
+	Passed  int // tests and subtests
+	Failed  int
+	Skipped []string // package and name
+	Unbuilt bool     // some code did not compile
+	Proof   Proof
 }
 
 // Plus adds two tallies.
 func (t Tally) Plus(other Tally) Tally {
-	return Tally{Passed: t.Passed + other.Passed, Failed: t.Failed + other.Failed, Packages: t.Packages + other.Packages,
-		Skipped: append(append([]string{}, t.Skipped...), other.Skipped...), Took: t.Took + other.Took, Proof: t.Proof.plus(other.Proof)}
+	return Tally{Passed: t.Passed + other.Passed, Failed: t.Failed + other.Failed, Unbuilt: t.Unbuilt || other.Unbuilt,
+		Skipped: append(append([]string{}, t.Skipped...), other.Skipped...), Proof: t.Proof.plus(other.Proof)}
 }
 
-// Tagged returns the packages that a build tag gives further test files: those
-// whose tests a run without it does not make.
+// Tagged returns the packages that have more test files with a build tag than
+// without it.
 func Tagged(ctx context.Context, dir, tag string) ([]string, error) {
 	const form = "{{.ImportPath}} {{.TestGoFiles}} {{.XTestGoFiles}}"
 	plain, err := Command{Dir: dir, Args: []string{"list", "-f", form, "./..."}}.Output(ctx)
@@ -81,7 +79,6 @@ type event struct {
 // Run runs go test and returns the tally. The error is of class Failed when a
 // test fails, is skipped, or none ran.
 func (r Tests) Run(ctx context.Context) (Tally, error) {
-	started := time.Now()
 	packages := r.Packages
 	if len(packages) == 0 {
 		packages = []string{"./..."}
@@ -92,28 +89,27 @@ func (r Tests) Run(ctx context.Context) (Tally, error) {
 	}
 	path, err := exec.LookPath("go")
 	if err != nil {
-		return Tally{}, &fault.Error{Code: fault.Failed, What: "go could not be started: it is needed to run the tests", Next: "install Go, then go version", Cause: err}
+		return Tally{}, &fault.Error{Code: fault.Failed, What: "go is not on the PATH: it is needed to run the tests", Next: "install Go, then go version", Cause: err}
 	}
 	args = append(append(args, r.Args...), packages...)
 	var talk strings.Builder
 	events, in := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		// A child with its group: the tests' own programs end with it.
+		// It gets its own process group, so programs that tests start end with it.
 		err := proc.Command{Path: path, Args: args, Dir: r.Dir, Env: environment(r.Env), Out: in, ErrOut: &talk}.Run(ctx)
 		in.Close()
 		ended <- err
 	}()
 	tally := count(events, r.Progress)
 	err = <-ended
-	tally.Took = time.Since(started)
 	if ctx.Err() != nil {
 		return tally, ctx.Err()
 	}
 	return tally, tally.verdict(err, talk.String())
 }
 
-// verdict makes the error of a run.
+// verdict returns the error of a run.
 func (t Tally) verdict(ended error, talk string) error {
 	switch {
 	case t.Failed > 0:
@@ -128,12 +124,12 @@ func (t Tally) verdict(ended error, talk string) error {
 	return nil
 }
 
-// String is the closing line of a run, in the form that CI systems read.
+// String is the last line of a run, in the form that CI systems read.
 func (t Tally) String() string {
 	return fmt.Sprintf("%d passed, %d failed, %d skipped", t.Passed, t.Failed, len(t.Skipped))
 }
 
-// count reads events to the end and passes on what a person should hear.
+// count reads events to the end and passes on what a person should see.
 func count(events io.Reader, talk fault.Progress) Tally {
 	tally := Tally{Skipped: []string{}, Proof: Proof{}}
 	output := map[string][]string{}
@@ -151,7 +147,7 @@ func count(events io.Reader, talk fault.Progress) Tally {
 	return tally
 }
 
-// add takes one event in.
+// add counts one event.
 func (t *Tally) add(e event, output map[string][]string, talk fault.Progress) {
 	key := e.Package + " " + e.Test
 	switch e.Action {
@@ -160,13 +156,15 @@ func (t *Tally) add(e event, output map[string][]string, talk fault.Progress) {
 		t.Proof = t.Proof.plus(proofIn(e.Output))
 	case "build-output":
 		talk.Say("%s", strings.TrimRight(e.Output, "\n"))
+	case "build-fail":
+		t.Unbuilt = true
 	case "pass", "fail", "skip":
 		t.end(e, output[key], talk)
 		delete(output, key)
 	}
 }
 
-// end counts the end of a test, or of a package where the event names none.
+// end counts the end of a test, or of a package if the event names no test.
 func (t *Tally) end(e event, output []string, talk fault.Progress) {
 	if e.Test == "" {
 		t.endPackage(e, output, talk)
@@ -183,14 +181,12 @@ func (t *Tally) end(e event, output []string, talk fault.Progress) {
 	}
 }
 
-// endPackage tells the end of a package; one without test files says nothing.
+// endPackage reports the end of a package, unless it has no test files.
 func (t *Tally) endPackage(e event, output []string, talk fault.Progress) {
 	switch e.Action {
 	case "pass":
-		t.Packages++
 		talk.Say("ok    %-60s %6.1f s", e.Package, e.Elapsed)
 	case "fail":
-		t.Packages++
 		if t.Failed == 0 {
 			t.Failed++ // it did not build, or ended outside a test
 		}

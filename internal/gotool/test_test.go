@@ -7,12 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/keepmum/keepmum/internal/gotool"
-
 	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/gotool"
 )
 
-// heard keeps what a run says.
+// heard keeps the lines that a run prints.
 type heard struct{ lines []string }
 
 func (h *heard) Say(format string, args ...any) {
@@ -36,7 +35,7 @@ func run(t *testing.T, body string) (gotool.Tally, string, error) {
 	return tally, strings.Join(said.lines, "\n"), err
 }
 
-func TestARunIsJudged(t *testing.T) {
+func TestTests_FailUnlessAllRunAndPass(t *testing.T) {
 	tests := []struct {
 		name, body string
 		tally      string
@@ -71,7 +70,7 @@ func TestARunIsJudged(t *testing.T) {
 	}
 }
 
-func TestOnlyTheCheckoutIsWorkedOn(t *testing.T) {
+func TestCheckout_RefusesOtherDirectories(t *testing.T) {
 	if err := gotool.Checkout("../.."); err != nil {
 		t.Errorf("the checkout is refused: %v", err)
 	}
@@ -85,10 +84,10 @@ func TestOnlyTheCheckoutIsWorkedOn(t *testing.T) {
 	}
 	refused("go.mod")
 	if _, err := (gotool.Binary{Dir: dir}).Build(t.Context()); fault.CodeOf(err) != fault.Invalid {
-		t.Errorf("a binary of no checkout: %v", err)
+		t.Errorf("a binary outside a checkout: %v", err)
 	}
 	if made, err := os.ReadDir(dir); err != nil || len(made) > 0 {
-		t.Errorf("something was made: %v, %v", made, err)
+		t.Errorf("something was created: %v, %v", made, err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module other\n"), 0o644); err != nil {
 		t.Fatal(err)

@@ -3,14 +3,15 @@ package test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/keepmum/keepmum/internal/console"
-	"github.com/keepmum/keepmum/internal/gotool"
-
 	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/gotool"
 	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
 
@@ -24,21 +25,21 @@ func target(ctx context.Context, fn func(context.Context, *console.Console) erro
 	})
 }
 
-// modules are the directories of keepmum's modules.
+// modules returns the directories of keepmum's modules.
 func modules() []string { return []string{".", "leaktest"} }
 
-// unit runs the tests without a tag, of all modules.
+// unit runs the tests without a build tag in all modules.
 func unit(ctx context.Context, c *console.Console) (gotool.Tally, error) {
 	return inModules(func(dir string) (gotool.Tally, error) { return gotool.Tests{Dir: dir, Progress: c}.Run(ctx) })
 }
 
-// inModules sums what was done in each module that is there.
+// inModules sums the results in each module that exists.
 func inModules(do func(dir string) (gotool.Tally, error)) (gotool.Tally, error) {
 	var total gotool.Tally
 	var failed []error
 	for _, dir := range modules() {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
-			continue // a checkout of one test
+			continue // a test has a checkout with one module
 		}
 		tally, err := do(dir)
 		total, failed = total.Plus(tally), append(failed, err)
@@ -46,10 +47,9 @@ func inModules(do func(dir string) (gotool.Tally, error)) (gotool.Tally, error) 
 	return total, errors.Join(failed...)
 }
 
-// integration runs the packages that the tag gives further tests, several at a
-// time, for most of what they do is waiting for an engine. A result of an
-// earlier run does not count: go test keeps those, and does not know of the
-// engine.
+// integration runs the packages that have tests with the tag integration,
+// several at a time because they mostly wait for an engine. Cached results do not
+// count: go test does not know that the engine may have changed.
 func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) {
 	if err := wire.Prepare(ctx, c); err != nil {
 		return gotool.Tally{}, err
@@ -61,7 +61,7 @@ func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) 
 	return tally, err
 }
 
-// tagged runs the tests of a module that need an engine.
+// tagged runs the tests of one module that need an engine.
 func tagged(ctx context.Context, c *console.Console, dir string) (gotool.Tally, error) {
 	packages, err := gotool.Tagged(ctx, dir, "integration")
 	if err != nil {
@@ -70,13 +70,13 @@ func tagged(ctx context.Context, c *console.Console, dir string) (gotool.Tally, 
 	return gotool.Tests{Dir: dir, Tags: []string{"integration"}, Packages: packages, Args: []string{"-p", "2", "-parallel", "4", "-count", "1", "-timeout", "25m"}, Progress: c}.Run(ctx)
 }
 
-// lint is what is checked, in all modules.
+// lint describes what to check, in all modules.
 func lint(c *console.Console) gotool.Lint {
 	return gotool.Lint{Dir: ".", Modules: modules()[1:], Progress: c}
 }
 
-// show prints the closing lines of a run: what was proven, where something was,
-// and last what passed.
+// show prints the last lines of a run: what was proven, if anything, then what
+// passed.
 func show(c *console.Console, tally gotool.Tally, err error) error {
 	lines := tally.String()
 	if len(tally.Proof) > 0 {
@@ -88,7 +88,7 @@ func show(c *console.Console, tally gotool.Tally, err error) error {
 	return err
 }
 
-// all runs each part, also after one has failed, and says how long each took.
+// all runs each part, even after one has failed, and prints how long each took.
 func all(ctx context.Context, c *console.Console) error {
 	var total gotool.Tally
 	part := func(name string, run func() (gotool.Tally, error)) error {
@@ -113,15 +113,23 @@ func all(ctx context.Context, c *console.Console) error {
 	return show(c, total, failed)
 }
 
-// mutants tries the mutants and prints the table of all of them.
-func mutants(ctx context.Context, c *console.Console, limit *time.Duration, again bool) error {
-	run := gotool.Mutation{Dir: ".", Progress: c, Again: again}
-	if limit != nil {
-		run.Limit = *limit
+// mutationTime bounds test:mutants where no limit is given.
+const mutationTime = 2 * time.Hour
+
+// mutants tries the mutants and prints the scores, also of a run that was cut
+// short.
+func mutants(ctx context.Context, c *console.Console, only string, limit time.Duration) error {
+	if limit <= 0 {
+		limit = mutationTime
 	}
-	results, err := run.Run(ctx)
-	if len(results) > 0 {
-		err = errors.Join(c.Print("%s", gotool.MutantTable(results)), err)
+	scores, err := gotool.Mutation{Dir: ".", Progress: c, Only: only, Limit: limit}.Run(ctx)
+	if len(scores) == 0 {
+		return err
 	}
-	return err
+	rows := make([][]string, 0, len(scores))
+	for _, s := range scores {
+		rows = append(rows, []string{s.Of, strconv.Itoa(s.Killed), strconv.Itoa(s.Lived), strconv.Itoa(s.NotCovered), strconv.Itoa(s.TimedOut),
+			fmt.Sprintf("%.1f %%", s.Efficacy()), s.Took.Round(time.Second).String()})
+	}
+	return errors.Join(c.Table([]string{"OF", "KILLED", "LIVED", "NOT COVERED", "TIMED OUT", "EFFICACY", "TOOK"}, rows), err)
 }

@@ -1,5 +1,5 @@
-// Package test holds the targets test:* and lint: they are about keepmum
-// itself, in its own checkout.
+// Package test holds the targets test:* and lint. They work on keepmum itself, in
+// its own checkout.
 package test
 
 import (
@@ -26,9 +26,9 @@ func (Test) Unit(ctx context.Context) error {
 
 // Integration runs the tests that need an engine.
 //
-// A test that is skipped fails the run. Everything that it starts it removes.
+// A skipped test fails the run. The tests remove everything that they start.
 func (Test) Integration(ctx context.Context,
-	install *bool, // where no engine answers, do what engine:up -install does
+	install *bool, // if no engine answers, do what engine:up -install does
 ) error {
 	return target(ctx, func(ctx context.Context, c *console.Console) error {
 		if _, err := wire.Host(c).Up(ctx, host.UpOptions{Install: wire.Is(install)}); err != nil {
@@ -41,7 +41,7 @@ func (Test) Integration(ctx context.Context,
 
 // All runs lint, the unit tests and the integration tests.
 func (Test) All(ctx context.Context,
-	install *bool, // where no engine answers, do what engine:up -install does
+	install *bool, // if no engine answers, do what engine:up -install does
 ) error {
 	return target(ctx, func(ctx context.Context, c *console.Console) error {
 		if _, err := wire.Host(c).Up(ctx, host.UpOptions{Install: wire.Is(install)}); err != nil {
@@ -51,18 +51,19 @@ func (Test) All(ctx context.Context,
 	})
 }
 
-// Mutants breaks places that a promise rests on, one at a time, and requires
-// that a test fails for each.
+// Mutants breaks the code on purpose, in many places, and requires that tests
+// fail for it.
 //
-// The breakages stand in mutants/. The tree is not changed: the go command sees
-// each in an overlay. What was tried before and has not changed is not tried
-// again. The results and the table in docs/PROOF.md are to be committed.
+// First come the mutants written by hand in mutants/: a test must fail for each.
+// Then gremlins makes more in each package of pkg/ and internal/: unit tests must
+// fail for 85 % of those that they run. It works on a copy, so the checkout is
+// not changed. All of it takes about an hour.
 func (Test) Mutants(ctx context.Context,
-	limit *time.Duration, // begin none after this time, such as 20m (default: try all)
-	again *bool, // try also what was tried before
+	only *string, // a package such as pkg/redact, or mutants, or one patch in it (default: all)
+	limit *time.Duration, // for the whole run, such as 20m (default 2h); exit code 6 when it passes
 ) error {
 	return target(ctx, func(ctx context.Context, c *console.Console) error {
-		return mutants(ctx, c, limit, wire.Is(again))
+		return mutants(ctx, c, wire.Text(only), wire.Duration(limit))
 	})
 }
 

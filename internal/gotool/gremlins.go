@@ -1,0 +1,243 @@
+package gotool
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/fault"
+)
+
+// leastEfficacy is the floor of each package's efficacy, in percent: what is
+// left below 100 is for mutants that change nothing that a test could see, such
+// as < for <= where both cases give the same result.
+const leastEfficacy = 85
+
+// gremlinsFlags go with gremlins unleash. Arithmetic is off because most of its
+// mutants put - between two strings: that does not compile, which gremlins
+// counts as killed. -E=/ leaves out packages in subdirectories: they have a run
+// each.
+var gremlinsFlags = [...]string{"--silent", "--exclude-files=/", "--arithmetic-base=false", "--timeout-coefficient=6"}
+
+// gremlinsGoFlags are for every go command that gremlins starts: no stored
+// result, by whose time it would set its timeout; no vet, whose findings would
+// count as failing tests; no test that takes seconds, because it builds another
+// module or is about great amounts.
+const gremlinsGoFlags = "-count=1 -vet=off -skip=^(TestImporterGetsNothingElse|TestLongestValue|TestManyValues|TestTime|TestThousandsOfSecrets)$"
+
+// notMutated are packages that gremlins leaves out: the tests of this one
+// build and test other modules, a minute for each mutant.
+var notMutated = [...]string{"internal/gotool"}
+
+// Score is what became of a package's mutants.
+type Score struct {
+	Of         string // the package's directory, or MutantsDir
+	Killed     int    // a test failed
+	Lived      int    // every test passed
+	NotCovered int    // no test runs the line, or it is a case of a switch, for which Go has no coverage
+	TimedOut   int    // the tests did not end
+	Took       time.Duration
+}
+
+// Efficacy is the percentage of killed mutants of those that lived or were
+// killed; 100 if there are none.
+func (s Score) Efficacy() float64 {
+	if s.Killed+s.Lived == 0 {
+		return 100
+	}
+	return 100 * float64(s.Killed) / float64(s.Killed+s.Lived)
+}
+
+// problem says why the score is too low; it is empty if it is not.
+func (s Score) problem() string {
+	switch {
+	case s.Efficacy() < leastEfficacy:
+		return fmt.Sprintf("its tests see %.1f %% of the mutants that they run, less than %d %%", s.Efficacy(), leastEfficacy)
+	case s.TimedOut > s.Killed+s.Lived: // an endless loop is rarer than that
+		return fmt.Sprintf("%d mutants timed out, and only %d did not: is the machine busy?", s.TimedOut, s.Killed+s.Lived)
+	}
+	return ""
+}
+
+// Mutation runs the mutants that are written by hand, then those that gremlins
+// makes, one package at a time, in a copy of a checkout.
+type Mutation struct {
+	Dir      string
+	Progress fault.Progress
+	Only     string        // a package's directory, mutants, or one of its files; empty: all
+	Limit    time.Duration // for all of it; 0: none
+}
+
+// Run returns the scores until its end, or until it was stopped. The error is of
+// class Failed if a score is too low, Incomplete if the time was up.
+func (m Mutation) Run(ctx context.Context) ([]Score, error) {
+	byHand, err := Mutants(ctx, m.Dir)
+	if err != nil {
+		return nil, err
+	}
+	byHand = slices.DeleteFunc(byHand, func(one Mutant) bool { return !m.wants(one.File) })
+	packages, err := m.packages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(byHand)+len(packages) == 0 {
+		return nil, &fault.Error{Code: fault.Usage, What: "-only=" + m.Only + " names no package in pkg/ or internal/ and no mutant", Next: "mage test:mutants -only=pkg/redact"}
+	}
+	dir, err := os.MkdirTemp("", "mutants-")
+	if err != nil {
+		return nil, &fault.Error{Code: fault.Failed, What: "no temporary directory could be made", Next: "set TMPDIR to a directory that can be written", Cause: err}
+	}
+	defer os.RemoveAll(dir)
+	if err := copyCheckout(ctx, m.Dir, filepath.Join(dir, "checkout")); err != nil {
+		return nil, err
+	}
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if m.Limit > 0 {
+		limited, cancel = context.WithTimeout(ctx, m.Limit)
+	}
+	defer cancel()
+	scores, err := m.scores(limited, dir, byHand, packages)
+	if ctx.Err() == nil && limited.Err() != nil {
+		err = &fault.Error{Code: fault.Incomplete, What: "the time is up, and not everything was tried", Next: "mage test:mutants -only=PACKAGE, for each that is not in the table"}
+	}
+	return scores, err
+}
+
+// wants reports whether a path is named by Only, or is below it.
+func (m Mutation) wants(path string) bool {
+	only := strings.TrimSuffix(strings.TrimPrefix(m.Only, "./"), "/")
+	return only == "" || path == only || strings.HasPrefix(path, only+"/")
+}
+
+// packages returns the directories of the packages with tests that gremlins
+// can work on. Programs are not among them: it looks for a package's tests in a
+// directory of its name.
+func (m Mutation) packages(ctx context.Context) ([]string, error) {
+	const form = `{{if and (ne .Name "main") (or .TestGoFiles .XTestGoFiles)}}{{.ImportPath}} {{.Module.Path}}{{end}}`
+	out, err := Command{Dir: m.Dir, Args: []string{"list", "-f", form, "./pkg/...", "./internal/..."}}.Output(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for line := range strings.Lines(out) {
+		path, module, _ := strings.Cut(strings.TrimSpace(line), " ")
+		path = strings.TrimPrefix(path, module+"/")
+		if path != "" && m.wants(path) && !slices.Contains(notMutated[:], path) {
+			all = append(all, path)
+		}
+	}
+	return all, nil
+}
+
+// scores tries everything and judges it.
+func (m Mutation) scores(ctx context.Context, dir string, byHand []Mutant, packages []string) ([]Score, error) {
+	var scores []Score
+	var findings []fault.Finding
+	if len(byHand) > 0 {
+		started := time.Now()
+		score, lived, err := TryMutants(ctx, filepath.Join(dir, "checkout"), byHand, m.Progress)
+		score.Took = time.Since(started)
+		if scores, findings = append(scores, score), lived; err != nil {
+			return scores, err
+		}
+	}
+	for _, path := range packages {
+		m.Progress.Say("%s …", path)
+		score, err := m.unleash(ctx, dir, path)
+		if err != nil {
+			return scores, err
+		}
+		scores = append(scores, score)
+		if problem := score.problem(); problem != "" {
+			findings = append(findings, fault.Finding{File: path, Problem: problem})
+		}
+	}
+	if len(findings) > 0 {
+		return scores, &fault.Error{Code: fault.Failed, What: "the tests do not see enough of what was broken", Next: "write the tests that are missing, then mage test:mutants -only=" + findings[0].File, Findings: findings}
+	}
+	return scores, nil
+}
+
+// unleash runs gremlins over one package.
+func (m Mutation) unleash(ctx context.Context, dir, path string) (Score, error) {
+	score, started := Score{Of: path}, time.Now()
+	report := filepath.Join(dir, "report.json")
+	if err := os.Remove(report); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return score, err
+	}
+	_, err := Command{Dir: filepath.Join(dir, "checkout"), Env: []string{"TMPDIR=" + dir, "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" "+gremlinsGoFlags)},
+		Args: append([]string{"tool", "-modfile=tools/gremlins.mod", "gremlins", "unleash", "./" + path, "--output=" + report}, gremlinsFlags[:]...)}.Output(ctx)
+	if err != nil {
+		return score, err
+	}
+	score.Took = time.Since(started)
+	data, err := os.ReadFile(report)
+	if errors.Is(err, fs.ErrNotExist) {
+		return score, nil // it has nothing that gremlins changes
+	}
+	var result struct {
+		Files []struct {
+			Name      string `json:"file_name"`
+			Mutations []struct {
+				Type, Status string
+				Line, Column int
+			}
+		}
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &result)
+	}
+	if err != nil {
+		return score, &fault.Error{Code: fault.Failed, What: "the report of gremlins cannot be read", Next: "go tool -modfile=tools/gremlins.mod gremlins unleash ./" + path, Cause: err}
+	}
+	for _, file := range result.Files {
+		for _, one := range file.Mutations {
+			switch one.Status {
+			case "KILLED":
+				score.Killed++
+			case "LIVED":
+				score.Lived++
+				m.Progress.Say("LIVED   %s/%s:%d:%d %s", path, file.Name, one.Line, one.Column, one.Type)
+			case "NOT COVERED":
+				score.NotCovered++
+			case "TIMED OUT":
+				score.TimedOut++
+			}
+		}
+	}
+	return score, nil
+}
+
+// copyCheckout copies the files of a checkout that git does not ignore, as they
+// are on disk. So no secret of whoever works here gets into a copy.
+func copyCheckout(ctx context.Context, from, to string) error {
+	list, err := Command{Program: "git", Dir: from, Args: []string{"ls-files", "-z", "--cached", "--others", "--exclude-standard"}}.Output(ctx)
+	if err != nil {
+		return err
+	}
+	for name := range strings.SplitSeq(strings.TrimSuffix(list, "\x00"), "\x00") {
+		source, target := filepath.Join(from, filepath.FromSlash(name)), filepath.Join(to, filepath.FromSlash(name))
+		info, err := os.Lstat(source)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+			continue // removed, and not committed yet; or a worktree below this one
+		}
+		var data []byte
+		if err == nil {
+			data, err = os.ReadFile(source)
+		}
+		if err == nil {
+			err = errors.Join(os.MkdirAll(filepath.Dir(target), 0o755), os.WriteFile(target, data, info.Mode().Perm()))
+		}
+		if err != nil {
+			return &fault.Error{Code: fault.Failed, What: name + " cannot be copied", Next: "check its owner and mode, and the room in TMPDIR", Cause: err}
+		}
+	}
+	return nil
+}
