@@ -188,7 +188,7 @@ func (a apt) closure(ctx context.Context, names ...string) ([]string, error) {
 func (a apt) unpack(ctx context.Context, packages []string, keep func(pkg, name string) string) (rootfs, error) {
 	dir, err := os.MkdirTemp(filepath.Join(a.state, "debs"), "run-")
 	if err != nil {
-		return nil, noTemp(err)
+		return nil, noCache(a.state, err)
 	}
 	defer os.RemoveAll(dir)
 	if err := a.run(ctx, dir, nil, "apt-get", append([]string{"-q", "download"}, packages...)...); err != nil {

@@ -3,6 +3,7 @@
 package imagebuild
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -30,8 +31,8 @@ func newDebian(t *testing.T) debian {
 	d.script("apt-get", `echo "$APT_CONFIG $*" >>DIR/calls; env >>DIR/env
 case "$*" in
 *update*) if [ -e DIR/offline ]; then echo "E: Failed to fetch http://joe:hunter2@mirror.example/x  Could not connect" >&2; exit 100; fi;;
-*install*) cat DIR/install;;
-*download*) shift 2; for p; do echo x >"${p%%=*}_${p#*=}_amd64.deb"; done;;
+*install*) if [ -e DIR/nosim ]; then echo "E: no simulation" >&2; exit 100; fi; cat DIR/install;;
+*download*) if [ -e DIR/nodownload ]; then echo "E: no download" >&2; exit 100; elif [ -e DIR/lost ]; then exit 0; fi; shift 2; for p; do echo x >"${p%%=*}_${p#*=}_amd64.deb"; done;;
 esac`)
 	d.script("apt-cache", `cat DIR/search`)
 	d.script("dpkg-deb", `p=$(basename "$2"); p=${p%%_*}; if [ -e "DIR/broken" ]; then echo "dpkg-deb: error: bad archive" >&2; exit 2; fi; tar -C "DIR/pkg/$p" -c .`)
@@ -157,6 +158,44 @@ func TestApt_DownloadsListsOnceADay(t *testing.T) {
 	}
 }
 
+func TestMaker_DebianEndsWithTheContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := newDebian(t).maker(nil).Offer(ctx, "amd64"); fault.CodeOf(err) != fault.Interrupted || !strings.Contains(err.Error(), "stopped while apt-get was running") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestMaker_DebianPackageIsNotAnArchive(t *testing.T) {
+	d := newDebian(t)
+	d.script("dpkg-deb", "echo garbage")
+	m := d.maker(nil)
+	offer, err := m.Offer(t.Context(), "amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Postgres(t.Context(), offer); fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "libc6_2.36-9_amd64.deb cannot be unpacked") {
+		t.Errorf("got %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(d.dir, "cache", "apt", "amd64", "debs", "*")); len(left) != 0 {
+		t.Errorf("left %v", left)
+	}
+}
+
+func TestMaker_DebianNeedsItsState(t *testing.T) {
+	for _, path := range []string{"cache", "cache/apt/amd64/status/x", "cache/apt/amd64/lists"} {
+		d := newDebian(t)
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(d.dir, path)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		d.put(path, "") // in the way of a directory, or a directory in the way of a file
+		_, err := d.maker(nil).Offer(t.Context(), "amd64")
+		if fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "no writable cache directory") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 func TestMaker_DebianFailures(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -171,6 +210,11 @@ func TestMaker_DebianFailures(t *testing.T) {
 		{"an old Postgres", func(d debian) { d.put("search", "postgresql-14 - x\n") }, "amd64", "offer Postgres 14, but 15 or newer is needed"},
 		{"no packages", func(d debian) { d.put("install", "") }, "amd64", "apt names no packages"},
 		{"a broken package", func(d debian) { d.put("broken", "") }, "amd64", "bad archive"},
+		{"apt silent and failing", func(d debian) { d.script("apt-cache", "exit 7") }, "amd64", "failed: it printed nothing"},
+		{"apt failing without an error line", func(d debian) { d.script("apt-cache", "echo first >&2; echo last >&2; exit 7") }, "amd64", "failed: last"},
+		{"a simulation that fails", func(d debian) { d.put("nosim", "") }, "amd64", "no simulation"},
+		{"a download that fails", func(d debian) { d.put("nodownload", "") }, "amd64", "no download"},
+		{"a package that is not downloaded", func(d debian) { d.put("lost", "") }, "amd64", "apt did not download libc6=2.36-9"},
 		{"a missing library", func(d debian) { _ = os.Remove(filepath.Join(d.dir, "pkg/libpq5/usr/lib/libpq.so.5")) }, "amd64", "needs libpq.so.5, which is in none of the packages"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -93,11 +93,7 @@ func dindPackage(pkg string) bool {
 // keepInDind returns the name that a file of a package gets in the image, or ""
 // if it is not taken.
 func keepInDind(pkg, name string) string {
-	for _, top := range []string{"bin/", "sbin/", "lib/", "lib32/", "lib64/"} {
-		if strings.HasPrefix(name, top) {
-			name = "usr/" + name
-		}
-	}
+	name = underUsr(name)
 	switch strings.Replace(name, "usr/sbin/", "usr/bin/", 1) {
 	case "usr/bin/dockerd", "usr/bin/containerd", "usr/bin/containerd-shim-runc-v2", "usr/bin/runc", "usr/bin/xtables-nft-multi", "usr/bin/docker-proxy", "usr/bin/busybox":
 		return name

@@ -83,8 +83,3 @@ func stopped(ctx context.Context, while string) error {
 	}
 	return &fault.Error{Code: fault.Interrupted, What: "stopped while " + while, Next: "mage build:images", Cause: ctx.Err()}
 }
-
-// noTemp is the error that no temporary directory can be made.
-func noTemp(err error) error {
-	return &fault.Error{Code: fault.Failed, What: "no temporary directory could be made", Next: "set TMPDIR to a writable directory", Cause: err}
-}

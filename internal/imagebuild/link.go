@@ -74,7 +74,7 @@ func (l *linker) take(name string) {
 		l.need(library, name)
 	}
 	if loader := interpreter(program); loader != "" {
-		l.take(keepFile("", loader, ""))
+		l.take(underUsr(loader))
 		l.need(path.Base(loader), name)
 	}
 }

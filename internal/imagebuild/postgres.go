@@ -118,12 +118,7 @@ func postgresImage(offer images.PostgresOffer, root rootfs) image {
 // it is not taken: documents, translations, and files that only the just-in-time
 // compiler needs. Everything goes under usr, to which /bin and /lib are links.
 func keepFile(pkg, name, major string) string {
-	for _, top := range []string{"bin/", "sbin/", "lib/", "lib32/", "lib64/"} {
-		if strings.HasPrefix(name, top) {
-			name = "usr/" + name
-		}
-	}
-	name = strings.Replace(name, "usr/sbin/", "usr/bin/", 1)
+	name = strings.Replace(underUsr(name), "usr/sbin/", "usr/bin/", 1)
 	keep := false
 	switch pkg {
 	case "postgresql-" + major, "postgresql-client-" + major:
@@ -140,6 +135,17 @@ func keepFile(pkg, name, major string) string {
 	}
 	if !keep {
 		return ""
+	}
+	return name
+}
+
+// underUsr returns the name that a file has if /bin, /sbin and /lib are links to
+// directories in usr.
+func underUsr(name string) string {
+	for _, top := range []string{"bin/", "sbin/", "lib/", "lib32/", "lib64/"} {
+		if strings.HasPrefix(name, top) {
+			return "usr/" + name
+		}
 	}
 	return name
 }

@@ -254,6 +254,47 @@ func TestMachine_DaemonCannotStart(t *testing.T) {
 	}
 }
 
+func TestMachine_EndedWithoutALog(t *testing.T) {
+	m, step := &machine.Machine{}, shell("true")
+	step.Background, step.Log = true, filepath.Join(t.TempDir(), "log")
+	if err := m.Run(t.Context(), step, &heard{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(step.Log); err != nil {
+		t.Fatal(err)
+	}
+	if err := ended(t, m); err.Error() != "it left no log: see "+step.Log {
+		t.Errorf("%v", err)
+	}
+}
+
+// The end of a long log is enough to find the reason.
+func TestMachine_EndedReadsTheEndOfALongLog(t *testing.T) {
+	m, step := &machine.Machine{}, shell("echo failed to start daemon: early; i=0; while [ $i -lt 400 ]; do echo 'level=info a line of more than twenty bytes'; i=$((i+1)); done; echo level=fatal late")
+	step.Background, step.Log = true, filepath.Join(t.TempDir(), "log")
+	if err := m.Run(t.Context(), step, &heard{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := ended(t, m); err.Error() != "level=fatal late: see "+step.Log {
+		t.Errorf("%v", err)
+	}
+}
+
+// A systemctl that fails has an answer too: "inactive" comes with exit code 3.
+func TestMachine_LookRunsSystemctl(t *testing.T) {
+	dir := t.TempDir()
+	script := "#!/bin/sh\n[ \"$*\" = 'is-active docker.service' ] && echo inactive\nexit 3\n"
+	if err := os.WriteFile(filepath.Join(dir, "systemctl"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir)
+	m := newMachine(map[string]string{"run/systemd/system/x": ""}, "/usr/bin/dockerd")
+	m.Ask = nil
+	if got := m.Look(t.Context()).Service; got != "inactive" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestMachine_FreeDisk(t *testing.T) {
 	free, err := new(machine.Machine).FreeDisk(t.TempDir())
 	if err != nil || free == 0 {
