@@ -8,12 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/images"
 	"github.com/keepmum/keepmum/internal/proc"
 )
 
@@ -52,6 +53,15 @@ func (m Maker) apt(arch string) (apt, error) {
 	}
 	a.state = filepath.Join(dir, "apt", a.arch)
 	return a, a.prepare()
+}
+
+// fresh returns the package tools with fresh package lists.
+func (m Maker) fresh(ctx context.Context, arch string) (apt, error) {
+	a, err := m.apt(arch)
+	if err != nil {
+		return a, err
+	}
+	return a, a.refresh(ctx)
 }
 
 // prepare makes the state: empty lists, no installed package.
@@ -163,9 +173,9 @@ func (a apt) postgres(ctx context.Context) (string, error) {
 	return strconv.Itoa(best), nil
 }
 
-// closure returns the packages, NAME=VERSION, that an installation of the named
-// ones on an empty system would install, sorted.
-func (a apt) closure(ctx context.Context, names ...string) ([]string, error) {
+// offered returns the packages, NAME=VERSION and sorted, that an installation of
+// the named ones on an empty system would install and that needed accepts.
+func (a apt) offered(ctx context.Context, needed func(pkg string) bool, names ...string) ([]string, error) {
 	var out bytes.Buffer
 	args := append([]string{"-s", "-q", "--no-install-recommends", "install"}, names...)
 	if err := a.run(ctx, a.state, &out, "apt-get", args...); err != nil {
@@ -174,12 +184,14 @@ func (a apt) closure(ctx context.Context, names ...string) ([]string, error) {
 	var all []string
 	for _, found := range regexp.MustCompile(`(?m)^Inst (\S+) \((\S+) `).FindAllStringSubmatch(out.String(), -1) {
 		name, _, _ := strings.Cut(found[1], ":") // apt writes NAME:ARCH for another architecture
-		all = append(all, name+"="+found[2])
+		if pkg := name + "=" + found[2]; needed(pkg) {
+			all = append(all, pkg)
+		}
 	}
 	if len(all) == 0 {
-		return nil, &fault.Error{Code: fault.Failed, What: "apt names no packages for Postgres", Next: ownImage}
+		return nil, &fault.Error{Code: fault.Failed, What: "apt names no packages for " + names[0], Next: ownImage}
 	}
-	sort.Strings(all)
+	slices.Sort(all)
 	return all, nil
 }
 
@@ -227,4 +239,27 @@ func (a apt) unpackOne(ctx context.Context, deb string, files rootfs, keep func(
 		return &fault.Error{Code: fault.Failed, What: filepath.Base(deb) + " cannot be unpacked", Next: "mage build:images", Cause: err}
 	}
 	return nil
+}
+
+// assemble builds an image from the files of packages that keep names.
+func (m Maker) assemble(ctx context.Context, arch, ref string, packages []string, keep func(pkg, name string) string, of func(rootfs) (image, error)) (images.Archive, error) {
+	m = m.filled()
+	a, err := m.apt(arch)
+	if err != nil {
+		return images.Archive{}, err
+	}
+	m.Progress.Say("making %s from %d Debian packages", ref, len(packages))
+	files, err := a.unpack(ctx, packages, keep)
+	if err != nil {
+		return images.Archive{}, err
+	}
+	image, err := of(files)
+	if err != nil {
+		return images.Archive{}, err
+	}
+	made, err := image.build()
+	if err != nil {
+		return images.Archive{}, &fault.Error{Code: fault.Failed, What: "the image " + ref + " cannot be assembled", Next: "mage build:images", Cause: err}
+	}
+	return made.archive(), nil
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	_ "embed" // dind.sh
 	"regexp"
-	"slices"
 	"strings"
 
-	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/ops/images"
 )
 
@@ -31,19 +29,15 @@ type DindOffer struct {
 
 // OfferDind asks apt for the packages of an engine.
 func (m Maker) OfferDind(ctx context.Context, arch string) (DindOffer, error) {
-	m = m.filled()
-	a, err := m.apt(arch)
+	a, err := m.filled().fresh(ctx, arch)
 	if err != nil {
 		return DindOffer{}, err
 	}
-	if err := a.refresh(ctx); err != nil {
-		return DindOffer{}, err
-	}
-	packages, err := a.closure(ctx, "docker.io", "containerd", "runc", "iptables", "busybox-static", "libgcc-s1")
+	packages, err := a.offered(ctx, dindPackage, "docker.io", "containerd", "runc", "iptables", "busybox-static", "libgcc-s1")
 	if err != nil {
 		return DindOffer{}, err
 	}
-	offer := DindOffer{Arch: arch, Packages: slices.DeleteFunc(packages, func(pkg string) bool { return !dindPackage(pkg) })}
+	offer := DindOffer{Arch: arch, Packages: packages}
 	offer.Digest = "sha256:" + digest([]byte(strings.Join(append(offer.Packages, arch, dindSelection, dindEntrypoint, dindApplets), "\n")))
 	return offer, nil
 }
@@ -52,31 +46,16 @@ func (m Maker) OfferDind(ctx context.Context, arch string) (DindOffer, error) {
 // the libraries that they need and a shell. Its engine is reached through its
 // socket only.
 func (m Maker) Dind(ctx context.Context, offer DindOffer) (images.Archive, error) {
-	m = m.filled()
-	a, err := m.apt(offer.Arch)
-	if err != nil {
-		return images.Archive{}, err
-	}
-	m.Progress.Say("making %s from %d Debian packages", DindImage, len(offer.Packages))
-	files, err := a.unpack(ctx, offer.Packages, keepInDind)
-	if err != nil {
-		return images.Archive{}, err
-	}
-	root, err := dindRoot(files)
-	if err != nil {
-		return images.Archive{}, err
-	}
-	made, err := image{
-		ref: DindImage, arch: offer.Arch, layers: []rootfs{root}, digest: offer.Digest,
-		config: config{
-			Entrypoint: []string{"/dind.sh"}, WorkingDir: "/", Env: []string{"PATH=/usr/sbin:/usr/bin"},
-			Labels: map[string]string{labelPackages: strings.Join(offer.Packages, " ")},
-		},
-	}.build()
-	if err != nil {
-		return images.Archive{}, &fault.Error{Code: fault.Failed, What: "the image of docker-in-docker cannot be assembled", Next: "run the test again", Cause: err}
-	}
-	return made.archive(), nil
+	return m.assemble(ctx, offer.Arch, DindImage, offer.Packages, keepInDind, func(files rootfs) (image, error) {
+		root, err := dindRoot(files)
+		return image{
+			ref: DindImage, arch: offer.Arch, layers: []rootfs{root}, digest: offer.Digest,
+			config: config{
+				Entrypoint: []string{"/dind.sh"}, WorkingDir: "/", Env: []string{"PATH=/usr/sbin:/usr/bin"},
+				Labels: map[string]string{labelPackages: strings.Join(offer.Packages, " ")},
+			},
+		}, err
+	})
 }
 
 // dindPackage reports whether a package, NAME=VERSION, can hold something that
@@ -112,12 +91,7 @@ func dindRoot(files rootfs) (rootfs, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, top := range []string{"bin", "sbin", "lib", "lib64"} {
-		root.symlink(top, "usr/"+top)
-	}
-	for _, applet := range strings.Fields(dindApplets) {
-		root.symlink("usr/bin/"+applet, "busybox")
-	}
+	root.addSystem("bin sbin lib lib64", dindApplets)
 	for _, name := range []string{"iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"} {
 		root.symlink("usr/sbin/"+name, "xtables-nft-multi")
 	}
@@ -127,9 +101,6 @@ func dindRoot(files rootfs) (rootfs, error) {
 		root.file(file, 0o644, []byte("dockremap:100000:70000\n"))
 	}
 	root.file("dind.sh", 0o755, []byte(dindEntrypoint))
-	root.symlink("var/run", "/run")
-	root.dir("tmp", 0o1777, 0, 0)
-	root.dir("root", 0o700, 0, 0)
 	root.dir("run", 0o755, 0, 0)
 	root.dir("var/lib/docker", 0o710, 0, 0)
 	return root, nil

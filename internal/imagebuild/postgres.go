@@ -24,29 +24,20 @@ const (
 // which packages contain it and its libraries. It implements
 // [images.PostgresMaker].
 func (m Maker) Offer(ctx context.Context, arch string) (images.PostgresOffer, error) {
-	m = m.filled()
-	a, err := m.apt(arch)
+	a, err := m.filled().fresh(ctx, arch)
 	if err != nil {
-		return images.PostgresOffer{}, err
-	}
-	if err := a.refresh(ctx); err != nil {
 		return images.PostgresOffer{}, err
 	}
 	major, err := a.postgres(ctx)
 	if err != nil {
 		return images.PostgresOffer{}, err
 	}
-	packages, err := a.closure(ctx, "postgresql-"+major, "postgresql-client-"+major, "busybox-static", "libgcc-s1", "tzdata", "libc-bin")
+	needed := func(pkg string) bool { return neededPackage(pkg, major) }
+	packages, err := a.offered(ctx, needed, "postgresql-"+major, "postgresql-client-"+major, "busybox-static", "libgcc-s1", "tzdata", "libc-bin")
 	if err != nil {
 		return images.PostgresOffer{}, err
 	}
-	var wanted []string
-	for _, one := range packages {
-		if neededPackage(one, major) {
-			wanted = append(wanted, one)
-		}
-	}
-	offer := images.PostgresOffer{Ref: images.OwnPostgres + major, Major: major, Arch: arch, Packages: wanted}
+	offer := images.PostgresOffer{Ref: images.OwnPostgres + major, Major: major, Arch: arch, Packages: packages}
 	offer.Digest, err = offerDigest(offer)
 	return offer, err
 }
@@ -77,25 +68,11 @@ func neededPackage(pkg, major string) bool {
 
 // Postgres builds the image of an offer. It implements [images.PostgresMaker].
 func (m Maker) Postgres(ctx context.Context, offer images.PostgresOffer) (images.Archive, error) {
-	m = m.filled()
-	a, err := m.apt(offer.Arch)
-	if err != nil {
-		return images.Archive{}, err
-	}
-	m.Progress.Say("making %s from %d Debian packages", offer.Ref, len(offer.Packages))
-	files, err := a.unpack(ctx, offer.Packages, func(pkg, name string) string { return keepFile(pkg, name, offer.Major) })
-	if err != nil {
-		return images.Archive{}, err
-	}
-	root, err := postgresRoot(files, offer.Major)
-	if err != nil {
-		return images.Archive{}, err
-	}
-	made, err := postgresImage(offer, root).build()
-	if err != nil {
-		return images.Archive{}, &fault.Error{Code: fault.Failed, What: "the image of Postgres cannot be assembled", Next: "mage build:images", Cause: err}
-	}
-	return made.archive(), nil
+	keep := func(pkg, name string) string { return keepFile(pkg, name, offer.Major) }
+	return m.assemble(ctx, offer.Arch, offer.Ref, offer.Packages, keep, func(files rootfs) (image, error) {
+		root, err := postgresRoot(files, offer.Major)
+		return postgresImage(offer, root), err
+	})
 }
 
 // postgresImage is the image over its root file system.
@@ -159,19 +136,11 @@ func postgresRoot(files rootfs, major string) (rootfs, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, top := range []string{"bin", "lib", "lib64"} {
-		root.symlink(top, "usr/"+top)
-	}
-	for _, applet := range strings.Fields(applets) {
-		root.symlink("usr/bin/"+applet, "busybox")
-	}
+	root.addSystem("bin lib lib64", applets)
 	root.file("etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\npostgres:x:999:999:PostgreSQL:/var/lib/postgresql:/bin/sh\n"))
 	root.file("etc/group", 0o644, []byte("root:x:0:\npostgres:x:999:\n"))
 	root.file("etc/nsswitch.conf", 0o644, []byte("passwd: files\ngroup: files\nhosts: files dns\n"))
 	root.file("usr/local/bin/docker-entrypoint.sh", 0o755, []byte(entrypoint))
-	root.symlink("var/run", "/run")
-	root.dir("tmp", 0o1777, 0, 0)
-	root.dir("root", 0o700, 0, 0)
 	root.dir("run/postgresql", 0o3777, postgresUID, postgresUID)
 	root.dir("var/lib/postgresql", 0o755, postgresUID, postgresUID)
 	root.dir(postgresData, 0o700, postgresUID, postgresUID)

@@ -39,6 +39,21 @@ func (r rootfs) symlink(name, target string) {
 	r[name] = entry{kind: tar.TypeSymlink, mode: 0o777, link: target}
 }
 
+// addSystem adds the files of a small system: links of the top directories into
+// usr, busybox under the names of its applets, and directories that programs
+// expect.
+func (r rootfs) addSystem(tops, applets string) {
+	for _, top := range strings.Fields(tops) {
+		r.symlink(top, "usr/"+top)
+	}
+	for _, applet := range strings.Fields(applets) {
+		r.symlink("usr/bin/"+applet, "busybox")
+	}
+	r.symlink("var/run", "/run")
+	r.dir("tmp", 0o1777, 0, 0)
+	r.dir("root", 0o700, 0, 0)
+}
+
 // epoch is the time of every file and image, so that two builds are the same.
 func epoch() time.Time { return time.Unix(0, 0).UTC() }
 
