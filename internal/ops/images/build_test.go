@@ -371,7 +371,7 @@ func TestBuild_Postgres(t *testing.T) {
 				} else if ref, _, _ := strings.Cut(test.want, " "); err != nil || actions != test.want || result.Postgres != ref {
 					t.Errorf("got %s, want %s; the stack would use %q; %v", actions, test.want, result.Postgres, err)
 				}
-				if said := b.said.String(); !strings.Contains(said, test.said) || test.err == "" && test.said == "" && said != "" && test.loaded == 0 && test.puller == nil {
+				if said := b.said.String(); !strings.Contains(said, test.said) {
 					t.Errorf("said %s", said)
 				}
 				if test.puller != nil && (len(test.puller.pulled) > 1 || test.dryRun && len(test.puller.pulled) > 0) {
