@@ -63,3 +63,10 @@ func TestRemoveNetwork_Stuck(t *testing.T) {
 		})
 	}
 }
+
+func TestClean_WithoutAnEngineIsAnError(t *testing.T) {
+	t.Setenv("DOCKER_HOST", "unix:///nowhere/no-engine.sock")
+	if err := Clean(t.Context(), "mark"); err == nil {
+		t.Error("nothing was removed, and nothing is said")
+	}
+}

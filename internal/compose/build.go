@@ -18,20 +18,21 @@ import (
 )
 
 const (
-	buildDeadline = 20 * time.Minute // a minute on two cores, and the download before it
+	buildDeadline = 20 * time.Minute // a minute on two cores, plus the download
 	stillEvery    = 15 * time.Second
 	installHint   = "install the docker compose plugin, version 2 or later, and run it again"
+	againHint     = "run it again: what was built so far is kept"
 )
 
 // built returns the pinned Compose, from the cache or built now. Of several
-// processes that want it at once one builds and the others wait.
+// processes that need it at once, one builds and the others wait.
 func (f Finder) built(ctx context.Context) (Tool, error) {
 	mod, sum, _ := f.Pin()
 	version := pinnedVersion(mod)
 	if version == "" {
-		return Tool{}, &fault.Error{Code: fault.Failed, What: "tools/compose.mod names no version of compose", Next: "restore tools/compose.mod from git"}
+		return Tool{}, &fault.Error{Code: fault.Failed, What: "tools/compose.mod has no version of compose", Next: "restore tools/compose.mod from git"}
 	}
-	dir, err := f.cacheDir()
+	dir, err := proc.CacheDir(f.CacheDir, "compose")
 	if err != nil {
 		return Tool{}, err
 	}
@@ -53,14 +54,14 @@ func (f Finder) built(ctx context.Context) (Tool, error) {
 	}
 	if !f.answers(ctx, binary, version) {
 		if ctx.Err() != nil {
-			return Tool{}, stopped(ctx)
+			return Tool{}, proc.Stopped(ctx, "building compose", againHint)
 		}
-		return Tool{}, &fault.Error{Code: fault.Failed, What: "the compose that was built in " + place + " does not run", Next: installHint}
+		return Tool{}, &fault.Error{Code: fault.Failed, What: "the compose built in " + place + " does not run", Next: installHint}
 	}
 	return f.tool(binary, nil, version, Built), nil
 }
 
-// answers tells whether the program at path is there and is that version.
+// answers reports whether the program at path exists and is that version.
 func (f Finder) answers(ctx context.Context, path, version string) bool {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return false
@@ -69,22 +70,10 @@ func (f Finder) answers(ctx context.Context, path, version string) bool {
 	return ok && said == version
 }
 
-// cacheDir returns the directory for what is built.
-func (f Finder) cacheDir() (string, error) {
-	if f.CacheDir != "" {
-		return f.CacheDir, nil
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", &fault.Error{Code: fault.Failed, What: "there is no cache directory to build compose in", Next: "set HOME (or XDG_CACHE_HOME), or " + installHint, Cause: err}
-	}
-	return filepath.Join(cache, "keepmum", "compose"), nil
-}
-
-// lock makes place and takes its lock, which ends with the process.
+// lock creates place and takes its lock, which ends with the process.
 func (f Finder) lock(ctx context.Context, place string) (release func(), err error) {
 	failed := func(err error) error {
-		return &fault.Error{Code: fault.Failed, What: "compose cannot be built in " + place, Next: "set XDG_CACHE_HOME to a directory that can be written, or " + installHint, Cause: err}
+		return &fault.Error{Code: fault.Failed, What: "compose cannot be built in " + place, Next: "set XDG_CACHE_HOME to a writable directory, or " + installHint, Cause: err}
 	}
 	if err := os.MkdirAll(place, 0o700); err != nil {
 		return nil, failed(err)
@@ -92,11 +81,11 @@ func (f Finder) lock(ctx context.Context, place string) (release func(), err err
 	lock := flock.New(filepath.Join(place, "lock"))
 	held, err := lock.TryLock()
 	if err == nil && !held {
-		f.Progress.Say("another run builds compose; waiting for it")
+		f.Progress.Say("another run is building compose; waiting for it")
 		held, err = lock.TryLockContext(ctx, 100*time.Millisecond)
 	}
 	if ctx.Err() != nil {
-		return nil, stopped(ctx)
+		return nil, proc.Stopped(ctx, "building compose", againHint)
 	}
 	if err != nil || !held {
 		return nil, failed(err)
@@ -104,18 +93,18 @@ func (f Finder) lock(ctx context.Context, place string) (release func(), err err
 	return func() { _ = lock.Close() }, nil
 }
 
-// build builds the pinned Compose beside its place and moves it there whole.
+// build builds the pinned Compose in place and renames it to binary.
 func (f Finder) build(ctx context.Context, place, binary, version string) error {
 	goTool, err := f.LookPath("go")
 	if err != nil {
-		return &fault.Error{Code: fault.Failed, What: "there is no docker compose of version 2 or later, and no go to build one", Next: installHint}
+		return &fault.Error{Code: fault.Failed, What: "docker compose 2 or later is not installed, and neither is go to build it", Next: installHint}
 	}
 	for _, left := range leftovers(place) {
-		_ = os.RemoveAll(left) // of a run that was killed; the lock says that nobody works in it
+		_ = os.RemoveAll(left) // of a killed run: we hold the lock, so it is not in use
 	}
 	work, err := os.MkdirTemp(place, "build-")
 	if err != nil {
-		return &fault.Error{Code: fault.Failed, What: "compose cannot be built in " + place, Next: "set XDG_CACHE_HOME to a directory that can be written", Cause: err}
+		return &fault.Error{Code: fault.Failed, What: "compose cannot be built in " + place, Next: "set XDG_CACHE_HOME to a writable directory", Cause: err}
 	}
 	defer os.RemoveAll(work)
 	mod, sum, path := f.Pin()
@@ -124,7 +113,7 @@ func (f Finder) build(ctx context.Context, place, binary, version string) error 
 			return &fault.Error{Code: fault.Failed, What: "compose cannot be built in " + place, Next: "free some space there, or " + installHint, Cause: err}
 		}
 	}
-	f.Progress.Say("there is no docker compose of version 2 or later: building compose %s once (a minute or two; it is kept in %s)", version, place)
+	f.Progress.Say("docker compose 2 or later is not installed: building compose %s once (a minute or two; kept in %s)", version, place)
 	begun := time.Now()
 	if err := f.goBuild(ctx, goTool, work, path, version); err != nil {
 		return err
@@ -163,13 +152,13 @@ func (f Finder) goBuild(ctx context.Context, goTool, work, path, version string)
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return stopped(ctx)
+		return proc.Stopped(ctx, "building compose", againHint)
 	}
-	return &fault.Error{Code: fault.Failed, What: "compose could not be built: " + withoutPasswords(buildProblem(lines.All())), Next: installHint}
+	return &fault.Error{Code: fault.Failed, What: "compose could not be built: " + proc.WithoutPasswords(buildProblem(lines.All())), Next: installHint}
 }
 
-// stillBuilding says from time to time that the build goes on, until the
-// returned function is called.
+// stillBuilding reports from time to time that the build goes on, until stop is
+// called.
 func (f Finder) stillBuilding() (stop func()) {
 	begun, ticker, done, ended := time.Now(), time.NewTicker(stillEvery), make(chan struct{}), make(chan struct{})
 	go func() {
@@ -186,7 +175,7 @@ func (f Finder) stillBuilding() (stop func()) {
 	return func() { ticker.Stop(); close(done); <-ended }
 }
 
-// buildProblem picks the line that says why go build failed: the first that is
+// buildProblem returns the line that says why go build failed: the first that is
 // not about a download.
 func buildProblem(lines []string) string {
 	for _, line := range lines {
@@ -194,13 +183,7 @@ func buildProblem(lines []string) string {
 			return line
 		}
 	}
-	return "go build said nothing"
-}
-
-// withoutPasswords takes user and password out of the URLs in a line: a module
-// proxy's address may hold them.
-func withoutPasswords(line string) string {
-	return regexp.MustCompile(`://[^/@\s]+@`).ReplaceAllString(line, "://")
+	return "go build printed nothing"
 }
 
 // pinnedVersion returns the version of Compose that a module file requires,
@@ -213,8 +196,8 @@ func pinnedVersion(mod string) string {
 	return found[1]
 }
 
-// cacheKey names the directory of one build: version, system, and a digest of
-// what was pinned.
+// cacheKey returns the name of a build's directory: version, system, and a digest
+// of the pinned files.
 func cacheKey(version, mod, sum string) string {
 	digest := sha256.Sum256([]byte(mod + "\x00" + sum))
 	return strings.Join([]string{"v" + version, runtime.GOOS, runtime.GOARCH, hex.EncodeToString(digest[:6])}, "-")

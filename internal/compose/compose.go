@@ -1,34 +1,31 @@
-// Package compose runs Docker Compose: it finds one, or builds the pinned one,
+// Package compose runs Docker Compose: it finds one or builds the pinned one,
 // and starts and stops compositions with it.
 //
 // # Which Compose
 //
-// Finder.Find takes the first of: the docker compose plugin, version 2 or
-// later; a docker-compose of version 2 or later on the path; the one that an
-// earlier run built; one that it builds now from tools/compose.mod with the Go
-// toolchain. The old docker-compose 1.x is passed over with a line: it refuses
-// a top-level name and what else the compose file needs.
+// [Finder.Find] takes the first of: the docker compose plugin 2 or later; a
+// docker-compose 2 or later on the path; one that an earlier run built; one that
+// it builds now from tools/compose.mod with the Go toolchain. docker-compose 1.x
+// is ignored with a message: it cannot read the compose file.
 //
-// # What it is told
+// # What the child gets
 //
 // The child gets a short list of variables (a home, a path, which engine) and
-// the composition's own, and nothing else of the environment: a value that
-// somebody exported does not reach it. Unless the composition names an EnvFile,
-// it gets an empty one, because Compose reads .env by itself and its errors
-// quote the lines that it cannot read.
+// those of the composition, and nothing else, so exported values do not reach it.
+// Unless the composition has an EnvFile, it gets an empty one, because Compose
+// otherwise reads .env, and its errors quote lines that it cannot parse.
 //
-// # How it ends
+// # How a call ends
 //
-// Every call has a deadline. When that passes or the context ends, the child
-// and all that it started get an interrupt, and are killed a moment later. The
-// engine keeps what was made until then.
+// Every call has a deadline. When it passes or the context ends, the child and
+// everything it started are interrupted, and killed a moment later. The engine
+// keeps what was created until then.
 //
-// Not promised: that two calls on one project at the same time make sense.
+// Not promised: that two simultaneous calls on one project make sense.
 package compose
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -43,16 +40,15 @@ import (
 
 // Deadlines of the calls, for a caller whose context has none.
 const (
-	upDeadline     = 15 * time.Minute // an image may have to be pulled
-	downDeadline   = 3 * time.Minute
-	configDeadline = time.Minute
+	upDeadline   = 15 * time.Minute // an image may have to be pulled
+	downDeadline = 3 * time.Minute
 )
 
-// Tool is a Compose that can be run. Finder makes one.
+// Tool is a Compose that can be run. [Finder.Find] returns one.
 type Tool struct {
 	Path    string   // the program
-	Prefix  []string // what stands before Compose's own arguments: "compose" for the plugin
-	Version string   // as it says itself, without a leading v
+	Prefix  []string // comes before Compose's own arguments: "compose" for the plugin
+	Version string   // as it reports, without a leading v
 	Origin  Origin   // where it was found
 
 	talk   fault.Progress
@@ -70,7 +66,7 @@ const (
 )
 
 // Up creates and starts the composition, detached. Images are never built. It
-// is an stack.Composer's method.
+// is a method of [stack.Composer].
 func (t Tool) Up(ctx context.Context, c stack.Composition) error {
 	ctx, cancel := context.WithTimeout(ctx, upDeadline)
 	defer cancel()
@@ -78,7 +74,7 @@ func (t Tool) Up(ctx context.Context, c stack.Composition) error {
 }
 
 // Down stops and removes the composition's containers and networks, and its
-// volumes where asked. It is an stack.Composer's method.
+// volumes if asked. It is a method of [stack.Composer].
 func (t Tool) Down(ctx context.Context, c stack.Composition, volumes bool) error {
 	ctx, cancel := context.WithTimeout(ctx, downDeadline)
 	defer cancel()
@@ -89,18 +85,8 @@ func (t Tool) Down(ctx context.Context, c stack.Composition, volumes bool) error
 	return t.run(ctx, c, io.Discard, args...)
 }
 
-// Config returns the composition as Compose renders it. With an EnvFile that
-// text holds values.
-func (t Tool) Config(ctx context.Context, c stack.Composition) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, configDeadline)
-	defer cancel()
-	var out strings.Builder
-	err := t.run(ctx, c, &out, "config")
-	return []byte(out.String()), err
-}
-
-// run runs one Compose command to its end. What Compose says on its standard
-// error goes to talk line by line.
+// run runs one Compose command to its end. Compose's standard error goes to talk
+// line by line.
 func (t Tool) run(ctx context.Context, c stack.Composition, out io.Writer, command ...string) error {
 	envFile, done, err := envFile(c)
 	if err != nil {
@@ -118,7 +104,7 @@ func (t Tool) run(ctx context.Context, c stack.Composition, out io.Writer, comma
 			t.talk.Say("compose: %s", line)
 		}
 	}, Pass: func(line string) bool {
-		lost = lost || lostEngine(line) // also where the line itself is withheld
+		lost = lost || lostEngine(line) // even if the line itself is hidden
 		return c.EnvFile == "" || quotesNothing(line)
 	}}
 	err = proc.Command{
@@ -129,7 +115,7 @@ func (t Tool) run(ctx context.Context, c stack.Composition, out io.Writer, comma
 	return explain(ctx, command[0], c, lines, lost, err)
 }
 
-// environment is what the child gets: what a Docker client needs, the
+// environment returns the child's environment: what a Docker client needs, the
 // composition's variables, and settings that keep Compose quiet.
 func (t Tool) environment(c stack.Composition) map[string]string {
 	env := proc.Inherit(t.getenv, proc.EngineNames())
@@ -151,27 +137,20 @@ func envFile(c stack.Composition) (path string, done func(), err error) {
 	if c.EnvFile != "" {
 		return c.EnvFile, func() {}, nil
 	}
-	dir, err := os.MkdirTemp("", "keepmum-compose-")
+	file, err := os.CreateTemp("", "keepmum-compose-*.env")
 	if err != nil {
-		return "", nil, &fault.Error{Code: fault.Failed, What: "no temporary directory could be made", Next: "set TMPDIR to a directory that can be written", Cause: err}
+		return "", nil, &fault.Error{Code: fault.Failed, What: "no temporary file can be created", Next: "set TMPDIR to a writable directory", Cause: err}
 	}
-	path = filepath.Join(dir, "empty.env")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		_ = os.RemoveAll(dir)
-		return "", nil, &fault.Error{Code: fault.Failed, What: "no temporary file could be written", Next: "set TMPDIR to a directory that can be written", Cause: err}
-	}
-	return path, func() { _ = os.RemoveAll(dir) }, nil
+	return file.Name(), func() { _ = os.Remove(file.Name()) }, file.Close()
 }
 
-// explain makes the error of a call from how the child ended.
+// explain returns the error of a call from how the child ended.
 func explain(ctx context.Context, command string, c stack.Composition, lines *proc.Lines, lost bool, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &fault.Error{Code: fault.Incomplete, What: "compose " + command + " was not done by its deadline", Next: "mage stack:status", Cause: context.DeadlineExceeded}
 	case ctx.Err() != nil:
-		return &fault.Error{Code: fault.Interrupted, What: "compose " + command + " was stopped", Next: "mage stack:status", Cause: ctx.Err()}
+		return proc.Stopped(ctx, "compose "+command+" was running", "mage stack:status")
 	}
 	last := lines.Last()
 	if lost {
@@ -183,16 +162,16 @@ func explain(ctx context.Context, command string, c stack.Composition, lines *pr
 	if c.EnvFile != "" && (last == "" || lines.Held() > 0) {
 		return &fault.Error{
 			Code: fault.Failed, Next: "mage secrets:validate",
-			What: "compose " + command + " failed; its message is withheld, for it may quote a line of " + filepath.Base(c.EnvFile),
+			What: "compose " + command + " failed; its message is hidden because it may quote a line of " + filepath.Base(c.EnvFile),
 		}
 	}
 	if last == "" {
-		last = "it said nothing"
+		last = "no message"
 	}
 	return &fault.Error{Code: fault.Failed, What: "compose " + command + " failed: " + last, Next: "mage stack:status"}
 }
 
-// lostEngine tells whether a line says that no engine answers. Compose 2.40 puts
+// lostEngine reports whether a line says that no engine answers. Compose 2.40 puts
 // the name of an image before it.
 func lostEngine(line string) bool {
 	for _, sign := range []string{"Cannot connect to the Docker daemon", "error during connect", "failed to connect to the docker API", "docker daemon is not running"} {

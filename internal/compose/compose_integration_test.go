@@ -23,7 +23,7 @@ func real(t *testing.T, talk fault.Progress) Tool {
 	return tool
 }
 
-// written is a composition that interpolates a secret's name, with an .env.
+// written is a composition that interpolates a secret's name, with a .env.
 func written(t *testing.T, env string) stack.Composition {
 	t.Helper()
 	dir := t.TempDir()
@@ -38,34 +38,34 @@ func written(t *testing.T, env string) stack.Composition {
 	return stack.Composition{Project: "composetest", Dir: dir, Files: []string{filepath.Join(dir, "c.yml")}, Variables: map[string]string{"PORT": "2"}}
 }
 
-func TestTheRealComposeReadsNoEnvFileUnlessAsked(t *testing.T) {
+func TestRealCompose_ReadsNoEnvFileUnlessAsked(t *testing.T) {
 	t.Setenv("TOKEN", "canary-exported")
 	talk := &recorder{}
 	tool := real(t, talk)
 	c := written(t, "TOKEN=\"canary-unterminated\nA B=canary\n")
-	out, err := tool.Config(t.Context(), c)
+	out, err := config(t.Context(), tool, c)
 	if err != nil || strings.Contains(string(out), "canary") || !strings.Contains(string(out), `PORT: "2"`) {
 		t.Errorf("without an environment file: %v\n%s", err, strings.ReplaceAll(string(out), "canary", "VALUE"))
 	}
 
 	c.EnvFile = filepath.Join(c.Dir, ".env")
-	_, err = tool.Config(t.Context(), c)
+	_, err = config(t.Context(), tool, c)
 	if err == nil || strings.Contains(err.Error()+talk.text(), "canary") {
 		t.Error("a broken environment file is accepted, or quoted")
 	}
 
 	c = written(t, "TOKEN=canary-of-the-file\n")
 	c.EnvFile = filepath.Join(c.Dir, ".env")
-	if out, err = tool.Config(t.Context(), c); err != nil || !strings.Contains(string(out), "canary-of-the-file") {
-		t.Errorf("the old way: %v; the planted value is in the output: %v", err, strings.Contains(string(out), "canary"))
+	if out, err = config(t.Context(), tool, c); err != nil || !strings.Contains(string(out), "canary-of-the-file") {
+		t.Errorf("legacy mode: %v; the planted value is in the output: %v", err, strings.Contains(string(out), "canary"))
 	}
 	c.Variables["TOKEN"] = ""
-	if out, err = tool.Config(t.Context(), c); err != nil || strings.Contains(string(out), "canary") {
+	if out, err = config(t.Context(), tool, c); err != nil || strings.Contains(string(out), "canary") {
 		t.Errorf("an empty variable hides the file's: %v; hidden: %v", err, !strings.Contains(string(out), "canary"))
 	}
 }
 
-func TestTheRealComposeWithoutAnEngine(t *testing.T) {
+func TestRealCompose_WithoutEngine(t *testing.T) {
 	tool := real(t, fault.Quiet{})
 	lookup := tool.getenv
 	tool.getenv = func(name string) (string, bool) {
@@ -74,7 +74,7 @@ func TestTheRealComposeWithoutAnEngine(t *testing.T) {
 		}
 		return lookup(name)
 	}
-	for name, envFile := range map[string]string{"now": "", "the old way": ".env"} {
+	for name, envFile := range map[string]string{"no env file": "", "legacy mode": ".env"} {
 		c := written(t, "TOKEN=x\n")
 		if envFile != "" {
 			c.EnvFile = filepath.Join(c.Dir, envFile)

@@ -3,6 +3,7 @@
 package compose
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -17,7 +18,7 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/stack"
 )
 
-// exported is an environment in which somebody has exported values.
+// exported is an environment with exported values.
 func exported(name string) (string, bool) {
 	value, ok := map[string]string{
 		"PATH": "/bin", "HOME": "/home/joe", "DOCKER_HOST": "unix:///run/x.sock",
@@ -26,9 +27,17 @@ func exported(name string) (string, bool) {
 	return value, ok
 }
 
-// toolOf returns a Tool over the stand-in docker-compose.
+// toolOf returns a Tool that runs the fake docker-compose.
 func toolOf(p programs, talk fault.Progress, prefix ...string) Tool {
 	return Tool{Path: filepath.Join(p.dir, "docker-compose"), Prefix: prefix, Version: "5.5.1", talk: talk, getenv: exported}
+}
+
+// config returns the composition as Compose renders it. With an EnvFile that
+// text contains values.
+func config(ctx context.Context, tool Tool, c stack.Composition) ([]byte, error) {
+	var out bytes.Buffer
+	err := tool.run(ctx, c, &out, "config")
+	return out.Bytes(), err
 }
 
 // project is a composition in a directory with an .env.
@@ -44,7 +53,7 @@ func project(t *testing.T) stack.Composition {
 	}
 }
 
-func TestCommandsAndTheirArguments(t *testing.T) {
+func TestTool_Arguments(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		call func(context.Context, Tool, stack.Composition) error
@@ -54,7 +63,7 @@ func TestCommandsAndTheirArguments(t *testing.T) {
 		{"down", func(ctx context.Context, tool Tool, c stack.Composition) error { return tool.Down(ctx, c, false) }, []string{"down"}},
 		{"down with volumes", func(ctx context.Context, tool Tool, c stack.Composition) error { return tool.Down(ctx, c, true) }, []string{"down", "--volumes"}},
 		{"config", func(ctx context.Context, tool Tool, c stack.Composition) error {
-			_, err := tool.Config(ctx, c)
+			_, err := config(ctx, tool, c)
 			return err
 		}, []string{"config"}},
 	} {
@@ -78,7 +87,7 @@ func TestCommandsAndTheirArguments(t *testing.T) {
 	}
 }
 
-func TestTheChildSeesNoValue(t *testing.T) {
+func TestTool_ChildGetsNoValue(t *testing.T) {
 	p, c := newPrograms(t), project(t)
 	p.add("docker-compose", behaviour{})
 	if err := toolOf(p, fault.Quiet{}).Up(t.Context(), c); err != nil {
@@ -105,7 +114,7 @@ func TestTheChildSeesNoValue(t *testing.T) {
 	}
 }
 
-func TestLegacyModeHandsOverTheFileAndHidesNames(t *testing.T) {
+func TestTool_LegacyModePassesFileAndHidesNames(t *testing.T) {
 	p, c := newPrograms(t), project(t)
 	c.EnvFile = filepath.Join(c.Dir, ".env")
 	c.Variables["THE_ODDS_API_KEY"] = ""
@@ -125,11 +134,11 @@ func TestLegacyModeHandsOverTheFileAndHidesNames(t *testing.T) {
 	}
 }
 
-func TestConfigReturnsStandardOutput(t *testing.T) {
+func TestTool_StandardOutput(t *testing.T) {
 	p, c := newPrograms(t), project(t)
 	p.add("docker-compose", behaviour{Stdout: "name: p\n", Stderr: []string{"a warning"}})
 	talk := &recorder{}
-	out, err := toolOf(p, talk).Config(t.Context(), c)
+	out, err := config(t.Context(), toolOf(p, talk), c)
 	if err != nil || string(out) != "name: p\n" {
 		t.Errorf("got %q, %v", out, err)
 	}
@@ -138,7 +147,7 @@ func TestConfigReturnsStandardOutput(t *testing.T) {
 	}
 }
 
-func TestFailuresSayWhatComposeSaid(t *testing.T) {
+func TestTool_FailuresShowComposeError(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		stderr []string
@@ -148,12 +157,12 @@ func TestFailuresSayWhatComposeSaid(t *testing.T) {
 		said   string
 	}{
 		{"the last line", []string{" Container p-a-1  Creating ", "Error response from daemon: No such image: x:1"}, false, fault.Failed, "compose up failed: Error response from daemon: No such image: x:1", "compose: Error response from daemon: No such image: x:1"},
-		{"nothing said", nil, false, fault.Failed, "compose up failed: it said nothing", ""},
+		{"nothing said", nil, false, fault.Failed, "compose up failed: no message", ""},
 		{"engine gone", []string{"Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?", "and more"}, false, fault.NoEngine, "the engine stopped answering during compose up", "compose: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?\ncompose: and more"},
 		{"legacy, engine gone, behind what may be a quote", []string{"unable to get image 'canary': Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?"}, true, fault.NoEngine, "the engine stopped answering during compose up", ""},
-		{"legacy, quoted line", []string{`failed to read /x/.env: line 2: unterminated quoted value "canary`}, true, fault.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", ""},
-		{"legacy, quoted after progress", []string{"Container p-a-1 Created", `invalid: canary`}, true, fault.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", ""},
-		{"legacy, nothing said", nil, true, fault.Failed, "compose up failed; its message is withheld, for it may quote a line of .env", ""},
+		{"legacy, quoted line", []string{`failed to read /x/.env: line 2: unterminated quoted value "canary`}, true, fault.Failed, "compose up failed; its message is hidden because it may quote a line of .env", ""},
+		{"legacy, quoted after progress", []string{"Container p-a-1 Created", `invalid: canary`}, true, fault.Failed, "compose up failed; its message is hidden because it may quote a line of .env", ""},
+		{"legacy, nothing said", nil, true, fault.Failed, "compose up failed; its message is hidden because it may quote a line of .env", ""},
 		{"legacy, the engine's word", []string{"Error response from daemon: port is already allocated"}, true, fault.Failed, "compose up failed: Error response from daemon: port is already allocated", "compose: Error response from daemon: port is already allocated"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -180,7 +189,7 @@ func TestFailuresSayWhatComposeSaid(t *testing.T) {
 	}
 }
 
-func TestAStoppedCallEndsWithinASecond(t *testing.T) {
+func TestTool_StopsWithinASecond(t *testing.T) {
 	for _, how := range []string{"interruptible", "stubborn"} {
 		t.Run(how, func(t *testing.T) {
 			p, c := newPrograms(t), project(t)
@@ -219,7 +228,7 @@ func TestAStoppedCallEndsWithinASecond(t *testing.T) {
 	}
 }
 
-func TestADeadlineIsNoInterrupt(t *testing.T) {
+func TestTool_DeadlineIsIncomplete(t *testing.T) {
 	p, c := newPrograms(t), project(t)
 	p.add("docker-compose", behaviour{Hang: "interruptible"})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -230,7 +239,7 @@ func TestADeadlineIsNoInterrupt(t *testing.T) {
 	}
 }
 
-func TestNoTemporaryDirectory(t *testing.T) {
+func TestTool_NoTemporaryDirectory(t *testing.T) {
 	p, c := newPrograms(t), project(t)
 	p.add("docker-compose", behaviour{})
 	t.Setenv("TMPDIR", filepath.Join(c.Dir, "absent"))
@@ -244,7 +253,7 @@ func TestNoTemporaryDirectory(t *testing.T) {
 	}
 }
 
-func TestOnlyEndsAreTold(t *testing.T) {
+func TestTool_ShowsOnlyFinishedSteps(t *testing.T) {
 	p, c, talk := newPrograms(t), project(t), &recorder{}
 	p.add("docker-compose", behaviour{Stderr: []string{"Network p_default Creating", "Container p-a-1 Waiting", "Container p-a-1 Removed", "a warning", "Image x:1 Pulling"}})
 	if err := toolOf(p, talk).Up(t.Context(), c); err != nil {

@@ -17,11 +17,11 @@ import (
 	"time"
 )
 
-// A program that stands in for docker, docker-compose and go: this test binary
-// under that name. What it does stands in NAME.json beside it, and what it was
-// given goes to NAME.seen, one JSON document a call.
+// behaviour is what a fake of docker, docker-compose or go does. The fake is this
+// test binary under that name; it reads its behaviour from NAME.json next to it
+// and appends each call to NAME.seen as JSON.
 type behaviour struct {
-	Version string   // what it answers to a question for its version; "": it fails
+	Version string   // the version it prints; "": it fails
 	Stdout  string   //
 	Stderr  []string // lines
 	Code    int
@@ -30,7 +30,7 @@ type behaviour struct {
 	Slow    time.Duration
 }
 
-// seen is one call of a stand-in.
+// seen is one call of a fake.
 type seen struct {
 	Args []string
 	Env  []string
@@ -42,13 +42,13 @@ func TestMain(m *testing.M) {
 	name := strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
 	switch name {
 	case "docker", "docker-compose", "go", "built":
-		syscall.Exit(standIn(os.Args[0], os.Args[1:]))
+		syscall.Exit(fakeMain(os.Args[0], os.Args[1:]))
 	}
 	os.Exit(m.Run())
 }
 
-// standIn is the main function of a stand-in.
-func standIn(path string, args []string) int {
+// fakeMain is the main function of a fake.
+func fakeMain(path string, args []string) int {
 	var b behaviour
 	data, err := os.ReadFile(path + ".json")
 	if err == nil {
@@ -80,7 +80,7 @@ func standIn(path string, args []string) int {
 	return b.Code
 }
 
-// record writes down a call.
+// record appends a call to NAME.seen.
 func record(path string, args []string) {
 	call := seen{Args: args, Env: os.Environ(), Read: map[string]string{}}
 	call.Dir, _ = os.Getwd()
@@ -121,7 +121,7 @@ func hang(path, how string) {
 	syscall.Exit(130) // not os.Exit: under -cover that would write to standard error
 }
 
-// fakeBuild puts a stand-in where go build would put its binary.
+// fakeBuild puts a fake where go build would put its binary.
 func fakeBuild(path string, args []string) int {
 	target := ""
 	for i, arg := range args {
@@ -143,7 +143,7 @@ func fakeBuild(path string, args []string) int {
 	return 0
 }
 
-// programs is a directory of stand-ins.
+// programs is a directory of fakes.
 type programs struct {
 	t   *testing.T
 	dir string
@@ -151,7 +151,7 @@ type programs struct {
 
 func newPrograms(t *testing.T) programs { return programs{t, t.TempDir()} }
 
-// add puts a stand-in under a name.
+// add adds a fake under a name.
 func (p programs) add(name string, b behaviour) {
 	p.t.Helper()
 	self, err := os.Executable()
@@ -167,7 +167,7 @@ func (p programs) add(name string, b behaviour) {
 	}
 }
 
-// lookPath finds stand-ins only.
+// lookPath finds fakes only.
 func (p programs) lookPath(name string) (string, error) {
 	path := filepath.Join(p.dir, name)
 	if _, err := os.Stat(path); err != nil {
@@ -176,7 +176,7 @@ func (p programs) lookPath(name string) (string, error) {
 	return path, nil
 }
 
-// calls returns what a stand-in was given.
+// calls returns the calls of a fake.
 func (p programs) calls(name string) []seen {
 	p.t.Helper()
 	data, err := os.ReadFile(filepath.Join(p.dir, name+".seen"))
@@ -194,7 +194,7 @@ func (p programs) calls(name string) []seen {
 	return all
 }
 
-// alive tells whether a process is there and is no zombie.
+// alive reports whether a process exists and is not a zombie.
 func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false
@@ -203,7 +203,7 @@ func alive(pid int) bool {
 	return err != nil || !strings.Contains(string(status), ") Z ")
 }
 
-// recorder is an ops.Talk that keeps what is said.
+// recorder is a fault.Progress that keeps its lines.
 type recorder struct {
 	mu    sync.Mutex
 	lines []string
@@ -216,7 +216,7 @@ func (r *recorder) Say(format string, args ...any) {
 	r.lines = append(r.lines, fmt.Sprintf(format, args...))
 }
 
-// text returns all that was said.
+// text returns all lines.
 func (r *recorder) text() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -16,20 +16,20 @@ import (
 	"github.com/keepmum/keepmum/tools"
 )
 
-// probeDeadline is for one question to a program for its version.
+// probeDeadline is for asking a program for its version.
 const probeDeadline = 20 * time.Second
 
 // Finder looks for a Compose. The zero value works.
 type Finder struct {
-	Progress  fault.Progress                 // nil: nothing is said
+	Progress  fault.Progress                 // nil: none
 	LookupEnv func(string) (string, bool)    // nil: os.LookupEnv
 	LookPath  func(string) (string, error)   // nil: exec.LookPath
 	CacheDir  string                         // where a built Compose is kept; "": keepmum/compose in the user's cache directory
 	Pin       func() (mod, sum, path string) // nil: tools/compose.mod, tools/compose.sum and the package to build
 }
 
-// Find returns the Compose to use, and builds it where there is none. The error
-// is an *fault.Error with the way out.
+// Find returns the Compose to use and builds it if there is none. The error is a
+// [fault.Error] with the next step.
 func (f Finder) Find(ctx context.Context) (Tool, error) {
 	f = f.filled()
 	if path, err := f.LookPath("docker"); err == nil {
@@ -37,7 +37,7 @@ func (f Finder) Find(ctx context.Context) (Tool, error) {
 			if major(version) >= 2 {
 				return f.tool(path, []string{"compose"}, version, Plugin), nil
 			}
-			f.Progress.Say("docker compose %s is too old and is passed over", version)
+			f.Progress.Say("docker compose %s is too old and is ignored", version)
 		}
 	}
 	if path, err := f.LookPath("docker-compose"); err == nil {
@@ -45,11 +45,11 @@ func (f Finder) Find(ctx context.Context) (Tool, error) {
 			if major(version) >= 2 {
 				return f.tool(path, nil, version, Standalone), nil
 			}
-			f.Progress.Say("docker-compose %s is too old for this compose file and is passed over", version)
+			f.Progress.Say("docker-compose %s is too old and is ignored", version)
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return Tool{}, stopped(ctx)
+		return Tool{}, proc.Stopped(ctx, "looking for compose", againHint)
 	}
 	return f.built(ctx)
 }
@@ -71,12 +71,12 @@ func (f Finder) filled() Finder {
 	return f
 }
 
-// tool makes a Tool that talks where f does.
+// tool returns a Tool that reports to f's Progress.
 func (f Finder) tool(path string, prefix []string, version string, origin Origin) Tool {
 	return Tool{Path: path, Prefix: prefix, Version: version, Origin: origin, talk: f.Progress, getenv: f.LookupEnv}
 }
 
-// ask runs a program for its version. False means that it gave none.
+// ask returns a program's version, or false if it prints none.
 func (f Finder) ask(ctx context.Context, path string, args ...string) (string, bool) {
 	ctx, cancel := context.WithTimeout(ctx, probeDeadline)
 	defer cancel()
@@ -98,12 +98,4 @@ func major(version string) int {
 		return 0
 	}
 	return n
-}
-
-// stopped is the error of a search that its context ended.
-func stopped(ctx context.Context) error {
-	if ctx.Err() == context.DeadlineExceeded {
-		return &fault.Error{Code: fault.Incomplete, What: "no compose tool was ready by the deadline", Next: "run it again: what was built so far is kept", Cause: ctx.Err()}
-	}
-	return &fault.Error{Code: fault.Interrupted, What: "the search for a compose tool was stopped", Next: "run it again: what was built so far is kept", Cause: ctx.Err()}
 }

@@ -18,7 +18,7 @@ import (
 
 const testMod = "module m\n\ngo 1.26.3\n\nrequire (\n\tgithub.com/docker/compose/v5 v5.5.1 // indirect\n)\n"
 
-// finder returns a Finder that sees stand-ins only.
+// finder returns a Finder that sees fakes only.
 func finder(p programs, talk fault.Progress, cache string) Finder {
 	return Finder{
 		Progress: talk, LookPath: p.lookPath, CacheDir: cache,
@@ -27,7 +27,7 @@ func finder(p programs, talk fault.Progress, cache string) Finder {
 	}
 }
 
-func TestFindTakesTheFirstThatIsNewEnough(t *testing.T) {
+func TestFind_TakesFirstNewEnough(t *testing.T) {
 	for _, test := range []struct {
 		name       string
 		docker     *behaviour
@@ -70,7 +70,7 @@ func TestFindTakesTheFirstThatIsNewEnough(t *testing.T) {
 	}
 }
 
-// prebuilt writes the behaviour of the binary that a build in f's cache makes.
+// prebuilt sets the behaviour of the binary that f will build.
 func prebuilt(t *testing.T, f Finder, b behaviour) (binary string) {
 	t.Helper()
 	mod, sum, _ := f.Pin()
@@ -85,7 +85,7 @@ func prebuilt(t *testing.T, f Finder, b behaviour) (binary string) {
 	return filepath.Join(place, "docker-compose")
 }
 
-func TestBuildHappensOnceAndIsKept(t *testing.T) {
+func TestFind_BuildsOnce(t *testing.T) {
 	p, talk := newPrograms(t), &recorder{}
 	p.add("go", behaviour{Builds: true})
 	f := finder(p, talk, t.TempDir())
@@ -124,7 +124,7 @@ func TestBuildHappensOnceAndIsKept(t *testing.T) {
 	}
 }
 
-func TestBuildsAtTheSameTimeMakeOneBinary(t *testing.T) {
+func TestFind_ConcurrentBuilds(t *testing.T) {
 	p := newPrograms(t)
 	p.add("go", behaviour{Builds: true, Slow: 300 * time.Millisecond})
 	cache := t.TempDir()
@@ -145,7 +145,7 @@ func TestBuildsAtTheSameTimeMakeOneBinary(t *testing.T) {
 	}
 }
 
-func TestBuildReplacesABrokenBinaryAndRemovesLeftovers(t *testing.T) {
+func TestFind_ReplacesBrokenBinaryAndLeftovers(t *testing.T) {
 	p := newPrograms(t)
 	p.add("go", behaviour{Builds: true})
 	f := finder(p, nil, t.TempDir())
@@ -165,7 +165,7 @@ func TestBuildReplacesABrokenBinaryAndRemovesLeftovers(t *testing.T) {
 	}
 }
 
-func TestFindFailures(t *testing.T) {
+func TestFind_Fails(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		goAs  *behaviour
@@ -173,12 +173,12 @@ func TestFindFailures(t *testing.T) {
 		pin   string
 		want  []string
 	}{
-		{"no go", nil, behaviour{}, testMod, []string{"no go to build one", "install the docker compose plugin"}},
+		{"no go", nil, behaviour{}, testMod, []string{"neither is go to build it", "install the docker compose plugin"}},
 		{"go too old", &behaviour{Code: 1, Stderr: []string{"go: downloading x v1", "go: go.mod requires go >= 1.26.3 (running go 1.25.0; GOTOOLCHAIN=local)"}}, behaviour{}, testMod, []string{"requires go >= 1.26.3", "install the docker compose plugin"}},
 		{"proxy with a password", &behaviour{Code: 1, Stderr: []string{`go: reading https://joe:hunter2@proxy.example/mod: 403`}}, behaviour{}, testMod, []string{"https://proxy.example/mod"}},
 		{"built one does not run", &behaviour{Builds: true}, behaviour{}, testMod, []string{"does not run"}},
 		{"built one is another version", &behaviour{Builds: true}, behaviour{Version: "5.5.0"}, testMod, []string{"does not run"}},
-		{"no version pinned", &behaviour{Builds: true}, behaviour{}, "module m\n", []string{"names no version"}},
+		{"no version pinned", &behaviour{Builds: true}, behaviour{}, "module m\n", []string{"has no version"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := newPrograms(t)
@@ -206,7 +206,7 @@ func TestFindFailures(t *testing.T) {
 	}
 }
 
-func TestFindEndsWithItsContext(t *testing.T) {
+func TestFind_Cancelled(t *testing.T) {
 	p := newPrograms(t)
 	p.add("go", behaviour{Hang: "interruptible"})
 	f := finder(p, nil, t.TempDir())
@@ -238,12 +238,12 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("gave up waiting for %s", what)
 		}
 	}
 }
 
-func TestPinnedFilesAreWhole(t *testing.T) {
+func TestPinnedFiles(t *testing.T) {
 	mod, sum := tools.ComposeMod(), tools.ComposeSum()
 	version := pinnedVersion(mod)
 	if version == "" || !strings.Contains(sum, "github.com/docker/compose/v5 v"+version+" h1:") {
@@ -271,7 +271,7 @@ func TestPinnedVersion(t *testing.T) {
 	}
 }
 
-func TestCacheKeyTellsPinsApart(t *testing.T) {
+func TestCacheKey(t *testing.T) {
 	one, two := cacheKey("1", "mod", "sum"), cacheKey("1", "mods", "um")
 	if one == two || cacheKey("1", "mod", "sum") != one || cacheKey("2", "mod", "sum") == one {
 		t.Errorf("keys: %s %s", one, two)

@@ -13,12 +13,12 @@ import (
 	"syscall"
 )
 
-// HostPorts tells about the ports of this machine, on which Compose publishes.
-// It is an ops.HostPorts.
+// HostPorts looks up ports of this machine, on which Compose publishes. It
+// implements [stack.HostPorts].
 type HostPorts struct{}
 
-// Holder tries to listen on the port. Where that fails because somebody does
-// already, it names the process, as far as this user may know it.
+// Holder tries to listen on the port. If it is taken, holder names the process,
+// "" if this user may not know it.
 func (HostPorts) Holder(ctx context.Context, ip, port, protocol string) (holder string, taken bool, err error) {
 	var listen net.ListenConfig
 	address := net.JoinHostPort(ip, port)
@@ -34,7 +34,7 @@ func (HostPorts) Holder(ctx context.Context, ip, port, protocol string) (holder 
 		return "", false, listener.Close()
 	}
 	if !errors.Is(err, syscall.EADDRINUSE) {
-		return "", false, nil // a port that only root may take, or an address of another machine: the engine may
+		return "", false, nil // only root may take the port, or the address is another machine's: left to the engine
 	}
 	number, err := strconv.Atoi(port)
 	if err != nil {
@@ -43,8 +43,8 @@ func (HostPorts) Holder(ctx context.Context, ip, port, protocol string) (holder 
 	return holderOf("/proc", number), true, nil
 }
 
-// holderOf names the process that listens on a port, by Linux's proc file
-// system. "" means that it cannot be known.
+// holderOf names the process that listens on a port, from Linux's proc file
+// system, or returns "" if it is unknown.
 func holderOf(proc string, port int) string {
 	inodes := map[string]bool{}
 	for _, table := range []string{"tcp", "tcp6"} {
@@ -84,8 +84,8 @@ func process(dir string) string {
 	return fmt.Sprintf("%s (process %s)", strings.TrimSpace(string(name)), filepath.Base(dir))
 }
 
-// listening enters the sockets of a table that listen on a port, as the links
-// of their file descriptors name them.
+// listening adds the sockets of a table that listen on a port, named as in the
+// links of file descriptors.
 func listening(table string, port int, inodes map[string]bool) {
 	file, err := os.Open(table)
 	if err != nil {

@@ -23,7 +23,7 @@ func listener(t *testing.T) (port string, release func()) {
 	return port, func() { l.Close() }
 }
 
-func TestHolderNamesTheProcess(t *testing.T) {
+func TestHolder_NamesProcess(t *testing.T) {
 	port, release := listener(t)
 	defer release()
 	holder, taken, err := HostPorts{}.Holder(t.Context(), "127.0.0.1", port, "tcp")
@@ -35,7 +35,7 @@ func TestHolderNamesTheProcess(t *testing.T) {
 	}
 }
 
-func TestHolderOfAFreePort(t *testing.T) {
+func TestHolder_FreePort(t *testing.T) {
 	port, release := listener(t)
 	release()
 	for _, protocol := range []string{"tcp", "udp"} {
@@ -45,13 +45,13 @@ func TestHolderOfAFreePort(t *testing.T) {
 	}
 }
 
-func TestAnAddressOfAnotherMachineIsLeftToTheEngine(t *testing.T) {
+func TestHolder_OtherMachine(t *testing.T) {
 	if _, taken, err := (HostPorts{}).Holder(t.Context(), "192.0.2.1", "8090", "tcp"); taken || err != nil {
 		t.Errorf("taken %v, %v", taken, err)
 	}
 }
 
-func TestHolderOfATakenUDPPort(t *testing.T) {
+func TestHolder_UDP(t *testing.T) {
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// step returns what a line of progress says of a named object; "" for any
-// other line.
+// step returns what a progress line says about a named object, "" for any other
+// line.
 func step(line string) string {
 	found := regexp.MustCompile(`^(?:Container|Network|Volume|Image) "?[A-Za-z0-9][A-Za-z0-9_./:@-]*"? (Creating|Created|Recreate|Recreated|Starting|Started|Running|Waiting|Healthy|Exited|Stopping|Stopped|Removing|Removed|Killing|Killed|Restarting|Restarted|Pulling|Pulled|Error)$`).FindStringSubmatch(line)
 	if found == nil {
@@ -15,8 +15,8 @@ func step(line string) string {
 	return found[1]
 }
 
-// underWay tells whether a line of progress is not worth telling: what has
-// begun, and how containers are, which the use case tells by itself.
+// underWay reports whether a progress line is not worth showing: a step has only
+// begun, or is a container's state, which the use case shows.
 func underWay(line string) bool {
 	switch step(line) {
 	case "", "Removed", "Killed", "Pulling", "Pulled", "Error":
@@ -25,7 +25,7 @@ func underWay(line string) bool {
 	return true
 }
 
-// quotesNothing accepts the lines of Compose that cannot hold a line of an
+// quotesNothing reports whether a line of Compose cannot quote a line of an
 // environment file: progress of a named object, and the engine's own errors.
 func quotesNothing(line string) bool {
 	if step(line) != "" {

@@ -1,52 +1,28 @@
+// Package docker has the plain types in which keepmum speaks about a Docker
+// engine: what it is ([Endpoint], [Info], [Swarm]), what it has ([Image],
+// [Container], [Mount]), what can be asked of it ([Probe], [LogOptions]) and why
+// it cannot be used ([Failure], with a [Cause]).
+//
+// It also has every label key, keepmum's and Compose's; no other package spells
+// one out.
+//
+// The package connects to nothing and imports the standard library alone, so
+// that use cases can name these types. The connection is in docker/engine.
 package docker
 
 import "time"
 
-// Cause says why no engine can be used, in one word.
-type Cause string
-
-// The causes. Each has its own text and its own way out.
-const (
-	CauseAbsent     Cause = "absent"     // no socket, and no engine is installed
-	CauseStopped    Cause = "stopped"    // an engine is installed on this machine, but does not run
-	CausePermission Cause = "permission" // the socket is there and denies access
-	CauseContext    Cause = "context"    // the chosen docker context does not exist or cannot be read
-	CauseAddress    Cause = "address"    // DOCKER_HOST or the context holds no usable address
-	CauseRemote     Cause = "remote"     // a remote address is unknown, unreachable or refuses
-	CauseTLS        Cause = "tls"        // certificates, or TLS on one side only
-	CauseSSH        Cause = "ssh"        // the ssh connection failed
-	CauseVersion    Cause = "version"    // the API of the engine and ours do not meet
-	CauseTimeout    Cause = "timeout"    // connected, but no answer within the deadline
-	CauseWindows    Cause = "windows"    // the engine runs Windows containers
-	CauseSwarm      Cause = "swarm"      // a Swarm manager is needed and this is none
-	CauseAnswer     Cause = "answer"     // something answers that is no healthy engine
-	CauseGone       Cause = "gone"       // the engine stopped in the middle of the work
-)
-
-// Endpoint says which engine is meant and who chose it.
+// Endpoint says which engine is used and who chose it.
 type Endpoint struct {
-	Host   string `json:"host"`   // unix://, tcp://, ssh:// or npipe:// address; a password in it is left out
+	Host   string `json:"host"`   // unix://, tcp://, ssh:// or npipe:// address; without a password
 	Source string `json:"source"` // "DOCKER_HOST", "context NAME" or "default"
-	Remote bool   `json:"remote"` // true: bind mounts name files of another machine
+	Remote bool   `json:"remote"` // true: bind mounts refer to files of another machine
 }
 
-// Failure is the Cause of an *Error about the engine. Its text holds no
-// value.
-type Failure struct {
-	Cause    Cause
-	Endpoint Endpoint
-	Detail   string // what was seen, for engine:doctor
-}
-
-// Error returns what was seen.
-func (f *Failure) Error() string {
-	return "engine at " + f.Endpoint.Host + ": " + string(f.Cause) + ": " + f.Detail
-}
-
-// Swarm is the engine's part in a Swarm.
+// Swarm is an engine's role in a Swarm.
 type Swarm struct {
 	State   string `json:"state"`   // inactive, pending, active, error, locked
-	Manager bool   `json:"manager"` // the node can change the Swarm
+	Manager bool   `json:"manager"` // the node may change the Swarm
 	NodeID  string `json:"node,omitempty"`
 	Cluster string `json:"cluster,omitempty"`
 	Error   string `json:"error,omitempty"`
@@ -57,7 +33,7 @@ type Info struct {
 	ID              string    `json:"id"`
 	Name            string    `json:"name"`
 	ServerVersion   string    `json:"serverVersion"`
-	APIVersion      string    `json:"apiVersion"` // the one that is spoken with it
+	APIVersion      string    `json:"apiVersion"` // the one in use
 	OS              string    `json:"os"`         // linux or windows
 	Arch            string    `json:"arch"`       // in Go's words: amd64, arm64, …
 	OperatingSystem string    `json:"operatingSystem"`
@@ -73,12 +49,12 @@ type Info struct {
 	SELinux         bool      `json:"selinux"`
 	SecurityOptions []string  `json:"securityOptions"`
 	Swarm           Swarm     `json:"swarm"`
-	Proxies         []string  `json:"proxies"` // which proxy settings the engine has, by name only
+	Proxies         []string  `json:"proxies"` // names of the proxy settings that the engine has
 	Warnings        []string  `json:"warnings"`
 	Time            time.Time `json:"time"` // the engine's clock when it answered
 }
 
-// Image is an image that the engine holds.
+// Image is an image on the engine.
 type Image struct {
 	ID      string
 	Tags    []string
@@ -100,9 +76,8 @@ type Mount struct {
 	ReadOnly    bool
 }
 
-// Container is a container as the engine sees it. Env holds names only:
-// the values of a container's environment are read from the raw inspect
-// output, by those who search it.
+// Container is a container as the engine sees it. Of its environment it has
+// the names only: a search for values reads the raw inspect output.
 type Container struct {
 	ID        string
 	Name      string // without the leading slash
@@ -121,17 +96,17 @@ type Container struct {
 	Labels    map[string]string
 	EnvNames  []string // of variables that are not empty, sorted
 	Mounts    []Mount
-	Problem   string // the engine's own word why it could not start
+	Problem   string // the engine's message if it could not start
 }
 
-// LogOptions chooses what part of a log is read.
+// LogOptions selects a part of a log.
 type LogOptions struct {
 	Follow bool      // go on until the container ends
 	Since  time.Time // zero: from the beginning
 	Tail   int       // the last lines only; 0: all
 }
 
-// Probe is a one-shot container. It has no network.
+// Probe is a container that runs once, without a network.
 type Probe struct {
 	Image      string
 	Entrypoint []string // empty: the image's own
@@ -150,18 +125,3 @@ type ProbeResult struct {
 	Stdout   []byte
 	Stderr   []byte
 }
-
-// LabelBuild is the label of an image that holds the digest of all the rest of
-// it, or of what it was made of: an image with the same digest is the same.
-const LabelBuild = "io.keepmum.build"
-
-// LabelGrants is the label of a service that holds the keyed digest of its
-// grants: Compose's own hash does not cover what is in a secret's file.
-const LabelGrants = "io.keepmum.grants"
-
-// Labels of Compose's own: on all that belongs to a project, and on containers
-// that docker compose run made beside a service's.
-const (
-	LabelProject = "com.docker.compose.project"
-	LabelOneOff  = "com.docker.compose.oneoff"
-)

@@ -47,7 +47,7 @@ func (m Maker) apt(arch string) (apt, error) {
 	if a.arch = names[arch]; a.arch == "" {
 		return apt{}, &fault.Error{Code: fault.Failed, What: "there are no Debian packages for the engine's architecture " + arch, Next: ownImage}
 	}
-	dir, err := m.cacheDir()
+	dir, err := proc.CacheDir(m.CacheDir)
 	if err != nil {
 		return apt{}, err
 	}
@@ -68,12 +68,12 @@ func (m Maker) fresh(ctx context.Context, arch string) (apt, error) {
 func (a apt) prepare() error {
 	for _, dir := range []string{"lists/partial", "cache/archives/partial", "debs"} {
 		if err := os.MkdirAll(filepath.Join(a.state, dir), 0o755); err != nil {
-			return noCache(a.state, err)
+			return proc.NoCache(a.state, err)
 		}
 	}
 	for name, text := range map[string]string{"status": "", "apt.conf": a.settings()} {
 		if err := os.WriteFile(filepath.Join(a.state, name), []byte(text), 0o644); err != nil {
-			return noCache(a.state, err)
+			return proc.NoCache(a.state, err)
 		}
 	}
 	return nil
@@ -108,9 +108,9 @@ func (a apt) run(ctx context.Context, dir string, out io.Writer, tool string, ar
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return stopped(ctx, tool+" was running")
+		return proc.Stopped(ctx, tool+" was running", buildHint)
 	}
-	return &fault.Error{Code: fault.Failed, What: tool + " " + args[len(args)-1] + " failed: " + withoutPasswords(aptProblem(lines.All())), Next: ownImage, Cause: err}
+	return &fault.Error{Code: fault.Failed, What: tool + " " + args[len(args)-1] + " failed: " + proc.WithoutPasswords(aptProblem(lines.All())), Next: ownImage, Cause: err}
 }
 
 // aptProblem picks the first error in apt's output, else the last line.
@@ -124,12 +124,6 @@ func aptProblem(lines []string) string {
 		return "it printed nothing"
 	}
 	return lines[len(lines)-1]
-}
-
-// withoutPasswords removes user and password from the URLs in a line: the
-// address of a mirror or proxy may hold them.
-func withoutPasswords(line string) string {
-	return regexp.MustCompile(`://[^/@\s]+@`).ReplaceAllString(line, "://")
 }
 
 // refresh downloads the package lists unless they are fresh. If that fails, older
@@ -200,7 +194,7 @@ func (a apt) offered(ctx context.Context, needed func(pkg string) bool, names ..
 func (a apt) unpack(ctx context.Context, packages []string, keep func(pkg, name string) string) (rootfs, error) {
 	dir, err := os.MkdirTemp(filepath.Join(a.state, "debs"), "run-")
 	if err != nil {
-		return nil, noCache(a.state, err)
+		return nil, proc.NoCache(a.state, err)
 	}
 	defer os.RemoveAll(dir)
 	if err := a.run(ctx, dir, nil, "apt-get", append([]string{"-q", "download"}, packages...)...); err != nil {
@@ -236,7 +230,7 @@ func (a apt) unpackOne(ctx context.Context, deb string, files rootfs, keep func(
 		return failed
 	}
 	if err != nil {
-		return &fault.Error{Code: fault.Failed, What: filepath.Base(deb) + " cannot be unpacked", Next: "mage build:images", Cause: err}
+		return &fault.Error{Code: fault.Failed, What: filepath.Base(deb) + " cannot be unpacked", Next: buildHint, Cause: err}
 	}
 	return nil
 }
@@ -259,7 +253,7 @@ func (m Maker) assemble(ctx context.Context, arch, ref string, packages []string
 	}
 	made, err := image.build()
 	if err != nil {
-		return images.Archive{}, &fault.Error{Code: fault.Failed, What: "the image " + ref + " cannot be assembled", Next: "mage build:images", Cause: err}
+		return images.Archive{}, &fault.Error{Code: fault.Failed, What: "the image " + ref + " cannot be assembled", Next: buildHint, Cause: err}
 	}
 	return made.archive(), nil
 }

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/ops/images"
 )
 
@@ -52,7 +53,7 @@ func (m Maker) Dind(ctx context.Context, offer DindOffer) (images.Archive, error
 			ref: DindImage, arch: offer.Arch, layers: []rootfs{root}, digest: offer.Digest,
 			config: config{
 				Entrypoint: []string{"/dind.sh"}, WorkingDir: "/", Env: []string{"PATH=/usr/sbin:/usr/bin"},
-				Labels: map[string]string{labelPackages: strings.Join(offer.Packages, " ")},
+				Labels: map[string]string{docker.LabelPackages: strings.Join(offer.Packages, " ")},
 			},
 		}, err
 	})

@@ -26,14 +26,14 @@
 package imagebuild
 
 import (
-	"context"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 
 	"github.com/keepmum/keepmum/internal/fault"
 )
+
+// buildHint is the command that builds images.
+const buildHint = "mage build:images"
 
 // Maker builds images. Services needs Dir; the other fields have defaults.
 type Maker struct {
@@ -57,29 +57,4 @@ func (m Maker) filled() Maker {
 		m.LookPath = exec.LookPath
 	}
 	return m
-}
-
-// cacheDir returns the directory for files that are kept between runs.
-func (m Maker) cacheDir() (string, error) {
-	if m.CacheDir != "" {
-		return m.CacheDir, nil
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", noCache("", err)
-	}
-	return filepath.Join(cache, "keepmum"), nil
-}
-
-// noCache is the error that the cache directory cannot be used.
-func noCache(dir string, err error) error {
-	return &fault.Error{Code: fault.Failed, What: strings.TrimSpace("there is no writable cache directory " + dir), Next: "set HOME, or set XDG_CACHE_HOME to a writable directory", Cause: err}
-}
-
-// stopped is the error of a call that ended with its context.
-func stopped(ctx context.Context, while string) error {
-	if ctx.Err() == context.DeadlineExceeded {
-		return &fault.Error{Code: fault.Incomplete, What: "the deadline passed while " + while, Next: "mage build:images", Cause: ctx.Err()}
-	}
-	return &fault.Error{Code: fault.Interrupted, What: "stopped while " + while, Next: "mage build:images", Cause: ctx.Err()}
 }

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/ops/images"
 )
@@ -14,10 +15,9 @@ import (
 var entrypoint string
 
 const (
-	postgresUID   = 999 // as in the official image, so that volumes fit both
-	postgresData  = "var/lib/postgresql/data"
-	labelPackages = "io.keepmum.packages"
-	selection     = "1" // raised when neededPackage, keepFile or linked take other files
+	postgresUID  = 999 // as in the official image, so that volumes fit both
+	postgresData = "var/lib/postgresql/data"
+	selection    = "1" // raised when neededPackage, keepFile or linked take other files
 )
 
 // Offer asks apt which Postgres, 15 or newer, it has for an architecture, and
@@ -85,7 +85,7 @@ func postgresImage(offer images.PostgresOffer, root rootfs) image {
 				"PATH=/usr/local/bin:/usr/lib/postgresql/" + offer.Major + "/bin:/usr/bin", "LANG=C.UTF-8", "PG_MAJOR=" + offer.Major, "PGDATA=/" + postgresData,
 			},
 			ExposedPorts: map[string]struct{}{"5432/tcp": {}},
-			Labels:       map[string]string{labelPackages: strings.Join(offer.Packages, " ")},
+			Labels:       map[string]string{docker.LabelPackages: strings.Join(offer.Packages, " ")},
 		},
 		digest: offer.Digest, // known before anything is downloaded
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/ops/images"
 )
@@ -176,7 +177,7 @@ func TestPostgresImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := postgresImage(offer, root)
-	if i.config.User != "999:999" || i.config.StopSignal != "SIGINT" || i.config.Entrypoint[0] != "/usr/local/bin/docker-entrypoint.sh" || i.config.Labels[labelPackages] != "libc6=1" {
+	if i.config.User != "999:999" || i.config.StopSignal != "SIGINT" || i.config.Entrypoint[0] != "/usr/local/bin/docker-entrypoint.sh" || i.config.Labels[docker.LabelPackages] != "libc6=1" {
 		t.Errorf("config %+v", i.config)
 	}
 	if b := mustBuild(t, i); b.digest != "sha256:d" {

@@ -58,7 +58,7 @@ func (m Maker) Services(ctx context.Context, arch string, refs map[string]string
 		}
 		made, err := serviceImage(named[name], arch, name, base, binary).build()
 		if err != nil {
-			return nil, &fault.Error{Code: fault.Failed, What: "the image of " + name + " cannot be assembled", Next: "mage build:images", Cause: err}
+			return nil, &fault.Error{Code: fault.Failed, What: "the image of " + name + " cannot be assembled", Next: buildHint, Cause: err}
 		}
 		all = append(all, made.archive())
 	}
@@ -85,15 +85,15 @@ func (m Maker) sources(names []string) error {
 func (m Maker) outDir(arch string) (string, error) {
 	module, err := filepath.Abs(m.Dir)
 	if err != nil {
-		return "", noCache(m.Dir, err)
+		return "", proc.NoCache(m.Dir, err)
 	}
-	cache, err := m.cacheDir()
+	cache, err := proc.CacheDir(m.CacheDir)
 	if err != nil {
 		return "", err
 	}
 	out := filepath.Join(cache, "build", digest([]byte(module))[:12]+"-"+arch)
 	if err := os.MkdirAll(filepath.Join(out, "tmp"), 0o700); err != nil {
-		return "", noCache(out, err)
+		return "", proc.NoCache(out, err)
 	}
 	return out, nil
 }
@@ -122,7 +122,7 @@ func (m Maker) compile(ctx context.Context, arch, out string, names []string) er
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return stopped(ctx, "the services were being compiled")
+		return proc.Stopped(ctx, "the services were being compiled", buildHint)
 	}
 	failed := &fault.Error{Code: fault.Failed, What: "the services do not compile", Next: "go build ./services/..."}
 	for _, line := range lines.All() {

@@ -95,10 +95,7 @@ func (m *Machine) background(full string, step host.Step) error {
 	}
 	defer func() { _ = log.Close() }()
 	cmd := exec.Command(full, step.Args[1:]...)
-	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, string(filepath.Separator)
-	for name, value := range m.environment() {
-		cmd.Env = append(cmd.Env, name+"="+value)
-	}
+	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.Env = log, log, string(filepath.Separator), proc.Environ(m.environment())
 	detach(cmd)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("%s cannot be started: %w", full, err)

@@ -4,7 +4,7 @@ package proc
 
 import "os/exec"
 
-// ownGroup leaves the child as it is: the end of its context kills it.
+// ownGroup does nothing: the end of its context kills the child.
 func ownGroup(*exec.Cmd) {}
 
 // killGroup does nothing: there are no process groups.

@@ -7,15 +7,14 @@ import (
 	"syscall"
 )
 
-// ownGroup starts the child in a process group of its own, which a terminal's
-// Ctrl-C does not reach, and makes the end of its context an interrupt to all
-// of the group.
+// ownGroup starts the child in a new process group, which a terminal's Ctrl-C
+// does not reach, and makes the end of its context interrupt the whole group.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 }
 
-// killGroup ends whatever is left of the child's group.
+// killGroup kills the rest of the child's group.
 func killGroup(cmd *exec.Cmd) {
 	if cmd.Process != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)

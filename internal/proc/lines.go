@@ -6,16 +6,16 @@ import (
 )
 
 const (
-	keptLines = 40      // of what a child said, for its error
+	keptLines = 40      // of a child's output, for its error
 	maxLine   = 4 << 10 // bytes; the rest of a longer line is dropped
 )
 
-// Lines cuts what is written into lines and hands each on, without those that
-// repeat the one before. Runs of blanks become one. It is not safe for use by
-// several goroutines; exec uses one where it is both Out and ErrOut.
+// Lines splits what is written into lines and drops those that repeat the line
+// before. Runs of blanks become one. It is not safe for concurrent use; as both
+// Out and ErrOut of a [Command] it is used by one goroutine.
 type Lines struct {
 	Say  func(line string)      // nil: the lines are only kept
-	Pass func(line string) bool // nil: every line; a line that it refuses is counted, not kept
+	Pass func(line string) bool // nil: every line; a refused line is counted, but not kept
 
 	part []byte
 	kept []string
@@ -38,15 +38,15 @@ func (w *Lines) Write(p []byte) (int, error) {
 	}
 }
 
-// grow adds to the line that is being read, up to maxLine bytes.
+// grow adds to the current line, up to maxLine bytes.
 func (w *Lines) grow(p []byte) {
-	if room := maxLine - len(w.part); len(p) > room {
-		p = p[:room]
+	if left := maxLine - len(w.part); len(p) > left {
+		p = p[:left]
 	}
 	w.part = append(w.part, p...)
 }
 
-// Flush ends the line that is being read.
+// Flush ends the current line.
 func (w *Lines) Flush() {
 	line := strings.Join(strings.Fields(string(w.part)), " ")
 	w.part = w.part[:0]

@@ -37,7 +37,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-func TestLinesKeepsTheLast(t *testing.T) {
+func TestLines_KeepsTheLast(t *testing.T) {
 	w := &Lines{Say: func(string) {}}
 	for i := range keptLines + 5 {
 		_, _ = w.Write([]byte(strconv.Itoa(i) + "\n"))
@@ -47,7 +47,7 @@ func TestLinesKeepsTheLast(t *testing.T) {
 	}
 }
 
-func TestLinesKeepsBackWhatPassRefuses(t *testing.T) {
+func TestLines_DropsWhatPassRefuses(t *testing.T) {
 	var said []string
 	w := &Lines{Say: func(line string) { said = append(said, line) }, Pass: func(line string) bool { return line != "canary" }}
 	_, _ = w.Write([]byte("a\ncanary\nb\ncanary"))

@@ -34,3 +34,8 @@ func TestCompletion_HasAScriptForEachShell(t *testing.T) {
 	}
 	targettest.Run(t, "", func(ctx context.Context) error { return Completion(ctx, "csh") }).Want(t, 2, "bash, zsh and fish")
 }
+
+func TestBinary_OutsideTheCheckoutExitsWith3(t *testing.T) {
+	targettest.Dir(t, nil)
+	targettest.Run(t, "", func(ctx context.Context) error { return Build{}.Binary(ctx, nil, nil, nil) }).Want(t, 3, "this is not keepmum's own checkout")
+}

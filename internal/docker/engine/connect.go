@@ -18,9 +18,10 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/proc"
 )
 
-// oldest is the API of Engine 20.10.
+// oldest is the API version of Engine 20.10.
 const oldest = "1.41"
 
 // Engine is a connection to an engine that answered. It is safe for
@@ -31,8 +32,8 @@ type Engine struct {
 	callDeadline time.Duration // 0: 30 s
 }
 
-// Connect finds the engine and makes sure that it answers, speaks a version
-// that is understood and runs Linux containers. Close the result.
+// Connect finds the engine and checks that it answers, has a supported API
+// version and runs Linux containers. Close the result.
 func Connect(ctx context.Context, opt Options) (*Engine, error) {
 	t, err := resolve(opt)
 	if err != nil {
@@ -50,13 +51,13 @@ func Connect(ctx context.Context, opt Options) (*Engine, error) {
 	return &Engine{client: cli, endpoint: t.Endpoint}, nil
 }
 
-// Close ends the connection.
+// Close closes the connection.
 func (e *Engine) Close() error { return e.client.Close() }
 
-// Endpoint says which engine this is and who chose it.
+// Endpoint returns which engine this is and who chose it.
 func (e *Engine) Endpoint() docker.Endpoint { return e.endpoint }
 
-// greet asks for the first answer and judges it.
+// greet gets the first answer and checks it.
 func greet(ctx context.Context, cli *client.Client, t target, opt Options) error {
 	inner, cancel := context.WithTimeout(ctx, opt.deadline(t))
 	defer cancel()
@@ -84,11 +85,11 @@ func greet(ctx context.Context, cli *client.Client, t target, opt Options) error
 	return nil
 }
 
-// diagnose finds out why the first answer did not come. The client throws the
-// system's error away, so the address is dialled once more without it.
+// diagnose finds out why there was no first answer. The client drops the
+// system's error, so the address is dialled once more without it.
 func diagnose(ctx context.Context, cli *client.Client, t target, opt Options, cause error) error {
 	if ctx.Err() != nil {
-		return stopped(ctx, "connecting to the engine at "+t.Host)
+		return proc.Stopped(ctx, "connecting to the engine at "+t.Host, "")
 	}
 	if t.scheme == "ssh" {
 		return sshFailure(t, opt, lastWords(ctx, cli, cause))
@@ -105,7 +106,7 @@ func dial(ctx context.Context, t target) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if t.scheme == "npipe" {
-		return nil // the client's own error says enough
+		return nil // the client's error is enough
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, t.scheme, t.address)
 	if err == nil {
@@ -136,17 +137,17 @@ func diagnoseSocket(t target, opt Options, cause, dialled error) error {
 	case either(fs.ErrNotExist) || either(syscall.ECONNREFUSED):
 		if opt.installed() {
 			return say(docker.CauseStopped, "nothing listens on the socket",
-				"an engine is installed here, but it does not run: nothing listens on "+t.address+" ("+t.Source+")", elsewhere(t, opt))
+				"an engine is installed, but not running: nothing listens on "+t.address+" ("+t.Source+")", elsewhere(t, opt))
 		}
 		return say(docker.CauseAbsent, "there is no socket",
-			"no Docker engine: there is no socket "+t.address+" ("+t.Source+"), and none is installed", elsewhere(t, opt))
+			"no Docker engine is installed, and there is no socket "+t.address+" ("+t.Source+")", elsewhere(t, opt))
 	case errors.Is(cause, context.DeadlineExceeded):
 		return say(docker.CauseTimeout, "connected, no answer",
 			"something listens on "+t.address+" ("+t.Source+"), but did not answer within "+opt.deadline(t).String(),
 			"restart the engine (sudo systemctl restart docker), then mage engine:doctor")
 	}
 	return say(docker.CauseAnswer, oneLine(hideURL(cause)),
-		"what listens on "+t.address+" ("+t.Source+") does not answer as a healthy Docker engine",
+		"what listens on "+t.address+" ("+t.Source+") does not answer like a healthy Docker engine",
 		"restart the engine (sudo systemctl restart docker), then mage engine:doctor")
 }
 
@@ -157,7 +158,7 @@ func diagnoseTCP(t target, opt Options, cause, dialled error) error {
 	var dns *net.DNSError
 	switch {
 	case errors.As(dialled, &dns):
-		return say(docker.CauseRemote, "unknown host", "cannot be found: the name of its host is not known", elsewhere(t, opt))
+		return say(docker.CauseRemote, "unknown host", "cannot be found: unknown host name", elsewhere(t, opt))
 	case errors.Is(dialled, syscall.ECONNREFUSED):
 		return say(docker.CauseRemote, "refused", "refuses the connection: nothing listens there", elsewhere(t, opt))
 	case dialled != nil:
@@ -168,7 +169,7 @@ func diagnoseTCP(t target, opt Options, cause, dialled error) error {
 	case errors.Is(cause, context.DeadlineExceeded):
 		return say(docker.CauseTimeout, "connected, no answer", "accepts connections, but did not answer within "+opt.deadline(t).String(), elsewhere(t, opt))
 	}
-	return say(docker.CauseAnswer, oneLine(hideURL(cause)), "does not answer as a healthy Docker engine", elsewhere(t, opt))
+	return say(docker.CauseAnswer, oneLine(hideURL(cause)), "does not answer like a healthy Docker engine", elsewhere(t, opt))
 }
 
 // aboutTLS reports whether the two sides disagree about TLS.
@@ -186,20 +187,20 @@ func tlsProblem(t target, err error) string {
 	text := err.Error()
 	switch {
 	case !t.tls:
-		return "wants TLS, and none is configured"
+		return "requires TLS, but none is configured"
 	case strings.Contains(text, "HTTP response to HTTPS client") || strings.Contains(text, "first record does not look"):
-		return "does not speak TLS, and TLS is configured"
+		return "does not speak TLS, but TLS is configured"
 	case strings.Contains(text, "remote error"):
-		return "does not accept the certificate of this client"
+		return "rejects the client certificate"
 	case strings.Contains(text, "expired"):
-		return "shows a certificate that is expired or not yet valid"
+		return "presents a certificate that is expired or not yet valid"
 	}
-	return "shows a certificate that is not trusted, or not for this name"
+	return "presents a certificate that is not trusted or not for this host"
 }
 
-// lastWords makes sure that a failure by ssh has what ssh wrote. When ssh ends
-// before our request is written, the client has only a broken pipe; then ssh is
-// asked again, without a request.
+// lastWords returns an error that contains what ssh printed. If ssh ends before
+// our request is written, the client only has a broken pipe; then ssh is run
+// again, without a request.
 func lastWords(ctx context.Context, cli *client.Client, cause error) error {
 	if strings.Contains(cause.Error(), "stderr=") || errors.Is(cause, context.DeadlineExceeded) || errors.Is(cause, exec.ErrNotFound) {
 		return cause
@@ -227,37 +228,37 @@ func lastWords(ctx context.Context, cli *client.Client, cause error) error {
 	return cause
 }
 
-// sshFailure reads what ssh wrote before it gave up.
+// sshFailure explains what ssh printed before it gave up.
 func sshFailure(t target, opt Options, err error) error {
 	text := err.Error()
 	for _, known := range []struct{ sign, what, next string }{
-		{"Host key verification failed", "its host key is not known", "ssh to it once by hand and accept the key"},
-		{"REMOTE HOST IDENTIFICATION HAS CHANGED", "its host key has changed", "find out why before you accept the new key"},
+		{"Host key verification failed", "its host key is not known", "ssh to it once manually and accept the key"},
+		{"REMOTE HOST IDENTIFICATION HAS CHANGED", "its host key has changed", "find out why before accepting the new key"},
 		{"Permission denied", "it accepts none of your ssh keys", "ssh-add, or check the user in the address"},
-		{"Could not resolve hostname", "the name of its host is not known", "check the address"},
+		{"Could not resolve hostname", "its host name is unknown", "check the address"},
 		{"Connection refused", "no ssh server listens there", "check the address and port"},
 		{"timed out", "it cannot be reached", "check the address and the network"},
 		{"No route to host", "it cannot be reached", "check the address and the network"},
-		{"executable file not found", "there is no ssh command on this machine", "install an ssh client"},
-		{"not found", "there is no docker command on it", "install Docker 18.09 or newer there"},
+		{"executable file not found", "ssh is not installed on this machine", "install an ssh client"},
+		{"not found", "it has no docker command", "install Docker 18.09 or newer there"},
 		{"permission denied while trying to connect", "its engine denies access to that user", "add the user to the group docker there"},
-		{"Cannot connect to the Docker daemon", "its engine does not run", "start the engine there"},
+		{"Cannot connect to the Docker daemon", "its engine is not running", "start the engine there"},
 	} {
 		if strings.Contains(text, known.sign) {
 			return failure(docker.CauseSSH, t.Endpoint, known.what,
-				"the engine at "+t.Host+" ("+t.Source+") cannot be used by ssh: "+known.what, known.next)
+				"the engine at "+t.Host+" ("+t.Source+") cannot be used over ssh: "+known.what, known.next)
 		}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return failure(docker.CauseSSH, t.Endpoint, "no answer",
-			"the engine at "+t.Host+" ("+t.Source+") did not answer by ssh within "+opt.deadline(t).String(), "ssh to it by hand to see why")
+			"the engine at "+t.Host+" ("+t.Source+") did not answer over ssh within "+opt.deadline(t).String(), "ssh to it manually to see why")
 	}
 	return failure(docker.CauseSSH, t.Endpoint, "ssh failed",
-		"the engine at "+t.Host+" ("+t.Source+") cannot be used by ssh", "ssh to it by hand to see why")
+		"the engine at "+t.Host+" ("+t.Source+") cannot be used over ssh", "ssh to it manually to see why")
 }
 
-// elsewhere is the way out when the chosen engine is not there: another one
-// that is, or mage engine:up.
+// elsewhere returns the hint if the chosen engine is not there: another one that
+// is, or mage engine:up.
 func elsewhere(t target, opt Options) string {
 	if t.Source != "default" {
 		undo := "docker context use default"
@@ -267,19 +268,19 @@ func elsewhere(t target, opt Options) string {
 			undo = "unset DOCKER_CONTEXT"
 		}
 		if path, ok := strings.CutPrefix(opt.defaultHost(), "unix://"); ok && path != t.address && isSocket(path) {
-			return undo + ": this machine's own engine has a socket at " + path
+			return undo + ": this machine's engine has a socket at " + path
 		}
 		return "start it, correct the address, or " + undo
 	}
 	for _, path := range opt.otherSockets() {
 		if path != t.address && isSocket(path) {
-			return "export DOCKER_HOST=unix://" + path + " (a socket is there), or mage engine:up"
+			return "export DOCKER_HOST=unix://" + path + " (a socket exists there), or mage engine:up"
 		}
 	}
 	return "mage engine:up"
 }
 
-// otherSockets are where engines of this user put their sockets.
+// otherSockets lists where engines of this user put their sockets.
 func (o Options) otherSockets() []string {
 	var all []string
 	if dir := o.env("XDG_RUNTIME_DIR"); dir != "" {
@@ -325,18 +326,18 @@ func (o Options) installed() bool {
 	return false
 }
 
-// hideURL is what happened, without the address of the request.
+// hideURL describes an error without the URL of the request.
 func hideURL(err error) string {
 	var op *net.OpError
 	switch {
 	case errors.As(err, &op):
 		return op.Op + ": " + op.Err.Error()
 	case isEOF(err):
-		return "the answer broke off"
+		return "the answer was cut off"
 	case errdefs.IsInternal(err):
-		return "it answers with an internal error"
+		return "internal error of the engine"
 	}
-	return "the answer cannot be understood"
+	return "the answer is not understood"
 }
 
 func isEOF(err error) bool {

@@ -38,7 +38,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-func TestConnectNamesTheCause(t *testing.T) {
+func TestConnect_NamesTheCause(t *testing.T) {
 	answering := func(f *fake) func(*testing.T) engine.Options {
 		return func(t *testing.T) engine.Options { return options(t, listen(t, f)) }
 	}
@@ -62,15 +62,15 @@ func TestConnectNamesTheCause(t *testing.T) {
 			opt := options(t, filepath.Join(shortDir(t), "s"))
 			opt.Installed = func() bool { return true }
 			return opt
-		}, docker.CauseStopped, "installed here, but it does not run"},
-		{"nobody listens", at(orphan), docker.CauseAbsent, "no Docker engine"},
+		}, docker.CauseStopped, "installed, but not running"},
+		{"an orphaned socket", at(orphan), docker.CauseAbsent, "no Docker engine"},
 		{"a directory", at(func(path string) error { return os.Mkdir(path, 0o755) }), docker.CauseAddress, "is a directory"},
 		{"a file", at(func(path string) error { return os.WriteFile(path, nil, 0o600) }), docker.CauseAddress, "is a file"},
 		{"not an engine", answering(&fake{}), docker.CauseAnswer, "is not a Docker engine"},
 		{"too old", answering(&fake{API: "1.40", OS: "linux"}), docker.CauseVersion, "too old: it speaks API 1.40, keepmum needs 1.41"},
 		{"Windows containers", answering(&fake{API: "1.45", OS: "windows"}), docker.CauseWindows, "runs windows containers"},
-		{"internal error", answering(&fake{Answers: map[string]http.HandlerFunc{"HEAD /_ping": say(500, ""), "GET /_ping": say(500, "{}")}}), docker.CauseAnswer, "does not answer as a healthy"},
-		{"half an answer", answering(&fake{Answers: map[string]http.HandlerFunc{"HEAD /_ping": cut, "GET /_ping": cut}}), docker.CauseAnswer, "does not answer as a healthy"},
+		{"internal error", answering(&fake{Answers: map[string]http.HandlerFunc{"HEAD /_ping": say(500, ""), "GET /_ping": say(500, "{}")}}), docker.CauseAnswer, "does not answer like a healthy"},
+		{"half an answer", answering(&fake{Answers: map[string]http.HandlerFunc{"HEAD /_ping": cut, "GET /_ping": cut}}), docker.CauseAnswer, "does not answer like a healthy"},
 		{"no answer", func(t *testing.T) engine.Options {
 			opt := options(t, listen(t, &fake{Answers: map[string]http.HandlerFunc{"HEAD /_ping": hang, "GET /_ping": hang}}))
 			opt.Deadline = 100 * time.Millisecond
@@ -98,7 +98,7 @@ func TestConnectNamesTheCause(t *testing.T) {
 	}
 }
 
-// orphan leaves a socket file that nobody listens on.
+// orphan leaves a socket file on which nothing listens.
 func orphan(path string) error {
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
 	if err != nil {
@@ -119,8 +119,8 @@ func cut(w http.ResponseWriter, _ *http.Request) {
 	_ = conn.Close()
 }
 
-// permissionSocket names, for TestPermissionAsNobody, the socket that another
-// run of this test binary made.
+// permissionSocket is the variable with the socket for TestPermissionAsNobody,
+// which runs in a child.
 const permissionSocket = "KEEPMUM_TEST_SOCKET"
 
 func TestPermission(t *testing.T) {
@@ -137,7 +137,7 @@ func TestPermission(t *testing.T) {
 		refused(t, err, docker.CausePermission, "denies access")
 		return
 	}
-	// Root passes every mode: a copy of this test, run as nobody, does not.
+	// Root may use any socket, so a copy of this test runs as the user nobody.
 	copied := filepath.Join(dir, "test")
 	data, err := os.ReadFile(os.Args[0])
 	if err == nil {
@@ -155,7 +155,7 @@ func TestPermission(t *testing.T) {
 	}
 }
 
-// TestPermissionAsNobody is TestPermission's other half; alone it does nothing.
+// TestPermissionAsNobody is run by TestPermission; alone it does nothing.
 func TestPermissionAsNobody(t *testing.T) {
 	path := os.Getenv(permissionSocket)
 	if path == "" {
@@ -165,7 +165,7 @@ func TestPermissionAsNobody(t *testing.T) {
 	refused(t, err, docker.CausePermission, "denies access")
 }
 
-func TestConnectIsCancelledAtOnce(t *testing.T) {
+func TestConnect_Cancelled(t *testing.T) {
 	opt := options(t, listen(t, &fake{Answers: map[string]http.HandlerFunc{"HEAD /_ping": hang, "GET /_ping": hang}}))
 	opt.Deadline = time.Hour
 	ctx, cancel := context.WithCancel(t.Context())
@@ -182,7 +182,7 @@ func TestConnectIsCancelledAtOnce(t *testing.T) {
 	}
 }
 
-func TestOtherSocketsAreNamed(t *testing.T) {
+func TestConnect_SuggestsOtherSockets(t *testing.T) {
 	home := shortDir(t)
 	other := filepath.Join(home, "docker.sock")
 	if err := orphan(other); err != nil {
@@ -191,9 +191,9 @@ func TestOtherSocketsAreNamed(t *testing.T) {
 	opt := options(t, filepath.Join(home, "none"))
 	opt.LookupEnv = env(map[string]string{"XDG_RUNTIME_DIR": home})
 	_, err := engine.Connect(t.Context(), opt)
-	var told *fault.Error
-	if !errors.As(err, &told) || !strings.Contains(told.Next, "DOCKER_HOST=unix://"+other) {
-		t.Errorf("%+v", told)
+	var got *fault.Error
+	if !errors.As(err, &got) || !strings.Contains(got.Next, "DOCKER_HOST=unix://"+other) {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -234,14 +234,14 @@ func TestTLS(t *testing.T) {
 		_ = e.Close()
 	}
 	_, err = engine.Connect(t.Context(), remote(t, true, nil))
-	refused(t, err, docker.CauseTLS, "wants TLS, and none is configured")
+	refused(t, err, docker.CauseTLS, "requires TLS, but none is configured")
 	_, err = engine.Connect(t.Context(), remote(t, false, map[string]string{"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": t.TempDir()}))
 	refused(t, err, docker.CauseTLS, "does not speak TLS")
 	_, err = engine.Connect(t.Context(), remote(t, true, map[string]string{"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": t.TempDir()}))
 	refused(t, err, docker.CauseTLS, "not trusted")
 }
 
-func TestTLSClientCertificateIsWanted(t *testing.T) {
+func TestTLS_ClientCertificateRequired(t *testing.T) {
 	server := httptest.NewUnstartedServer(&fake{API: "1.41", OS: "linux"})
 	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
 	server.Config.ErrorLog = discardLog()
@@ -250,10 +250,10 @@ func TestTLSClientCertificateIsWanted(t *testing.T) {
 	opt := options(t, "/none")
 	opt.LookupEnv = env(map[string]string{"DOCKER_HOST": "tcp://" + server.Listener.Addr().String(), "DOCKER_TLS": "1", "DOCKER_CERT_PATH": t.TempDir()})
 	_, err := engine.Connect(t.Context(), opt)
-	refused(t, err, docker.CauseTLS, "does not accept the certificate of this client")
+	refused(t, err, docker.CauseTLS, "rejects the client certificate")
 }
 
-func TestRefusedByRemote(t *testing.T) {
+func TestConnect_RemoteRefuses(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -265,17 +265,17 @@ func TestRefusedByRemote(t *testing.T) {
 	refused(t, err, docker.CauseRemote, "nothing listens there")
 }
 
-func TestRemoteDiagnosis(t *testing.T) {
+func TestDiagnoseTCP(t *testing.T) {
 	plain := errors.New("x")
 	refused(t, engine.DiagnoseTCP(plain, &net.DNSError{Err: "no such host", Name: "h"}), docker.CauseRemote, "cannot be found")
 	refused(t, engine.DiagnoseTCP(plain, syscall.EHOSTUNREACH), docker.CauseRemote, "cannot be reached")
 	refused(t, engine.DiagnoseTCP(plain, context.DeadlineExceeded), docker.CauseRemote, "cannot be reached")
 	refused(t, engine.DiagnoseTCP(context.DeadlineExceeded, nil), docker.CauseTimeout, "accepts connections")
-	refused(t, engine.DiagnoseTCP(io.EOF, nil), docker.CauseAnswer, "does not answer as a healthy")
-	refused(t, engine.DiagnoseTCP(errors.New("x509: certificate has expired"), nil), docker.CauseTLS, "wants TLS")
+	refused(t, engine.DiagnoseTCP(io.EOF, nil), docker.CauseAnswer, "does not answer like a healthy")
+	refused(t, engine.DiagnoseTCP(errors.New("x509: certificate has expired"), nil), docker.CauseTLS, "requires TLS")
 }
 
-// fakeSSH puts a command ssh first in PATH that says something and fails.
+// fakeSSH puts a command ssh first in PATH that prints something and fails.
 func fakeSSH(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -285,19 +285,19 @@ func fakeSSH(t *testing.T, script string) {
 	t.Setenv("PATH", dir+":/usr/bin:/bin")
 }
 
-func TestSSHNamesTheCause(t *testing.T) {
+func TestSSH_NamesTheCause(t *testing.T) {
 	opt := options(t, "/none")
 	opt.LookupEnv = env(map[string]string{"DOCKER_HOST": "ssh://me@far.example"})
 	for script, says := range map[string]string{
 		`echo "Host key verification failed." >&2; exit 255`:                                       "its host key is not known",
 		`echo "me@far: Permission denied (publickey)." >&2; exit 255`:                              "accepts none of your ssh keys",
-		`echo "ssh: Could not resolve hostname far.example" >&2; exit 255`:                         "name of its host is not known",
+		`echo "ssh: Could not resolve hostname far.example" >&2; exit 255`:                         "its host name is unknown",
 		`echo "ssh: connect to host far port 22: Connection refused" >&2; exit 255`:                "no ssh server listens",
 		`echo "ssh: connect to host far port 22: Connection timed out" >&2; exit 255`:              "cannot be reached",
 		`echo "bash: docker: command not found" >&2; exit 127`:                                     "no docker command",
 		`echo "permission denied while trying to connect to the Docker daemon socket" >&2; exit 1`: "denies access to that user",
-		`echo "Cannot connect to the Docker daemon at unix:///x. Is it running?" >&2; exit 1`:      "its engine does not run",
-		`echo "something odd" >&2; exit 9`:                                                         "cannot be used by ssh",
+		`echo "Cannot connect to the Docker daemon at unix:///x. Is it running?" >&2; exit 1`:      "its engine is not running",
+		`echo "something odd" >&2; exit 9`:                                                         "cannot be used over ssh",
 	} {
 		fakeSSH(t, script)
 		_, err := engine.Connect(t.Context(), opt)
@@ -306,7 +306,7 @@ func TestSSHNamesTheCause(t *testing.T) {
 	fakeSSH(t, "exec sleep 20")
 	opt.Deadline = 200 * time.Millisecond
 	_, err := engine.Connect(t.Context(), opt)
-	refused(t, err, docker.CauseSSH, "did not answer by ssh within 200ms")
+	refused(t, err, docker.CauseSSH, "did not answer over ssh within 200ms")
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)
 	opt.Deadline = 0
@@ -315,5 +315,5 @@ func TestSSHNamesTheCause(t *testing.T) {
 	}
 	t.Setenv("PATH", t.TempDir())
 	_, err = engine.Connect(t.Context(), opt)
-	refused(t, err, docker.CauseSSH, "no ssh command on this machine")
+	refused(t, err, docker.CauseSSH, "ssh is not installed on this machine")
 }

@@ -11,24 +11,12 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
-	"github.com/docker/docker/api/types/network"
-	"github.com/docker/docker/api/types/volume"
 
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// The labels by which Compose names its containers.
-const (
-	labelProject = "com.docker.compose.project"
-	labelService = "com.docker.compose.service"
-)
-
-// ErrNoSelection is the cause when a selection by labels is empty: it would
-// mean everything on the engine.
-var ErrNoSelection = errors.New("no label to select by")
-
-// Containers returns the containers, running or not, that bear all labels,
+// Containers returns the containers, running or not, with all of the labels,
 // sorted by name. A label with the value "" matches any value.
 func (e *Engine) Containers(ctx context.Context, labels map[string]string) ([]docker.Container, error) {
 	args, err := selection(labels)
@@ -45,7 +33,7 @@ func (e *Engine) Containers(ctx context.Context, labels map[string]string) ([]do
 	for _, one := range list {
 		c, err := e.Container(ctx, one.ID)
 		if errors.Is(err, ErrNotFound) {
-			continue // it went away after it was listed
+			continue // removed since it was listed
 		}
 		if err != nil {
 			return nil, err
@@ -63,13 +51,13 @@ func (e *Engine) Container(ctx context.Context, id string) (docker.Container, er
 	defer cancel()
 	raw, err := e.client.ContainerInspect(inner, id)
 	if err != nil {
-		return docker.Container{}, e.fail(ctx, "looking at the container "+id, err)
+		return docker.Container{}, e.fail(ctx, "inspecting the container "+id, err)
 	}
 	return containerOf(raw), nil
 }
 
 // InspectContainer returns the engine's raw JSON about a container. It may
-// hold values.
+// contain values.
 func (e *Engine) InspectContainer(ctx context.Context, id string) ([]byte, error) {
 	inner, cancel := e.quick(ctx)
 	defer cancel()
@@ -94,7 +82,7 @@ func containerOf(raw container.InspectResponse) docker.Container {
 	}
 	if config := raw.Config; config != nil {
 		c.Image, c.Labels, c.TTY = config.Image, config.Labels, config.Tty
-		c.Service, c.Project = config.Labels[labelService], config.Labels[labelProject]
+		c.Service, c.Project = config.Labels[docker.LabelService], config.Labels[docker.LabelProject]
 		for _, line := range config.Env {
 			if name, value, _ := strings.Cut(line, "="); value != "" {
 				c.EnvNames = append(c.EnvNames, name)
@@ -109,7 +97,7 @@ func containerOf(raw container.InspectResponse) docker.Container {
 	return c
 }
 
-// timeOf reads an engine's time; its "never" is our zero.
+// timeOf parses an engine's time; its "never" is the zero time.
 func timeOf(text string) time.Time {
 	at, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil || at.Year() <= 1 {
@@ -118,7 +106,7 @@ func timeOf(text string) time.Time {
 	return at
 }
 
-// selection is the engine's filter for labels. It refuses an empty one.
+// selection returns the engine's filter for labels. It refuses an empty one.
 func selection(labels map[string]string) (filters.Args, error) {
 	args := filters.NewArgs()
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
@@ -132,26 +120,13 @@ func selection(labels map[string]string) (filters.Args, error) {
 		args.Add("label", one)
 	}
 	if args.Len() == 0 {
-		return args, &fault.Error{Code: fault.Failed, What: "no label was given to select by: that would mean everything on the engine", Cause: ErrNoSelection}
+		return args, &fault.Error{Code: fault.Failed, What: "no label to select by: this would select everything on the engine"}
 	}
 	return args, nil
 }
 
-// RemoveContainers removes the containers that bear all labels, running or
-// not, with their anonymous volumes, and returns the names of those that are
-// gone. It goes on after a failure and returns all of them.
-func (e *Engine) RemoveContainers(ctx context.Context, labels map[string]string) ([]string, error) {
-	all, err := e.Containers(ctx, labels)
-	if err != nil {
-		return nil, err
-	}
-	return remove(all, func(c docker.Container) (string, error) {
-		return c.Name, e.removeContainer(ctx, c.ID)
-	})
-}
-
-// removeContainer ends with the container gone, whoever removed it: a removal
-// that is already going on is waited for.
+// removeContainer removes a container, or waits for a removal that is already in
+// progress. A missing container is not an error.
 func (e *Engine) removeContainer(ctx context.Context, id string) error {
 	inner, cancel := e.quick(ctx)
 	defer cancel()
@@ -169,63 +144,4 @@ func (e *Engine) removeContainer(ctx context.Context, id string) error {
 			return e.fail(ctx, "removing the container "+id, inner.Err())
 		}
 	}
-}
-
-// RemoveVolumes removes the volumes that bear all labels and returns the names
-// of those that are gone.
-func (e *Engine) RemoveVolumes(ctx context.Context, labels map[string]string) ([]string, error) {
-	args, err := selection(labels)
-	if err != nil {
-		return nil, err
-	}
-	inner, cancel := e.quick(ctx)
-	defer cancel()
-	list, err := e.client.VolumeList(inner, volume.ListOptions{Filters: args})
-	if err != nil {
-		return nil, e.fail(ctx, "listing volumes", err)
-	}
-	return remove(list.Volumes, func(v *volume.Volume) (string, error) {
-		return v.Name, e.fail(ctx, "removing the volume "+v.Name, ignoreMissing(e.client.VolumeRemove(inner, v.Name, false)))
-	})
-}
-
-// RemoveNetworks removes the networks that bear all labels and returns the
-// names of those that are gone.
-func (e *Engine) RemoveNetworks(ctx context.Context, labels map[string]string) ([]string, error) {
-	args, err := selection(labels)
-	if err != nil {
-		return nil, err
-	}
-	inner, cancel := e.quick(ctx)
-	defer cancel()
-	list, err := e.client.NetworkList(inner, network.ListOptions{Filters: args})
-	if err != nil {
-		return nil, e.fail(ctx, "listing networks", err)
-	}
-	return remove(list, func(n network.Summary) (string, error) {
-		return n.Name, e.fail(ctx, "removing the network "+n.Name, ignoreMissing(e.client.NetworkRemove(inner, n.ID)))
-	})
-}
-
-// remove calls one for each of all, and goes on after a failure.
-func remove[T any](all []T, one func(T) (string, error)) ([]string, error) {
-	var gone []string
-	var problems []error
-	for _, item := range all {
-		name, err := one(item)
-		if err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		gone = append(gone, name)
-	}
-	slices.Sort(gone)
-	return gone, errors.Join(problems...)
-}
-
-func ignoreMissing(err error) error {
-	if errdefs.IsNotFound(err) {
-		return nil
-	}
-	return err
 }

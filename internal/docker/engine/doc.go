@@ -1,29 +1,30 @@
-// Package engine is keepmum's only door to a Docker engine.
+// Package engine connects keepmum to a Docker engine. No other package of
+// keepmum talks to one.
 //
 // # Which engine
 //
-// Connect finds the engine as the docker command does: DOCKER_HOST, then
+// [Connect] finds the engine as the docker command does: DOCKER_HOST, then
 // DOCKER_CONTEXT, then the current context of config.json, then the default
-// socket. It speaks unix sockets, named pipes, TCP, TLS and ssh. The docker
-// command itself is needed on the far side of an ssh connection only.
+// socket. It supports unix sockets, named pipes, TCP, TLS and ssh. The docker
+// command itself is only needed on the remote side of an ssh connection.
 //
-// # What fails, and how
+// # Errors
 //
-// Every failure is an *fault.Error whose text says what is wrong, where, and the
-// next command. When no engine can be used its class is fault.NoEngine and its
-// cause an *docker.Failure, so that a use case can tell an engine that is
-// stopped from one that denies access. A call that was cancelled is
-// fault.Interrupted. What the engine itself says is passed on as one short line;
-// the addresses of requests, which hold their arguments, never are.
+// Every error is a [fault.Error] that says what is wrong, where, and the next
+// command. If no engine can be used its code is [fault.NoEngine] and its cause
+// a [docker.Failure], which distinguishes a stopped engine from one that denies
+// access. A cancelled call is [fault.Interrupted]. A message of the engine is
+// passed on as one short line; the URL of a request never is, because it
+// contains the arguments.
 //
-// # What it promises
+// # Promises
 //
-// No type of docker/docker stands in a signature. Calls that do not stream end
-// within half a minute, even when the engine hangs. What RunProbe makes is
-// removed in every outcome, also when its context is cancelled. A selection by
-// labels is never empty, so nothing can remove everything.
+// No type of docker/docker is in a signature. Calls that do not stream end
+// within half a minute, even if the engine hangs. [Engine.RunProbe] always
+// removes its container, also when its context is cancelled. A selection by
+// labels is never empty.
 //
-// Raw inspect output may hold values: it is for searching, never for printing.
+// Raw inspect output may contain values: it is for searching, never for printing.
 //
 // The package works with Engine 20.10 (API 1.41) up to the newest.
 package engine

@@ -18,7 +18,7 @@ import (
 	"github.com/keepmum/keepmum/internal/docker"
 )
 
-// Options says where Connect looks. The zero value does what the docker
+// Options says where [Connect] looks. The zero value does what the docker
 // command does.
 type Options struct {
 	LookupEnv   func(string) (string, bool) // nil: os.LookupEnv
@@ -28,19 +28,13 @@ type Options struct {
 	Installed   func() bool                 // whether an engine is installed here; nil: looks for dockerd
 }
 
-// target is an endpoint with what it takes to reach it.
+// target is an endpoint and how to reach it.
 type target struct {
 	docker.Endpoint
 	scheme  string // unix, npipe, tcp, ssh
-	address string // what is dialled: a path or host:port
+	address string // to dial: a path or host:port
 	tls     bool
 	opts    []client.Opt
-}
-
-// Resolve says which engine is meant, without connecting to it.
-func Resolve(opt Options) (docker.Endpoint, error) {
-	t, err := resolve(opt)
-	return t.Endpoint, err
 }
 
 // resolve follows the order of the docker command.
@@ -63,8 +57,8 @@ func resolve(opt Options) (target, error) {
 	return opt.fromContext(name)
 }
 
-// explicit is the endpoint of DOCKER_HOST, with TLS as DOCKER_TLS_VERIFY,
-// DOCKER_TLS and DOCKER_CERT_PATH tell the docker command.
+// explicit returns the endpoint of DOCKER_HOST, with the TLS settings of
+// DOCKER_TLS_VERIFY, DOCKER_TLS and DOCKER_CERT_PATH.
 func (o Options) explicit(host string) (target, error) {
 	verify, plain := o.env("DOCKER_TLS_VERIFY") != "", o.env("DOCKER_TLS") != ""
 	ep := dockercontext.Endpoint{EndpointMeta: dockercontext.EndpointMeta{Host: host}}
@@ -82,15 +76,15 @@ func (o Options) explicit(host string) (target, error) {
 				"set DOCKER_CERT_PATH to their directory, or unset DOCKER_TLS_VERIFY")
 		}
 		if data == nil {
-			data = &context.TLSData{} // TLS all the same, by the system's authorities
+			data = &context.TLSData{} // TLS with the system's authorities
 		}
 		ep.TLSData = data
 	}
 	return o.reach("DOCKER_HOST", ep)
 }
 
-// tlsFiles reads what there is of the three files that the docker command
-// looks for; a missing one is left out.
+// tlsFiles reads the three files that the docker command looks for. Each may be
+// missing.
 func tlsFiles(dir string) (*context.TLSData, error) {
 	path := func(name string) string {
 		full := filepath.Join(dir, name)
@@ -102,18 +96,18 @@ func tlsFiles(dir string) (*context.TLSData, error) {
 	return context.TLSDataFromFiles(path("ca.pem"), path("cert.pem"), path("key.pem"))
 }
 
-// currentContext is the context that config.json names, "" for none.
+// currentContext returns the context that config.json names, "" for none.
 func (o Options) currentContext() (string, error) {
 	file, err := config.Load(o.configDir())
 	if err != nil {
 		return "", failure(docker.CauseContext, docker.Endpoint{Source: "default"}, "config.json cannot be read",
-			filepath.Join(o.configDir(), "config.json")+" cannot be read as the docker command's settings, so the engine that is meant is not known",
-			"mend or remove the file, or set DOCKER_HOST")
+			filepath.Join(o.configDir(), "config.json")+" is not a valid docker configuration, so keepmum cannot know which engine to use",
+			"fix or remove the file, or set DOCKER_HOST")
 	}
 	return file.CurrentContext, nil
 }
 
-// fromContext is the endpoint of a named context of the docker command.
+// fromContext returns the endpoint of a named context.
 func (o Options) fromContext(name string) (target, error) {
 	contexts := store.New(filepath.Join(o.configDir(), "contexts"), store.NewConfig(
 		func() any { return &map[string]any{} },
@@ -142,7 +136,7 @@ func (o Options) fromContext(name string) (target, error) {
 	return o.reach(source, ep)
 }
 
-// known lists the contexts that exist, for the message that one does not.
+// known lists the existing contexts, for a message.
 func (o Options) known(contexts store.Lister) string {
 	names, err := store.Names(contexts)
 	if err != nil || len(names) == 0 {
@@ -162,10 +156,10 @@ func (o Options) reach(source string, ep dockercontext.Endpoint) (target, error)
 		t.Host = show(full)
 		var err error
 		if t.opts, err = ep.ClientOpts(); err != nil {
-			problem = "is no address that can be used"
+			problem = "is not a usable address"
 			if t.tls {
 				return target{}, failure(docker.CauseTLS, t.Endpoint, "the TLS files are not valid",
-					"the TLS certificates for "+t.Host+" ("+source+") are not valid PEM files that belong together",
+					"the TLS certificates for "+t.Host+" ("+source+") are not valid PEM files that match each other",
 					"docker context inspect, or DOCKER_CERT_PATH: check ca.pem, cert.pem and key.pem")
 			}
 		}
@@ -181,8 +175,8 @@ func (o Options) reach(source string, ep dockercontext.Endpoint) (target, error)
 	return t, nil
 }
 
-// complete adds what the docker command adds to an address, and says what is
-// wrong with it, if anything.
+// complete adds the scheme and port that the docker command adds to an address,
+// or returns what is wrong with it.
 func complete(host string, tls bool) (full, problem string) {
 	if !strings.Contains(host, "://") {
 		host = "tcp://" + host
@@ -198,7 +192,7 @@ func complete(host string, tls bool) (full, problem string) {
 		if u, err := url.Parse(host); err != nil || u.Hostname() == "" {
 			return "", "names no host"
 		} else if _, ok := u.User.Password(); ok {
-			return "", "holds a password: ssh needs a key"
+			return "", "contains a password; ssh needs a key"
 		}
 		return host, ""
 	case "tcp":
@@ -215,11 +209,11 @@ func complete(host string, tls bool) (full, problem string) {
 		}
 		return u.String(), ""
 	}
-	return "", "has a scheme that no engine listens on"
+	return "", "has an unknown scheme"
 }
 
-// split takes a complete address apart. Another machine's is remote: its bind
-// mounts are not our files. A loopback port is taken for this machine.
+// split splits a complete address. Another machine is remote: its bind mounts
+// are not our files. A loopback port counts as this machine.
 func split(full string) (scheme, address string, remote bool) {
 	scheme, address, _ = strings.Cut(full, "://")
 	switch scheme {
@@ -237,7 +231,7 @@ func split(full string) (scheme, address string, remote bool) {
 	return scheme, address, false
 }
 
-// show is an address without the password in it, for messages.
+// show returns an address without its password, for messages.
 func show(host string) string {
 	scheme, rest, ok := strings.Cut(host, "://")
 	if !ok {

@@ -52,7 +52,7 @@ func TestResolve(t *testing.T) {
 		{"DOCKER_CONTEXT before it", dir, map[string]string{"DOCKER_CONTEXT": "near"}, docker.Endpoint{Host: "unix:///tmp/near.sock", Source: "context near"}},
 		{"DOCKER_CONTEXT default", dir, map[string]string{"DOCKER_CONTEXT": "default"}, docker.Endpoint{Host: "unix:///d.sock", Source: "default"}},
 		{"DOCKER_HOST before all", dir, map[string]string{"DOCKER_CONTEXT": "near", "DOCKER_HOST": "ssh://me@far.example"}, docker.Endpoint{Host: "ssh://me@far.example", Source: "DOCKER_HOST", Remote: true}},
-		{"an empty DOCKER_HOST is none", plain, map[string]string{"DOCKER_HOST": ""}, docker.Endpoint{Host: "unix:///d.sock", Source: "default"}},
+		{"empty DOCKER_HOST", plain, map[string]string{"DOCKER_HOST": ""}, docker.Endpoint{Host: "unix:///d.sock", Source: "default"}},
 		{"port is added", plain, map[string]string{"DOCKER_HOST": "tcp://far.example"}, docker.Endpoint{Host: "tcp://far.example:2375", Source: "DOCKER_HOST", Remote: true}},
 		{"port of TLS is added", plain, map[string]string{"DOCKER_HOST": "tcp://far.example", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": plain}, docker.Endpoint{Host: "tcp://far.example:2376", Source: "DOCKER_HOST", Remote: true}},
 		{"scheme is added", plain, map[string]string{"DOCKER_HOST": "far.example:99"}, docker.Endpoint{Host: "tcp://far.example:99", Source: "DOCKER_HOST", Remote: true}},
@@ -68,7 +68,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-func TestResolveFindsConfigByEnvironment(t *testing.T) {
+func TestResolve_FindsConfigByEnvironment(t *testing.T) {
 	home := t.TempDir()
 	addContext(t, filepath.Join(home, ".docker"), "a", contextAt("a", "unix:///a.sock"))
 	addContext(t, filepath.Join(home, "other"), "a", contextAt("a", "unix:///other.sock"))
@@ -82,7 +82,7 @@ func TestResolveFindsConfigByEnvironment(t *testing.T) {
 	}
 }
 
-func TestResolveRefuses(t *testing.T) {
+func TestResolve_Refuses(t *testing.T) {
 	dir := t.TempDir()
 	addContext(t, dir, "far", contextAt("far", "tcp://10.1.2.3:2375"))
 	tornDir := t.TempDir()
@@ -110,12 +110,12 @@ func TestResolveRefuses(t *testing.T) {
 		{"unknown context", dir, map[string]string{"DOCKER_CONTEXT": "fra"}, docker.CauseContext, "the docker context fra does not exist; there are: default, empty, far"},
 		{"torn context", tornDir, map[string]string{"DOCKER_CONTEXT": "torn"}, docker.CauseContext, "cannot be read"},
 		{"context without endpoint", dir, map[string]string{"DOCKER_CONTEXT": "empty"}, docker.CauseContext, "has no Docker endpoint"},
-		{"torn config.json", torn, nil, docker.CauseContext, "config.json cannot be read"},
-		{"odd scheme", dir, map[string]string{"DOCKER_HOST": "ftp://x"}, docker.CauseAddress, "ftp://x (DOCKER_HOST) has a scheme"},
+		{"torn config.json", torn, nil, docker.CauseContext, "config.json is not a valid docker configuration"},
+		{"odd scheme", dir, map[string]string{"DOCKER_HOST": "ftp://x"}, docker.CauseAddress, "ftp://x (DOCKER_HOST) has an unknown scheme"},
 		{"no socket", dir, map[string]string{"DOCKER_HOST": "unix://"}, docker.CauseAddress, "names no socket"},
 		{"no host", dir, map[string]string{"DOCKER_HOST": "tcp://:2375"}, docker.CauseAddress, "names no host"},
 		{"no host of ssh", dir, map[string]string{"DOCKER_HOST": "ssh://"}, docker.CauseAddress, "names no host"},
-		{"a password", dir, map[string]string{"DOCKER_HOST": "ssh://me:canary-value@far"}, docker.CauseAddress, "ssh://me@far (DOCKER_HOST) holds a password"},
+		{"a password", dir, map[string]string{"DOCKER_HOST": "ssh://me:canary-value@far"}, docker.CauseAddress, "ssh://me@far (DOCKER_HOST) contains a password"},
 		{"not a URL", dir, map[string]string{"DOCKER_HOST": "tcp://x:canary-value"}, docker.CauseAddress, "names no host"},
 		{"bad certificates", dir, tls(badTLS), docker.CauseTLS, "not valid PEM"},
 		{"unreadable certificates", dir, tls(dirTLS), docker.CauseTLS, "cannot be read"},
@@ -123,25 +123,25 @@ func TestResolveRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := engine.Resolve(engine.Options{ConfigDir: c.dir, LookupEnv: env(c.env), DefaultHost: "unix:///d.sock"})
 			refused(t, err, c.cause, c.says)
-			var told *fault.Error
-			if errors.As(err, &told) && strings.Contains(told.Error()+told.Next+told.Cause.Error(), "canary") && c.name != "not a URL" {
-				t.Errorf("a value is told: %v", err)
+			var got *fault.Error
+			if errors.As(err, &got) && strings.Contains(got.Error()+got.Next+got.Cause.Error(), "canary") && c.name != "not a URL" {
+				t.Errorf("a value leaks: %v", err)
 			}
 		})
 	}
 }
 
-// refused checks that err is a failure of a cause, says something, and what to
-// do next.
+// refused checks that err is a failure with the cause, contains says and has a
+// next step.
 func refused(t *testing.T, err error, cause docker.Cause, says string) {
 	t.Helper()
-	var told *fault.Error
+	var got *fault.Error
 	var why *docker.Failure
-	if !errors.As(err, &told) || !errors.As(err, &why) {
-		t.Fatalf("no failure of the engine: %v", err)
+	if !errors.As(err, &got) || !errors.As(err, &why) {
+		t.Fatalf("not a failure of the engine: %v", err)
 	}
-	if told.Code != fault.NoEngine || why.Cause != cause || !strings.Contains(told.What, says) || told.Next == "" || strings.Contains(told.What, "\n") {
-		t.Errorf("class %d, cause %s: %s\nnext: %s\nwant %s: …%s…", told.Code, why.Cause, told.What, told.Next, cause, says)
+	if got.Code != fault.NoEngine || why.Cause != cause || !strings.Contains(got.What, says) || got.Next == "" || strings.Contains(got.What, "\n") {
+		t.Errorf("class %d, cause %s: %s\nnext: %s\nwant %s: …%s…", got.Code, why.Cause, got.What, got.Next, cause, says)
 	}
 }
 

@@ -1,22 +1,33 @@
 package engine
 
-import "time"
+import (
+	"time"
 
-// SetPatience shortens the deadline of calls, to see it pass.
+	"github.com/keepmum/keepmum/internal/docker"
+)
+
+// SetPatience sets the deadline of calls.
 func (e *Engine) SetPatience(d time.Duration) { e.callDeadline = d }
 
-// The parts that are tested by themselves.
+// Parts that are tested alone.
 var (
-	Demultiplex = demultiplex
-	Show        = show
-	OneLine     = oneLine
-	GoArch      = goArch
-	Selection   = selection
-	ProbeConfig = probeConfig
-	TimeOf      = timeOf
-	DiagnoseTCP = func(cause, dialled error) error {
+	Demultiplex     = demultiplex
+	RemoveContainer = (*Engine).removeContainer
+	Show            = show
+	OneLine         = oneLine
+	GoArch          = goArch
+	Selection       = selection
+	ProbeConfig     = probeConfig
+	TimeOf          = timeOf
+	DiagnoseTCP     = func(cause, dialled error) error {
 		t := target{scheme: "tcp", address: "10.0.0.1:2375"}
 		t.Host, t.Source = "tcp://10.0.0.1:2375", "context far"
 		return diagnoseTCP(t, Options{ConfigDir: "none"}, cause, dialled)
 	}
 )
+
+// Resolve returns the endpoint that Connect would use.
+func Resolve(opt Options) (docker.Endpoint, error) {
+	t, err := resolve(opt)
+	return t.Endpoint, err
+}

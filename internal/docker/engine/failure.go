@@ -12,29 +12,17 @@ import (
 
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/proc"
 )
 
-// failure is the error that no engine can be used.
+// failure returns the error that no engine can be used.
 func failure(cause docker.Cause, at docker.Endpoint, detail, what, next string) error {
 	return &fault.Error{Code: fault.NoEngine, What: what, Next: next,
 		Cause: &docker.Failure{Cause: cause, Endpoint: at, Detail: detail}}
 }
 
-// ErrNotFound is the cause when the engine has no such container or image.
+// ErrNotFound is the cause if the engine has no such container or image.
 var ErrNotFound = errors.New("not found on the engine")
-
-// ErrInUse is the cause when something cannot be removed because something
-// else uses it.
-var ErrInUse = errors.New("in use on the engine")
-
-// stopped is the error of a call whose own context ended: by a signal, or by
-// the caller's deadline.
-func stopped(ctx context.Context, doing string) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &fault.Error{Code: fault.Incomplete, What: "the deadline passed while " + doing, Cause: context.DeadlineExceeded}
-	}
-	return &fault.Error{Code: fault.Interrupted, What: "stopped while " + doing, Cause: context.Canceled}
-}
 
 // fail turns an error of the client into one for the user. doing completes
 // "… while": "reading the log of web". ctx is the caller's, not the one that
@@ -44,7 +32,7 @@ func (e *Engine) fail(ctx context.Context, doing string, err error) error {
 		return nil
 	}
 	if ctx.Err() != nil {
-		return stopped(ctx, doing)
+		return proc.Stopped(ctx, doing, "")
 	}
 	var known *fault.Error
 	text := oneLine(err.Error())
@@ -55,7 +43,7 @@ func (e *Engine) fail(ctx context.Context, doing string, err error) error {
 		return failure(docker.CauseTimeout, e.endpoint, "no answer to a call",
 			"the engine at "+e.endpoint.Host+" did not answer within "+e.patience().String()+" while "+doing, "mage engine:doctor")
 	case strings.Contains(text, "is too old. Minimum supported API version"):
-		return failure(docker.CauseVersion, e.endpoint, "the engine speaks newer versions only",
+		return failure(docker.CauseVersion, e.endpoint, "the engine only speaks newer versions",
 			"the engine at "+e.endpoint.Host+" is newer than this keepmum: it no longer speaks API "+e.client.ClientVersion(),
 			"update keepmum")
 	case lost(err):
@@ -63,14 +51,12 @@ func (e *Engine) fail(ctx context.Context, doing string, err error) error {
 			"the engine at "+e.endpoint.Host+" stopped answering while "+doing, "mage engine:doctor, then the same command again")
 	case errdefs.IsNotFound(err):
 		return &fault.Error{Code: fault.Failed, What: doing + ": " + text, Cause: ErrNotFound}
-	case errdefs.IsConflict(err):
-		return &fault.Error{Code: fault.Failed, What: doing + ": " + text, Cause: ErrInUse}
 	}
 	return &fault.Error{Code: fault.Failed, What: doing + ": " + text}
 }
 
-// lost reports whether the connection broke, before or in the middle of an
-// answer. The client keeps no class for the latter.
+// lost reports whether the connection broke, before or during an answer. The
+// client has no error type for the latter.
 func lost(err error) bool {
 	if client.IsErrConnectionFailed(err) || isEOF(err) {
 		return true
@@ -84,13 +70,13 @@ func lost(err error) bool {
 	return false
 }
 
-// oneLine is what the engine said: its first line, without the client's
-// prefix and control characters, and not longer than a message may be.
+// oneLine returns the first line of an engine's message, shortened, without the
+// client's prefix and control characters.
 func oneLine(text string) string {
 	text = strings.TrimPrefix(strings.TrimSpace(text), "Error response from daemon: ")
 	text, _, _ = strings.Cut(text, "\n")
 	if head, _, ok := strings.Cut(text, " for API route and version "); ok {
-		text = head // what follows is the request's address, with its arguments
+		text = head // the rest is the request's URL, with its arguments
 	}
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -104,7 +90,7 @@ func oneLine(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// patience is how long a call that does not stream may take.
+// patience returns how long a call that does not stream may take.
 func (e *Engine) patience() time.Duration {
 	if e.callDeadline > 0 {
 		return e.callDeadline
@@ -112,7 +98,7 @@ func (e *Engine) patience() time.Duration {
 	return 30 * time.Second
 }
 
-// quick gives a call that does not stream its deadline.
+// quick returns the context of a call that does not stream.
 func (e *Engine) quick(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, e.patience())
 }

@@ -18,9 +18,8 @@ import (
 	"github.com/keepmum/keepmum/internal/docker/engine"
 )
 
-// fake is an engine for the faults that a real one cannot be made to show. It
-// listens on a unix socket and answers "METHOD /path" by table; what is not in
-// the table is 404, as from an engine.
+// fake is an engine with faults that a real one cannot be brought to. It answers
+// "METHOD /path" from a table, and everything else with 404.
 type fake struct {
 	API, OS string // of the ping; "" for API: no header at all
 	Answers map[string]http.HandlerFunc
@@ -72,7 +71,7 @@ func say(status int, body string) http.HandlerFunc {
 	}
 }
 
-// broken answers with the beginning of a stream, and hangs up.
+// broken answers with the beginning of a stream and hangs up.
 func broken(body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -86,14 +85,14 @@ func broken(body string) http.HandlerFunc {
 	}
 }
 
-// hang answers nothing until the caller is gone, which the server notices once
+// hang gives no answer until the caller is gone, which the server notices once
 // the request is read.
 func hang(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	<-r.Context().Done()
 }
 
-// listen serves on a socket of the test's and returns its path.
+// listen serves on a temporary socket and returns its path.
 func listen(t *testing.T, handler http.Handler) string {
 	t.Helper()
 	path := filepath.Join(shortDir(t), "s")
@@ -119,7 +118,7 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// options point at a default socket, in an otherwise empty environment.
+// options has socket as the default and an empty environment.
 func options(t *testing.T, socket string) engine.Options {
 	t.Helper()
 	return engine.Options{DefaultHost: "unix://" + socket, ConfigDir: t.TempDir(), LookupEnv: env(nil),
@@ -130,7 +129,7 @@ func env(values map[string]string) func(string) (string, bool) {
 	return func(name string) (string, bool) { value, ok := values[name]; return value, ok }
 }
 
-// connected is an Engine on a fake.
+// connected is an Engine connected to a fake.
 func connected(t *testing.T, f *fake) *engine.Engine {
 	t.Helper()
 	if f.API == "" {
@@ -144,7 +143,7 @@ func connected(t *testing.T, f *fake) *engine.Engine {
 	return e
 }
 
-// asJSON renders what a fake answers.
+// asJSON renders an answer of a fake.
 func asJSON(v any) string {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -161,5 +160,5 @@ func readLog(t *testing.T, e *engine.Engine, to *logTo) error {
 	return e.ContainerLogs(t.Context(), "web", docker.LogOptions{Follow: true}, &to.out, &to.err)
 }
 
-// discardLog is for servers that would complain to our standard error.
+// discardLog keeps a server from logging to standard error.
 func discardLog() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ import (
 )
 
 // Image describes the image that ref names: a name, an id, or the beginning of
-// an id. found is false when the engine does not hold it; nothing is pulled.
+// an id. found is false if the engine does not have it; nothing is pulled.
 func (e *Engine) Image(ctx context.Context, ref string) (img docker.Image, found bool, err error) {
 	inner, cancel := e.quick(ctx)
 	defer cancel()
@@ -28,7 +27,7 @@ func (e *Engine) Image(ctx context.Context, ref string) (img docker.Image, found
 		return docker.Image{}, false, nil
 	}
 	if err != nil {
-		return docker.Image{}, false, e.fail(ctx, "looking at the image "+ref, err)
+		return docker.Image{}, false, e.fail(ctx, "inspecting the image "+ref, err)
 	}
 	img = docker.Image{ID: raw.ID, Tags: raw.RepoTags, OS: raw.Os, Arch: raw.Architecture, Size: raw.Size}
 	if raw.Config != nil {
@@ -40,24 +39,7 @@ func (e *Engine) Image(ctx context.Context, ref string) (img docker.Image, found
 	return img, true, nil
 }
 
-// ImageID returns the id of the image that ref names, "" when the engine does
-// not hold it.
-func (e *Engine) ImageID(ctx context.Context, ref string) (string, error) {
-	img, _, err := e.Image(ctx, ref)
-	return img.ID, err
-}
-
-// ImageLabels returns the labels of the image that ref names, nil when the
-// engine does not hold it.
-func (e *Engine) ImageLabels(ctx context.Context, ref string) (map[string]string, error) {
-	img, found, err := e.Image(ctx, ref)
-	if found && img.Labels == nil {
-		img.Labels = map[string]string{}
-	}
-	return img.Labels, err
-}
-
-// InspectImage returns the engine's raw JSON about an image. It may hold
+// InspectImage returns the engine's raw JSON about an image. It may contain
 // values.
 func (e *Engine) InspectImage(ctx context.Context, ref string) ([]byte, error) {
 	inner, cancel := e.quick(ctx)
@@ -69,7 +51,7 @@ func (e *Engine) InspectImage(ctx context.Context, ref string) ([]byte, error) {
 	return raw.Bytes(), nil
 }
 
-// ImageHistory returns, as JSON, how the image was made. It may hold values.
+// ImageHistory returns the image's build steps as JSON. It may contain values.
 func (e *Engine) ImageHistory(ctx context.Context, ref string) ([]byte, error) {
 	inner, cancel := e.quick(ctx)
 	defer cancel()
@@ -81,10 +63,10 @@ func (e *Engine) ImageHistory(ctx context.Context, ref string) ([]byte, error) {
 }
 
 // BuildImage builds an image from a tar stream with a Dockerfile at its root,
-// by the classic builder that every engine since 20.10 has; nothing is pulled
-// for "FROM scratch". platform is "" or "linux/arm64" and the like; the
-// builder's cache does not know it, so it is used for the engine's own only.
-// progress, which may be nil, gets what the builder says, line by line.
+// with the classic builder that every engine since 20.10 has. platform is "" or
+// a platform such as linux/arm64; the builder's cache ignores it, so the cache is
+// used for the engine's own platform only. progress, which may be nil, gets the
+// builder's output line by line.
 func (e *Engine) BuildImage(ctx context.Context, tar io.Reader, tags []string, labels map[string]string, platform string, progress func(line string)) (id string, err error) {
 	doing := "building " + strings.Join(tags, ", ")
 	foreign := false
@@ -105,10 +87,10 @@ func (e *Engine) BuildImage(ctx context.Context, tar io.Reader, tags []string, l
 		if m.Aux.ID != "" {
 			id = m.Aux.ID
 		}
-		m.tell(progress)
+		m.report(progress)
 	})
 	if err == nil && id == "" {
-		err = io.ErrUnexpectedEOF // the answer ended before the image was made
+		err = io.ErrUnexpectedEOF // the answer ended before the image was built
 	}
 	if err != nil {
 		return "", e.fail(ctx, doing, err)
@@ -116,8 +98,8 @@ func (e *Engine) BuildImage(ctx context.Context, tar io.Reader, tags []string, l
 	return id, nil
 }
 
-// LoadImage loads the images of a tar stream that SaveImage, or docker save,
-// made, and returns their names, or ids where they have none.
+// LoadImage loads the images of a tar stream from [Engine.SaveImage] or docker
+// save and returns their names, or the ids of those without a name.
 func (e *Engine) LoadImage(ctx context.Context, tar io.Reader) ([]string, error) {
 	res, err := e.client.ImageLoad(ctx, tar)
 	if err != nil {
@@ -133,45 +115,14 @@ func (e *Engine) LoadImage(ctx context.Context, tar io.Reader) ([]string, error)
 		}
 	})
 	if err == nil && len(loaded) == 0 {
-		err = errors.New("the stream holds no image")
+		err = errors.New("the stream contains no image")
 	}
 	return loaded, e.fail(ctx, "loading images", err)
 }
 
-// ImportImage makes an image of one layer, the tar stream of a file system for
-// the engine's own platform, and names it. changes are Dockerfile
-// instructions: `CMD ["/run"]`.
-func (e *Engine) ImportImage(ctx context.Context, tar io.Reader, ref string, changes []string) (id string, err error) {
-	body, err := e.client.ImageImport(ctx, image.ImportSource{Source: tar, SourceName: "-"}, ref,
-		image.ImportOptions{Changes: changes})
-	if err != nil {
-		return "", e.fail(ctx, "importing "+ref, err)
-	}
-	defer body.Close()
-	err = messages(body, func(m message) {
-		if strings.HasPrefix(m.Status, "sha256:") {
-			id = m.Status
-		}
-	})
-	if err == nil && id == "" {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
-		return "", e.fail(ctx, "importing "+ref, err)
-	}
-	return id, nil
-}
-
-// TagImage gives an image one more name.
-func (e *Engine) TagImage(ctx context.Context, ref, name string) error {
-	inner, cancel := e.quick(ctx)
-	defer cancel()
-	return e.fail(ctx, "naming the image "+name, e.client.ImageTag(inner, ref, name))
-}
-
-// RemoveImage removes a name, and the image with its last name. An image that
-// is not there is no error. With force, one that a stopped container uses is
-// removed too.
+// RemoveImage removes a name, and with its last name the image. A missing image
+// is not an error. With force, an image that a stopped container uses is removed
+// too.
 func (e *Engine) RemoveImage(ctx context.Context, ref string, force bool) error {
 	inner, cancel := e.quick(ctx)
 	defer cancel()
@@ -182,11 +133,11 @@ func (e *Engine) RemoveImage(ctx context.Context, ref string, force bool) error 
 	return e.fail(ctx, "removing the image "+ref, err)
 }
 
-// SaveImage writes images, with all layers, as a tar stream.
+// SaveImage writes images with all layers as a tar stream.
 func (e *Engine) SaveImage(ctx context.Context, w io.Writer, refs ...string) error {
 	doing := "saving " + strings.Join(refs, ", ")
 	if len(refs) == 0 {
-		return fmt.Errorf("no image to save")
+		return errors.New("no image to save")
 	}
 	body, err := e.client.ImageSave(ctx, refs)
 	if err != nil {

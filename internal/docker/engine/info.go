@@ -12,13 +12,13 @@ import (
 	"github.com/keepmum/keepmum/internal/docker"
 )
 
-// Info asks the engine about itself.
+// Info returns what the engine says about itself.
 func (e *Engine) Info(ctx context.Context) (docker.Info, error) {
 	inner, cancel := e.quick(ctx)
 	defer cancel()
 	raw, err := e.client.Info(inner)
 	if err != nil {
-		return docker.Info{}, e.fail(ctx, "asking the engine about itself", err)
+		return docker.Info{}, e.fail(ctx, "reading the engine's information", err)
 	}
 	info := docker.Info{
 		ID: raw.ID, Name: raw.Name, ServerVersion: raw.ServerVersion, APIVersion: e.client.ClientVersion(),
@@ -35,7 +35,7 @@ func (e *Engine) Info(ctx context.Context) (docker.Info, error) {
 	return info, nil
 }
 
-// securityNames takes the names out of "name=seccomp,profile=default".
+// securityNames returns the names in "name=seccomp,profile=default".
 func securityNames(options []string) []string {
 	var names []string
 	for _, option := range options {
@@ -56,7 +56,7 @@ func swarmOf(raw swarm.Info) docker.Swarm {
 	return s
 }
 
-// proxiesOf names the proxy settings; their text may hold a password.
+// proxiesOf names the proxy settings; their text may contain a password.
 func proxiesOf(raw system.Info) []string {
 	var set []string
 	for _, one := range []struct{ name, value string }{{"HTTP_PROXY", raw.HTTPProxy}, {"HTTPS_PROXY", raw.HTTPSProxy}, {"NO_PROXY", raw.NoProxy}} {
@@ -67,7 +67,7 @@ func proxiesOf(raw system.Info) []string {
 	return set
 }
 
-// goArch is an engine's architecture in Go's words.
+// goArch returns an engine's architecture in Go's words.
 func goArch(arch string) string {
 	switch arch {
 	case "x86_64":
@@ -80,26 +80,4 @@ func goArch(arch string) string {
 		return "386"
 	}
 	return arch
-}
-
-// RequireManager fails unless the engine is a manager of an active Swarm.
-func (e *Engine) RequireManager(ctx context.Context) error {
-	info, err := e.Info(ctx)
-	if err != nil {
-		return err
-	}
-	refuse := func(what, next string) error {
-		return failure(docker.CauseSwarm, e.endpoint, info.Swarm.State, "the engine at "+e.endpoint.Host+" "+what, next)
-	}
-	switch s := info.Swarm; {
-	case s.State == "active" && s.Manager:
-		return nil
-	case s.State == "active":
-		return refuse("is a worker of its Swarm: only a manager can change it", "choose a manager by docker context use, or DOCKER_HOST")
-	case s.State == "locked":
-		return refuse("is in a Swarm that is locked", "docker swarm unlock")
-	case s.State == "pending" || s.State == "error":
-		return refuse("has not joined its Swarm: "+s.State, "docker info, docker node ls on another manager")
-	}
-	return refuse("is not in a Swarm", "docker swarm init")
 }

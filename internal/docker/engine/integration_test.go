@@ -21,8 +21,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/network"
-	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 	"github.com/keepmum/keepmum/integration/reaper"
 
@@ -32,21 +30,21 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The contract: what the rest of keepmum relies on, asked of a real engine.
+// The contract that the rest of keepmum relies on, checked with a real engine.
 
-// mark and subject are of this run: the mark is in a label or in the name of all
-// that it makes, and subject is its image.
+// mark is in a label or in the name of everything that this run creates; subject
+// is its image.
 var mark, subject string
 
 // ref is the name of an image of this run.
 func ref(tag string) string { return "keepmum-engine-test:" + tag + "-" + mark }
 
-// labels mark what a test makes.
+// labels are the labels of everything that a test creates.
 func labels(t *testing.T) map[string]string {
 	return map[string]string{"io.keepmum.test": "engine-" + mark + "-" + strings.ReplaceAll(t.Name(), "/", "-")}
 }
 
-// reaped are tests beside a reaper.
+// reaped runs tests with a reaper.
 type reaped struct{ *testing.M }
 
 // Run runs the tests.
@@ -70,7 +68,7 @@ func connect(t *testing.T) *engine.Engine {
 	return e
 }
 
-// raw is a client of its own, to make what the adapter only observes.
+// raw is a second client, to create what the adapter only observes.
 func raw(t *testing.T) *client.Client {
 	t.Helper()
 	cli, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
@@ -81,7 +79,7 @@ func raw(t *testing.T) *client.Client {
 	return cli
 }
 
-// compiled is the subject for the engine's machine, linked once.
+// compiled builds the subject for the engine's machine, once.
 var compiled = sync.OnceValues(func() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "subject")
 	if err != nil {
@@ -213,9 +211,8 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-// TestSSH goes the whole way of an ssh:// address: a command that stands in for
-// ssh connects its streams to the engine's socket, as docker system dial-stdio
-// does on the other side.
+// A fake ssh command connects its streams to the engine's socket, as docker
+// system dial-stdio does on a remote machine.
 func TestSSH(t *testing.T) {
 	socket, ok := strings.CutPrefix(connect(t).Endpoint().Host, "unix://")
 	if !ok {
@@ -244,26 +241,7 @@ func TestSSH(t *testing.T) {
 	}
 }
 
-func TestRequireManagerRefusesPlainEngine(t *testing.T) {
-	e := connect(t)
-	info, err := e.Info(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = e.RequireManager(t.Context())
-	if info.Swarm.Manager {
-		if err != nil {
-			t.Error(err)
-		}
-		return
-	}
-	var f *docker.Failure
-	if !errors.As(err, &f) || f.Cause != docker.CauseSwarm {
-		t.Errorf("%v", err)
-	}
-}
-
-func TestImageLifecycle(t *testing.T) {
+func TestImage_Lifecycle(t *testing.T) {
 	e, ctx := connect(t), t.Context()
 	id := image(t, e)
 	img, found, err := e.Image(ctx, subject)
@@ -276,35 +254,29 @@ func TestImageLifecycle(t *testing.T) {
 	if again := image(t, e); again != id {
 		t.Errorf("building the same twice gave %s, then %s", id, again)
 	}
-	if got, err := e.ImageID(ctx, subject); got != id || err != nil {
-		t.Errorf("%s %v", got, err)
-	}
-	if got, err := e.ImageLabels(ctx, subject); got["io.keepmum.test"] != "engine" || err != nil {
-		t.Errorf("%v %v", got, err)
-	}
 	for _, inspect := range []func(context.Context, string) ([]byte, error){e.InspectImage, e.ImageHistory} {
 		if data, err := inspect(ctx, subject); err != nil || !json.Valid(data) || !bytes.Contains(data, []byte("COPY")) && !bytes.Contains(data, []byte(id)) {
 			t.Errorf("%s %v", data, err)
 		}
 	}
 	second := ref("second")
-	if err := e.TagImage(ctx, subject, second); err != nil {
+	if err := raw(t).ImageTag(ctx, subject, second); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := e.ImageID(ctx, second); got != id {
-		t.Errorf("tagged %s", got)
+	if got, _, err := e.Image(ctx, second); got.ID != id || err != nil {
+		t.Errorf("tagged %s, %v", got.ID, err)
 	}
-	for range 2 { // twice: the second finds nothing and says nothing
+	for range 2 { // twice: removing a missing image is not an error
 		if err := e.RemoveImage(ctx, second, false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got, err := e.ImageID(ctx, second); got != "" || err != nil {
-		t.Errorf("%q %v", got, err)
+	if got, found, err := e.Image(ctx, second); found || got.ID != "" || err != nil {
+		t.Errorf("%q %v", got.ID, err)
 	}
 }
 
-func TestImageForAnotherPlatform(t *testing.T) {
+func TestBuildImage_OtherPlatform(t *testing.T) {
 	other := "arm64"
 	if runtime.GOARCH == other {
 		other = "amd64"
@@ -321,11 +293,11 @@ func TestImageForAnotherPlatform(t *testing.T) {
 	}
 }
 
-func TestSaveLoadImport(t *testing.T) {
+func TestSaveImage_ThenLoad(t *testing.T) {
 	e, ctx := connect(t), t.Context()
 	image(t, e)
 	name := ref("saved")
-	if err := e.TagImage(ctx, subject, name); err != nil {
+	if err := raw(t).ImageTag(ctx, subject, name); err != nil {
 		t.Fatal(err)
 	}
 	var saved bytes.Buffer
@@ -339,23 +311,12 @@ func TestSaveLoadImport(t *testing.T) {
 	if err != nil || !slices.Equal(loaded, []string{name}) {
 		t.Errorf("%v %v", loaded, err)
 	}
-	imported := ref("imported")
-	id, err := e.ImportImage(ctx, bytes.NewReader(tarOf(t, map[string][]byte{"hello": []byte("x")})), imported, []string{`CMD ["/hello"]`, `LABEL a=b`})
-	if err != nil {
-		t.Fatal(err)
-	}
-	img, found, err := e.Image(ctx, imported)
-	if err != nil || !found || img.ID != id || img.Labels["a"] != "b" {
-		t.Errorf("%+v %v %v", img, found, err)
-	}
-	for _, one := range []string{name, imported} {
-		if err := e.RemoveImage(ctx, one, true); err != nil {
-			t.Error(err)
-		}
+	if err := e.RemoveImage(ctx, name, true); err != nil {
+		t.Error(err)
 	}
 }
 
-func TestBuildFailureIsToldInOneLine(t *testing.T) {
+func TestBuildImage_FailsOnOneLine(t *testing.T) {
 	var said []string
 	_, err := connect(t).BuildImage(t.Context(), bytes.NewReader(tarOf(t, map[string][]byte{"Dockerfile": []byte("FROM scratch\nCOPY missing /\n")})),
 		[]string{ref("bad")}, nil, "", func(line string) { said = append(said, line) })
@@ -390,15 +351,9 @@ func TestContainers(t *testing.T) {
 	if _, err := e.InspectContainer(t.Context(), "keepmum-engine-none"); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("%v", err)
 	}
-	if names, err := e.RemoveContainers(t.Context(), labels(t)); err != nil || !slices.Equal(names, []string{c.Name}) {
-		t.Errorf("%v %v", names, err)
-	}
-	if names, err := e.RemoveContainers(t.Context(), labels(t)); err != nil || len(names) != 0 {
-		t.Errorf("%v %v", names, err)
-	}
 }
 
-func TestHealth(t *testing.T) {
+func TestContainer_Health(t *testing.T) {
 	e := connect(t)
 	image(t, e)
 	id := start(t, container.Config{Cmd: []string{"tick"}, Healthcheck: &container.HealthConfig{
@@ -417,7 +372,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-func TestLogsAreWhatWasWritten(t *testing.T) {
+func TestContainerLogs(t *testing.T) {
 	e := connect(t)
 	image(t, e)
 	id := start(t, container.Config{Cmd: []string{"long", "50000"}})
@@ -435,7 +390,7 @@ func TestLogsAreWhatWasWritten(t *testing.T) {
 	}
 }
 
-func TestLogsOfATerminal(t *testing.T) {
+func TestContainerLogs_Terminal(t *testing.T) {
 	e := connect(t)
 	image(t, e)
 	id := start(t, container.Config{Cmd: []string{"whoami"}, Tty: true})
@@ -446,7 +401,7 @@ func TestLogsOfATerminal(t *testing.T) {
 	}
 }
 
-func TestLogsAreFollowedUntilCancelled(t *testing.T) {
+func TestContainerLogs_FollowUntilCancelled(t *testing.T) {
 	e := connect(t)
 	image(t, e)
 	id := start(t, container.Config{Cmd: []string{"tick"}})
@@ -477,23 +432,7 @@ func TestLogsAreFollowedUntilCancelled(t *testing.T) {
 	}
 }
 
-func TestRemoveVolumesAndNetworks(t *testing.T) {
-	e, cli, ctx := connect(t), raw(t), t.Context()
-	if _, err := cli.VolumeCreate(ctx, volume.CreateOptions{Name: "keepmum-engine-v-" + mark, Labels: labels(t)}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := cli.NetworkCreate(ctx, "keepmum-engine-n-"+mark, network.CreateOptions{Labels: labels(t), Internal: true}); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := e.RemoveVolumes(ctx, labels(t)); err != nil || !slices.Equal(got, []string{"keepmum-engine-v-" + mark}) {
-		t.Errorf("%v %v", got, err)
-	}
-	if got, err := e.RemoveNetworks(ctx, labels(t)); err != nil || !slices.Equal(got, []string{"keepmum-engine-n-" + mark}) {
-		t.Errorf("%v %v", got, err)
-	}
-}
-
-func TestProbe(t *testing.T) {
+func TestRunProbe(t *testing.T) {
 	e := connect(t)
 	image(t, e)
 	dir := t.TempDir()
@@ -540,16 +479,16 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// nothingLeft fails when a probe left a container behind.
+// nothingLeft fails if a probe left a container behind.
 func nothingLeft(t *testing.T, e *engine.Engine) {
 	t.Helper()
-	left, err := e.Containers(context.WithoutCancel(t.Context()), map[string]string{engine.LabelProbe: "1", "io.keepmum.test": labels(t)["io.keepmum.test"]})
+	left, err := e.Containers(context.WithoutCancel(t.Context()), map[string]string{docker.LabelProbe: "1", "io.keepmum.test": labels(t)["io.keepmum.test"]})
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v %v", left, err)
 	}
 }
 
-func TestProbeFaults(t *testing.T) {
+func TestRunProbe_Fails(t *testing.T) {
 	e := connect(t)
 	image(t, e)
 	for name, c := range map[string]struct {
@@ -573,8 +512,7 @@ func TestProbeFaults(t *testing.T) {
 	}
 }
 
-// TestProbeIsRemovedWhenCancelled cancels at many moments of a probe's life.
-func TestProbeIsRemovedWhenCancelled(t *testing.T) {
+func TestRunProbe_RemovedWhenCancelled(t *testing.T) {
 	e := connect(t)
 	image(t, e)
 	for _, after := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond, 60 * time.Millisecond, 150 * time.Millisecond, 400 * time.Millisecond, time.Second} {

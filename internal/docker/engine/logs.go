@@ -13,10 +13,9 @@ import (
 	"github.com/keepmum/keepmum/internal/docker"
 )
 
-// ContainerLogs copies the log of a container to two writers: byte for byte
-// what the program wrote to each of its streams. It never asks for
-// timestamps: the engine would put one into the middle of a line longer than
-// 16 KiB, and a value there could no longer be found. A container with a
+// ContainerLogs copies the log of a container, byte for byte, to two writers. It
+// never asks for timestamps: the engine puts one into the middle of a line longer
+// than 16 KiB, which would hide a value there from a search. A container with a
 // terminal has one stream, which goes to stdout.
 func (e *Engine) ContainerLogs(ctx context.Context, id string, opt docker.LogOptions, stdout, stderr io.Writer) error {
 	doing := "reading the log of " + id
@@ -44,13 +43,13 @@ func (e *Engine) ContainerLogs(ctx context.Context, id string, opt docker.LogOpt
 	return e.fail(ctx, doing, err)
 }
 
-// errFrame is the error of a stream that is not in the engine's frames.
-var errFrame = errors.New("the engine's log stream is not in the form that it should have")
+// errFrame is the error of a stream that does not consist of frames.
+var errFrame = errors.New("unexpected format of the engine's log stream")
 
-// demultiplex takes the engine's frames apart: a byte for the stream, three
-// zeros, four bytes of length, the text. It copies without holding a frame in
-// memory, passes on what it has of a frame that breaks off, and tells that it
-// broke off, which the client's own stdcopy does not.
+// demultiplex separates the engine's frames: a byte for the stream, three zeros,
+// four bytes of length, the text. Unlike the client's stdcopy it does not keep a
+// frame in memory, and it passes on the beginning of a frame that is cut off and
+// reports that.
 func demultiplex(r io.Reader, stdout, stderr io.Writer) error {
 	var header [8]byte
 	for {

@@ -14,9 +14,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestDemultiplexReadsWhatTheEngineWrites: the engine's own writer is the
-// oracle, read in whole and byte by byte, whole and cut at each place.
-func TestDemultiplexReadsWhatTheEngineWrites(t *testing.T) {
+// The engine's own writer is the oracle, for whole streams and streams cut
+// anywhere.
+func TestDemultiplex_ReadsWhatTheEngineWrites(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var stream, out, errOut bytes.Buffer
 		ends := map[int]bool{0: true}
@@ -43,12 +43,12 @@ func TestDemultiplexReadsWhatTheEngineWrites(t *testing.T) {
 			t.Fatalf("cut at %d of %d: %v", at, stream.Len(), err)
 		}
 		if !bytes.HasPrefix(out.Bytes(), gotOut.Bytes()) {
-			t.Fatalf("cut at %d: %q is no beginning of %q", at, gotOut.Bytes(), out.Bytes())
+			t.Fatalf("cut at %d: %q does not begin %q", at, gotOut.Bytes(), out.Bytes())
 		}
 	})
 }
 
-func TestDemultiplexRefuses(t *testing.T) {
+func TestDemultiplex_Refuses(t *testing.T) {
 	frame := func(kind byte, text string) string {
 		var b bytes.Buffer
 		b.WriteByte(kind)
@@ -57,10 +57,10 @@ func TestDemultiplexRefuses(t *testing.T) {
 		return b.String() + text
 	}
 	for in, says := range map[string]string{
-		frame(9, "x"):                      "not in the form",
-		"raw text of a terminal":           "not in the form",
+		frame(9, "x"):                      "unexpected format",
+		"raw text of a terminal":           "unexpected format",
 		frame(3, "the engine's own error"): "the engine's own error",
-		"\x01\x07\x00\x00\x00\x00\x00\x00": "not in the form",
+		"\x01\x07\x00\x00\x00\x00\x00\x00": "unexpected format",
 	} {
 		if err := engine.Demultiplex(strings.NewReader(in), io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v", in, err)

@@ -28,7 +28,7 @@ func messages(body io.Reader, each func(message)) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.As(err, new(*json.SyntaxError)), errors.As(err, new(*json.UnmarshalTypeError)):
-			return errors.New("the engine's answer is not what it should be")
+			return errors.New("unexpected answer from the engine")
 		case err != nil:
 			return err
 		case m.Error != "":
@@ -38,8 +38,8 @@ func messages(body io.Reader, each func(message)) error {
 	}
 }
 
-// tell passes on what a message says, line by line.
-func (m message) tell(progress func(string)) {
+// report passes on the text of a message line by line.
+func (m message) report(progress func(string)) {
 	if progress == nil {
 		return
 	}

@@ -15,14 +15,10 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// LabelProbe marks the containers of RunProbe, so that one that a crash of
-// keepmum left behind can be found.
-const LabelProbe = "io.keepmum.probe"
-
 // RunProbe runs a container once, without a network, capabilities or a way to
-// gain privileges, and returns how it ended. A probe that fails is no error:
-// its exit code says so. What the probe makes is removed in every outcome,
-// also when ctx is cancelled; only an engine that hangs can prevent it.
+// gain privileges, and returns how it ended. A probe that exits with another
+// code than 0 is not an error. The container is always removed, also when ctx is
+// cancelled, unless the engine hangs.
 func (e *Engine) RunProbe(ctx context.Context, p docker.Probe) (result docker.ProbeResult, err error) {
 	doing := "running a probe in " + p.Image
 	if p.Deadline == 0 {
@@ -58,9 +54,9 @@ func (e *Engine) RunProbe(ctx context.Context, p docker.Probe) (result docker.Pr
 	return result, nil
 }
 
-// createProbe makes the container in the background and sends how that ended.
-// It is not cancelled with ctx: an engine finishes a create that nobody waits
-// for, and then there would be a container that nobody knows.
+// createProbe creates the container in the background and sends the result. It
+// is not cancelled with ctx: an engine finishes a create even if the caller has
+// left, and that container would never be removed.
 func (e *Engine) createProbe(ctx context.Context, name string, p docker.Probe) chan error {
 	done := make(chan error, 1)
 	config, host := probeConfig(p)
@@ -74,7 +70,7 @@ func (e *Engine) createProbe(ctx context.Context, name string, p docker.Probe) c
 }
 
 func probeConfig(p docker.Probe) (*container.Config, *container.HostConfig) {
-	labels := map[string]string{LabelProbe: "1"}
+	labels := map[string]string{docker.LabelProbe: "1"}
 	for name, value := range p.Labels {
 		labels[name] = value
 	}
@@ -114,18 +110,18 @@ func (e *Engine) runCreated(ctx context.Context, name string, limit int) (docker
 	return docker.ProbeResult{ExitCode: end.code, Stdout: stdout.Bytes(), Stderr: stderr.Bytes()}, end.err
 }
 
-// ending is how a container ended, or why that cannot be known.
+// ending is how a container ended, or why that is unknown.
 type ending struct {
 	code int
 	err  error
 }
 
-// await sends how the container ends next. When it returns the engine is
-// already watching. It needs ctx to end some time.
+// await sends how the container ends next. When it returns, the engine is
+// already watching. ctx must end eventually.
 func (e *Engine) await(ctx context.Context, name string) <-chan ending {
 	ended, failed := e.client.ContainerWait(ctx, name, container.WaitConditionNextExit)
 	result := make(chan ending, 1)
-	go func() { // the client's goroutine sends to one of the two
+	go func() { // the client sends to one of the two
 		select {
 		case status := <-ended:
 			end := ending{code: int(status.StatusCode)}
@@ -140,8 +136,8 @@ func (e *Engine) await(ctx context.Context, name string) <-chan ending {
 	return result
 }
 
-// removeProbe waits, briefly, for a create that is still going on, and
-// removes the container. It works after ctx was cancelled.
+// removeProbe waits briefly for a create in progress and removes the container,
+// even after ctx was cancelled.
 func (e *Engine) removeProbe(ctx context.Context, name string, created <-chan error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -152,8 +148,8 @@ func (e *Engine) removeProbe(ctx context.Context, name string, created <-chan er
 	return e.removeContainer(ctx, name)
 }
 
-// capped keeps the first bytes of a stream and swallows the rest, so that the
-// program that writes is not held up.
+// capped keeps the first bytes of a stream and discards the rest, so that the
+// writing program does not block.
 type capped struct {
 	bytes.Buffer
 	limit int
@@ -161,13 +157,13 @@ type capped struct {
 
 // Write keeps what fits.
 func (c *capped) Write(p []byte) (int, error) {
-	if room := c.limit - c.Len(); room > 0 {
-		c.Buffer.Write(p[:min(room, len(p))])
+	if left := c.limit - c.Len(); left > 0 {
+		c.Buffer.Write(p[:min(left, len(p))])
 	}
 	return len(p), nil
 }
 
-// ReadFrom hides the buffer's own, which knows no limit.
+// ReadFrom hides the buffer's method, which has no limit.
 func (c *capped) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{c}, r)
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // PullImage pulls an image from its registry, without credentials. progress,
-// which may be nil, gets what the engine says, line by line.
+// which may be nil, gets the engine's output line by line.
 func (e *Engine) PullImage(ctx context.Context, ref string, progress func(line string)) error {
 	doing := "pulling " + ref
 	answer, err := e.client.ImagePull(ctx, ref, image.PullOptions{})
@@ -15,7 +15,7 @@ func (e *Engine) PullImage(ctx context.Context, ref string, progress func(line s
 		return e.fail(ctx, doing, err)
 	}
 	defer answer.Close()
-	if err := messages(answer, func(m message) { m.tell(progress) }); err != nil {
+	if err := messages(answer, func(m message) { m.report(progress) }); err != nil {
 		return e.fail(ctx, doing, err)
 	}
 	return nil

@@ -1,16 +1,17 @@
-// Package child runs other programs: Compose, the Go toolchain, apt.
+// Package proc runs other programs: Compose, the Go toolchain, apt.
 //
-// A Command runs in a process group of its own, which a terminal's Ctrl-C does
-// not reach, without standard input. When its context ends, the whole group is
-// interrupted, and killed a moment later, so that a command of keepmum returns
-// within a second and leaves nothing running. On systems without process
-// groups the program alone is killed.
+// A [Command] runs without standard input, in a new process group, which a
+// terminal's Ctrl-C does not reach. When its context ends, the whole group is
+// interrupted and killed a moment later, so that a keepmum command returns within
+// a second and leaves nothing running. On systems without process groups only
+// the program itself is killed.
 //
-// The environment of a child is never the whole of our own, which may hold
-// values that somebody exported: Inherit picks named variables.
+// A child never gets our whole environment, which may contain exported values:
+// [Inherit] picks named variables.
 //
-// Lines is a writer that cuts what a child says into lines, for progress and
-// for its error.
+// [Lines] is a writer that splits a child's output into lines, for progress and
+// for its error. The adapters' shared helpers are here too: [CacheDir],
+// [Stopped] and [WithoutPasswords].
 package proc
 
 import (
@@ -21,7 +22,7 @@ import (
 	"time"
 )
 
-// Grace is how long an interrupted child may take to end by itself.
+// Grace is how long an interrupted child may take to end.
 const Grace = 600 * time.Millisecond
 
 // Command is a program to run to its end.
@@ -29,16 +30,16 @@ type Command struct {
 	Path   string // as found by exec.LookPath
 	Args   []string
 	Dir    string            // "": the current directory
-	Env    map[string]string // all that the child gets
-	Out    io.Writer         // nil: thrown away
-	ErrOut io.Writer         // nil: thrown away
+	Env    map[string]string // the child's whole environment
+	Out    io.Writer         // nil: discarded
+	ErrOut io.Writer         // nil: discarded
 }
 
 // Run runs the command. Its error is that of exec.Cmd.Run: an *exec.ExitError
-// for an exit code. When ctx ended, the caller asks ctx.
+// for an exit code. Check ctx to see whether it was stopped.
 func (c Command) Run(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.Dir, pairs(c.Env), c.Out, c.ErrOut
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.Dir, Environ(c.Env), c.Out, c.ErrOut
 	cmd.WaitDelay = Grace
 	ownGroup(cmd)
 	err := cmd.Run()
@@ -46,9 +47,9 @@ func (c Command) Run(ctx context.Context) error {
 	return err
 }
 
-// pairs renders an environment in the form that exec takes, sorted. An empty
-// one is not nil: nil would hand over our own.
-func pairs(env map[string]string) []string {
+// Environ returns an environment in the form that os/exec takes, sorted. An
+// empty one is not nil, because nil would pass on our own.
+func Environ(env map[string]string) []string {
 	list := make([]string, 0, len(env))
 	for name, value := range env {
 		list = append(list, name+"="+value)
@@ -68,8 +69,8 @@ func Inherit(lookup func(string) (string, bool), names []string) map[string]stri
 	return env
 }
 
-// SystemNames lists the variables that nearly every program needs of its user.
-// None of them is a place where keepmum's users keep values.
+// SystemNames lists the variables that nearly every program needs. Users of
+// keepmum keep values in none of them.
 func SystemNames() []string {
 	return []string{
 		"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR",
@@ -77,15 +78,15 @@ func SystemNames() []string {
 	}
 }
 
-// EngineNames lists what a Docker client needs: SystemNames, and the variables
+// EngineNames lists what a Docker client needs: [SystemNames] and the variables
 // that choose the engine.
 func EngineNames() []string {
 	return append(SystemNames(), "SSH_AUTH_SOCK",
 		"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "DOCKER_API_VERSION", "DOCKER_DEFAULT_PLATFORM")
 }
 
-// GoNames lists what the Go toolchain needs: SystemNames, ProxyNames, and its
-// own settings.
+// GoNames lists what the Go toolchain needs: [SystemNames], [ProxyNames] and its
+// settings.
 func GoNames() []string {
 	own := []string{
 		"GOPATH", "GOMODCACHE", "GOCACHE", "GOROOT", "GOENV", "GOFLAGS", "GOPROXY", "GOPRIVATE", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOINSECURE",

@@ -25,7 +25,7 @@ func shell(ctx context.Context, script string, env map[string]string) (string, s
 	return out.String(), errOut.String(), err
 }
 
-func TestRunGivesStreamsAndExitCode(t *testing.T) {
+func TestRun_StreamsAndExitCode(t *testing.T) {
 	out, errOut, err := shell(t.Context(), "echo out; echo err >&2; exit 7", nil)
 	var exit *exec.ExitError
 	if out != "out\n" || errOut != "err\n" || !errors.As(err, &exit) || exit.ExitCode() != 7 {
@@ -33,7 +33,7 @@ func TestRunGivesStreamsAndExitCode(t *testing.T) {
 	}
 }
 
-func TestAnEmptyEnvironmentIsEmpty(t *testing.T) {
+func TestRun_EmptyEnvironment(t *testing.T) {
 	t.Setenv("KEEPMUM_CANARY", "exported")
 	out, _, err := shell(t.Context(), "echo ${KEEPMUM_CANARY-none}; cat", nil)
 	if err != nil || out != "none\n" {
@@ -41,7 +41,7 @@ func TestAnEmptyEnvironmentIsEmpty(t *testing.T) {
 	}
 }
 
-func TestInheritPicks(t *testing.T) {
+func TestInherit(t *testing.T) {
 	lookup := func(name string) (string, bool) { return "of " + name, name != "HOME" }
 	env := proc.Inherit(lookup, []string{"HOME", "PATH"})
 	if len(env) != 1 || env["PATH"] != "of PATH" {
@@ -49,7 +49,7 @@ func TestInheritPicks(t *testing.T) {
 	}
 }
 
-func TestNamesHoldNoPlaceForValues(t *testing.T) {
+func TestNames_HaveNoPlaceForValues(t *testing.T) {
 	for _, name := range slices.Concat(proc.EngineNames(), proc.GoNames()) {
 		for _, bad := range []string{"PASSWORD", "TOKEN", "SECRET", "KEY", "KEEPMUM_", "POSTGRES"} {
 			if strings.Contains(name, bad) {
@@ -58,15 +58,15 @@ func TestNamesHoldNoPlaceForValues(t *testing.T) {
 		}
 	}
 	if !slices.Contains(proc.GoNames(), "GOPROXY") || !slices.Contains(proc.EngineNames(), "DOCKER_HOST") || !slices.Contains(proc.GoNames(), "PATH") {
-		t.Error("a name that is needed is missing")
+		t.Error("a needed name is missing")
 	}
 }
 
-func TestAStubbornGroupIsKilled(t *testing.T) {
+func TestRun_KillsStubbornGroup(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	begun := time.Now()
-	// What is written to lives as long as something that the shell has started.
+	// The pipe stays open as long as anything that the shell started is running.
 	alive := filepath.Join(t.TempDir(), "alive")
 	if err := syscall.Mkfifo(alive, 0o600); err != nil {
 		t.Fatal(err)
@@ -76,10 +76,10 @@ func TestAStubbornGroupIsKilled(t *testing.T) {
 		_, err := os.ReadFile(alive)
 		gone <- err
 	}()
-	// Both the shell and what it starts ignore the interrupt, and hold the pipe.
+	// The shell and its child ignore the interrupt and keep the pipe open.
 	_, _, err := shell(ctx, "trap '' INT; sleep 300 4>$ALIVE & sleep 300", map[string]string{"PATH": "/usr/bin:/bin", "ALIVE": alive})
 	if err == nil || ctx.Err() == nil {
-		t.Fatalf("ended by itself: %v", err)
+		t.Fatalf("ended without an interrupt: %v", err)
 	}
 	if took := time.Since(begun); took > 1500*time.Millisecond {
 		t.Errorf("took %s", took)
@@ -90,11 +90,11 @@ func TestAStubbornGroupIsKilled(t *testing.T) {
 			t.Error(err)
 		}
 	case <-time.After(20 * time.Second):
-		t.Error("what it started goes on")
+		t.Error("a grandchild is still running")
 	}
 }
 
-func TestAChildThatObeysEndsAtOnce(t *testing.T) {
+func TestRun_InterruptedChildEndsAtOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	begun := time.Now()
