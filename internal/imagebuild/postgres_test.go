@@ -136,6 +136,15 @@ func TestListenEverywhere(t *testing.T) {
 	}
 }
 
+func TestLoaded_NeedsPackages(t *testing.T) {
+	if got := loaded(rootfs{confSample("15"): {}}); got != nil {
+		t.Errorf("for an offer: %v", got)
+	}
+	if got := loaded(rootfs{confSample("15"): {}, "usr/bin/busybox": {}}); len(got) != 1 {
+		t.Errorf("for packages: %v", got)
+	}
+}
+
 func TestResolve(t *testing.T) {
 	for _, test := range []struct{ name, target, want string }{
 		{"usr/lib64/ld.so", "/lib/x86/ld.so", "usr/lib/x86/ld.so"},
