@@ -45,16 +45,16 @@ func (p *project) dindImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	maker := imagebuild.Maker{Dir: ".."}
-	offer, err := maker.OfferRoom(t.Context(), info.Arch)
+	offer, err := maker.OfferDind(t.Context(), info.Arch)
 	if err != nil {
 		t.Fatal(err)
 	}
-	had, err := p.docker.ImageInspect(t.Context(), imagebuild.RoomImage)
+	had, err := p.docker.ImageInspect(t.Context(), imagebuild.DindImage)
 	if err == nil && had.Config.Labels[docker.LabelBuild] == offer.Digest {
 		return
 	}
 	begun := time.Now()
-	archive, err := maker.Room(t.Context(), offer)
+	archive, err := maker.Dind(t.Context(), offer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func (p *project) dindImage(t *testing.T) {
 	if had.ID != "" { // it has lost its name
 		_, _ = p.docker.ImageRemove(t.Context(), had.ID, image.RemoveOptions{}) // another container may use it
 	}
-	t.Logf("%s built in %.1f s, %d MB", imagebuild.RoomImage, time.Since(begun).Seconds(), archive.Size>>20)
+	t.Logf("%s built in %.1f s, %d MB", imagebuild.DindImage, time.Since(begun).Seconds(), archive.Size>>20)
 }
 
 // newDind starts an inner engine with additional arguments. It is removed with
@@ -75,7 +75,7 @@ func newDind(t *testing.T, p *project, args ...string) *dind {
 	t.Helper()
 	p.dindImage(t)
 	made, err := p.docker.ContainerCreate(t.Context(), &container.Config{
-		Image: imagebuild.RoomImage, Cmd: args, Env: []string{"ROOM_RESOLVER=/helper resolver"},
+		Image: imagebuild.DindImage, Cmd: args, Env: []string{"DIND_RESOLVER=/helper resolver"},
 		Hostname: "dind", Volumes: map[string]struct{}{"/var/lib/docker": {}},
 		Labels: map[string]string{labelProject: p.name, labelService: "dind"},
 	}, &container.HostConfig{

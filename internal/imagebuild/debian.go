@@ -8,23 +8,24 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/images"
 	"github.com/keepmum/keepmum/internal/proc"
 )
 
 const (
 	aptDeadline   = 10 * time.Minute
-	listsFresh    = 24 * time.Hour // how long downloaded package lists serve
+	listsFresh    = 24 * time.Hour // how long downloaded package lists are used
 	ownImage      = "set KEEPMUM_POSTGRES_IMAGE to an image of Postgres 15 or newer that this engine has or can pull"
 	leastPostgres = 15
 )
 
-// apt runs Debian's package tools over a state of its own.
+// apt runs Debian's package tools over a separate state.
 type apt struct {
 	maker Maker
 	arch  string // in Debian's words
@@ -38,7 +39,7 @@ func (m Maker) apt(arch string) (apt, error) {
 	for _, tool := range []string{"apt-get", "apt-cache", "dpkg-deb"} {
 		path, err := m.LookPath(tool)
 		if err != nil {
-			return apt{}, &fault.Error{Code: fault.Failed, What: "no image registry answers, and this system has no " + tool + " to make an image of Postgres with", Next: ownImage}
+			return apt{}, &fault.Error{Code: fault.Failed, What: "no image registry answers, and this system has no " + tool + " to build an image of Postgres with", Next: ownImage}
 		}
 		a.tools[tool] = path
 	}
@@ -54,7 +55,16 @@ func (m Maker) apt(arch string) (apt, error) {
 	return a, a.prepare()
 }
 
-// prepare makes the state: empty lists, no package installed.
+// fresh returns the package tools with fresh package lists.
+func (m Maker) fresh(ctx context.Context, arch string) (apt, error) {
+	a, err := m.apt(arch)
+	if err != nil {
+		return a, err
+	}
+	return a, a.refresh(ctx)
+}
+
+// prepare makes the state: empty lists, no installed package.
 func (a apt) prepare() error {
 	for _, dir := range []string{"lists/partial", "cache/archives/partial", "debs"} {
 		if err := os.MkdirAll(filepath.Join(a.state, dir), 0o755); err != nil {
@@ -69,8 +79,8 @@ func (a apt) prepare() error {
 	return nil
 }
 
-// settings is apt's configuration over the system's own, which names sources,
-// keys and proxies.
+// settings is apt's configuration in addition to the system's, which names
+// sources, keys and proxies.
 func (a apt) settings() string {
 	var b strings.Builder
 	for _, pair := range [][2]string{
@@ -103,7 +113,7 @@ func (a apt) run(ctx context.Context, dir string, out io.Writer, tool string, ar
 	return &fault.Error{Code: fault.Failed, What: tool + " " + args[len(args)-1] + " failed: " + proc.WithoutPasswords(aptProblem(lines.All())), Next: ownImage, Cause: err}
 }
 
-// aptProblem picks the first error of what apt said, else the last line.
+// aptProblem picks the first error in apt's output, else the last line.
 func aptProblem(lines []string) string {
 	for _, line := range lines {
 		if text, ok := strings.CutPrefix(line, "E: "); ok {
@@ -111,26 +121,26 @@ func aptProblem(lines []string) string {
 		}
 	}
 	if len(lines) == 0 {
-		return "it said nothing"
+		return "it printed nothing"
 	}
 	return lines[len(lines)-1]
 }
 
-// refresh downloads the package lists unless they are fresh. Older lists serve
-// where that fails.
+// refresh downloads the package lists unless they are fresh. If that fails, older
+// lists are used.
 func (a apt) refresh(ctx context.Context) error {
 	stamp := filepath.Join(a.state, "refreshed")
 	info, err := os.Stat(stamp)
 	if err == nil && time.Since(info.ModTime()).Abs() < listsFresh {
 		return nil
 	}
-	a.maker.Progress.Say("reading Debian's package lists")
+	a.maker.Progress.Say("downloading Debian's package lists")
 	failed := a.run(ctx, a.state, nil, "apt-get", "-q", "update")
 	if failed == nil {
 		return os.WriteFile(stamp, nil, 0o644)
 	}
 	if err == nil && ctx.Err() == nil {
-		a.maker.Progress.Say("the package lists could not be read anew; those of %s serve", info.ModTime().Format("2006-01-02"))
+		a.maker.Progress.Say("the package lists could not be downloaded; using those of %s", info.ModTime().Format("2006-01-02"))
 		return nil
 	}
 	return failed
@@ -152,14 +162,14 @@ func (a apt) postgres(ctx context.Context) (string, error) {
 	case best == 0:
 		return "", &fault.Error{Code: fault.Failed, What: "this system's package sources offer no Postgres", Next: ownImage}
 	case best < leastPostgres:
-		return "", &fault.Error{Code: fault.Failed, What: fmt.Sprintf("this system's package sources offer Postgres %d, and %d or newer is needed", best, leastPostgres), Next: ownImage}
+		return "", &fault.Error{Code: fault.Failed, What: fmt.Sprintf("this system's package sources offer Postgres %d, but %d or newer is needed", best, leastPostgres), Next: ownImage}
 	}
 	return strconv.Itoa(best), nil
 }
 
-// closure returns the packages, NAME=VERSION, that an installation of the named
-// ones on an empty system would install, sorted.
-func (a apt) closure(ctx context.Context, names ...string) ([]string, error) {
+// offered returns the packages, NAME=VERSION and sorted, that an installation of
+// the named ones on an empty system would install and that needed accepts.
+func (a apt) offered(ctx context.Context, needed func(pkg string) bool, names ...string) ([]string, error) {
 	var out bytes.Buffer
 	args := append([]string{"-s", "-q", "--no-install-recommends", "install"}, names...)
 	if err := a.run(ctx, a.state, &out, "apt-get", args...); err != nil {
@@ -168,17 +178,19 @@ func (a apt) closure(ctx context.Context, names ...string) ([]string, error) {
 	var all []string
 	for _, found := range regexp.MustCompile(`(?m)^Inst (\S+) \((\S+) `).FindAllStringSubmatch(out.String(), -1) {
 		name, _, _ := strings.Cut(found[1], ":") // apt writes NAME:ARCH for another architecture
-		all = append(all, name+"="+found[2])
+		if pkg := name + "=" + found[2]; needed(pkg) {
+			all = append(all, pkg)
+		}
 	}
 	if len(all) == 0 {
-		return nil, &fault.Error{Code: fault.Failed, What: "apt names no packages for Postgres", Next: ownImage}
+		return nil, &fault.Error{Code: fault.Failed, What: "apt names no packages for " + names[0], Next: ownImage}
 	}
-	sort.Strings(all)
+	slices.Sort(all)
 	return all, nil
 }
 
 // unpack downloads the packages, whose signatures apt checks, and returns their
-// files under the names that keep gives them.
+// files under the names that keep returns.
 func (a apt) unpack(ctx context.Context, packages []string, keep func(pkg, name string) string) (rootfs, error) {
 	dir, err := os.MkdirTemp(filepath.Join(a.state, "debs"), "run-")
 	if err != nil {
@@ -202,7 +214,7 @@ func (a apt) unpack(ctx context.Context, packages []string, keep func(pkg, name 
 	return files, nil
 }
 
-// unpackOne enters the files of one package.
+// unpackOne adds the files of one package.
 func (a apt) unpackOne(ctx context.Context, deb string, files rootfs, keep func(string) string) error {
 	stream, in := io.Pipe()
 	ended := make(chan error, 1)
@@ -212,7 +224,7 @@ func (a apt) unpackOne(ctx context.Context, deb string, files rootfs, keep func(
 		ended <- err
 	}()
 	err := files.readTar(stream, keep)
-	_, _ = io.Copy(io.Discard, stream) // what follows the end of the archive
+	_, _ = io.Copy(io.Discard, stream) // the padding after the end of the archive
 	stream.Close()
 	if failed := <-ended; failed != nil {
 		return failed
@@ -221,4 +233,27 @@ func (a apt) unpackOne(ctx context.Context, deb string, files rootfs, keep func(
 		return &fault.Error{Code: fault.Failed, What: filepath.Base(deb) + " cannot be unpacked", Next: buildHint, Cause: err}
 	}
 	return nil
+}
+
+// assemble builds an image from the files of packages that keep names.
+func (m Maker) assemble(ctx context.Context, arch, ref string, packages []string, keep func(pkg, name string) string, of func(rootfs) (image, error)) (images.Archive, error) {
+	m = m.filled()
+	a, err := m.apt(arch)
+	if err != nil {
+		return images.Archive{}, err
+	}
+	m.Progress.Say("making %s from %d Debian packages", ref, len(packages))
+	files, err := a.unpack(ctx, packages, keep)
+	if err != nil {
+		return images.Archive{}, err
+	}
+	image, err := of(files)
+	if err != nil {
+		return images.Archive{}, err
+	}
+	made, err := image.build()
+	if err != nil {
+		return images.Archive{}, &fault.Error{Code: fault.Failed, What: "the image " + ref + " cannot be assembled", Next: buildHint, Cause: err}
+	}
+	return made.archive(), nil
 }

@@ -3,6 +3,7 @@
 package imagebuild
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,8 +16,8 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// debian is a directory of stand-ins for Debian's tools: shell scripts over
-// files that the test writes.
+// debian is a directory of fakes of Debian's tools: shell scripts over files
+// that the test writes.
 type debian struct {
 	t   *testing.T
 	dir string
@@ -30,8 +31,8 @@ func newDebian(t *testing.T) debian {
 	d.script("apt-get", `echo "$APT_CONFIG $*" >>DIR/calls; env >>DIR/env
 case "$*" in
 *update*) if [ -e DIR/offline ]; then echo "E: Failed to fetch http://joe:hunter2@mirror.example/x  Could not connect" >&2; exit 100; fi;;
-*install*) cat DIR/install;;
-*download*) shift 2; for p; do echo x >"${p%%=*}_${p#*=}_amd64.deb"; done;;
+*install*) if [ -e DIR/nosim ]; then echo "E: no simulation" >&2; exit 100; fi; cat DIR/install;;
+*download*) if [ -e DIR/nodownload ]; then echo "E: no download" >&2; exit 100; elif [ -e DIR/lost ]; then exit 0; fi; shift 2; for p; do echo x >"${p%%=*}_${p#*=}_amd64.deb"; done;;
 esac`)
 	d.script("apt-cache", `cat DIR/search`)
 	d.script("dpkg-deb", `p=$(basename "$2"); p=${p%%_*}; if [ -e "DIR/broken" ]; then echo "dpkg-deb: error: bad archive" >&2; exit 2; fi; tar -C "DIR/pkg/$p" -c .`)
@@ -71,13 +72,13 @@ func (d debian) pkg(pkg, name string, data []byte) {
 	}
 }
 
-// calls returns what apt-get was asked.
+// calls returns the calls of apt-get.
 func (d debian) calls() string {
 	data, _ := os.ReadFile(filepath.Join(d.dir, "calls"))
 	return string(data)
 }
 
-// lines keeps what is said.
+// lines keeps the progress.
 type lines struct{ text strings.Builder }
 
 func (l *lines) Say(format string, args ...any) { fmt.Fprintf(&l.text, format+"\n", args...) }
@@ -99,7 +100,7 @@ func (d debian) maker(talk fault.Progress) Maker {
 	}
 }
 
-func TestAnOfferAndItsImage(t *testing.T) {
+func TestMaker_OfferAndPostgres(t *testing.T) {
 	d := newDebian(t)
 	m := d.maker(nil)
 	offer, err := m.Offer(t.Context(), "amd64")
@@ -121,18 +122,18 @@ func TestAnOfferAndItsImage(t *testing.T) {
 	}
 	env, _ := os.ReadFile(filepath.Join(d.dir, "env"))
 	if strings.Contains(string(env), "canary") || !strings.Contains(string(env), "HTTP_PROXY=http://proxy") {
-		t.Error("apt's environment is not as it should be")
+		t.Error("apt got a secret in its environment, or no proxy")
 	}
 	config, err := os.ReadFile(filepath.Join(d.dir, "cache", "apt", "amd64", "apt.conf"))
 	if err != nil || !strings.Contains(string(config), "Dir::State::status \""+filepath.Join(d.dir, "cache", "apt", "amd64", "status")) {
-		t.Errorf("apt works on a state that is not keepmum's own: %v\n%s", err, config)
+		t.Errorf("apt does not use the separate state: %v\n%s", err, config)
 	}
 	if !strings.Contains(d.calls(), filepath.Join("amd64", "apt.conf")+" -q update") {
 		t.Errorf("calls: %s", d.calls())
 	}
 }
 
-func TestListsAreReadOnceADayAndOldOnesServe(t *testing.T) {
+func TestApt_DownloadsListsOnceADay(t *testing.T) {
 	d, talk := newDebian(t), &lines{}
 	m := d.maker(talk)
 	for range 2 {
@@ -141,7 +142,7 @@ func TestListsAreReadOnceADayAndOldOnesServe(t *testing.T) {
 		}
 	}
 	if n := strings.Count(d.calls(), " update"); n != 1 {
-		t.Errorf("the lists were read %d times, want once", n)
+		t.Errorf("the lists were downloaded %d times, want once", n)
 	}
 	stamp := filepath.Join(d.dir, "cache", "apt", "amd64", "refreshed")
 	old := time.Now().Add(-25 * time.Hour)
@@ -152,12 +153,50 @@ func TestListsAreReadOnceADayAndOldOnesServe(t *testing.T) {
 	if _, err := m.Offer(t.Context(), "amd64"); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(d.calls(), " update"); n != 2 || !strings.Contains(talk.text.String(), "those of "+old.Format("2006-01-02")+" serve") {
-		t.Errorf("read %d times, said %s", n, talk.text.String())
+	if n := strings.Count(d.calls(), " update"); n != 2 || !strings.Contains(talk.text.String(), "using those of "+old.Format("2006-01-02")) {
+		t.Errorf("downloaded %d times, said %s", n, talk.text.String())
 	}
 }
 
-func TestDebianFails(t *testing.T) {
+func TestMaker_DebianEndsWithTheContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := newDebian(t).maker(nil).Offer(ctx, "amd64"); fault.CodeOf(err) != fault.Interrupted || !strings.Contains(err.Error(), "stopped while apt-get was running") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestMaker_DebianPackageIsNotAnArchive(t *testing.T) {
+	d := newDebian(t)
+	d.script("dpkg-deb", "echo garbage")
+	m := d.maker(nil)
+	offer, err := m.Offer(t.Context(), "amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Postgres(t.Context(), offer); fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "libc6_2.36-9_amd64.deb cannot be unpacked") {
+		t.Errorf("got %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(d.dir, "cache", "apt", "amd64", "debs", "*")); len(left) != 0 {
+		t.Errorf("left %v", left)
+	}
+}
+
+func TestMaker_DebianNeedsItsState(t *testing.T) {
+	for _, path := range []string{"cache", "cache/apt/amd64/status/x", "cache/apt/amd64/lists"} {
+		d := newDebian(t)
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(d.dir, path)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		d.put(path, "") // in the way of a directory, or a directory in the way of a file
+		_, err := d.maker(nil).Offer(t.Context(), "amd64")
+		if fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "no writable cache directory") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestMaker_DebianFailures(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(debian)
@@ -166,12 +205,17 @@ func TestDebianFails(t *testing.T) {
 	}{
 		{"no apt", func(d debian) { _ = os.Remove(filepath.Join(d.dir, "apt-get")) }, "amd64", "this system has no apt-get"},
 		{"no such architecture", func(debian) {}, "sparc64", "no Debian packages for the engine's architecture sparc64"},
-		{"offline from the first", func(d debian) { d.put("offline", "") }, "amd64", "Failed to fetch http://mirror.example/x"},
+		{"offline from the start", func(d debian) { d.put("offline", "") }, "amd64", "Failed to fetch http://mirror.example/x"},
 		{"no Postgres", func(d debian) { d.put("search", "") }, "amd64", "offer no Postgres"},
-		{"an old Postgres", func(d debian) { d.put("search", "postgresql-14 - x\n") }, "amd64", "offer Postgres 14, and 15 or newer is needed"},
+		{"an old Postgres", func(d debian) { d.put("search", "postgresql-14 - x\n") }, "amd64", "offer Postgres 14, but 15 or newer is needed"},
 		{"no packages", func(d debian) { d.put("install", "") }, "amd64", "apt names no packages"},
-		{"a torn package", func(d debian) { d.put("broken", "") }, "amd64", "bad archive"},
-		{"a library that is missing", func(d debian) { _ = os.Remove(filepath.Join(d.dir, "pkg/libpq5/usr/lib/libpq.so.5")) }, "amd64", "needs libpq.so.5, which is in none of the packages"},
+		{"a broken package", func(d debian) { d.put("broken", "") }, "amd64", "bad archive"},
+		{"apt silent and failing", func(d debian) { d.script("apt-cache", "exit 7") }, "amd64", "failed: it printed nothing"},
+		{"apt failing without an error line", func(d debian) { d.script("apt-cache", "echo first >&2; echo last >&2; exit 7") }, "amd64", "failed: last"},
+		{"a simulation that fails", func(d debian) { d.put("nosim", "") }, "amd64", "no simulation"},
+		{"a download that fails", func(d debian) { d.put("nodownload", "") }, "amd64", "no download"},
+		{"a package that is not downloaded", func(d debian) { d.put("lost", "") }, "amd64", "apt did not download libc6=2.36-9"},
+		{"a missing library", func(d debian) { _ = os.Remove(filepath.Join(d.dir, "pkg/libpq5/usr/lib/libpq.so.5")) }, "amd64", "needs libpq.so.5, which is in none of the packages"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := newDebian(t)

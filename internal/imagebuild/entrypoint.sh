@@ -1,27 +1,27 @@
 #!/bin/sh
-# Entrypoint of keepmum/postgres. It does what the official postgres image does
-# with these variables, and says what it does differently:
+# Entrypoint of keepmum/postgres. It treats these variables and files as the
+# official postgres image does:
 #
-#   POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE   required for a new database; both is an error, empty is one
+#   POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE   required for a new database; setting both is an error, so is an empty one
 #   POSTGRES_USER (postgres), POSTGRES_DB (the user's name), and the same with _FILE
 #   POSTGRES_INITDB_ARGS, PGDATA (/var/lib/postgresql/data)
 #   /docker-entrypoint-initdb.d/*.sh, *.sql, *.sql.gz   run once, in order of name
 #
-# Different: the password is in no environment and no argument of any program,
-# not even of the server; init scripts do not see it. A first start that is
-# killed at any point begins anew. Until the first start is complete, nothing
-# answers on the socket or the port, so that no health check passes too early.
-# Connections over TCP need the password, also from the container itself.
+# Differences: no program gets the password in its environment or arguments, not
+# even the server; init scripts do not see it. A first start that was killed at
+# any point starts over. Until the first start is complete, nothing answers on
+# the socket or the port, so that no health check passes too early. Connections
+# over TCP need the password, even from inside the container.
 # POSTGRES_HOST_AUTH_METHOD is refused.
 set -eu
-trap 'exit 130' INT TERM # after the step that is under way
+trap 'exit 130' INT TERM # after the current step
 
 fail() {
 	echo "postgres entrypoint: $*" >&2
 	exit 1
 }
 
-# setting NAME DEFAULT: makes NAME a variable of this shell alone, from NAME or
+# setting NAME DEFAULT: sets the variable NAME, for this shell only, from NAME or
 # from the file that NAME_FILE names.
 setting() {
 	eval "direct=\${$1:-} file=\${$1_FILE:-}"
@@ -36,14 +36,14 @@ setting() {
 	fi
 	case $direct in
 	*"
-"*) fail "$1 holds more than one line" ;;
+"*) fail "$1 has more than one line" ;;
 	esac
 	eval "$1=\${direct:-\$2}"
 	unset direct file
 }
 
-# run_scripts runs what stands in /docker-entrypoint-initdb.d against the
-# server whose socket is in PGHOST.
+# run_scripts runs the files in /docker-entrypoint-initdb.d against the server
+# whose socket is in PGHOST.
 run_scripts() {
 	for script in "$initdir"/*; do
 		case $script in
@@ -70,16 +70,16 @@ query() {
 }
 
 # create_database makes the database in $PGDATA/.new and moves it into place,
-# PG_VERSION last: where that file stands, the first start was complete.
+# PG_VERSION last: if that file is there, the first start was completed.
 create_database() {
 	[ -z "${POSTGRES_HOST_AUTH_METHOD:-}" ] || fail "POSTGRES_HOST_AUTH_METHOD is not supported; connections need the password"
-	[ -n "$POSTGRES_PASSWORD" ] || fail "there is no password for a new database: set POSTGRES_PASSWORD_FILE to a file that holds it"
+	[ -n "$POSTGRES_PASSWORD" ] || fail "no password for a new database: set POSTGRES_PASSWORD_FILE to a file that contains it"
 	new=$PGDATA/.new
 	if [ -d "$new" ]; then
-		echo "postgres entrypoint: the first start was not completed; beginning anew" >&2
+		echo "postgres entrypoint: the first start was not completed; starting over" >&2
 		find "$PGDATA" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
 	elif [ -n "$(find "$PGDATA" -mindepth 1 -maxdepth 1 ! -name lost+found)" ]; then
-		fail "$PGDATA holds files but no database"
+		fail "$PGDATA contains files but no database"
 	fi
 	mkdir -m 0700 "$new"
 	# The here-document is a pipe: the password is in no file and no argument.
@@ -105,7 +105,7 @@ END
 	sync
 	mv "$new/PG_VERSION" "$PGDATA/"
 	rmdir "$new"
-	echo "postgres entrypoint: the database is made" >&2
+	echo "postgres entrypoint: the database was created" >&2
 }
 
 : "${PGDATA:=/var/lib/postgresql/data}"
@@ -124,9 +124,9 @@ for argument; do
 	esac
 done
 
-mkdir -p "$PGDATA" || fail "$PGDATA cannot be made by user $(id -u)"
+mkdir -p "$PGDATA" || fail "user $(id -u) cannot create $PGDATA"
 if [ "$(id -u)" = 0 ]; then
-	chown postgres:postgres "$PGDATA" || fail "$PGDATA cannot be given to user postgres: run as 999:999, or grant the capability CHOWN"
+	chown postgres:postgres "$PGDATA" || fail "the owner of $PGDATA cannot be changed to postgres: run as 999:999, or grant the capability CHOWN"
 	exec su -s /bin/sh -c 'exec "$0" "$@"' -- postgres "$0" "$@"
 fi
 chmod 0700 "$PGDATA" 2>/dev/null || [ -w "$PGDATA" ] || fail "user $(id -u) cannot write to $PGDATA"

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// server runs the entrypoint over stand-ins of Postgres's programs, which write
-// down their arguments and environment.
+// server runs the entrypoint over fakes of Postgres's programs, which record
+// their arguments and environment.
 type server struct {
 	t   *testing.T
 	dir string
@@ -53,7 +53,7 @@ func (s server) put(name, text string) {
 	}
 }
 
-// program writes a stand-in.
+// program writes a fake.
 func (s server) program(name, text string) {
 	s.t.Helper()
 	text = "#!/bin/sh\necho " + name + " \"$*\" >>DIR/calls; env >>DIR/env." + name + "\n" + text + "\n"
@@ -63,7 +63,7 @@ func (s server) program(name, text string) {
 	}
 }
 
-// run runs the entrypoint and returns what it said.
+// run runs the entrypoint and returns its output.
 func (s server) run(args ...string) (string, error) {
 	cmd := exec.CommandContext(s.t.Context(), "/bin/sh", append([]string{filepath.Join(s.dir, "entrypoint.sh")}, args...)...)
 	for name, value := range s.env {
@@ -80,7 +80,7 @@ func (s server) file(name string) string {
 	return string(data)
 }
 
-// calls returns the programs that were run, but id and sync.
+// calls returns the programs that were run, except id and sync.
 func (s server) calls() []string {
 	var names []string
 	for _, line := range strings.Split(strings.TrimSpace(s.file("calls")), "\n") {
@@ -91,18 +91,17 @@ func (s server) calls() []string {
 	return names
 }
 
-// silent fails where a program saw the password among its arguments or in its
-// environment.
+// silent fails if a program got the password in its arguments or environment.
 func (s server) silent() {
 	s.t.Helper()
 	for _, name := range append([]string{"calls"}, "env.initdb", "env.pg_ctl", "env.psql", "env.postgres") {
 		if strings.Contains(s.file(name), "S3cr") {
-			s.t.Errorf("the password stands in %s", name)
+			s.t.Errorf("the password is in %s", name)
 		}
 	}
 }
 
-func TestTheFirstStartMakesTheDatabase(t *testing.T) {
+func TestEntrypoint_FirstStartCreatesTheDatabase(t *testing.T) {
 	for _, source := range []string{"file", "variable"} {
 		t.Run(source, func(t *testing.T) {
 			s := newServer(t)
@@ -121,7 +120,7 @@ func TestTheFirstStartMakesTheDatabase(t *testing.T) {
 				t.Fatalf("%v: %s", err, said)
 			}
 			if s.file("password") != password+"\n" {
-				t.Error("initdb was given another password")
+				t.Error("initdb got another password")
 			}
 			if got, want := s.calls(), []string{"initdb", "pg_ctl", "psql", "psql", "pg_ctl", "postgres"}; !slices.Equal(got, want) {
 				t.Errorf("ran %v, want %v", got, want)
@@ -133,10 +132,10 @@ func TestTheFirstStartMakesTheDatabase(t *testing.T) {
 				t.Errorf("scripts: %q, sql %q", s.file("script"), s.file("sql"))
 			}
 			if s.file("data/PG_VERSION") != "15\n" || !strings.HasSuffix(s.file("data/pg_hba.conf"), "\nhost all all all scram-sha-256\n") {
-				t.Errorf("the database is not in place")
+				t.Error("the database is not in place")
 			}
 			if _, err := os.Stat(filepath.Join(s.dir, "data", ".new")); err == nil {
-				t.Error("the place of work is left")
+				t.Error("the working directory is left")
 			}
 			if strings.Contains(s.file("env.postgres"), "POSTGRES_") || strings.Contains(s.file("env.postgres"), "PGHOST") {
 				t.Errorf("the server's environment: %s", s.file("env.postgres"))
@@ -154,12 +153,12 @@ func TestTheFirstStartMakesTheDatabase(t *testing.T) {
 	}
 }
 
-func TestAFirstStartThatBrokeOffBeginsAnew(t *testing.T) {
+func TestEntrypoint_InterruptedFirstStartStartsOver(t *testing.T) {
 	s := newServer(t)
 	s.env["POSTGRES_PASSWORD"] = password
 	s.put("die", "")
 	if said, err := s.run(); err == nil {
-		t.Fatalf("a failed initdb is taken for good: %s", said)
+		t.Fatalf("a failed initdb counts as a success: %s", said)
 	}
 	if s.file("data/PG_VERSION") != "" {
 		t.Error("a half-made database is in place")
@@ -171,23 +170,23 @@ func TestAFirstStartThatBrokeOffBeginsAnew(t *testing.T) {
 	}
 	_ = os.Remove(filepath.Join(s.dir, "die"))
 	said, err := s.run()
-	if err != nil || !strings.Contains(said, "beginning anew") || s.file("data/PG_VERSION") != "15\n" || strings.HasPrefix(s.file("data/pg_hba.conf"), "half") {
+	if err != nil || !strings.Contains(said, "starting over") || s.file("data/PG_VERSION") != "15\n" || strings.HasPrefix(s.file("data/pg_hba.conf"), "half") {
 		t.Errorf("%v: %s", err, said)
 	}
 	if left, _ := filepath.Glob(filepath.Join(s.dir, "data", "base", "*")); len(left) != 0 {
-		t.Errorf("of the first start is left: %v", left)
+		t.Errorf("left of the first start: %v", left)
 	}
 	s.silent()
 }
 
-func TestWhatTheEntrypointRefuses(t *testing.T) {
+func TestEntrypoint_Refuses(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		arrange func(server)
 		want    string
 	}{
-		{"no password", func(server) {}, "there is no password for a new database"},
-		{"an empty one", func(s server) { s.env["POSTGRES_PASSWORD"] = "" }, "there is no password for a new database"},
+		{"no password", func(server) {}, "no password for a new database"},
+		{"an empty one", func(s server) { s.env["POSTGRES_PASSWORD"] = "" }, "no password for a new database"},
 		{"both", func(s server) {
 			s.env["POSTGRES_PASSWORD"], s.env["POSTGRES_PASSWORD_FILE"] = password, filepath.Join(s.dir, "entrypoint.sh")
 		}, "POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both set"},
@@ -197,15 +196,15 @@ func TestWhatTheEntrypointRefuses(t *testing.T) {
 			s.put("empty", "\n")
 			s.env["POSTGRES_PASSWORD_FILE"] = filepath.Join(s.dir, "empty")
 		}, "which is empty"},
-		{"two lines", func(s server) { s.env["POSTGRES_PASSWORD"] = password + "\nmore" }, "POSTGRES_PASSWORD holds more than one line"},
+		{"two lines", func(s server) { s.env["POSTGRES_PASSWORD"] = password + "\nmore" }, "POSTGRES_PASSWORD has more than one line"},
 		{"trust", func(s server) {
 			s.env["POSTGRES_PASSWORD"], s.env["POSTGRES_HOST_AUTH_METHOD"] = password, "trust"
 		}, "POSTGRES_HOST_AUTH_METHOD is not supported"},
-		{"files that are no database", func(s server) {
+		{"files that are not a database", func(s server) {
 			s.env["POSTGRES_PASSWORD"] = password
 			_ = os.Mkdir(filepath.Join(s.dir, "data"), 0o700)
 			s.put("data/precious", "x")
-		}, "holds files but no database"},
+		}, "contains files but no database"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newServer(t)
@@ -221,7 +220,7 @@ func TestWhatTheEntrypointRefuses(t *testing.T) {
 	}
 }
 
-func TestOtherProgramsAreLeftAlone(t *testing.T) {
+func TestEntrypoint_LeavesOtherProgramsAlone(t *testing.T) {
 	s := newServer(t)
 	for _, args := range [][]string{{"psql", "--version"}, {"postgres", "--version"}, {"--help"}} {
 		if said, err := s.run(args...); err != nil {

@@ -13,13 +13,13 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/images"
 )
 
-// image is what an image is made of.
+// image is what an image is built from.
 type image struct {
 	ref    string
 	arch   string // in Go's words
 	config config
 	layers []rootfs
-	digest string // for the label; "": of all that is in the image
+	digest string // for the label; "": computed over the whole image
 }
 
 // config is the part of an image's configuration that keepmum sets, in the
@@ -48,7 +48,7 @@ type document struct {
 	} `json:"rootfs"`
 }
 
-// history is how one layer came to be.
+// history says how one layer was made.
 type history struct {
 	Created   string `json:"created"`
 	CreatedBy string `json:"created_by"`
@@ -58,13 +58,13 @@ type history struct {
 type built struct {
 	ref    string
 	id     string            // digest of the configuration: the image's id in the classic image store
-	digest string            // what its label says
+	digest string            // the value of its label
 	parts  map[string][]byte // files of the archive
 	order  []string
 	size   int64 // of the layers
 }
 
-// build makes the archive of an image. Equal images give equal archives.
+// build assembles an image. Equal images give equal archives.
 func (i image) build() (built, error) {
 	b := built{ref: i.ref, parts: map[string][]byte{}}
 	var doc document
@@ -131,7 +131,7 @@ func (b built) writeTo(w io.Writer) error {
 	return out.Close()
 }
 
-// Archive is the image in the form that the use case takes.
+// archive is the image in the form that the use case takes.
 func (b built) archive() images.Archive {
 	return images.Archive{Ref: b.ref, Digest: b.digest, Size: b.size, Write: b.writeTo}
 }

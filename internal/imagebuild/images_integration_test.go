@@ -19,7 +19,7 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/images"
 )
 
-// mark is in a label or in the name of all that this run makes and removes.
+// mark is in a label or in the name of everything that this run makes and removes.
 var mark string
 
 // ref is the name of an image of this run.
@@ -28,7 +28,7 @@ func ref(tag string) string { return "images-test/" + mark + ":" + tag }
 // labels mark a container of this run.
 func labels() map[string]string { return map[string]string{"io.keepmum.test": "images-" + mark} }
 
-// TestMain runs the tests beside a reaper.
+// TestMain runs the tests along with a reaper.
 func TestMain(m *testing.M) {
 	os.Exit(reaper.Main(func(given string) int {
 		mark = given
@@ -47,7 +47,7 @@ func connect(t *testing.T) *engine.Engine {
 	return e
 }
 
-// load loads an archive under a throw-away name and removes it in the end.
+// load loads an archive under a throw-away name and removes it at the end.
 func load(t *testing.T, e *engine.Engine, archive images.Archive) docker.Image {
 	t.Helper()
 	stream, in := io.Pipe()
@@ -57,7 +57,7 @@ func load(t *testing.T, e *engine.Engine, archive images.Archive) docker.Image {
 	}
 	image, found, err := e.Image(t.Context(), archive.Ref)
 	if err != nil || !found {
-		t.Fatalf("%s is not there: %v", archive.Ref, err)
+		t.Fatalf("%s is missing: %v", archive.Ref, err)
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -69,7 +69,7 @@ func load(t *testing.T, e *engine.Engine, archive images.Archive) docker.Image {
 	return image
 }
 
-func TestAServiceImageRunsOnTheEngine(t *testing.T) {
+func TestServiceImage_RunsOnTheEngine(t *testing.T) {
 	e := connect(t)
 	info, err := e.Info(t.Context())
 	if err != nil {
@@ -82,7 +82,7 @@ func TestAServiceImageRunsOnTheEngine(t *testing.T) {
 	}
 	image := load(t, e, archives[1])
 	if image.Labels[docker.LabelBuild] != archives[1].Digest || image.User != "65532:65532" || image.Arch != info.Arch {
-		t.Errorf("the engine says %+v", image)
+		t.Errorf("the engine has %+v", image)
 	}
 	result, err := e.RunProbe(t.Context(), docker.Probe{Image: ref("api"), Labels: labels()})
 	if err != nil || string(result.Stdout) != "65532 65532 true <nil> <nil>\n" {
@@ -90,7 +90,7 @@ func TestAServiceImageRunsOnTheEngine(t *testing.T) {
 	}
 }
 
-func TestTheProbeTellsWhatAUserCanRead(t *testing.T) {
+func TestProbe_ReportsReadableFiles(t *testing.T) {
 	e := connect(t)
 	info, err := e.Info(t.Context())
 	if err != nil {
@@ -131,7 +131,7 @@ func TestTheProbeTellsWhatAUserCanRead(t *testing.T) {
 	}
 }
 
-// A Postgres of Debian packages, in one container without a network: made,
+// A Postgres from Debian packages, in one container without a network: created,
 // reached with the right password only, stopped, started again.
 const tryPostgres = `set -e
 docker-entrypoint.sh postgres >/tmp/log 2>&1 &
@@ -148,10 +148,10 @@ kill -INT $pid; while kill -0 $pid 2>/dev/null; do sleep 0.1; done
 docker-entrypoint.sh postgres >>/tmp/log 2>&1 &
 for i in $(seq 600); do pg_isready -q -h 127.0.0.1 && break; sleep 0.1; done
 psql -U postgres -d odds -Atc 'select x from t'
-grep -c 'database is made' /tmp/log
+grep -c 'database was created' /tmp/log
 `
 
-func TestThePostgresOfDebianPackages(t *testing.T) {
+func TestPostgres_FromDebianPackages(t *testing.T) {
 	e := connect(t)
 	info, err := e.Info(t.Context())
 	if err != nil {
@@ -192,7 +192,7 @@ func TestThePostgresOfDebianPackages(t *testing.T) {
 	}
 }
 
-func TestTheSameImageTwiceOnTheEngine(t *testing.T) {
+func TestImage_HasOneIDOnTheEngine(t *testing.T) {
 	e := connect(t)
 	one := small()
 	one.ref = ref("one")

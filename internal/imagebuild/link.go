@@ -12,9 +12,9 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// linked returns the files that wanted accepts, and of the rest the shared
-// libraries that they need, transitively, with the symbolic links on the way.
-// Names in extra are needed by the dynamic loader alone.
+// linked returns the files that wanted accepts, and the shared libraries that
+// they need, transitively, with the symbolic links on the way. Libraries in extra
+// are needed by the dynamic loader only.
 func linked(files rootfs, wanted func(name string) bool, extra ...string) (rootfs, error) {
 	l := linker{files: files, root: rootfs{}, byName: map[string]string{}}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -31,12 +31,12 @@ func linked(files rootfs, wanted func(name string) bool, extra ...string) (rootf
 		}
 	}
 	if len(l.missing) > 0 {
-		return nil, &fault.Error{Code: fault.Failed, What: "the Debian packages of Postgres lack libraries", Findings: l.missing, Next: "set KEEPMUM_POSTGRES_IMAGE to an image of Postgres"}
+		return nil, &fault.Error{Code: fault.Failed, What: "libraries are missing from the Debian packages", Findings: l.missing, Next: "set KEEPMUM_POSTGRES_IMAGE to an image of Postgres"}
 	}
 	return l.root, nil
 }
 
-// linker collects files and what they need.
+// linker collects files and their libraries.
 type linker struct {
 	files   rootfs
 	root    rootfs
@@ -44,7 +44,7 @@ type linker struct {
 	missing []fault.Finding
 }
 
-// take enters a file, and what it needs.
+// take adds a file and everything that it needs.
 func (l *linker) take(name string) {
 	if _, done := l.root[name]; done {
 		return
@@ -63,7 +63,7 @@ func (l *linker) take(name string) {
 	}
 	program, err := elf.NewFile(bytes.NewReader(e.data))
 	if err != nil {
-		l.missing = append(l.missing, fault.Finding{Subject: name, Problem: "is no program that can be read"})
+		l.missing = append(l.missing, fault.Finding{Subject: name, Problem: "is not a readable program"})
 		return
 	}
 	libraries, err := program.ImportedLibraries()
@@ -74,12 +74,12 @@ func (l *linker) take(name string) {
 		l.need(library, name)
 	}
 	if loader := interpreter(program); loader != "" {
-		l.take(keepFile("", loader, ""))
+		l.take(underUsr(loader))
 		l.need(path.Base(loader), name)
 	}
 }
 
-// need enters the library of that name.
+// need adds the library of that name.
 func (l *linker) need(library, by string) {
 	if strings.HasPrefix(library, "linux-vdso") {
 		return
@@ -106,7 +106,7 @@ func interpreter(program *elf.File) string {
 	return ""
 }
 
-// resolve returns what a symbolic link at name leads to, in the image's names.
+// resolve returns the target of a symbolic link at name, as a name in the image.
 func resolve(name, target string) string {
 	if !path.IsAbs(target) {
 		target = path.Join(path.Dir(name), target)

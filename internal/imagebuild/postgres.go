@@ -20,39 +20,30 @@ const (
 	selection    = "1" // raised when neededPackage, keepFile or linked take other files
 )
 
-// Offer asks apt which Postgres it has for an architecture, 15 or newer, and
-// which packages it and its libraries come in. It is a method of
-// images.PostgresMaker.
+// Offer asks apt which Postgres, 15 or newer, it has for an architecture, and
+// which packages contain it and its libraries. It implements
+// [images.PostgresMaker].
 func (m Maker) Offer(ctx context.Context, arch string) (images.PostgresOffer, error) {
-	m = m.filled()
-	a, err := m.apt(arch)
+	a, err := m.filled().fresh(ctx, arch)
 	if err != nil {
-		return images.PostgresOffer{}, err
-	}
-	if err := a.refresh(ctx); err != nil {
 		return images.PostgresOffer{}, err
 	}
 	major, err := a.postgres(ctx)
 	if err != nil {
 		return images.PostgresOffer{}, err
 	}
-	packages, err := a.closure(ctx, "postgresql-"+major, "postgresql-client-"+major, "busybox-static", "libgcc-s1", "tzdata", "libc-bin")
+	needed := func(pkg string) bool { return neededPackage(pkg, major) }
+	packages, err := a.offered(ctx, needed, "postgresql-"+major, "postgresql-client-"+major, "busybox-static", "libgcc-s1", "tzdata", "libc-bin")
 	if err != nil {
 		return images.PostgresOffer{}, err
 	}
-	var wanted []string
-	for _, one := range packages {
-		if neededPackage(one, major) {
-			wanted = append(wanted, one)
-		}
-	}
-	offer := images.PostgresOffer{Ref: images.OwnPostgres + major, Major: major, Arch: arch, Packages: wanted}
+	offer := images.PostgresOffer{Ref: images.OwnPostgres + major, Major: major, Arch: arch, Packages: packages}
 	offer.Digest, err = offerDigest(offer)
 	return offer, err
 }
 
-// offerDigest is a digest of the packages and of all that keepmum adds to them:
-// that of the image without the packages' files.
+// offerDigest is a digest of the names of the packages and of everything that
+// keepmum adds to them: that of the image without the packages' files.
 func offerDigest(offer images.PostgresOffer) (string, error) {
 	root, err := postgresRoot(rootfs{confSample(offer.Major): {}}, offer.Major)
 	if err != nil {
@@ -64,7 +55,7 @@ func offerDigest(offer images.PostgresOffer) (string, error) {
 	return empty.digest, err
 }
 
-// neededPackage tells whether a package, NAME=VERSION, can hold something that
+// neededPackage reports whether a package, NAME=VERSION, can hold something that
 // the image takes.
 func neededPackage(pkg, major string) bool {
 	name, _, _ := strings.Cut(pkg, "=")
@@ -75,27 +66,13 @@ func neededPackage(pkg, major string) bool {
 	return strings.HasPrefix(name, "lib") && !regexp.MustCompile(`^(libllvm|libz3|libclang|libperl|libc-|libsemanage)|-perl$|-common$|-l10n$`).MatchString(name)
 }
 
-// Postgres makes the image of an offer. It is a method of images.PostgresMaker.
+// Postgres builds the image of an offer. It implements [images.PostgresMaker].
 func (m Maker) Postgres(ctx context.Context, offer images.PostgresOffer) (images.Archive, error) {
-	m = m.filled()
-	a, err := m.apt(offer.Arch)
-	if err != nil {
-		return images.Archive{}, err
-	}
-	m.Progress.Say("making %s of %d Debian packages", offer.Ref, len(offer.Packages))
-	files, err := a.unpack(ctx, offer.Packages, func(pkg, name string) string { return keepFile(pkg, name, offer.Major) })
-	if err != nil {
-		return images.Archive{}, err
-	}
-	root, err := postgresRoot(files, offer.Major)
-	if err != nil {
-		return images.Archive{}, err
-	}
-	made, err := postgresImage(offer, root).build()
-	if err != nil {
-		return images.Archive{}, &fault.Error{Code: fault.Failed, What: "the image of Postgres cannot be assembled", Next: buildHint, Cause: err}
-	}
-	return made.archive(), nil
+	keep := func(pkg, name string) string { return keepFile(pkg, name, offer.Major) }
+	return m.assemble(ctx, offer.Arch, offer.Ref, offer.Packages, keep, func(files rootfs) (image, error) {
+		root, err := postgresRoot(files, offer.Major)
+		return postgresImage(offer, root), err
+	})
 }
 
 // postgresImage is the image over its root file system.
@@ -114,16 +91,11 @@ func postgresImage(offer images.PostgresOffer, root rootfs) image {
 	}
 }
 
-// keepFile returns the name that a file of a package gets in the image, or ""
-// where it is not taken: documents, translations, what only the just-in-time
-// compiler needs. Everything goes under usr, which /bin and /lib lead to.
+// keepFile returns the name that a file of a package gets in the image, or "" if
+// it is not taken: documents, translations, and files that only the just-in-time
+// compiler needs. Everything goes under usr, to which /bin and /lib are links.
 func keepFile(pkg, name, major string) string {
-	for _, top := range []string{"bin/", "sbin/", "lib/", "lib32/", "lib64/"} {
-		if strings.HasPrefix(name, top) {
-			name = "usr/" + name
-		}
-	}
-	name = strings.Replace(name, "usr/sbin/", "usr/bin/", 1)
+	name = strings.Replace(underUsr(name), "usr/sbin/", "usr/bin/", 1)
 	keep := false
 	switch pkg {
 	case "postgresql-" + major, "postgresql-client-" + major:
@@ -144,7 +116,18 @@ func keepFile(pkg, name, major string) string {
 	return name
 }
 
-// postgresRoot makes the root file system of what was unpacked: the programs,
+// underUsr returns the name that a file has if /bin, /sbin and /lib are links to
+// directories in usr.
+func underUsr(name string) string {
+	for _, top := range []string{"bin/", "sbin/", "lib/", "lib32/", "lib64/"} {
+		if strings.HasPrefix(name, top) {
+			return "usr/" + name
+		}
+	}
+	return name
+}
+
+// postgresRoot makes the root file system from the unpacked files: the programs,
 // the libraries that they need, a shell, and the files of a small system.
 func postgresRoot(files rootfs, major string) (rootfs, error) {
 	root, err := linked(files, func(name string) bool {
@@ -153,19 +136,11 @@ func postgresRoot(files rootfs, major string) (rootfs, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, top := range []string{"bin", "lib", "lib64"} {
-		root.symlink(top, "usr/"+top)
-	}
-	for _, applet := range strings.Fields(applets) {
-		root.symlink("usr/bin/"+applet, "busybox")
-	}
+	root.addSystem("bin lib lib64", applets)
 	root.file("etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\npostgres:x:999:999:PostgreSQL:/var/lib/postgresql:/bin/sh\n"))
 	root.file("etc/group", 0o644, []byte("root:x:0:\npostgres:x:999:\n"))
 	root.file("etc/nsswitch.conf", 0o644, []byte("passwd: files\ngroup: files\nhosts: files dns\n"))
 	root.file("usr/local/bin/docker-entrypoint.sh", 0o755, []byte(entrypoint))
-	root.symlink("var/run", "/run")
-	root.dir("tmp", 0o1777, 0, 0)
-	root.dir("root", 0o700, 0, 0)
 	root.dir("run/postgresql", 0o3777, postgresUID, postgresUID)
 	root.dir("var/lib/postgresql", 0o755, postgresUID, postgresUID)
 	root.dir(postgresData, 0o700, postgresUID, postgresUID)
@@ -173,7 +148,7 @@ func postgresRoot(files rootfs, major string) (rootfs, error) {
 	sample := confSample(major)
 	conf, ok := root[sample]
 	if !ok {
-		return nil, &fault.Error{Code: fault.Failed, What: "the packages of Postgres hold no " + sample, Next: "set KEEPMUM_POSTGRES_IMAGE to an image of Postgres"}
+		return nil, &fault.Error{Code: fault.Failed, What: "the packages of Postgres do not contain " + sample, Next: "set KEEPMUM_POSTGRES_IMAGE to an image of Postgres"}
 	}
 	root.file(sample, 0o644, listenEverywhere(conf.data))
 	return root, nil
@@ -182,24 +157,24 @@ func postgresRoot(files rootfs, major string) (rootfs, error) {
 // loaded lists the libraries that no program names and the loader needs.
 func loaded(files rootfs) []string {
 	if len(files) < 2 {
-		return nil // no packages: for the digest of an offer
+		return nil // no packages, only the digest of an offer
 	}
 	return []string{"libgcc_s.so.1"} // pthread_exit and pthread_cancel load it
 }
 
-// confSample is the file that initdb makes postgresql.conf of.
+// confSample is the file that initdb makes postgresql.conf from.
 func confSample(major string) string {
 	return "usr/share/postgresql/" + major + "/postgresql.conf.sample"
 }
 
 // listenEverywhere sets listen_addresses in postgresql.conf.sample, as the
-// official image does: a container is reached over its network.
+// official image does: a container is reached through its network.
 func listenEverywhere(conf []byte) []byte {
 	return regexp.MustCompile(`(?m)^#?listen_addresses\s*=\s*'[^']*'`).ReplaceAll(conf, []byte(`listen_addresses = '*'`))
 }
 
-// applets are the programs of busybox that the image names: what the entrypoint
-// and the scripts of others commonly use.
+// applets are the programs of busybox that the image has: those that the
+// entrypoint and other people's scripts commonly use.
 const applets = `ash awk base64 basename cat chgrp chmod chown cmp cp cut date dd df diff dirname du echo egrep env expr false fgrep find
 fold free getopt grep groups gunzip gzip head hostname id install kill less ln ls md5sum mkdir mkfifo mktemp mv nc nproc od paste printenv printf ps
 pwd readlink realpath rm rmdir sed seq sh sha256sum sleep sort stat stty su sync tail tar tee test timeout touch tr true uname uniq vi wc which whoami xargs xz xzcat yes zcat`

@@ -53,7 +53,7 @@ func program(loader string, libraries ...string) []byte {
 	return b.Bytes()
 }
 
-func TestLinkedTakesJustWhatIsNeeded(t *testing.T) {
+func TestLinked_TakesNeededFilesOnly(t *testing.T) {
 	files := rootfs{}
 	files.file("usr/lib/postgresql/15/bin/postgres", 0o755, program("/lib/ld.so.2", "libpq.so.5", "libc.so.6"))
 	files.file("usr/share/x", 0o644, []byte("text"))
@@ -75,7 +75,7 @@ func TestLinkedTakesJustWhatIsNeeded(t *testing.T) {
 	}
 }
 
-func TestLinkedNamesEveryLibraryThatIsMissing(t *testing.T) {
+func TestLinked_NamesEveryMissingLibrary(t *testing.T) {
 	files := rootfs{}
 	files.file("bin/a", 0o755, program("", "libone.so", "linux-vdso.so.1"))
 	files.file("bin/b", 0o755, program("", "libtwo.so"))
@@ -85,7 +85,7 @@ func TestLinkedNamesEveryLibraryThatIsMissing(t *testing.T) {
 	if !errors.As(err, &e) || len(e.Findings) != 3 || !strings.Contains(e.Next, "KEEPMUM_POSTGRES_IMAGE") {
 		t.Fatalf("got %v", err)
 	}
-	for i, want := range []string{"needs libone.so", "needs libtwo.so", "is no program that can be read"} {
+	for i, want := range []string{"needs libone.so", "needs libtwo.so", "is not a readable program"} {
 		if !strings.Contains(e.Findings[i].Problem, want) {
 			t.Errorf("got %v, want %q", e.Findings[i], want)
 		}
@@ -136,6 +136,15 @@ func TestListenEverywhere(t *testing.T) {
 	}
 }
 
+func TestLoaded_NeedsPackages(t *testing.T) {
+	if got := loaded(rootfs{confSample("15"): {}}); got != nil {
+		t.Errorf("for an offer: %v", got)
+	}
+	if got := loaded(rootfs{confSample("15"): {}, "usr/bin/busybox": {}}); len(got) != 1 {
+		t.Errorf("for packages: %v", got)
+	}
+}
+
 func TestResolve(t *testing.T) {
 	for _, test := range []struct{ name, target, want string }{
 		{"usr/lib64/ld.so", "/lib/x86/ld.so", "usr/lib/x86/ld.so"},
@@ -149,7 +158,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-func TestTheDigestOfAnOfferCoversAllThatGoesIn(t *testing.T) {
+func TestOfferDigest_CoversTheWholeImage(t *testing.T) {
 	offer := func(change func(*images.PostgresOffer)) string {
 		o := images.PostgresOffer{Ref: "keepmum/postgres:debian-15", Major: "15", Arch: "amd64", Packages: []string{"libc6=1", "postgresql-15=15.1"}}
 		if change != nil {
@@ -163,14 +172,14 @@ func TestTheDigestOfAnOfferCoversAllThatGoesIn(t *testing.T) {
 	}
 	base := offer(nil)
 	if !strings.HasPrefix(base, "sha256:") || offer(nil) != base || offer(func(o *images.PostgresOffer) { o.Digest = "x" }) != base {
-		t.Error("the same offer has another digest")
+		t.Error("the same offer has two digests")
 	}
 	if offer(func(o *images.PostgresOffer) { o.Packages = []string{"libc6=2", "postgresql-15=15.1"} }) == base || offer(func(o *images.PostgresOffer) { o.Arch = "arm64" }) == base {
 		t.Error("another offer has the same digest")
 	}
 }
 
-func TestThePostgresImage(t *testing.T) {
+func TestPostgresImage(t *testing.T) {
 	offer := images.PostgresOffer{Ref: "keepmum/postgres:debian-15", Major: "15", Arch: "amd64", Packages: []string{"libc6=1"}, Digest: "sha256:d"}
 	root, err := postgresRoot(rootfs{confSample("15"): {kind: tar.TypeReg, data: []byte("#listen_addresses = 'localhost'")}}, "15")
 	if err != nil {
@@ -189,7 +198,7 @@ func TestThePostgresImage(t *testing.T) {
 		}
 	}
 	if sh := root["usr/bin/sh"]; sh.link != "busybox" || root["bin"].link != "usr/bin" {
-		t.Errorf("there is no shell: %+v", sh)
+		t.Errorf("no shell: %+v", sh)
 	}
 	if _, err := postgresRoot(rootfs{}, "15"); err == nil || !strings.Contains(err.Error(), path.Base(confSample("15"))) {
 		t.Errorf("packages without a configuration: %v", err)

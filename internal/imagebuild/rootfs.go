@@ -3,8 +3,9 @@ package imagebuild
 import (
 	"archive/tar"
 	"io"
+	"maps"
 	"path"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,29 +21,44 @@ type entry struct {
 }
 
 // rootfs is a root file system, or a layer of one: entries by path, without a
-// leading slash. Parents that are not entered are directories of root's, 0755.
+// leading slash. Missing parents become directories of root, 0755.
 type rootfs map[string]entry
 
-// file enters a regular file of root's.
+// file adds a regular file of root.
 func (r rootfs) file(name string, mode int64, data []byte) {
 	r[name] = entry{kind: tar.TypeReg, mode: mode, data: data}
 }
 
-// dir enters a directory.
+// dir adds a directory.
 func (r rootfs) dir(name string, mode int64, uid, gid int) {
 	r[name] = entry{kind: tar.TypeDir, mode: mode, uid: uid, gid: gid}
 }
 
-// symlink enters a symbolic link.
+// symlink adds a symbolic link.
 func (r rootfs) symlink(name, target string) {
 	r[name] = entry{kind: tar.TypeSymlink, mode: 0o777, link: target}
 }
 
-// epoch is the time of every file and image: what is built twice is the same.
+// addSystem adds the files of a small system: links of the top directories into
+// usr, busybox under the names of its applets, and directories that programs
+// expect.
+func (r rootfs) addSystem(tops, applets string) {
+	for _, top := range strings.Fields(tops) {
+		r.symlink(top, "usr/"+top)
+	}
+	for _, applet := range strings.Fields(applets) {
+		r.symlink("usr/bin/"+applet, "busybox")
+	}
+	r.symlink("var/run", "/run")
+	r.dir("tmp", 0o1777, 0, 0)
+	r.dir("root", 0o700, 0, 0)
+}
+
+// epoch is the time of every file and image, so that two builds are the same.
 func epoch() time.Time { return time.Unix(0, 0).UTC() }
 
 // writeTar writes the file system as a tar stream: sorted, with fixed times and
-// no names of users, so that equal file systems give equal bytes.
+// no user names, so that equal file systems give equal bytes.
 func (r rootfs) writeTar(w io.Writer) error {
 	all := rootfs{}
 	for name, e := range r {
@@ -53,13 +69,8 @@ func (r rootfs) writeTar(w io.Writer) error {
 			}
 		}
 	}
-	names := make([]string, 0, len(all))
-	for name := range all {
-		names = append(names, name)
-	}
-	sort.Strings(names)
 	out := tar.NewWriter(w)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if err := all[name].writeTo(out, name); err != nil {
 			return err
 		}
@@ -83,12 +94,12 @@ func (e entry) writeTo(out *tar.Writer, name string) error {
 	return err
 }
 
-// readTar enters what a tar stream holds under the names that keep gives them,
-// "" leaves an entry out. Hard links become files of their own. Owners are
-// dropped: what comes out of a package belongs to root.
+// readTar adds the entries of a tar stream under the names that keep returns; ""
+// leaves an entry out. Hard links become separate files. Owners are dropped:
+// files from a package belong to root.
 func (r rootfs) readTar(stream io.Reader, keep func(name string) string) error {
 	in := tar.NewReader(stream)
-	originals := map[string]string{} // name in the stream to name here
+	originals := map[string]string{} // by name in the stream, the name here
 	for {
 		header, err := in.Next()
 		if err == io.EOF {

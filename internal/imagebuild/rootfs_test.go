@@ -43,7 +43,7 @@ func tarOf(t interface{ Fatal(...any) }, r rootfs) []byte {
 	return b.Bytes()
 }
 
-func TestWriteTar(t *testing.T) {
+func TestRootfs_WriteTar(t *testing.T) {
 	r := rootfs{}
 	r.file("etc/ssl/certs/ca.crt", 0o644, []byte("roots"))
 	r.file("api", 0o755, []byte("program"))
@@ -70,7 +70,7 @@ func TestWriteTar(t *testing.T) {
 	}
 }
 
-func TestEqualFileSystemsGiveEqualBytes(t *testing.T) {
+func TestRootfs_EqualTreesGiveEqualBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		files := rapid.MapOf(rapid.StringMatching(`[a-c]/[a-z]{1,3}`), rapid.SliceOf(rapid.Byte())).Draw(t, "files")
 		one, two := rootfs{}, rootfs{}
@@ -82,7 +82,7 @@ func TestEqualFileSystemsGiveEqualBytes(t *testing.T) {
 			two.file(names[i], 0o644, files[names[i]])
 		}
 		if !bytes.Equal(tarOf(t, one), tarOf(t, two)) {
-			t.Fatal("the order of entering shows")
+			t.Fatal("the order of adding changes the bytes")
 		}
 		if len(names) > 0 {
 			two.file(names[0], 0o644, append([]byte("x"), files[names[0]]...))
@@ -93,7 +93,7 @@ func TestEqualFileSystemsGiveEqualBytes(t *testing.T) {
 	})
 }
 
-func TestReadTarTakesWhatIsWanted(t *testing.T) {
+func TestRootfs_ReadTarTakesWantedFiles(t *testing.T) {
 	var b bytes.Buffer
 	out := tar.NewWriter(&b)
 	for _, h := range []*tar.Header{
@@ -132,11 +132,11 @@ func TestReadTarTakesWhatIsWanted(t *testing.T) {
 	}
 }
 
-func TestReadTarOfATornStream(t *testing.T) {
+func TestRootfs_ReadTarOfATruncatedStream(t *testing.T) {
 	r := rootfs{}
 	r.file("a", 0o644, bytes.Repeat([]byte("x"), 4096))
 	if err := (rootfs{}).readTar(bytes.NewReader(tarOf(t, r)[:2000]), func(name string) string { return name }); err == nil {
-		t.Error("a stream that ends in the middle is taken for whole")
+		t.Error("a stream that ends in the middle counts as complete")
 	}
 }
 
@@ -157,7 +157,7 @@ func mustBuild(t *testing.T, i image) built {
 	return b
 }
 
-func TestAnArchiveIsWhole(t *testing.T) {
+func TestArchive_IsComplete(t *testing.T) {
 	b := mustBuild(t, small())
 	var stream bytes.Buffer
 	if err := b.archive().Write(&stream); err != nil {
@@ -194,10 +194,10 @@ func TestAnArchiveIsWhole(t *testing.T) {
 	}
 }
 
-func TestTheSameImageIsTheSame(t *testing.T) {
+func TestImage_BuildIsReproducible(t *testing.T) {
 	base := mustBuild(t, small())
 	if again := mustBuild(t, small()); again.id != base.id || again.digest != base.digest {
-		t.Error("built twice, and different")
+		t.Error("two builds differ")
 	}
 	for name, change := range map[string]func(*image){
 		"content":      func(i *image) { i.layers[1].file("api", 0o755, []byte("other")) },

@@ -21,15 +21,15 @@ import (
 // compileDeadline is for go build of all services with an empty cache.
 const compileDeadline = 15 * time.Minute
 
-// caPath is where the certificate authorities stand in an image.
+// caPath is where an image has the certificate authorities.
 const caPath = "etc/ssl/certs/ca-certificates.crt"
 
-// probePackage is the program that stack:up asks whether secrets can be read.
+// probePackage is the program by which stack:up checks that secrets can be read.
 const probePackage = "./internal/imagebuild/probe"
 
-// Services compiles the services of the module at Dir/services for an
-// architecture and returns an image for each, and images.ProbeImage before them.
-// It is a method of images.ServiceMaker.
+// Services compiles the services in Dir/services for an architecture and returns
+// an image for each, after that of [images.ProbeImage]. It implements
+// [images.ServiceMaker].
 func (m Maker) Services(ctx context.Context, arch string, refs map[string]string) ([]images.Archive, error) {
 	m = m.filled()
 	names := slices.Sorted(maps.Keys(refs))
@@ -54,7 +54,7 @@ func (m Maker) Services(ctx context.Context, arch string, refs map[string]string
 	for _, name := range append([]string{"probe"}, names...) {
 		binary, err := os.ReadFile(filepath.Join(out, name))
 		if err != nil {
-			return nil, &fault.Error{Code: fault.Failed, What: "services/" + name + " is no program", Next: "give it a package main", Cause: err}
+			return nil, &fault.Error{Code: fault.Failed, What: "services/" + name + " is not a program", Next: "give it a package main", Cause: err}
 		}
 		made, err := serviceImage(named[name], arch, name, base, binary).build()
 		if err != nil {
@@ -65,7 +65,7 @@ func (m Maker) Services(ctx context.Context, arch string, refs map[string]string
 	return all, nil
 }
 
-// sources checks that the programs to compile are here.
+// sources checks that the sources of the services are here.
 func (m Maker) sources(names []string) error {
 	var findings []fault.Finding
 	for _, name := range names {
@@ -76,12 +76,12 @@ func (m Maker) sources(names []string) error {
 	if len(findings) == 0 {
 		return nil
 	}
-	return &fault.Error{Code: fault.Invalid, What: "images cannot be built", Findings: findings, Next: "run it in a clone of keepmum, or give the services images of your own"}
+	return &fault.Error{Code: fault.Invalid, What: "images cannot be built", Findings: findings, Next: "run it in a clone of keepmum, or give the services other images"}
 }
 
 // outDir returns the directory for programs of an architecture. It stays, so
 // that the toolchain sees which programs are up to date and links only those
-// that are not: with nothing changed a build takes a third of a second.
+// that are not: without changes a build takes a third of a second.
 func (m Maker) outDir(arch string) (string, error) {
 	module, err := filepath.Abs(m.Dir)
 	if err != nil {
@@ -102,15 +102,15 @@ func (m Maker) outDir(arch string) (string, error) {
 func (m Maker) compile(ctx context.Context, arch, out string, names []string) error {
 	goTool, err := m.LookPath("go")
 	if err != nil {
-		return &fault.Error{Code: fault.Failed, What: "there is no go on this machine to build the services with", Next: "install Go, as go.mod asks for, and put it on the path"}
+		return &fault.Error{Code: fault.Failed, What: "there is no go on this machine to build the services with", Next: "install the Go that go.mod names, and put it on the PATH"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, compileDeadline)
 	defer cancel()
 	env := proc.Inherit(m.LookupEnv, proc.GoNames())
 	env["CGO_ENABLED"], env["GOOS"], env["GOARCH"], env["GOWORK"] = "0", "linux", arch, "off"
-	env["GOTMPDIR"] = filepath.Join(out, "tmp") // on the same file system, so that a program is put in place whole
+	env["GOTMPDIR"] = filepath.Join(out, "tmp") // on the same file system, so that programs are replaced atomically
 	// The build id stays in: with -trimpath it is the same everywhere, and the
-	// toolchain tells by it what is up to date.
+	// toolchain sees by it which programs are up to date.
 	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out + string(filepath.Separator), probePackage}
 	for _, name := range names {
 		args = append(args, "./services/"+name)
@@ -180,16 +180,16 @@ func (m Maker) roots() ([]byte, error) {
 		if onlyCertificates(data) {
 			return data, nil
 		}
-		return nil, &fault.Error{Code: fault.Failed, What: place + " is no list of certificates in PEM form", Next: "set SSL_CERT_FILE to one"}
+		return nil, &fault.Error{Code: fault.Failed, What: place + " is not a list of certificates in PEM form", Next: "set SSL_CERT_FILE to one"}
 	}
 	return nil, &fault.Error{
-		Code: fault.Failed, What: "this machine has no certificate authorities for the images: looked at " + strings.Join(places, ", "),
+		Code: fault.Failed, What: "this machine has no certificate authorities for the images: looked in " + strings.Join(places, ", "),
 		Next: "apt-get install ca-certificates, or set SSL_CERT_FILE to a file of them in PEM form",
 	}
 }
 
-// onlyCertificates tells whether data holds certificates in PEM form and no
-// other block: a private key does not belong into an image.
+// onlyCertificates reports whether data holds certificates in PEM form and no
+// other block: a private key does not belong in an image.
 func onlyCertificates(data []byte) bool {
 	found := false
 	for {

@@ -40,7 +40,7 @@ func module(t *testing.T, service string) string {
 
 const emptyService = "package main\n\nfunc main() {}\n"
 
-// roots writes a file with a certificate block.
+// roots writes a file of certificates.
 func roots(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "roots.pem")
@@ -62,7 +62,7 @@ func refs() map[string]string {
 	return map[string]string{"worker": "x/worker:dev", "api": "x/api:dev"}
 }
 
-func TestServicesAreTheSameFromEveryPlace(t *testing.T) {
+func TestServices_AreReproducible(t *testing.T) {
 	var digests [2]string
 	for i := range digests {
 		archives, err := maker(t, module(t, emptyService)).Services(t.Context(), runtime.GOARCH, refs())
@@ -87,11 +87,11 @@ func TestServicesAreTheSameFromEveryPlace(t *testing.T) {
 	}
 	want := strings.Fields(digests[0])
 	if other[0].Digest != want[0] || other[1].Digest == want[1] || other[2].Digest != want[2] {
-		t.Error("not exactly the image of the changed service differs")
+		t.Error("other images than that of the changed service differ")
 	}
 }
 
-func TestAServiceImageIsSmallAndBare(t *testing.T) {
+func TestServiceImage_HasOnlyTheProgram(t *testing.T) {
 	i := serviceImage("x/api:dev", "amd64", "api", serviceBase([]byte(certificate)), []byte("program"))
 	if i.config.User != "65532:65532" || i.config.Entrypoint[0] != "/api" || len(i.config.Entrypoint) != 1 {
 		t.Errorf("config %+v", i.config)
@@ -106,11 +106,11 @@ func TestAServiceImageIsSmallAndBare(t *testing.T) {
 		t.Errorf("files: %s", got)
 	}
 	if !strings.Contains(string(all["etc/passwd"].data), ":65532:65532:") || string(all[caPath].data) != certificate || all["tmp"].mode != 0o1777 {
-		t.Error("users, authorities or /tmp are not as they should be")
+		t.Error("users, authorities or /tmp are wrong")
 	}
 }
 
-func TestServicesFail(t *testing.T) {
+func TestServices_Failures(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(*Maker)
@@ -122,14 +122,14 @@ func TestServicesFail(t *testing.T) {
 		{"does not compile", func(m *Maker) {
 			_ = os.WriteFile(filepath.Join(m.Dir, "services", "api", "main.go"), []byte("package main\n\nfunc main() { undefinedName() }\n"), 0o644)
 		}, fault.Failed, "undefined: undefinedName"},
-		{"no program", func(m *Maker) {
+		{"not a program", func(m *Maker) {
 			_ = os.WriteFile(filepath.Join(m.Dir, "services", "api", "main.go"), []byte("package api\n"), 0o644)
-		}, fault.Failed, "services/api is no program"},
+		}, fault.Failed, "services/api is not a program"},
 		{"no authorities", func(m *Maker) { m.RootFiles = []string{filepath.Join(m.Dir, "absent")} }, fault.Failed, "has no certificate authorities"},
 		{"a private key among them", func(m *Maker) {
 			m.RootFiles = []string{roots(t, certificate+"-----BEGIN PRIVATE KEY-----\nAQID\n-----END PRIVATE KEY-----\n")}
-		}, fault.Failed, "is no list of certificates"},
-		{"no PEM", func(m *Maker) { m.RootFiles = []string{roots(t, "hello")} }, fault.Failed, "is no list of certificates"},
+		}, fault.Failed, "is not a list of certificates"},
+		{"no PEM", func(m *Maker) { m.RootFiles = []string{roots(t, "hello")} }, fault.Failed, "is not a list of certificates"},
 		{"a directory in their place", func(m *Maker) { m.RootFiles = []string{m.Dir} }, fault.Failed, "cannot be read"},
 		{"a cache that is a file", func(m *Maker) { m.CacheDir = m.RootFiles[1] }, fault.Failed, "no writable cache directory"},
 	} {
@@ -145,7 +145,7 @@ func TestServicesFail(t *testing.T) {
 	}
 }
 
-func TestCompilingEndsWithItsContext(t *testing.T) {
+func TestServices_EndWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := maker(t, module(t, emptyService)).Services(ctx, "amd64", refs())
@@ -154,7 +154,7 @@ func TestCompilingEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestAuthoritiesByEnvironment(t *testing.T) {
+func TestRoots_FromTheEnvironment(t *testing.T) {
 	named := roots(t, "# ours\n"+certificate)
 	m := Maker{LookupEnv: func(name string) (string, bool) { return named, name == "SSL_CERT_FILE" }}
 	data, err := m.roots()

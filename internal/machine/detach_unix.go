@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// detach gives a daemon a session of its own.
+// detach starts a daemon in a new session.
 func detach(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }
 
 // FreeDisk returns how many bytes a user may still write below path.
-func FreeDisk(path string) (uint64, error) {
+func (m *Machine) FreeDisk(path string) (uint64, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(path, &s); err != nil {
 		return 0, fmt.Errorf("the space of %s cannot be read: %w", path, err)

@@ -12,7 +12,7 @@ import (
 // daemonLog is where a daemon without an init system writes.
 const daemonLog = "/var/log/dockerd.log"
 
-// Plan says how an engine comes to a machine with these facts. It is pure.
+// Plan returns how an engine comes to a machine with these facts. It is pure.
 func (m *Machine) Plan(f host.Facts) host.Plan { return plan(f) }
 
 func plan(f host.Facts) host.Plan {
@@ -21,7 +21,7 @@ func plan(f host.Facts) host.Plan {
 	case "linux":
 	case "darwin":
 		p.Manual = []string{
-			"macOS runs no engine of its own; install one of these, then start it:",
+			"macOS cannot run an engine itself; install one of these, then start it:",
 			"  Docker Desktop: brew install --cask docker, then open -a Docker",
 			"  Colima:         brew install colima docker, then colima start",
 		}
@@ -39,7 +39,7 @@ func plan(f host.Facts) host.Plan {
 	p.Start = start(f)
 	p.Fallback = fallback(p.Start)
 	if f.Package == "podman-docker" {
-		p.Manual = append(p.Manual, "the package podman-docker stands in for the docker command here: remove it first, or start podman's own socket (systemctl enable --now podman.socket) and set DOCKER_HOST to it")
+		p.Manual = append(p.Manual, "the package podman-docker provides the docker command here: remove it first, or start podman's socket (systemctl enable --now podman.socket) and set DOCKER_HOST to it")
 	}
 	if f.Container != "" {
 		p.Manual = append(p.Manual, "this is a container ("+f.Container+"): an engine in it needs at least the capabilities SYS_ADMIN and NET_ADMIN, and writable cgroups")
@@ -51,7 +51,7 @@ func plan(f host.Facts) host.Plan {
 	return p
 }
 
-// family is the distribution whose commands serve.
+// family returns the known distribution whose commands work here, or "".
 func family(f host.Facts) string {
 	known := []string{"debian", "ubuntu", "fedora", "rhel", "arch", "alpine", "suse"}
 	for _, id := range append([]string{f.Distribution}, f.Like...) {
@@ -67,7 +67,7 @@ func family(f host.Facts) string {
 	return ""
 }
 
-// install fills in the commands that install the distribution's engine.
+// install adds the commands that install the distribution's engine.
 func install(p *host.Plan, f host.Facts) {
 	step := func(why string, args ...string) {
 		p.Install = append(p.Install, host.Step{Args: args, Why: why, Deadline: 20 * time.Minute})
@@ -80,7 +80,7 @@ func install(p *host.Plan, f host.Facts) {
 		}
 		step("read the package lists", "apt-get", "-q", "update")
 		for i := range p.Install {
-			p.Install[i].Busy = "lock" // the last step waits by itself
+			p.Install[i].Busy = "lock" // the last step waits without help
 		}
 		step("install the distribution's engine", append([]string{
 			"apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "install", "--no-install-recommends"}, debianPackages(f)...)...)
@@ -95,14 +95,15 @@ func install(p *host.Plan, f host.Facts) {
 	case "suse":
 		step("install the distribution's engine", "zypper", "install", "-y", "docker")
 	default:
-		p.Manual = append(p.Manual, "keepmum does not know this distribution: https://docs.docker.com/engine/install/ tells how to install the engine")
+		p.Manual = append(p.Manual, "keepmum does not know this distribution: see https://docs.docker.com/engine/install/")
 	}
 }
 
-// debianPackages is the engine with what it needs to run, but not all that
-// Debian recommends beside it (a Python among it, 13 s of 26 on a minimal
-// system). Without apparmor's parser an engine on a kernel with AppArmor starts
-// no container. Debian 13 made the docker command a package of its own.
+// debianPackages returns the packages of the engine and of what it needs to run,
+// without everything else that Debian recommends (a Python among it, 13 s of 26
+// on a minimal system). Without apparmor's parser an engine on a kernel with
+// AppArmor starts no container. Since Debian 13 the docker command is a separate
+// package.
 func debianPackages(f host.Facts) []string {
 	packages := []string{"docker.io", "iptables", "ca-certificates", "apparmor"}
 	major, _, _ := strings.Cut(f.Version, ".")
@@ -112,7 +113,7 @@ func debianPackages(f host.Facts) []string {
 	return packages
 }
 
-// start is how an installed engine is started here.
+// start returns the commands that start an installed engine here.
 func start(f host.Facts) []host.Step {
 	one := func(why string, args ...string) host.Step {
 		return host.Step{Args: args, Why: why, Deadline: 2 * time.Minute}
@@ -135,13 +136,14 @@ func start(f host.Facts) []host.Step {
 	return []host.Step{{Why: "start the engine in the background", Args: []string{"dockerd"}, Background: true, Log: daemonLog}}
 }
 
-// fallback is what a daemon that we start is started with when it finds no
-// storage that it can use: vfs copies every layer, slowly, and works anywhere.
+// fallback returns the command for a daemon that found no storage that it can
+// use, nil if none is started here: vfs copies every layer, slowly, and works
+// anywhere.
 func fallback(steps []host.Step) *host.Step {
 	for _, step := range steps {
 		if step.Background {
 			step.Args = append(slices.Clone(step.Args), "--storage-driver=vfs")
-			step.Why = "start the engine with plain copies for storage"
+			step.Why = "start the engine with plain copies as storage"
 			return &step
 		}
 	}

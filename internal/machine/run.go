@@ -16,20 +16,20 @@ import (
 	"github.com/keepmum/keepmum/internal/proc"
 )
 
-// tailSize is how much of a daemon's log is read for its last words.
+// tailSize is how much of a daemon's log is read, in bytes.
 const tailSize = 8 << 10
 
-// daemon is a program that was started to outlive us.
+// daemon is a program that was started and outlives us.
 type daemon struct {
 	step  host.Step
-	from  int64         // where its own part of the log begins
+	from  int64         // where its part of the log begins
 	ended chan struct{} // closed when it has ended
 }
 
-// Run runs one step to its end and tells each line that it says; of a daemon
-// it returns as soon as it is started. A failed step's error holds what it said
-// last. A step that finds another program at work is tried again until ctx
-// ends.
+// Run runs one step to its end and passes each line of its output on; if it is a
+// daemon, it returns as soon as that is started. The error of a failed step has
+// the last line of its output. A step that finds another program at work is
+// tried again until ctx ends.
 func (m *Machine) Run(ctx context.Context, step host.Step, talk fault.Progress) error {
 	if len(step.Args) == 0 {
 		return errors.New("a step without a command")
@@ -46,7 +46,7 @@ func (m *Machine) Run(ctx context.Context, step host.Step, talk fault.Progress) 
 		if err == nil || step.Busy == "" || !strings.Contains(err.Error(), step.Busy) {
 			return err
 		}
-		talk.Say("  waiting for another program that is at work")
+		talk.Say("  waiting for another program to finish")
 		select {
 		case <-time.After(2 * time.Second):
 		case <-ctx.Done():
@@ -58,23 +58,23 @@ func (m *Machine) Run(ctx context.Context, step host.Step, talk fault.Progress) 
 // foreground runs a step once.
 func (m *Machine) foreground(ctx context.Context, full string, step host.Step, talk fault.Progress) error {
 	last, isError := "", false
-	tell := &proc.Lines{Say: func(line string) {
+	output := &proc.Lines{Say: func(line string) {
 		serious := strings.HasPrefix(line, "E: ") || strings.Contains(line, "error: ")
 		if serious || !isError {
 			last, isError = line, serious
 		}
 		talk.Say("  %s", line)
 	}}
-	err := proc.Command{Path: full, Args: step.Args[1:], Env: m.environment(), Out: tell, ErrOut: tell}.Run(ctx)
-	tell.Flush()
+	err := proc.Command{Path: full, Args: step.Args[1:], Env: m.environment(), Out: output, ErrOut: output}.Run(ctx)
+	output.Flush()
 	if err != nil && last != "" {
 		return fmt.Errorf("%w: %s", err, last)
 	}
 	return err
 }
 
-// environment is what a step gets: what a program needs, the proxies, and no
-// questions.
+// environment returns the variables that a step gets: those that any program
+// needs, the proxies, and those that suppress questions.
 func (m *Machine) environment() map[string]string {
 	lookup := m.LookupEnv
 	if lookup == nil {
@@ -86,8 +86,8 @@ func (m *Machine) environment() map[string]string {
 	return env
 }
 
-// background starts a daemon in a session of its own, with its log for output,
-// so that neither our end nor a signal to our terminal reaches it.
+// background starts a daemon in a new session, with its log as output, so that
+// neither our end nor a signal to our terminal reaches it.
 func (m *Machine) background(full string, step host.Step) error {
 	log, from, err := openLog(step.Log)
 	if err != nil {
@@ -102,16 +102,16 @@ func (m *Machine) background(full string, step host.Step) error {
 	}
 	d := &daemon{step: step, from: from, ended: make(chan struct{})}
 	go func() {
-		_ = cmd.Wait() // reaps it, should it end before we do
+		_ = cmd.Wait() // reaps it if it ends before we do
 		close(d.ended)
 	}()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.daemons = []*daemon{d} // a fallback takes the place of what it stands in for
+	m.daemons = []*daemon{d} // a fallback replaces the first
 	return nil
 }
 
-// openLog opens a log for appending and says how long it is.
+// openLog opens a log for appending and returns its size.
 func openLog(path string) (*os.File, int64, error) {
 	log, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
 	if err != nil {
@@ -125,8 +125,8 @@ func openLog(path string) (*os.File, int64, error) {
 	return log, info.Size(), nil
 }
 
-// Ended returns an error with the last words of a daemon that Run started and
-// that has ended; nil while all is well.
+// Ended returns an error if a daemon that Run started has ended, with the line of
+// its log that says why.
 func (m *Machine) Ended() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -140,7 +140,8 @@ func (m *Machine) Ended() error {
 	return nil
 }
 
-// lastWords is the last line of its log that tells of a failure, or the last.
+// lastWords returns the last line of its log that reports a failure, or just the
+// last line.
 func (d *daemon) lastWords() string {
 	text, err := tail(d.step.Log, d.from)
 	if err != nil {

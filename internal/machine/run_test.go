@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// heard collects what is said.
+// heard collects progress.
 type heard struct{ lines []string }
 
 // Say keeps the line.
@@ -32,7 +32,7 @@ func shell(script string) host.Step {
 	return host.Step{Args: []string{"sh", "-c", script}, Why: "try"}
 }
 
-func TestRunTellsEachLine(t *testing.T) {
+func TestMachine_RunPassesLinesOn(t *testing.T) {
 	var talk heard
 	m := &machine.Machine{}
 	if err := m.Run(t.Context(), shell("echo one; echo two >&2; printf three"), &talk); err != nil {
@@ -43,7 +43,7 @@ func TestRunTellsEachLine(t *testing.T) {
 	}
 }
 
-func TestRunFailsWithTheLastLine(t *testing.T) {
+func TestMachine_RunFailsWithTheLastLine(t *testing.T) {
 	err := new(machine.Machine).Run(t.Context(), shell("echo first; echo E: no such package >&2; exit 100"), &heard{})
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 100 || !strings.HasSuffix(err.Error(), ": E: no such package") {
@@ -54,25 +54,25 @@ func TestRunFailsWithTheLastLine(t *testing.T) {
 	}
 }
 
-func TestRunPrefersTheLineOfTheError(t *testing.T) {
+func TestMachine_RunFailsWithTheLineOfTheError(t *testing.T) {
 	err := new(machine.Machine).Run(t.Context(), shell("echo start; echo 'dpkg: error: locked by 7'; echo 'Note: see the web'; exit 2"), &heard{})
 	if err == nil || err.Error() != "exit status 2: dpkg: error: locked by 7" {
 		t.Errorf("%v", err)
 	}
 }
 
-func TestRunWaitsForAnotherProgram(t *testing.T) {
+func TestMachine_RunWaitsForAnotherProgram(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "mark")
 	step := shell("test -e " + mark + " && exit 0; touch " + mark + "; echo 'E: Could not get lock'; exit 100")
 	if err := new(machine.Machine).Run(t.Context(), step, &heard{}); err == nil {
-		t.Fatal("waits unasked")
+		t.Fatal("it waited without Busy")
 	}
 	if err := os.Remove(mark); err != nil {
 		t.Fatal(err)
 	}
 	step.Busy = "lock"
 	var talk heard
-	if err := new(machine.Machine).Run(t.Context(), step, &talk); err != nil || !strings.Contains(strings.Join(talk.lines, "|"), "lock|  waiting for another program") {
+	if err := new(machine.Machine).Run(t.Context(), step, &talk); err != nil || !strings.Contains(strings.Join(talk.lines, "|"), "lock|  waiting for another program to finish") {
 		t.Errorf("%v %q", err, talk.lines)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -84,7 +84,7 @@ func TestRunWaitsForAnotherProgram(t *testing.T) {
 	}
 }
 
-func TestRunHandsOverNoValues(t *testing.T) {
+func TestMachine_RunPassesNoValues(t *testing.T) {
 	m := &machine.Machine{LookupEnv: func(name string) (string, bool) {
 		if name == "https_proxy" {
 			return "proxy", true
@@ -103,11 +103,11 @@ func TestRunHandsOverNoValues(t *testing.T) {
 		}
 	}
 	if strings.Contains(all, "canary") {
-		t.Error("a value is handed over")
+		t.Error("a value is in the environment of a step")
 	}
 }
 
-func TestRunEndsWithItsContext(t *testing.T) {
+func TestMachine_RunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	began := time.Now()
@@ -117,23 +117,23 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// daemonLogEnv tells TestDaemonOfAnother where to write: it is run in another
-// process, which ends at once.
+// daemonLogEnv names the file that TestMachine_DaemonOfAnother writes: it is run
+// in another process, which ends at once.
 const daemonLogEnv = "KEEPMUM_TEST_DAEMON_LOG"
 
-// TestDaemonOutlives starts a process that starts a daemon. The daemon must
+// TestMachine_DaemonOutlivesUs starts a process that starts a daemon. The daemon must
 // neither end with it, nor keep its output open, nor share its session.
-func TestDaemonOutlives(t *testing.T) {
+func TestMachine_DaemonOutlivesUs(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestDaemonOfAnother$", "-test.v")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMachine_DaemonOfAnother$", "-test.v")
 	cmd.Env = append(os.Environ(), daemonLogEnv+"="+log)
 	began := time.Now()
-	out, err := cmd.CombinedOutput() // ends when nobody holds the pipe any more
-	if err != nil || !strings.Contains(string(out), "--- PASS: TestDaemonOfAnother") {
+	out, err := cmd.CombinedOutput() // ends when no process has the pipe open
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestMachine_DaemonOfAnother") {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("the output was held open for %v", took)
+		t.Errorf("the output was kept open for %v", took)
 	}
 	pid := 0
 	for deadline := time.Now().Add(10 * time.Second); pid == 0; {
@@ -158,9 +158,9 @@ func TestDaemonOutlives(t *testing.T) {
 	}
 }
 
-// TestDaemonOfAnother is the other half of TestDaemonOutlives; alone it does
+// TestMachine_DaemonOfAnother is the other half of TestMachine_DaemonOutlivesUs; alone it does
 // nothing.
-func TestDaemonOfAnother(t *testing.T) {
+func TestMachine_DaemonOfAnother(t *testing.T) {
 	log := os.Getenv(daemonLogEnv)
 	if log == "" {
 		return
@@ -193,11 +193,11 @@ func ended(t *testing.T, m *machine.Machine) error {
 			return err
 		}
 	}
-	t.Fatal("it goes on")
+	t.Fatal("it is still running")
 	return nil
 }
 
-func TestDaemonThatEndsIsNoticed(t *testing.T) {
+func TestMachine_EndedNoticesADaemon(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	if err := os.WriteFile(log, []byte("failed to start daemon: of an earlier run\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -219,7 +219,7 @@ func TestDaemonThatEndsIsNoticed(t *testing.T) {
 	}
 }
 
-func TestFallbackTakesThePlaceOfTheFirst(t *testing.T) {
+func TestMachine_FallbackReplacesTheFirst(t *testing.T) {
 	m := &machine.Machine{}
 	step := shell("exit 1")
 	step.Background, step.Log = true, filepath.Join(t.TempDir(), "log")
@@ -232,12 +232,12 @@ func TestFallbackTakesThePlaceOfTheFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := m.Ended(); err != nil {
-		t.Errorf("the first is still told: %v", err)
+		t.Errorf("the first is still reported: %v", err)
 	}
 	_ = ended(t, m)
 }
 
-func TestDaemonThatCannotStart(t *testing.T) {
+func TestMachine_DaemonCannotStart(t *testing.T) {
 	dir := t.TempDir()
 	step := shell("true")
 	step.Background, step.Log = true, filepath.Join(dir, "none", "log")
@@ -254,12 +254,53 @@ func TestDaemonThatCannotStart(t *testing.T) {
 	}
 }
 
-func TestFreeDisk(t *testing.T) {
-	free, err := machine.FreeDisk(t.TempDir())
+func TestMachine_EndedWithoutALog(t *testing.T) {
+	m, step := &machine.Machine{}, shell("true")
+	step.Background, step.Log = true, filepath.Join(t.TempDir(), "log")
+	if err := m.Run(t.Context(), step, &heard{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(step.Log); err != nil {
+		t.Fatal(err)
+	}
+	if err := ended(t, m); err.Error() != "it left no log: see "+step.Log {
+		t.Errorf("%v", err)
+	}
+}
+
+// The end of a long log is enough to find the reason.
+func TestMachine_EndedReadsTheEndOfALongLog(t *testing.T) {
+	m, step := &machine.Machine{}, shell("echo failed to start daemon: early; i=0; while [ $i -lt 400 ]; do echo 'level=info a line of more than twenty bytes'; i=$((i+1)); done; echo level=fatal late")
+	step.Background, step.Log = true, filepath.Join(t.TempDir(), "log")
+	if err := m.Run(t.Context(), step, &heard{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := ended(t, m); err.Error() != "level=fatal late: see "+step.Log {
+		t.Errorf("%v", err)
+	}
+}
+
+// A systemctl that fails has an answer too: "inactive" comes with exit code 3.
+func TestMachine_LookRunsSystemctl(t *testing.T) {
+	dir := t.TempDir()
+	script := "#!/bin/sh\n[ \"$*\" = 'is-active docker.service' ] && echo inactive\nexit 3\n"
+	if err := os.WriteFile(filepath.Join(dir, "systemctl"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir)
+	m := newMachine(map[string]string{"run/systemd/system/x": ""}, "/usr/bin/dockerd")
+	m.Ask = nil
+	if got := m.Look(t.Context()).Service; got != "inactive" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestMachine_FreeDisk(t *testing.T) {
+	free, err := new(machine.Machine).FreeDisk(t.TempDir())
 	if err != nil || free == 0 {
 		t.Errorf("%d %v", free, err)
 	}
-	if _, err := machine.FreeDisk(filepath.Join(t.TempDir(), "none")); err == nil {
-		t.Error("space of nothing")
+	if _, err := new(machine.Machine).FreeDisk(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a path that does not exist has space")
 	}
 }

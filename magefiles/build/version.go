@@ -9,10 +9,10 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// What the linker puts into a binary that build:binary makes. Empty in a binary
-// that mage compiles for one run.
+// Set by the linker in a binary of build:binary, empty in one that mage compiles
+// for a single run.
 var (
-	commit string // with "+modified" where the checkout differed from it
+	commit string // with "+modified" if the checkout differed from it
 	date   string // of the commit, RFC 3339
 )
 
@@ -25,7 +25,7 @@ type version struct {
 	Platform string `json:"platform"`
 }
 
-// current reads what the linker was told.
+// current returns the version of this binary.
 func current() version {
 	hash, modified := strings.CutSuffix(commit, "+modified")
 	return version{Commit: hash, Date: date, Modified: modified, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}

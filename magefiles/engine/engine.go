@@ -7,6 +7,7 @@ import (
 	"github.com/magefile/mage/mg"
 
 	"github.com/keepmum/keepmum/internal/console"
+	"github.com/keepmum/keepmum/internal/ops/host"
 	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
 
@@ -24,7 +25,7 @@ func (Engine) Up(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
 	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
-		result, err := wire.EngineUp(c, wire.Is(install), wire.Is(dryRun)).Run(ctx)
+		result, err := wire.Host(c).Up(ctx, host.UpOptions{Install: wire.Is(install), DryRun: wire.Is(dryRun)})
 		return wire.Show(c, json, result, err, showUp)
 	})
 }
@@ -34,7 +35,7 @@ func (Engine) Doctor(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
 	return console.Run(ctx, wire.Short, func(ctx context.Context, c *console.Console) error {
-		result, err := wire.EngineDoctor().Run(ctx)
+		result, err := wire.Host(c).Doctor(ctx)
 		return wire.ShowAlways(c, json, result, err, showDoctor)
 	})
 }

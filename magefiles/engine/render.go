@@ -2,11 +2,10 @@ package engine
 
 import (
 	"github.com/keepmum/keepmum/internal/console"
-
 	"github.com/keepmum/keepmum/internal/ops/host"
 )
 
-// showUp prints how it ended, and the steps that were or would be taken.
+// showUp prints how it ended, and the steps that were or would be run.
 func showUp(c *console.Console, result host.UpResult) error {
 	for _, step := range result.Steps {
 		c.Say("%s", step.String())
@@ -26,11 +25,11 @@ func showDoctor(c *console.Console, result host.DoctorResult) error {
 	for _, check := range result.Checks {
 		rows = append(rows, []string{string(check.State), check.Name, check.Detail})
 	}
-	if err := c.Table([]string{"STATE", "CHECK", "WHAT WAS SEEN"}, rows); err != nil {
+	if err := c.Table([]string{"STATE", "CHECK", "DETAIL"}, rows); err != nil {
 		return err
 	}
 	for _, check := range result.Checks {
-		if check.Next != "" && check.State == host.VerdictWarn {
+		if check.Next != "" && check.State == host.Warn {
 			c.Say("%s: %s", check.Name, check.Next)
 		}
 	}

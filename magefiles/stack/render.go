@@ -9,6 +9,7 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 
 	"github.com/keepmum/keepmum/internal/ops/demo"
+	"github.com/keepmum/keepmum/internal/ops/host"
 	"github.com/keepmum/keepmum/internal/ops/stack"
 	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
@@ -87,7 +88,7 @@ func showLogs(*console.Console, stack.LogsResult) error { return nil }
 
 // openDemo makes sure of an engine and opens the demo.
 func openDemo(ctx context.Context, c *console.Console, install bool) (*demo.Demo, func(), error) {
-	if _, err := wire.EngineUp(c, install, false).Run(ctx); err != nil {
+	if _, err := wire.Host(c).Up(ctx, host.UpOptions{Install: install}); err != nil {
 		return nil, nil, err
 	}
 	return wire.Demo(c)

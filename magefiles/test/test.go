@@ -9,6 +9,7 @@ import (
 	"github.com/magefile/mage/mg"
 
 	"github.com/keepmum/keepmum/internal/console"
+	"github.com/keepmum/keepmum/internal/ops/host"
 	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
 
@@ -30,7 +31,7 @@ func (Test) Integration(ctx context.Context,
 	install *bool, // if no engine answers, do what engine:up -install does
 ) error {
 	return target(ctx, func(ctx context.Context, c *console.Console) error {
-		if _, err := wire.EngineUp(c, wire.Is(install), false).Run(ctx); err != nil {
+		if _, err := wire.Host(c).Up(ctx, host.UpOptions{Install: wire.Is(install)}); err != nil {
 			return err
 		}
 		tally, err := integration(ctx, c)
@@ -43,7 +44,7 @@ func (Test) All(ctx context.Context,
 	install *bool, // if no engine answers, do what engine:up -install does
 ) error {
 	return target(ctx, func(ctx context.Context, c *console.Console) error {
-		if _, err := wire.EngineUp(c, wire.Is(install), false).Run(ctx); err != nil {
+		if _, err := wire.Host(c).Up(ctx, host.UpOptions{Install: wire.Is(install)}); err != nil {
 			return err
 		}
 		return all(ctx, c)

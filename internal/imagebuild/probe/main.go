@@ -1,8 +1,8 @@
-// Command probe tells which of the files that it is given its user can read,
-// and shows nothing of them. stack:up runs it in a container, with a service's
+// Command probe reports which of the named files its user can read, and shows
+// nothing of their content. stack:up runs it in a container, with a service's
 // user and mounts, before it starts anything.
 //
-// It prints a line for each argument: a word, a blank, the path. The words are
+// It prints a line for each argument: a word, a space, the path. The words are
 // ok, empty, missing, denied, directory and broken.
 package main
 
@@ -20,7 +20,7 @@ func main() {
 	}
 }
 
-// look says in a word what becomes of reading a file.
+// look returns the word for a file.
 func look(path string) string {
 	file, err := os.Open(path)
 	if err != nil {
@@ -39,7 +39,7 @@ func look(path string) string {
 	return "ok"
 }
 
-// word names the error of a file that could not be opened or read.
+// word returns the word for an error of opening or reading.
 func word(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -12,38 +12,26 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// Verdict is what a check came to.
+// Verdict is the outcome of a check.
 type Verdict string
 
 // The verdicts.
 const (
-	VerdictOK      Verdict = "ok"
-	VerdictWarn    Verdict = "warn"    // works, but not as well or as safely as it should
-	VerdictFail    Verdict = "fail"    // does not work
-	VerdictUnknown Verdict = "unknown" // could not be looked at
+	OK      Verdict = "ok"
+	Warn    Verdict = "warn"    // works, but not as well or as safely as it should
+	Fail    Verdict = "fail"    // does not work
+	Unknown Verdict = "unknown" // could not be checked
 )
 
-// Check is one thing that engine:doctor looked at.
+// Check is one thing that the doctor looked at.
 type Check struct {
 	Name   string  `json:"name"`
 	State  Verdict `json:"state"`
 	Detail string  `json:"detail"`
-	Next   string  `json:"next,omitempty"`
+	Next   string  `json:"next,omitempty"` // what to do; "" if all is well
 }
 
-// Doctor examines the engine and the way to it. Connect and Look are
-// needed; a check whose port is nil is left out.
-type Doctor struct {
-	Connect  func(context.Context) (Engine, error)
-	Look     func(context.Context) Facts
-	FreeDisk func(path string) (uint64, error)               // on this machine
-	Compose  func(context.Context) (version string, e error) // the Compose that stack:up would use
-	Env      func(name string) (string, bool)                // for proxy settings
-	Now      func() time.Time                                // nil: time.Now
-}
-
-// DoctorResult holds all checks, in an order that goes from the way to
-// the engine to what is around it.
+// DoctorResult has all checks: of the connection, the engine and this machine.
 type DoctorResult struct {
 	Endpoint docker.Endpoint `json:"endpoint"`
 	Engine   *docker.Info    `json:"engine,omitempty"`
@@ -51,386 +39,364 @@ type DoctorResult struct {
 	Checks   []Check         `json:"checks"`
 }
 
-// examination collects checks.
-type examination struct {
-	doctor Doctor
-	facts  Facts
-	at     docker.Endpoint
-	info   *docker.Info // nil without an engine
-	took   time.Duration
-	checks []Check
+// The disk space that a build of all images and a database need, and that which
+// is comfortable.
+const (
+	leastDisk = 1 << 30
+	roomyDisk = 4 << 30
+)
+
+// Clocks that differ by more get a warning, or fail.
+const (
+	someSkew = 5 * time.Second
+	muchSkew = 5 * time.Minute
+)
+
+// Doctor makes all checks. Its error has the code NoEngine if no engine
+// answers, Invalid if a check failed; the result is complete in both cases.
+func (h *Host) Doctor(ctx context.Context) (DoctorResult, error) {
+	s := h.look(ctx)
+	if fault.CodeOf(s.missing) == fault.Interrupted {
+		return DoctorResult{}, s.missing
+	}
+	result := DoctorResult{Endpoint: s.at, Engine: s.info, System: s.facts.Pretty, Checks: s.checks()}
+	if s.missing != nil {
+		return result, s.missing
+	}
+	return result, failures(result.Checks)
 }
 
-// Run makes all checks. Its error is of class NoEngine without an engine,
-// Invalid when a check failed; the result is complete in both cases.
-func (d Doctor) Run(ctx context.Context) (DoctorResult, error) {
-	if d.Now == nil {
-		d.Now = time.Now
-	}
-	x := &examination{doctor: d, facts: d.Look(ctx)}
-	missing := x.connect(ctx)
-	if missing != nil && fault.CodeOf(missing) == fault.Interrupted {
-		return DoctorResult{}, missing
-	}
-	x.engine()
-	x.machine(ctx)
-	result := DoctorResult{Endpoint: x.at, Engine: x.info, System: x.facts.Pretty, Checks: x.checks}
-	if missing != nil {
-		return result, missing
-	}
-	return result, result.verdict()
-}
-
-// verdict is the error that failed checks come to.
-func (r DoctorResult) verdict() error {
+// failures returns the error for the checks that failed, nil if none did.
+func failures(checks []Check) error {
 	var findings []fault.Finding
-	for _, c := range r.Checks {
-		if c.State == VerdictFail {
+	for _, c := range checks {
+		if c.State == Fail {
 			findings = append(findings, fault.Finding{Subject: c.Name, Problem: c.Detail, Next: c.Next})
 		}
 	}
 	if len(findings) == 0 {
 		return nil
 	}
-	return &fault.Error{Code: fault.Invalid, What: "the engine answers, but not all is well with it", Findings: findings}
+	return &fault.Error{Code: fault.Invalid, What: "the engine answers, but has problems", Findings: findings}
 }
 
-// note adds a check.
-func (x *examination) note(name string, state Verdict, next, format string, args ...any) {
-	if state == VerdictOK {
-		next = ""
+// seen is everything that the checks look at.
+type seen struct {
+	facts     Facts
+	connected bool
+	at        docker.Endpoint
+	missing   error        // why no engine answers
+	info      *docker.Info // nil if none does
+	took      time.Duration
+	skew      time.Duration // of the engine's clock to ours, when its answer came
+	disk      uint64        // bytes
+	noDisk    error
+	proxies   []string // names of the settings here: their text may hold a password
+}
+
+// look collects everything that the checks look at.
+func (h *Host) look(ctx context.Context) seen {
+	s := seen{facts: h.Machine.Look(ctx)}
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
+		if value, _ := h.LookupEnv(name); value != "" {
+			s.proxies = append(s.proxies, name)
+		}
 	}
-	x.checks = append(x.checks, Check{Name: name, State: state, Detail: fmt.Sprintf(format, args...), Next: next})
-}
-
-// connect makes the checks on the way to the engine. Where that ends, its
-// error says why.
-func (x *examination) connect(ctx context.Context) error {
-	engine, err := x.doctor.Connect(ctx)
+	engine, err := h.Connect(ctx)
 	if err != nil {
-		x.unreachable(err)
-		return err
+		s.missing = err
+		var why *docker.Failure
+		if errors.As(err, &why) {
+			s.at = why.Endpoint
+		}
+		return s
 	}
 	defer func() { _ = engine.Close() }()
-	x.at = engine.Endpoint()
-	x.note("endpoint", VerdictOK, "", "%s, chosen by %s", x.at.Host, x.at.Source)
-	if x.at.Remote {
-		x.checks[0].State, x.checks[0].Detail = VerdictWarn, x.checks[0].Detail+": another machine, where files of this one cannot be mounted"
-		x.checks[0].Next = "docker context use default, to work with this machine's engine"
-	}
-	began := x.doctor.Now()
+	s.connected, s.at = true, engine.Endpoint()
+	begun := time.Now()
 	info, err := engine.Info(ctx)
 	if err != nil {
-		x.unreachable(err)
-		return err
+		s.missing = err
+		return s
 	}
-	x.info, x.took = &info, x.doctor.Now().Sub(began)
-	x.note("access", VerdictOK, "", "%s may use it", x.who())
-	x.note("engine", VerdictOK, "", "%s on %s", info.ServerVersion, info.OperatingSystem)
-	return nil
+	s.info, s.took, s.skew = &info, time.Since(begun), time.Until(info.Time).Abs()
+	s.disk, s.noDisk = h.Machine.FreeDisk(info.RootDir)
+	return s
 }
 
-// unreachable turns the failure to connect into the check that it belongs to.
-func (x *examination) unreachable(err error) {
-	next := ""
-	var told *fault.Error
-	if errors.As(err, &told) {
-		next = told.Next
+// checks makes all checks, in the order of the result.
+func (s seen) checks() []Check {
+	checks := s.way()
+	for _, check := range []struct {
+		name  string
+		judge func(name string, info docker.Info) Check
+	}{
+		{"api", api}, {"architecture", architecture}, {"storage driver", storage}, {"disk space", s.space},
+		{"cgroups", cgroups}, {"users", users}, {"time", s.clock}, {"swarm", swarm}, {"engine proxy", engineProxy},
+	} {
+		switch {
+		case s.info != nil:
+			checks = append(checks, check.judge(check.name, *s.info))
+		case checks[len(checks)-1].Name != check.name: // the engine's failure is about another check
+			checks = append(checks, Unknown.check(check.name, "", "not checked: no engine answers"))
+		}
 	}
-	name := "engine"
+	checks = append(checks, s.machine())
+	if s.here() {
+		checks = append(checks, s.iptables(), s.group())
+	}
+	return append(checks, s.proxy())
+}
+
+// check makes a check with this verdict. OK needs no next step.
+func (v Verdict) check(name, next, format string, args ...any) Check {
+	if v == OK {
+		next = ""
+	}
+	return Check{Name: name, State: v, Detail: fmt.Sprintf(format, args...), Next: next}
+}
+
+// way checks the connection to the engine, up to the first failure.
+func (s seen) way() []Check {
+	var checks []Check
+	switch {
+	case s.connected && s.at.Remote:
+		checks = append(checks, Warn.check("endpoint", "docker context use default, to work with this machine's engine",
+			"%s, chosen by %s: another machine, where files of this one cannot be mounted", s.at.Host, s.at.Source))
+	case s.connected:
+		checks = append(checks, OK.check("endpoint", "", "%s, chosen by %s", s.at.Host, s.at.Source))
+	}
+	if s.info == nil {
+		return append(checks, s.unreachable())
+	}
+	return append(checks,
+		OK.check("access", "", "%s may use it", s.who()),
+		OK.check("engine", "", "%s on %s", s.info.ServerVersion, s.info.OperatingSystem))
+}
+
+// unreachable is the check that failed if no engine answers.
+func (s seen) unreachable() Check {
+	name, next := "engine", ""
+	var e *fault.Error
+	if errors.As(s.missing, &e) {
+		next = e.Next
+	}
 	var why *docker.Failure
-	if errors.As(err, &why) {
-		x.at = why.Endpoint
+	if errors.As(s.missing, &why) {
 		switch why.Cause {
 		case docker.CausePermission:
-			name, next = "access", x.accessNext(next)
+			name, next = "access", s.accessNext(next)
 		case docker.CauseContext, docker.CauseAddress, docker.CauseRemote, docker.CauseTLS, docker.CauseSSH:
 			name = "endpoint"
 		case docker.CauseVersion:
 			name = "api"
 		}
 	}
-	x.note(name, VerdictFail, next, "%s", firstLine(err))
+	return Fail.check(name, next, "%s", firstLine(s.missing))
 }
 
-// accessNext is the way out for a user whom the socket denies access.
-func (x *examination) accessNext(otherwise string) string {
-	f := x.facts
-	switch {
+// accessNext returns the next step for a user whom the socket denies access.
+func (s seen) accessNext(otherwise string) string {
+	switch f := s.facts; {
 	case f.GroupListed && !f.GroupActive:
 		return "you are in the group docker, but not in this session: log in again, or newgrp docker"
 	case f.GroupExists && !f.GroupListed:
-		return "sudo usermod -aG docker " + f.User + ", then log in again (its members are as mighty as root); or use sudo"
+		return "sudo usermod -aG docker " + f.User + ", then log in again (its members can become root); or use sudo"
 	}
 	return otherwise
 }
 
-func (x *examination) who() string {
-	if x.facts.User == "" {
+func (s seen) who() string {
+	if s.facts.User == "" {
 		return "this user"
 	}
-	return x.facts.User
+	return s.facts.User
 }
 
-// engine makes the checks on what the engine says about itself.
-func (x *examination) engine() {
-	for _, check := range []struct {
-		name string
-		look func(name string, info docker.Info)
-	}{
-		{"api", x.api}, {"architecture", x.architecture}, {"storage driver", x.storage}, {"disk space", x.disk},
-		{"cgroups", x.cgroups}, {"users", x.users}, {"time", x.clock}, {"swarm", x.swarm}, {"engine proxy", x.engineProxy},
-	} {
-		if x.info != nil {
-			check.look(check.name, *x.info)
-		} else if !slices.ContainsFunc(x.checks, func(c Check) bool { return c.Name == check.name }) {
-			x.note(check.name, VerdictUnknown, "", "not looked at: no engine answers")
-		}
-	}
+func api(name string, info docker.Info) Check {
+	return OK.check(name, "", "version %s", info.APIVersion)
 }
 
-func (x *examination) api(name string, info docker.Info) {
-	x.note(name, VerdictOK, "", "%s is spoken with it", info.APIVersion)
-}
-
-func (x *examination) architecture(name string, info docker.Info) {
-	state := VerdictOK
+func architecture(name string, info docker.Info) Check {
+	v := OK
 	if info.Arch != "amd64" && info.Arch != "arm64" {
-		state = VerdictWarn
+		v = Warn
 	}
-	x.note(name, state, "keepmum's images are tried on amd64 and arm64 only", "%s/%s, %d cpus, %s", info.OS, info.Arch, info.CPUs, size(uint64(max(0, info.Memory))))
+	return v.check(name, "keepmum's images are tested on amd64 and arm64 only", "%s/%s, %d cpus, %s", info.OS, info.Arch, info.CPUs, size(uint64(max(0, info.Memory))))
 }
 
-func (x *examination) storage(name string, info docker.Info) {
-	state, more := VerdictOK, ""
+func storage(name string, info docker.Info) Check {
+	v, more := OK, ""
 	switch info.StorageDriver {
 	case "vfs":
-		state, more = VerdictWarn, ": it copies every layer, which costs time and space"
+		v, more = Warn, ": it copies every layer, which costs time and space"
 	case "devicemapper", "aufs", "overlay":
-		state, more = VerdictWarn, ": newer engines no longer know it"
+		v, more = Warn, ": newer engines do not support it"
 	}
-	x.note(name, state, "set \"storage-driver\" in /etc/docker/daemon.json to overlay2, or fuse-overlayfs; images must be built again", "%s%s", info.StorageDriver, more)
+	return v.check(name, "set \"storage-driver\" in /etc/docker/daemon.json to overlay2, or fuse-overlayfs; images must be built again", "%s%s", info.StorageDriver, more)
 }
 
-// The space that a build of all images and a database need, and what leaves
-// some room.
-const (
-	leastDisk = 1 << 30
-	roomyDisk = 4 << 30
-)
-
-func (x *examination) disk(name string, info docker.Info) {
-	if x.doctor.FreeDisk == nil {
-		return
+func (s seen) space(name string, info docker.Info) Check {
+	if s.at.Remote || s.facts.OS != "linux" {
+		return Unknown.check(name, "", "not checked: the engine's disk is not this machine's")
 	}
-	if x.at.Remote || x.facts.OS != "linux" {
-		x.note(name, VerdictUnknown, "", "not looked at: the engine's disk is not this machine's")
-		return
-	}
-	free, err := x.doctor.FreeDisk(info.RootDir)
-	next := "docker system df shows what takes it; docker system prune frees what is not used"
+	next := "docker system df shows what uses it; docker system prune frees unused data"
 	switch {
-	case err != nil:
-		x.note(name, VerdictUnknown, "", "%s cannot be looked at by %s", info.RootDir, x.who())
-	case free < leastDisk:
-		x.note(name, VerdictFail, next, "%s free in %s: too little to build the images", size(free), info.RootDir)
-	case free < roomyDisk:
-		x.note(name, VerdictWarn, next, "%s free in %s", size(free), info.RootDir)
-	default:
-		x.note(name, VerdictOK, "", "%s free in %s", size(free), info.RootDir)
+	case s.noDisk != nil:
+		return Unknown.check(name, "", "%s cannot look at %s", s.who(), info.RootDir)
+	case s.disk < leastDisk:
+		return Fail.check(name, next, "%s free in %s: too little to build the images", size(s.disk), info.RootDir)
+	case s.disk < roomyDisk:
+		return Warn.check(name, next, "%s free in %s", size(s.disk), info.RootDir)
 	}
+	return OK.check(name, "", "%s free in %s", size(s.disk), info.RootDir)
 }
 
-func (x *examination) cgroups(name string, info docker.Info) {
+func cgroups(name string, info docker.Info) Check {
 	version := info.CgroupVersion
 	if version == "" {
 		version = "1"
 	}
-	detail, next := fmt.Sprintf("version %s, driver %s", version, info.CgroupDriver), "docker info shows the engine's warnings"
-	state := VerdictOK
+	v, next, detail := OK, "docker info shows the engine's warnings", fmt.Sprintf("version %s, driver %s", version, info.CgroupDriver)
 	if info.CgroupDriver == "none" {
-		state, next = VerdictWarn, "give a rootless engine cgroup version 2 and systemd"
-		detail += ": limits of memory and cpu do not hold"
+		v, next = Warn, "give a rootless engine cgroup version 2 and systemd"
+		detail += ": limits on memory and cpu have no effect"
 	}
 	for _, warning := range info.Warnings {
 		if strings.Contains(warning, "limit support") || strings.Contains(warning, "cgroup") {
-			state, detail = VerdictWarn, detail+"; "+strings.ToLower(strings.TrimPrefix(warning, "WARNING: "))
+			v, detail = Warn, detail+"; "+plain(warning)
 		}
 	}
-	x.note(name, state, next, "%s", detail)
+	return v.check(name, next, "%s", detail)
 }
 
-// users tells how user ids in containers relate to those of files: the modes
+// users checks how user ids in containers relate to those of files: the modes
 // of secret files depend on it.
-func (x *examination) users(name string, info docker.Info) {
+func users(name string, info docker.Info) Check {
+	next := "stack:up proves that each service can read its secrets"
 	switch {
 	case info.Rootless:
-		x.note(name, VerdictWarn, "stack:up proves that each service can read its secrets", "rootless: user ids in containers are others than those of files here")
+		return Warn.check(name, next, "rootless: user ids in containers differ from those of files here")
 	case info.UsernsRemap:
-		x.note(name, VerdictWarn, "stack:up proves that each service can read its secrets", "userns-remap: user ids in containers are others than those of files here")
+		return Warn.check(name, next, "userns-remap: user ids in containers differ from those of files here")
 	case info.SELinux:
-		x.note(name, VerdictOK, "", "the same as here; SELinux labels decide too what a container can read")
-	default:
-		x.note(name, VerdictOK, "", "the same as here")
+		return OK.check(name, "", "the same as here; SELinux labels also decide what a container can read")
 	}
+	return OK.check(name, "", "the same as here")
 }
 
 // clock compares the engine's clock with ours. The answer was on its way for
 // as long as the call took.
-func (x *examination) clock(name string, info docker.Info) {
-	if info.Time.IsZero() {
-		x.note(name, VerdictUnknown, "", "the engine does not tell its time")
-		return
-	}
-	skew := x.doctor.Now().Sub(info.Time).Abs()
+func (s seen) clock(name string, info docker.Info) Check {
 	next := "set both clocks by NTP (timedatectl set-ntp true)"
 	switch {
-	case skew > 5*time.Minute+x.took:
-		x.note(name, VerdictFail, next, "the engine's clock and ours are %s apart: certificates and ages come out wrong", skew.Round(time.Second))
-	case skew > 5*time.Second+x.took:
-		x.note(name, VerdictWarn, next, "the engine's clock and ours are %s apart", skew.Round(time.Second))
-	default:
-		x.note(name, VerdictOK, "", "the engine's clock agrees with ours")
+	case info.Time.IsZero():
+		return Unknown.check(name, "", "the engine does not report its time")
+	case s.skew > muchSkew+s.took:
+		return Fail.check(name, next, "the engine's clock and ours are %s apart: certificates and ages will be wrong", s.skew.Round(time.Second))
+	case s.skew > someSkew+s.took:
+		return Warn.check(name, next, "the engine's clock and ours are %s apart", s.skew.Round(time.Second))
 	}
+	return OK.check(name, "", "the engine's clock agrees with ours")
 }
 
-func (x *examination) swarm(name string, info docker.Info) {
-	s := info.Swarm
-	switch {
-	case s.State == "active" && s.Manager:
-		x.note(name, VerdictOK, "", "manager")
-	case s.State == "active":
-		x.note(name, VerdictOK, "", "worker: deploy through a manager")
-	case s.State == "error" || s.State == "locked" || s.State == "pending":
-		x.note(name, VerdictWarn, "docker swarm unlock, or docker info for its error", "%s", s.State)
-	default:
-		x.note(name, VerdictOK, "", "not in a Swarm; only deploying needs one")
+func swarm(name string, info docker.Info) Check {
+	switch state := info.Swarm.State; {
+	case state == "active" && info.Swarm.Manager:
+		return OK.check(name, "", "manager")
+	case state == "active":
+		return OK.check(name, "", "worker: deploy through a manager")
+	case state == "error" || state == "locked" || state == "pending":
+		return Warn.check(name, "docker swarm unlock, or docker info for its error", "%s", state)
 	}
+	return OK.check(name, "", "not in a Swarm; only deploying needs one")
 }
 
-func (x *examination) engineProxy(name string, info docker.Info) {
+func engineProxy(name string, info docker.Info) Check {
 	if len(info.Proxies) == 0 {
-		x.note(name, VerdictOK, "", "the engine uses none")
-		return
+		return OK.check(name, "", "the engine uses none")
 	}
-	x.note(name, VerdictOK, "", "the engine has %s set", strings.Join(info.Proxies, ", "))
-}
-
-// machine makes the checks on what is around the engine here.
-func (x *examination) machine(ctx context.Context) {
-	x.installation()
-	x.iptables()
-	x.group()
-	x.proxy()
-	if x.doctor.Compose == nil {
-		return
-	}
-	version, err := x.doctor.Compose(ctx)
-	if err != nil {
-		next := "install the compose plugin of Docker"
-		var told *fault.Error
-		if errors.As(err, &told) && told.Next != "" {
-			next = told.Next
-		}
-		x.note("compose", VerdictWarn, next, "%s", firstLine(err))
-		return
-	}
-	x.note("compose", VerdictOK, "", "%s", version)
+	return OK.check(name, "", "the engine has %s set", strings.Join(info.Proxies, ", "))
 }
 
 // here reports whether the engine is, or would be, this machine's own.
-func (x *examination) here() bool {
-	return x.facts.OS == "linux" && !x.at.Remote && (x.at.Source == "default" || x.at.Source == "" || localSocket(x.at.Host))
+func (s seen) here() bool {
+	return s.facts.OS == "linux" && !s.at.Remote && (s.at.Source == "default" || s.at.Source == "" || localSocket(s.at.Host))
 }
 
-func (x *examination) installation() {
-	f := x.facts
-	parts := []string{f.Pretty, "init " + f.Init}
-	if f.Init == "" {
-		parts = parts[:1]
+// machine checks what is installed here.
+func (s seen) machine() Check {
+	f, parts := s.facts, []string{s.facts.Pretty}
+	add := func(part string, there bool) {
+		if there {
+			parts = append(parts, part)
+		}
 	}
-	if f.WSL {
-		parts = append(parts, "WSL")
-	}
-	if f.Container != "" {
-		parts = append(parts, "in a container ("+f.Container+")")
-	}
-	state, next := VerdictOK, ""
+	add("init "+f.Init, f.Init != "")
+	add("WSL", f.WSL)
+	add("in a container ("+f.Container+")", f.Container != "")
+	v, next := OK, ""
 	switch {
 	case f.Dockerd != "" && f.Package != "":
-		parts = append(parts, "engine from "+f.Package)
+		add("engine from "+f.Package, true)
 	case f.Dockerd != "":
-		parts = append(parts, "engine "+f.Dockerd)
-	case x.info == nil:
-		state, next = VerdictWarn, "mage engine:up"
-		parts = append(parts, "no engine installed")
+		add("engine "+f.Dockerd, true)
+	case s.info == nil:
+		v, next = Warn, "mage engine:up"
+		add("no engine installed", true)
 	}
-	if f.Service != "" {
-		parts = append(parts, "service "+f.Service)
-	}
+	add("service "+f.Service, f.Service != "")
 	if f.Service == "masked" || f.Service == "failed" {
-		state, next = VerdictWarn, "systemctl status docker; journalctl -u docker -n 50"
+		v, next = Warn, "systemctl status docker; journalctl -u docker -n 50"
 	}
-	x.note("machine", state, next, "%s", strings.Join(parts, ", "))
+	return v.check("machine", next, "%s", strings.Join(parts, ", "))
 }
 
-func (x *examination) iptables() {
-	if !x.here() {
-		return
+func (s seen) iptables() Check {
+	if s.facts.Iptables == "" {
+		return Warn.check("iptables", "install the package iptables, then restart the engine", "not found: the engine cannot publish ports without it")
 	}
-	if x.facts.Iptables == "" {
-		x.note("iptables", VerdictWarn, "install the package iptables, then restart the engine", "not found: the engine cannot publish ports without it")
-		return
-	}
-	if x.info != nil {
-		for _, warning := range x.info.Warnings {
+	if s.info != nil {
+		for _, warning := range s.info.Warnings {
 			if strings.Contains(warning, "iptables") {
-				x.note("iptables", VerdictWarn, "modprobe br_netfilter", "%s", strings.ToLower(strings.TrimPrefix(warning, "WARNING: ")))
-				return
+				return Warn.check("iptables", "modprobe br_netfilter", "%s", plain(warning))
 			}
 		}
 	}
-	x.note("iptables", VerdictOK, "", "%s", x.facts.Iptables)
+	return OK.check("iptables", "", "%s", s.facts.Iptables)
 }
 
-func (x *examination) group() {
-	if !x.here() {
-		return
-	}
-	f := x.facts
-	switch {
+func (s seen) group() Check {
+	const name = "docker group"
+	switch f := s.facts; {
 	case f.Root:
-		x.note("docker group", VerdictOK, "", "not needed: this is root")
+		return OK.check(name, "", "not needed: this is root")
 	case f.GroupActive:
-		x.note("docker group", VerdictOK, "", "%s is in it", x.who())
+		return OK.check(name, "", "%s is in it", s.who())
 	case f.GroupListed:
-		x.note("docker group", VerdictWarn, "log in again, or newgrp docker", "%s is in it, but this session is older", x.who())
+		return Warn.check(name, "log in again, or newgrp docker", "%s is in it, but this session is older", s.who())
 	case f.GroupExists:
-		x.note("docker group", VerdictWarn, "sudo usermod -aG docker "+f.User+", then log in again; its members are as mighty as root", "%s is not in it", x.who())
-	default:
-		x.note("docker group", VerdictWarn, "it comes with the engine's package", "there is none")
+		return Warn.check(name, "sudo usermod -aG docker "+f.User+", then log in again; its members can become root", "%s is not in it", s.who())
 	}
+	return Warn.check(name, "it comes with the engine's package", "it does not exist")
 }
 
-// proxy names our own proxy settings. Their text may hold a password.
-func (x *examination) proxy() {
-	if x.doctor.Env == nil {
-		return
-	}
-	var set []string
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
-		if value, ok := x.doctor.Env(name); ok && value != "" {
-			set = append(set, name)
-		}
-	}
+// proxy checks our own proxy settings.
+func (s seen) proxy() Check {
+	const name = "proxy"
+	set := strings.Join(s.proxies, ", ")
 	switch {
-	case len(set) == 0:
-		x.note("proxy", VerdictOK, "", "none is set here")
-	case strings.HasPrefix(x.at.Host, "tcp://") && !slices.Contains(set, "NO_PROXY") && !slices.Contains(set, "no_proxy"):
-		x.note("proxy", VerdictWarn, "put the engine's host into NO_PROXY", "%s set here: calls to %s go through it", strings.Join(set, ", "), x.at.Host)
-	default:
-		x.note("proxy", VerdictOK, "", "%s set here", strings.Join(set, ", "))
+	case set == "":
+		return OK.check(name, "", "none is set here")
+	case strings.HasPrefix(s.at.Host, "tcp://") && !slices.Contains(s.proxies, "NO_PROXY") && !slices.Contains(s.proxies, "no_proxy"):
+		return Warn.check(name, "put the engine's host into NO_PROXY", "%s set here: calls to %s go through it", set, s.at.Host)
 	}
+	return OK.check(name, "", "%s set here", set)
+}
+
+// plain is an engine's warning as part of a sentence.
+func plain(warning string) string {
+	return strings.ToLower(strings.TrimPrefix(warning, "WARNING: "))
 }
 
 // size is a number of bytes for a person.

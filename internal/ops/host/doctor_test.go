@@ -1,39 +1,53 @@
 package host
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-var doctorNow = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+// patient is what a doctor finds: a good engine on a good machine, unless it is
+// changed.
+type patient struct {
+	engine  fakeEngine
+	machine fakeMachine
+	connect error
+	env     map[string]string
+}
 
-// doctorOf is an examination of a good engine on a good machine.
-func doctorOf(change func(info *docker.Info, facts *Facts, at *docker.Endpoint)) Doctor {
-	info := docker.Info{ServerVersion: "28.5", APIVersion: "1.51", OS: "linux", Arch: "amd64", StorageDriver: "overlay2", CgroupDriver: "systemd",
-		CgroupVersion: "2", RootDir: "/var/lib/docker", CPUs: 2, Memory: 4 << 30, Time: doctorNow, Swarm: docker.Swarm{State: "inactive"}}
-	facts := Facts{OS: "linux", Pretty: "Debian", Init: "systemd", User: "ann", Dockerd: "/usr/bin/dockerd", Package: "docker.io", Iptables: "/usr/sbin/iptables", GroupExists: true, GroupListed: true, GroupActive: true}
-	at := docker.Endpoint{Host: "unix:///var/run/docker.sock", Source: "default"}
-	if change != nil {
-		change(&info, &facts, &at)
-	}
-	return Doctor{
-		Connect:  func(context.Context) (Engine, error) { return upEngine{info: info, at: at}, nil },
-		Look:     func(context.Context) Facts { return facts },
-		FreeDisk: func(string) (uint64, error) { return 10 << 30, nil },
-		Compose:  func(context.Context) (string, error) { return "v2.40", nil },
-		Env:      func(string) (string, bool) { return "", false },
-		Now:      func() time.Time { return doctorNow },
+func newPatient() *patient {
+	return &patient{
+		engine: fakeEngine{at: docker.Endpoint{Host: socket, Source: "default"}, info: docker.Info{
+			ServerVersion: "28.5", APIVersion: "1.51", OperatingSystem: "Debian 12", OS: "linux", Arch: "amd64", StorageDriver: "overlay2", CgroupDriver: "systemd",
+			CgroupVersion: "2", RootDir: "/var/lib/docker", CPUs: 2, Memory: 4 << 30, Time: time.Now(), Swarm: docker.Swarm{State: "inactive"}}},
+		machine: fakeMachine{disk: 10 << 30, facts: Facts{OS: "linux", Pretty: "Debian", Init: "systemd", User: "ann", Dockerd: "/usr/bin/dockerd", Package: "docker.io",
+			Iptables: "/usr/sbin/iptables", GroupExists: true, GroupListed: true, GroupActive: true}},
 	}
 }
 
-// checkOf is the one check of that name.
-func checkOf(t *testing.T, r DoctorResult, name string) Check {
+// examine runs the doctor and requires that every trouble has a way out.
+func (p *patient) examine(t *testing.T) (DoctorResult, error) {
+	t.Helper()
+	connect := answering(p.engine)
+	if p.connect != nil {
+		connect = refusing(p.connect)
+	}
+	got, err := New(Config{Connect: connect, Machine: &p.machine, LookupEnv: func(name string) (string, bool) { v, ok := p.env[name]; return v, ok }}).Doctor(t.Context())
+	for _, c := range got.Checks {
+		if trouble := c.State == Warn || c.State == Fail; trouble != (c.Next != "") {
+			t.Errorf("%+v", c)
+		}
+	}
+	return got, err
+}
+
+// the returns the one check of that name.
+func the(t *testing.T, r DoctorResult, name string) Check {
 	t.Helper()
 	var found []Check
 	for _, c := range r.Checks {
@@ -47,200 +61,279 @@ func checkOf(t *testing.T, r DoctorResult, name string) Check {
 	return found[0]
 }
 
-func TestEngineDoctorIsContent(t *testing.T) {
-	got, err := doctorOf(nil).Run(t.Context())
-	if err != nil || got.Engine == nil || got.Engine.ServerVersion != "28.5" || got.Endpoint.Source != "default" {
-		t.Fatalf("%+v %v", got, err)
-	}
-	for _, name := range []string{"endpoint", "access", "engine", "api", "architecture", "storage driver", "disk space", "cgroups", "users", "time", "swarm",
-		"engine proxy", "machine", "iptables", "docker group", "proxy", "compose"} {
-		if c := checkOf(t, got, name); c.State != VerdictOK || c.Detail == "" || c.Next != "" {
-			t.Errorf("%+v", c)
+func TestDoctor_FindsAllWell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, closed := newPatient(), 0
+		p.engine.closed = &closed
+		got, err := p.examine(t)
+		if err != nil || got.Engine == nil || got.Engine.ServerVersion != "28.5" || got.Endpoint.Source != "default" || got.System != "Debian" || closed != 1 {
+			t.Fatalf("%+v %v, closed %d times", got, err, closed)
 		}
-	}
-	if len(got.Checks) != 17 {
-		t.Errorf("%d checks", len(got.Checks))
-	}
+		var lines []string
+		for _, c := range got.Checks {
+			if c.State != OK {
+				t.Errorf("%+v", c)
+			}
+			lines = append(lines, c.Name+": "+c.Detail)
+		}
+		want := `endpoint: unix:///var/run/docker.sock, chosen by default
+access: ann may use it
+engine: 28.5 on Debian 12
+api: version 1.51
+architecture: linux/amd64, 2 cpus, 4.0 GiB
+storage driver: overlay2
+disk space: 10.0 GiB free in /var/lib/docker
+cgroups: version 2, driver systemd
+users: the same as here
+time: the engine's clock agrees with ours
+swarm: not in a Swarm; only deploying needs one
+engine proxy: the engine uses none
+machine: Debian, init systemd, engine from docker.io
+iptables: /usr/sbin/iptables
+docker group: ann is in it
+proxy: none is set here`
+		if text := strings.Join(lines, "\n"); text != want {
+			t.Errorf("got\n%s\nwant\n%s", text, want)
+		}
+		if p.machine.looked != "/var/lib/docker" {
+			t.Errorf("the space of %s", p.machine.looked)
+		}
+	})
 }
 
-func TestEngineDoctorFinds(t *testing.T) {
-	type change = func(info *docker.Info, facts *Facts, at *docker.Endpoint)
+func TestDoctor_Findings(t *testing.T) {
+	const (
+		gib     = 1 << 30
+		usermod = "sudo usermod -aG docker ann, then log in again; its members can become root"
+		driver  = "set \"storage-driver\" in /etc/docker/daemon.json to overlay2, or fuse-overlayfs; images must be built again"
+		ntp     = "set both clocks by NTP (timedatectl set-ntp true)"
+		prune   = "docker system df shows what uses it; docker system prune frees unused data"
+		proves  = "stack:up proves that each service can read its secrets"
+		unlock  = "docker swarm unlock, or docker info for its error"
+		journal = "systemctl status docker; journalctl -u docker -n 50"
+	)
+	warnings := func(lines ...string) func(*patient) {
+		return func(p *patient) { p.engine.info.Warnings = lines }
+	}
+	clock := func(late, delay time.Duration) func(*patient) {
+		return func(p *patient) {
+			p.engine.info.Time, p.engine.delay = p.engine.info.Time.Add(delay-late), delay
+		}
+	}
+	facts := func(change func(*Facts)) func(*patient) {
+		return func(p *patient) { change(&p.machine.facts) }
+	}
+	info := func(change func(*docker.Info)) func(*patient) {
+		return func(p *patient) { change(&p.engine.info) }
+	}
 	for _, c := range []struct {
 		name   string
-		change change
+		change func(*patient)
 		check  string
 		state  Verdict
-		says   string
+		detail string
+		next   string
 	}{
-		{"remote", func(_ *docker.Info, _ *Facts, at *docker.Endpoint) { at.Remote = true }, "endpoint", VerdictWarn, "another machine"},
-		{"odd architecture", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) { i.Arch = "s390x" }, "architecture", VerdictWarn, "linux/s390x"},
-		{"vfs", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) { i.StorageDriver = "vfs" }, "storage driver", VerdictWarn, "copies every layer"},
-		{"aufs", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) { i.StorageDriver = "aufs" }, "storage driver", VerdictWarn, "no longer know it"},
-		{"disk elsewhere", func(_ *docker.Info, _ *Facts, at *docker.Endpoint) { at.Remote = true }, "disk space", VerdictUnknown, "not this machine's"},
-		{"rootless limits", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) { i.CgroupDriver = "none" }, "cgroups", VerdictWarn, "do not hold"},
-		{"cgroups 1", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) { i.CgroupVersion = "" }, "cgroups", VerdictOK, "version 1"},
-		{"no swap limit", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) {
-			i.Warnings = []string{"WARNING: No swap limit support"}
-		}, "cgroups", VerdictWarn, "no swap limit support"},
-		{"rootless", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) { i.Rootless = true }, "users", VerdictWarn, "rootless"},
-		{"userns", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) { i.UsernsRemap = true }, "users", VerdictWarn, "userns-remap"},
-		{"SELinux", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) { i.SELinux = true }, "users", VerdictOK, "SELinux"},
-		{"clock late", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) { i.Time = doctorNow.Add(-10 * time.Second) }, "time", VerdictWarn, "10s apart"},
-		{"clock early", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) { i.Time = doctorNow.Add(10 * time.Minute) }, "time", VerdictFail, "10m0s apart"},
-		{"clock a little late", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) { i.Time = doctorNow.Add(-4 * time.Second) }, "time", VerdictOK, "agrees"},
-		{"no clock", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) { i.Time = time.Time{} }, "time", VerdictUnknown, "does not tell"},
-		{"manager", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) {
-			i.Swarm = docker.Swarm{State: "active", Manager: true}
-		}, "swarm", VerdictOK, "manager"},
-		{"worker", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) { i.Swarm = docker.Swarm{State: "active"} }, "swarm", VerdictOK, "worker"},
-		{"locked", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) { i.Swarm = docker.Swarm{State: "locked"} }, "swarm", VerdictWarn, "locked"},
-		{"engine's proxy", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) { i.Proxies = []string{"HTTP_PROXY"} }, "engine proxy", VerdictOK, "HTTP_PROXY"},
-		{"no iptables", func(_ *docker.Info, f *Facts, _ *docker.Endpoint) { f.Iptables = "" }, "iptables", VerdictWarn, "cannot publish ports"},
-		{"no bridge filter", func(i *docker.Info, _ *Facts, _ *docker.Endpoint) {
-			i.Warnings = []string{"WARNING: bridge-nf-call-iptables is disabled"}
-		}, "iptables", VerdictWarn, "bridge-nf-call-iptables is disabled"},
-		{"root", func(_ *docker.Info, f *Facts, _ *docker.Endpoint) { f.Root, f.GroupActive = true, false }, "docker group", VerdictOK, "root"},
-		{"old session", func(_ *docker.Info, f *Facts, _ *docker.Endpoint) { f.GroupActive = false }, "docker group", VerdictWarn, "session is older"},
-		{"no member", func(_ *docker.Info, f *Facts, _ *docker.Endpoint) { f.GroupActive, f.GroupListed = false, false }, "docker group", VerdictWarn, "ann is not in it"},
-		{"no group", func(_ *docker.Info, f *Facts, _ *docker.Endpoint) {
-			f.GroupActive, f.GroupListed, f.GroupExists = false, false, false
-		}, "docker group", VerdictWarn, "there is none"},
-		{"masked", func(_ *docker.Info, f *Facts, _ *docker.Endpoint) { f.Service = "masked" }, "machine", VerdictWarn, "service masked"},
-		{"WSL", func(_ *docker.Info, f *Facts, _ *docker.Endpoint) {
-			f.WSL, f.Container, f.Package = true, "docker", ""
-		}, "machine", VerdictOK, "WSL, in a container (docker), engine /usr/bin/dockerd"},
+		{"a remote engine", func(p *patient) { p.engine.at.Remote = true }, "endpoint", Warn, socket + ", chosen by default: another machine, where files of this one cannot be mounted", "docker context use default, to work with this machine's engine"},
+		{"a user without a name", facts(func(f *Facts) { f.User = "" }), "access", OK, "this user may use it", ""},
+
+		{"arm64", info(func(i *docker.Info) { i.Arch = "arm64" }), "architecture", OK, "linux/arm64, 2 cpus, 4.0 GiB", ""},
+		{"an odd architecture", info(func(i *docker.Info) { i.Arch, i.Memory = "s390x", 512<<20 }), "architecture", Warn, "linux/s390x, 2 cpus, 512 MiB", "keepmum's images are tested on amd64 and arm64 only"},
+		{"an engine that does not know its memory", info(func(i *docker.Info) { i.Memory = -1 }), "architecture", OK, "linux/amd64, 2 cpus, 0 MiB", ""},
+
+		{"vfs", info(func(i *docker.Info) { i.StorageDriver = "vfs" }), "storage driver", Warn, "vfs: it copies every layer, which costs time and space", driver},
+		{"aufs", info(func(i *docker.Info) { i.StorageDriver = "aufs" }), "storage driver", Warn, "aufs: newer engines do not support it", driver},
+
+		{"a full disk", func(p *patient) { p.machine.disk = gib - 1 }, "disk space", Fail, "1023 MiB free in /var/lib/docker: too little to build the images", prune},
+		{"just enough space", func(p *patient) { p.machine.disk = gib }, "disk space", Warn, "1.0 GiB free in /var/lib/docker", prune},
+		{"little space", func(p *patient) { p.machine.disk = 4*gib - 1 }, "disk space", Warn, "4.0 GiB free in /var/lib/docker", prune},
+		{"roomy", func(p *patient) { p.machine.disk = 4 * gib }, "disk space", OK, "4.0 GiB free in /var/lib/docker", ""},
+		{"space that is not known", func(p *patient) { p.machine.noDisk = errors.New("denied") }, "disk space", Unknown, "ann cannot look at /var/lib/docker", ""},
+		{"a disk elsewhere", func(p *patient) { p.engine.at.Remote = true }, "disk space", Unknown, "not checked: the engine's disk is not this machine's", ""},
+		{"a disk in a virtual machine", facts(func(f *Facts) { f.OS = "darwin" }), "disk space", Unknown, "not checked: the engine's disk is not this machine's", ""},
+
+		{"limits without effect", info(func(i *docker.Info) { i.CgroupDriver = "none" }), "cgroups", Warn, "version 2, driver none: limits on memory and cpu have no effect", "give a rootless engine cgroup version 2 and systemd"},
+		{"cgroups 1", info(func(i *docker.Info) { i.CgroupVersion = "" }), "cgroups", OK, "version 1, driver systemd", ""},
+		{"warnings about limits", warnings("WARNING: No swap limit support", "WARNING: cgroup v1 is old", "WARNING: other"), "cgroups", Warn, "version 2, driver systemd; no swap limit support; cgroup v1 is old", "docker info shows the engine's warnings"},
+
+		{"rootless", info(func(i *docker.Info) { i.Rootless = true }), "users", Warn, "rootless: user ids in containers differ from those of files here", proves},
+		{"userns", info(func(i *docker.Info) { i.UsernsRemap = true }), "users", Warn, "userns-remap: user ids in containers differ from those of files here", proves},
+		{"SELinux", info(func(i *docker.Info) { i.SELinux = true }), "users", OK, "the same as here; SELinux labels also decide what a container can read", ""},
+
+		{"no clock", info(func(i *docker.Info) { i.Time = time.Time{} }), "time", Unknown, "the engine does not report its time", ""},
+		{"a little late", clock(5*time.Second, 0), "time", OK, "the engine's clock agrees with ours", ""},
+		{"late", clock(5*time.Second+1, 0), "time", Warn, "the engine's clock and ours are 5s apart", ntp},
+		{"late by a slow answer only", clock(7*time.Second, 2*time.Second), "time", OK, "the engine's clock agrees with ours", ""},
+		{"late by more than its answer", clock(7*time.Second+1, 2*time.Second), "time", Warn, "the engine's clock and ours are 7s apart", ntp},
+		{"five minutes early", clock(-5*time.Minute, 0), "time", Warn, "the engine's clock and ours are 5m0s apart", ntp},
+		{"much too early", clock(-5*time.Minute-time.Second, 0), "time", Fail, "the engine's clock and ours are 5m1s apart: certificates and ages will be wrong", ntp},
+		{"much too late, for a slow answer", clock(5*time.Minute+3*time.Second, 2*time.Second), "time", Fail, "the engine's clock and ours are 5m3s apart: certificates and ages will be wrong", ntp},
+		{"not much too late, for a slow answer", clock(5*time.Minute+time.Second, 2*time.Second), "time", Warn, "the engine's clock and ours are 5m1s apart", ntp},
+
+		{"a manager", info(func(i *docker.Info) { i.Swarm = docker.Swarm{State: "active", Manager: true} }), "swarm", OK, "manager", ""},
+		{"a worker", info(func(i *docker.Info) { i.Swarm = docker.Swarm{State: "active"} }), "swarm", OK, "worker: deploy through a manager", ""},
+		{"locked", info(func(i *docker.Info) { i.Swarm = docker.Swarm{State: "locked"} }), "swarm", Warn, "locked", unlock},
+		{"pending", info(func(i *docker.Info) { i.Swarm = docker.Swarm{State: "pending"} }), "swarm", Warn, "pending", unlock},
+		{"broken", info(func(i *docker.Info) { i.Swarm = docker.Swarm{State: "error"} }), "swarm", Warn, "error", unlock},
+		{"the engine's proxy", info(func(i *docker.Info) { i.Proxies = []string{"HTTP_PROXY", "NO_PROXY"} }), "engine proxy", OK, "the engine has HTTP_PROXY, NO_PROXY set", ""},
+
+		{"masked", facts(func(f *Facts) { f.Service = "masked" }), "machine", Warn, "Debian, init systemd, engine from docker.io, service masked", journal},
+		{"failed", facts(func(f *Facts) { f.Service = "failed" }), "machine", Warn, "Debian, init systemd, engine from docker.io, service failed", journal},
+		{"active", facts(func(f *Facts) { f.Service = "active" }), "machine", OK, "Debian, init systemd, engine from docker.io, service active", ""},
+		{"WSL", facts(func(f *Facts) { f.WSL, f.Container, f.Package = true, "docker", "" }), "machine", OK, "Debian, init systemd, WSL, in a container (docker), engine /usr/bin/dockerd", ""},
+		{"an engine that is not installed", facts(func(f *Facts) { f.Dockerd, f.Init = "", "" }), "machine", OK, "Debian", ""},
+
+		{"no iptables", facts(func(f *Facts) { f.Iptables = "" }), "iptables", Warn, "not found: the engine cannot publish ports without it", "install the package iptables, then restart the engine"},
+		{"no bridge filter", warnings("WARNING: other", "WARNING: bridge-nf-call-iptables is disabled"), "iptables", Warn, "bridge-nf-call-iptables is disabled", "modprobe br_netfilter"},
+
+		{"root", facts(func(f *Facts) { f.Root, f.GroupActive = true, false }), "docker group", OK, "not needed: this is root", ""},
+		{"an old session", facts(func(f *Facts) { f.GroupActive = false }), "docker group", Warn, "ann is in it, but this session is older", "log in again, or newgrp docker"},
+		{"not a member", facts(func(f *Facts) { f.GroupActive, f.GroupListed = false, false }), "docker group", Warn, "ann is not in it", usermod},
+		{"no group", facts(func(f *Facts) { f.GroupActive, f.GroupListed, f.GroupExists = false, false, false }), "docker group", Warn, "it does not exist", "it comes with the engine's package"},
+
+		{"a proxy", func(p *patient) { p.env = map[string]string{"https_proxy": "http://u:canary@p", "HTTP_PROXY": ""} }, "proxy", OK, "https_proxy set here", ""},
+		{"a proxy before the engine", func(p *patient) {
+			p.env, p.engine.at.Host = map[string]string{"https_proxy": "http://u:canary@p"}, "tcp://10.0.0.1:2375"
+		}, "proxy", Warn, "https_proxy set here: calls to tcp://10.0.0.1:2375 go through it", "put the engine's host into NO_PROXY"},
+		{"a proxy, not for the engine", func(p *patient) {
+			p.env, p.engine.at.Host = map[string]string{"HTTPS_PROXY": "http://p", "no_proxy": "10.0.0.1"}, "tcp://10.0.0.1:2375"
+		}, "proxy", OK, "HTTPS_PROXY, no_proxy set here", ""},
+		{"a proxy, not for the engine, in capitals", func(p *patient) {
+			p.env, p.engine.at.Host = map[string]string{"HTTP_PROXY": "http://p", "NO_PROXY": "10.0.0.1"}, "tcp://10.0.0.1:2375"
+		}, "proxy", OK, "HTTP_PROXY, NO_PROXY set here", ""},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			got, err := doctorOf(c.change).Run(t.Context())
-			check := checkOf(t, got, c.check)
-			if check.State != c.state || !strings.Contains(check.Detail, c.says) {
-				t.Errorf("%+v", check)
+		bubble(t, c.name, func(t *testing.T) {
+			p := newPatient()
+			c.change(p)
+			got, err := p.examine(t)
+			check := the(t, got, c.check)
+			if want := (Check{c.check, c.state, c.detail, c.next}); check != want {
+				t.Errorf("got  %+v\nwant %+v", check, want)
 			}
-			if (check.State == VerdictWarn || check.State == VerdictFail) && check.Next == "" {
-				t.Errorf("no way out: %+v", check)
+			for _, other := range got.Checks {
+				if strings.Contains(other.Detail, "canary") {
+					t.Errorf("%s shows a proxy's password", other.Name)
+				}
 			}
-			if want := check.State == VerdictFail; want != (fault.CodeOf(err) == fault.Invalid) || !want && err != nil {
-				t.Errorf("%v", err)
+			var e *fault.Error
+			if c.state != Fail {
+				if err != nil {
+					t.Errorf("%v", err)
+				}
+			} else if !errors.As(err, &e) || e.Code != fault.Invalid || len(e.Findings) != 1 || e.Findings[0] != (fault.Finding{Subject: c.check, Problem: c.detail, Next: c.next}) {
+				t.Errorf("%+v", e)
 			}
 		})
 	}
 }
 
-func TestEngineDoctorOnDisk(t *testing.T) {
-	for free, want := range map[uint64]Verdict{1 << 20: VerdictFail, 2 << 30: VerdictWarn, 4 << 30: VerdictOK} {
-		d := doctorOf(nil)
-		d.FreeDisk = func(path string) (uint64, error) {
-			if path != "/var/lib/docker" {
-				t.Errorf("asked for %s", path)
+// What belongs to this machine's own engine is checked only if that is meant.
+func TestDoctor_ChecksTheMachineOfItsEngine(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		at   docker.Endpoint
+		os   string
+		here bool
+	}{
+		{"the default", docker.Endpoint{Host: "unix:///x", Source: "default"}, "linux", true},
+		{"the default socket by name", docker.Endpoint{Host: "unix:///run/docker.sock", Source: "DOCKER_HOST"}, "linux", true},
+		{"not known", docker.Endpoint{}, "linux", true},
+		{"another socket", docker.Endpoint{Host: "unix:///x", Source: "DOCKER_HOST"}, "linux", false},
+		{"another machine", docker.Endpoint{Host: "ssh://x", Source: "default", Remote: true}, "linux", false},
+		{"in a virtual machine", docker.Endpoint{Host: socket, Source: "default"}, "darwin", false},
+	} {
+		bubble(t, c.name, func(t *testing.T) {
+			p := newPatient()
+			p.engine.at, p.machine.facts.OS = c.at, c.os
+			got, _ := p.examine(t)
+			checked := 0
+			for _, check := range got.Checks {
+				if check.Name == "iptables" || check.Name == "docker group" {
+					checked++
+				}
 			}
-			return free, nil
-		}
-		got, err := d.Run(t.Context())
-		if c := checkOf(t, got, "disk space"); c.State != want || (err != nil) != (want == VerdictFail) {
-			t.Errorf("%+v %v", c, err)
-		}
-	}
-	d := doctorOf(nil)
-	d.FreeDisk = func(string) (uint64, error) { return 0, errors.New("x") }
-	if got, _ := d.Run(t.Context()); checkOf(t, got, "disk space").State != VerdictUnknown {
-		t.Error("unreadable space is known")
+			if want := map[bool]int{true: 2}[c.here]; checked != want || len(got.Checks) != 14+want {
+				t.Errorf("%d checks of it among %d", checked, len(got.Checks))
+			}
+		})
 	}
 }
 
-func TestEngineDoctorOnCompose(t *testing.T) {
-	d := doctorOf(nil)
-	d.Compose = func(context.Context) (string, error) {
-		return "", &fault.Error{What: "only docker-compose 1.29", Next: "build one"}
-	}
-	got, err := d.Run(t.Context())
-	if c := checkOf(t, got, "compose"); c.State != VerdictWarn || c.Detail != "only docker-compose 1.29" || c.Next != "build one" || err != nil {
-		t.Errorf("%+v %v", c, err)
-	}
-}
-
-func TestEngineDoctorOnProxies(t *testing.T) {
-	d := doctorOf(nil)
-	d.Env = func(name string) (string, bool) { return "http://u:canary@p", name == "https_proxy" }
-	got, _ := d.Run(t.Context())
-	if c := checkOf(t, got, "proxy"); c.State != VerdictOK || c.Detail != "https_proxy set here" {
-		t.Errorf("%+v", c)
-	}
-	d = doctorOf(func(_ *docker.Info, _ *Facts, at *docker.Endpoint) { at.Host = "tcp://10.0.0.1:2375" })
-	d.Env = func(name string) (string, bool) { return "http://u:canary@p", name == "https_proxy" }
-	got, _ = d.Run(t.Context())
-	if c := checkOf(t, got, "proxy"); c.State != VerdictWarn || strings.Contains(c.Detail, "canary") {
-		t.Errorf("%+v", c)
-	}
-}
-
-func TestEngineDoctorWithoutAnEngine(t *testing.T) {
-	for cause, name := range map[docker.Cause]string{docker.CauseAbsent: "engine", docker.CauseStopped: "engine", docker.CausePermission: "access", docker.CauseContext: "endpoint",
+func TestDoctor_WithoutAnEngine(t *testing.T) {
+	for cause, name := range map[docker.Cause]string{docker.CauseAbsent: "engine", docker.CauseStopped: "engine", docker.CausePermission: "access", docker.CauseContext: "endpoint", docker.CauseAddress: "endpoint",
 		docker.CauseTLS: "endpoint", docker.CauseSSH: "endpoint", docker.CauseRemote: "endpoint", docker.CauseVersion: "api", docker.CauseTimeout: "engine"} {
-		d := doctorOf(func(_ *docker.Info, f *Facts, _ *docker.Endpoint) { f.GroupActive, f.Dockerd = false, "" })
-		d.Connect = func(context.Context) (Engine, error) {
-			return nil, upFailure(cause, "unix:///var/run/docker.sock", "default")
+		p := newPatient()
+		p.machine.facts.GroupActive, p.machine.facts.Dockerd, p.connect = false, "", failure(cause, socket, "default")
+		got, err := p.examine(t)
+		if fault.CodeOf(err) != fault.NoEngine || got.Engine != nil || got.Endpoint.Host != socket {
+			t.Errorf("%s: %+v %v", cause, got.Endpoint, err)
 		}
-		got, err := d.Run(t.Context())
-		if fault.CodeOf(err) != fault.NoEngine || got.Engine != nil {
-			t.Errorf("%s: %v", cause, err)
+		next := "the way out of " + string(cause)
+		if cause == docker.CausePermission {
+			next = "you are in the group docker, but not in this session: log in again, or newgrp docker"
 		}
-		if c := checkOf(t, got, name); c.State != VerdictFail || c.Next == "" {
+		if c := the(t, got, name); c != (Check{name, Fail, "no engine: " + string(cause), next}) || got.Checks[0] != c {
 			t.Errorf("%s: %+v", cause, c)
 		}
-		if c := checkOf(t, got, "time"); c.State != VerdictUnknown {
-			t.Errorf("%+v", c)
-		}
-		if c := checkOf(t, got, "machine"); c.State != VerdictWarn || c.Next != "mage engine:up" {
-			t.Errorf("%+v", c)
-		}
+		unknown := 0
 		for _, c := range got.Checks {
-			if strings.Contains(c.Next, "newgrp") != (c.Name == "docker group" || c.Name == "access") {
-				t.Errorf("%s: %+v", cause, c)
+			if c.State == Unknown && c.Detail == "not checked: no engine answers" {
+				unknown++
 			}
 		}
-	}
-}
-
-func TestEngineDoctorOnAccess(t *testing.T) {
-	d := doctorOf(func(_ *docker.Info, f *Facts, _ *docker.Endpoint) { f.GroupActive, f.GroupListed = false, false })
-	d.Connect = func(context.Context) (Engine, error) {
-		return nil, upFailure(docker.CausePermission, "unix:///var/run/docker.sock", "default")
-	}
-	got, _ := d.Run(t.Context())
-	if c := checkOf(t, got, "access"); !strings.Contains(c.Next, "usermod -aG docker ann") {
-		t.Errorf("%+v", c)
-	}
-	d.Look = func(context.Context) Facts { return Facts{OS: "linux"} }
-	got, _ = d.Run(t.Context())
-	if c := checkOf(t, got, "access"); c.Next != "the way out of permission" {
-		t.Errorf("%+v", c)
-	}
-}
-
-func TestEngineDoctorWhenTheEngineGoes(t *testing.T) {
-	d := doctorOf(nil)
-	d.Connect = func(context.Context) (Engine, error) {
-		return upEngine{err: upFailure(docker.CauseGone, "unix:///x", "default")}, nil
-	}
-	got, err := d.Run(t.Context())
-	if c := checkOf(t, got, "engine"); c.State != VerdictFail || fault.CodeOf(err) != fault.NoEngine {
-		t.Errorf("%+v %v", c, err)
-	}
-	d.Connect = func(context.Context) (Engine, error) {
-		return nil, &fault.Error{Code: fault.Interrupted, What: "stopped"}
-	}
-	if got, err := d.Run(t.Context()); fault.CodeOf(err) != fault.Interrupted || len(got.Checks) != 0 {
-		t.Errorf("%+v %v", got, err)
-	}
-}
-
-func TestEngineDoctorWithoutPorts(t *testing.T) {
-	d := doctorOf(func(_ *docker.Info, f *Facts, at *docker.Endpoint) { f.OS, at.Remote = "darwin", true })
-	d.FreeDisk, d.Compose, d.Env, d.Now = nil, nil, nil, nil
-	got, _ := d.Run(t.Context())
-	for _, c := range got.Checks {
-		if c.Name == "compose" || c.Name == "proxy" || c.Name == "disk space" || c.Name == "iptables" || c.Name == "docker group" {
+		if want := map[bool]int{true: 8, false: 9}[name == "api"]; unknown != want {
+			t.Errorf("%s: %d checks were not made, want %d", cause, unknown, want)
+		}
+		if c := the(t, got, "machine"); c != (Check{"machine", Warn, "Debian, init systemd, no engine installed", "mage engine:up"}) {
 			t.Errorf("%+v", c)
 		}
+		if c := the(t, got, "iptables"); c.State != OK {
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
+func TestDoctor_ShowsTheWayToAccess(t *testing.T) {
+	for _, c := range []struct {
+		facts Facts
+		next  string
+	}{
+		{Facts{OS: "linux", User: "ann", GroupExists: true}, "sudo usermod -aG docker ann, then log in again (its members can become root); or use sudo"},
+		{Facts{OS: "linux", User: "ann", GroupExists: true, GroupListed: true}, "you are in the group docker, but not in this session: log in again, or newgrp docker"},
+		{Facts{OS: "linux", User: "ann", GroupExists: true, GroupListed: true, GroupActive: true}, "the way out of permission"},
+		{Facts{OS: "linux"}, "the way out of permission"},
+	} {
+		p := newPatient()
+		p.machine.facts, p.connect = c.facts, failure(docker.CausePermission, socket, "default")
+		got, _ := p.examine(t)
+		if check := the(t, got, "access"); check.Next != c.next {
+			t.Errorf("%+v: %s", c.facts, check.Next)
+		}
+	}
+}
+
+func TestDoctor_EngineGoesAway(t *testing.T) {
+	p, closed := newPatient(), 0
+	p.engine.err, p.engine.closed = failure(docker.CauseGone, socket, "default"), &closed
+	got, err := p.examine(t)
+	if fault.CodeOf(err) != fault.NoEngine || got.Engine != nil || closed != 1 || p.machine.looked != "" {
+		t.Errorf("%+v %v, closed %d times, looked at %q", got, err, closed, p.machine.looked)
+	}
+	if first, second := got.Checks[0], got.Checks[1]; first.Name != "endpoint" || first.State != OK || second != (Check{"engine", Fail, "no engine: gone", "the way out of gone"}) {
+		t.Errorf("%+v %+v", first, second)
+	}
+}
+
+func TestDoctor_Interrupted(t *testing.T) {
+	stopped := &fault.Error{Code: fault.Interrupted, What: "stopped"}
+	p := newPatient()
+	p.connect = stopped
+	if got, err := p.examine(t); fault.CodeOf(err) != fault.Interrupted || got.Checks != nil || got.System != "" {
+		t.Errorf("%+v %v", got, err)
+	}
+	p = newPatient()
+	p.engine.err = stopped
+	if got, err := p.examine(t); fault.CodeOf(err) != fault.Interrupted || got.Checks != nil {
+		t.Errorf("%+v %v", got, err)
 	}
 }

@@ -11,84 +11,20 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// Facts is what this machine is, as far as setting up an engine on it is
-// concerned.
-type Facts struct {
-	OS           string   `json:"os"` // Go's word: linux, darwin, windows
-	Distribution string   `json:"distribution,omitempty"`
-	Version      string   `json:"version,omitempty"`
-	Like         []string `json:"like,omitempty"` // distributions that it descends from
-	Pretty       string   `json:"pretty,omitempty"`
-	Root         bool     `json:"root"`
-	User         string   `json:"user,omitempty"`
-	WSL          bool     `json:"wsl"`
-	Container    string   `json:"container,omitempty"` // docker, podman, lxc …; "" on a machine of its own
-	Init         string   `json:"init"`                // systemd, openrc, sysv, none
-	Dockerd      string   `json:"dockerd,omitempty"`   // path of an installed engine
-	Docker       string   `json:"docker,omitempty"`    // path of the docker command
-	Package      string   `json:"package,omitempty"`   // docker.io, docker-ce, moby-engine, snap …
-	Service      string   `json:"service,omitempty"`   // systemd's word for the engine's unit; "" where there is none
-	Iptables     string   `json:"iptables,omitempty"`  // path
-	GroupExists  bool     `json:"groupExists"`         // there is a group docker
-	GroupListed  bool     `json:"groupListed"`         // this user is a member by /etc/group
-	GroupActive  bool     `json:"groupActive"`         // this process has it
-	DpkgBroken   bool     `json:"dpkgBroken"`          // an installation was interrupted
+const (
+	answerDeadline = 90 * time.Second // for an engine that was started
+	answerPoll     = 250 * time.Millisecond
+)
+
+// UpOptions says how far [Host.Up] goes.
+type UpOptions struct {
+	Install bool // run the commands, do not only name them
+	DryRun  bool // with Install: name what would be run
 }
 
-// Step is one command of a plan.
-type Step struct {
-	Args       []string      `json:"args"`
-	Why        string        `json:"why"`
-	Background bool          `json:"background,omitempty"` // a daemon: it outlives keepmum
-	Log        string        `json:"log,omitempty"`        // where a daemon writes
-	Deadline   time.Duration `json:"-"`                    // 0: none of its own
-	Busy       string        `json:"-"`                    // what it says when another program is at work: then it is tried again
-	Seconds    float64       `json:"seconds,omitempty"`    // how long it took, when it was run
-}
-
-// Plan is how an engine comes to this machine.
-type Plan struct {
-	System    string   // for messages: "Debian GNU/Linux 12"
-	Automatic bool     // keepmum may install: Debian or Ubuntu
-	Install   []Step   // before Start, when no engine is installed
-	Start     []Step   // when one is; empty where a person must do it
-	Fallback  *Step    // instead of the daemon of Start, when it ends for its storage
-	Manual    []string // lines for a person, where commands do not say it all
-}
-
-// Engine is an engine that answers.
-type Engine interface {
-	Info(ctx context.Context) (docker.Info, error)
-	Endpoint() docker.Endpoint
-	Close() error
-}
-
-// Machine is this machine.
-type Machine interface {
-	// Look says what it is.
-	Look(ctx context.Context) Facts
-	// Plan says how an engine comes to it.
-	Plan(facts Facts) Plan
-	// Run runs a step and tells what it says; of a daemon it returns at once.
-	Run(ctx context.Context, step Step, talk fault.Progress) error
-	// Ended returns an error when a daemon that Run started has ended.
-	Ended() error
-}
-
-// Up makes sure that an engine answers.
-type Up struct {
-	Connect  func(context.Context) (Engine, error)
-	Host     Machine
-	Progress fault.Progress
-	Install  bool          // run the commands, not only name them
-	DryRun   bool          // with Install: name what would be run
-	Wait     time.Duration // how long a started engine may take to answer; 0: 90 s
-	Poll     time.Duration // 0: 250 ms
-}
-
-// UpResult is how it ended.
+// UpResult says how it ended.
 type UpResult struct {
-	State    string          `json:"state"` // answers, started, installed; planned or absent when nothing was run
+	State    string          `json:"state"` // answers, started, installed; planned or absent if nothing was run
 	Endpoint docker.Endpoint `json:"endpoint"`
 	Version  string          `json:"version,omitempty"`
 	System   string          `json:"system,omitempty"`
@@ -96,101 +32,43 @@ type UpResult struct {
 	Manual   []string        `json:"manual,omitempty"` // for a person
 }
 
-// localSockets are where this machine's own engine listens by default.
-func localSocket(host string) bool {
-	return host == "unix:///var/run/docker.sock" || host == "unix:///run/docker.sock"
-}
-
-// Run connects; where no engine answers it says or does what helps. The result
-// is filled in also when the error is not nil.
-func (up Up) Run(ctx context.Context) (UpResult, error) {
-	engine, err := up.Connect(ctx)
+// Up makes sure that an engine answers. If none does it names or runs the
+// commands that set one up. With an error, the result says how far it got.
+func (h *Host) Up(ctx context.Context, o UpOptions) (UpResult, error) {
+	result := UpResult{State: "absent"}
+	engine, err := h.Connect(ctx)
 	if err == nil {
-		return up.answered(ctx, engine, UpResult{State: "answers"})
+		result.State = "answers"
+		result.Endpoint, result.Version, err = greet(ctx, engine)
+		return result, err
 	}
 	var why *docker.Failure
 	if !errors.As(err, &why) {
-		return UpResult{State: "absent"}, err
+		return result, err
 	}
-	result := UpResult{State: "absent", Endpoint: why.Endpoint}
+	result.Endpoint = why.Endpoint
 	if why.Cause != docker.CauseAbsent && why.Cause != docker.CauseStopped {
 		return result, err // its Next is the way out; nothing to set up here
 	}
 	if why.Endpoint.Source != "default" && !localSocket(why.Endpoint.Host) {
-		return result, up.elsewhere(err, why)
+		return result, elsewhere(err, why)
 	}
-	facts := up.Host.Look(ctx)
-	plan := up.Host.Plan(facts)
+	facts := h.Machine.Look(ctx)
+	plan := h.Machine.Plan(facts)
 	result.System, result.Manual = plan.System, plan.Manual
 	installed := why.Cause == docker.CauseStopped || facts.Dockerd != ""
 	if !installed {
 		result.Steps = append(result.Steps, plan.Install...)
 	}
 	result.Steps = append(result.Steps, plan.Start...)
-	if refusal := up.refuse(err, facts, plan, installed); refusal != nil {
+	if refusal := refuse(err, facts, plan, installed, o); refusal != nil {
 		return result, refusal
 	}
-	if up.DryRun {
+	if o.DryRun {
 		result.State = "planned"
 		return result, nil
 	}
-	return up.execute(ctx, plan, installed, result)
-}
-
-// elsewhere refuses to set up this machine when another one is meant.
-func (up Up) elsewhere(err error, why *docker.Failure) error {
-	refusal := &fault.Error{Code: fault.NoEngine, Cause: err,
-		What: firstLine(err) + "; engine:up sets up only this machine's own engine, and " + why.Endpoint.Source + " points elsewhere"}
-	var told *fault.Error
-	if errors.As(err, &told) {
-		refusal.Next = told.Next
-	}
-	return refusal
-}
-
-// refuse says why nothing is run, nil when all is well.
-func (up Up) refuse(err error, facts Facts, plan Plan, installed bool) error {
-	what, verb := firstLine(err), "install it"
-	if installed {
-		verb = "start it"
-	}
-	say := func(more, next string) error {
-		return &fault.Error{Code: fault.NoEngine, What: what + more, Next: next, Cause: err}
-	}
-	possible := len(plan.Start) > 0 && (installed || plan.Automatic)
-	switch {
-	case !possible:
-		return say("; on "+plan.System+" keepmum does not "+verb+" by itself", "do what is listed, then mage engine:doctor")
-	case !up.Install && facts.Root:
-		return say("", "mage engine:up -install runs the commands listed")
-	case !up.Install:
-		return say("", "run the commands listed as root, or mage engine:up -install as root")
-	case !facts.Root && !up.DryRun:
-		return say("; only root can "+verb, "run the commands listed as root, or this command as root (sudo)")
-	}
-	return nil
-}
-
-// execute runs the steps and waits for the engine.
-func (up Up) execute(ctx context.Context, plan Plan, installed bool, result UpResult) (UpResult, error) {
-	for i, step := range result.Steps {
-		up.Progress.Say("%s: %s", step.Why, step)
-		began := time.Now()
-		if err := up.step(ctx, step); err != nil {
-			result.Steps = result.Steps[:i+1]
-			return result, err
-		}
-		result.Steps[i].Seconds = time.Since(began).Seconds()
-	}
-	up.Progress.Say("waiting for the engine to answer")
-	engine, err := up.await(ctx)
-	if err != nil && plan.Fallback != nil && aboutStorage(err) && ctx.Err() == nil {
-		up.Progress.Say("the engine cannot use this storage; %s: %s", plan.Fallback.Why, plan.Fallback)
-		result.Steps = append(result.Steps, *plan.Fallback)
-		if err = up.step(ctx, *plan.Fallback); err == nil {
-			engine, err = up.await(ctx)
-		}
-	}
+	result.Steps, engine, err = h.execute(ctx, result.Steps, plan.Fallback)
 	if err != nil {
 		return result, err
 	}
@@ -198,21 +76,93 @@ func (up Up) execute(ctx context.Context, plan Plan, installed bool, result UpRe
 	if installed {
 		result.State = "started"
 	}
-	return up.answered(ctx, engine, result)
+	result.Endpoint, result.Version, err = greet(ctx, engine)
+	return result, err
 }
 
-// step runs one step; its failure says what goes on from here.
-func (up Up) step(ctx context.Context, step Step) error {
+// greet returns the engine's endpoint and version, and closes it.
+func greet(ctx context.Context, engine Engine) (docker.Endpoint, string, error) {
+	defer func() { _ = engine.Close() }()
+	info, err := engine.Info(ctx)
+	return engine.Endpoint(), info.ServerVersion, err
+}
+
+// elsewhere refuses to set up this machine when another one is meant.
+func elsewhere(err error, why *docker.Failure) error {
+	refusal := &fault.Error{Code: fault.NoEngine, Cause: err,
+		What: firstLine(err) + "; engine:up sets up only this machine's own engine, and " + why.Endpoint.Source + " points elsewhere"}
+	var e *fault.Error
+	if errors.As(err, &e) {
+		refusal.Next = e.Next
+	}
+	return refusal
+}
+
+// refuse returns the reason to run nothing, nil if the steps may be run or shown.
+func refuse(err error, facts Facts, plan Plan, installed bool, o UpOptions) error {
+	verb := "install it"
+	if installed {
+		verb = "start it"
+	}
+	refusal := func(more, next string) error {
+		return &fault.Error{Code: fault.NoEngine, What: firstLine(err) + more, Next: next, Cause: err}
+	}
+	possible := len(plan.Start) > 0 && (installed || plan.Automatic)
+	switch {
+	case !possible:
+		return refusal("; keepmum does not "+verb+" on "+plan.System, "follow the steps listed, then mage engine:doctor")
+	case !o.Install && facts.Root:
+		return refusal("", "mage engine:up -install runs the commands listed")
+	case !o.Install:
+		return refusal("", "run the commands listed as root, or mage engine:up -install as root")
+	case !facts.Root && !o.DryRun:
+		return refusal("; only root can "+verb, "run the commands listed as root, or this command as root (sudo)")
+	}
+	return nil
+}
+
+// execute runs the steps, waits for the engine, and tries the fallback if the
+// daemon cannot use its storage. It returns the steps that were run, also with
+// an error.
+func (h *Host) execute(ctx context.Context, steps []Step, fallback *Step) (ran []Step, engine Engine, err error) {
+	run := func(step Step) error {
+		begun := time.Now()
+		err := h.step(ctx, step)
+		if err == nil {
+			step.Seconds = time.Since(begun).Seconds()
+		}
+		ran = append(ran, step)
+		return err
+	}
+	for _, step := range steps {
+		h.Progress.Say("%s: %s", step.Why, step)
+		if err := run(step); err != nil {
+			return ran, nil, err
+		}
+	}
+	h.Progress.Say("waiting for the engine to answer")
+	engine, err = h.await(ctx)
+	if err != nil && fallback != nil && aboutStorage(err) && ctx.Err() == nil {
+		h.Progress.Say("the engine cannot use this storage; %s: %s", fallback.Why, fallback)
+		if err = run(*fallback); err == nil {
+			engine, err = h.await(ctx)
+		}
+	}
+	return ran, engine, err
+}
+
+// step runs one step; its error says how to continue.
+func (h *Host) step(ctx context.Context, step Step) error {
 	if step.Deadline > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, step.Deadline, errStepDeadline)
 		defer cancel()
 	}
-	err := up.Host.Run(ctx, step, up.Progress)
+	err := h.Machine.Run(ctx, step, h.Progress)
 	if err == nil {
 		return nil
 	}
-	again := "mage engine:up -install goes on from here"
+	again := "mage engine:up -install continues from here"
 	switch {
 	case errors.Is(context.Cause(ctx), errStepDeadline):
 		return &fault.Error{Code: fault.Incomplete, What: fmt.Sprintf("%s did not end within %s", step, step.Deadline), Next: again, Cause: context.DeadlineExceeded}
@@ -221,63 +171,44 @@ func (up Up) step(ctx context.Context, step Step) error {
 	case ctx.Err() != nil:
 		return &fault.Error{Code: fault.Interrupted, What: "stopped during " + step.String(), Next: again, Cause: context.Canceled}
 	}
-	return &fault.Error{Code: fault.NoEngine, What: step.String() + " failed: " + firstLine(err), Next: "mend what it names, then " + again, Cause: err}
+	return &fault.Error{Code: fault.NoEngine, What: step.String() + " failed: " + firstLine(err), Next: "fix the problem, then " + again, Cause: err}
 }
 
-// errStepDeadline tells a step's own deadline from the caller's.
+// errStepDeadline distinguishes a step's deadline from the caller's.
 var errStepDeadline = errors.New("a step's deadline")
 
 // await polls until the engine answers, the daemon ends, or time is up.
-func (up Up) await(ctx context.Context) (Engine, error) {
-	wait, poll := up.Wait, up.Poll
-	if wait == 0 {
-		wait = 90 * time.Second
-	}
-	if poll == 0 {
-		poll = 250 * time.Millisecond
-	}
-	deadline := time.NewTimer(wait)
+func (h *Host) await(ctx context.Context) (Engine, error) {
+	deadline := time.NewTimer(answerDeadline)
 	defer deadline.Stop()
 	for {
-		engine, err := up.Connect(ctx)
+		engine, err := h.Connect(ctx)
 		if err == nil {
 			return engine, nil
 		}
 		if ctx.Err() != nil {
-			return nil, up.cutShort(ctx)
+			return nil, cutShort(ctx)
 		}
-		if ended := up.Host.Ended(); ended != nil {
+		if ended := h.Machine.Ended(); ended != nil {
 			return nil, &fault.Error{Code: fault.NoEngine, What: "the engine ended right after its start: " + ended.Error(), Next: "mage engine:doctor", Cause: ended}
 		}
 		select {
-		case <-time.After(poll):
+		case <-time.After(answerPoll):
 		case <-deadline.C:
-			return nil, &fault.Error{Code: fault.Incomplete, What: fmt.Sprintf("the engine was started, but does not answer after %s: %s", wait, firstLine(err)),
+			return nil, &fault.Error{Code: fault.Incomplete, What: fmt.Sprintf("the engine was started, but does not answer after %s: %s", answerDeadline, firstLine(err)),
 				Next: "mage engine:doctor", Cause: err}
 		case <-ctx.Done():
-			return nil, up.cutShort(ctx)
+			return nil, cutShort(ctx)
 		}
 	}
 }
 
-// cutShort is the error that ctx ended while the engine was starting.
-func (up Up) cutShort(ctx context.Context) error {
+// cutShort returns the error for a context that ended while the engine started.
+func cutShort(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &fault.Error{Code: fault.Incomplete, What: "the deadline passed while waiting for the engine; it goes on starting", Next: "mage engine:up", Cause: ctx.Err()}
+		return &fault.Error{Code: fault.Incomplete, What: "the deadline passed while waiting for the engine, which is still starting", Next: "mage engine:up", Cause: ctx.Err()}
 	}
-	return &fault.Error{Code: fault.Interrupted, What: "stopped while waiting for the engine; it goes on starting", Next: "mage engine:up", Cause: ctx.Err()}
-}
-
-// answered fills in what the engine says and hangs up.
-func (up Up) answered(ctx context.Context, engine Engine, result UpResult) (UpResult, error) {
-	defer func() { _ = engine.Close() }()
-	result.Endpoint = engine.Endpoint()
-	info, err := engine.Info(ctx)
-	if err != nil {
-		return result, err
-	}
-	result.Version = info.ServerVersion
-	return result, nil
+	return &fault.Error{Code: fault.Interrupted, What: "stopped while waiting for the engine, which is still starting", Next: "mage engine:up", Cause: ctx.Err()}
 }
 
 // aboutStorage reports whether a daemon ended because it cannot use the file
@@ -289,25 +220,4 @@ func aboutStorage(err error) bool {
 		}
 	}
 	return false
-}
-
-// String is the step as a line for a shell.
-func (s Step) String() string {
-	words := make([]string, len(s.Args))
-	for i, arg := range s.Args {
-		if words[i] = arg; arg == "" || strings.ContainsAny(arg, " \t\n'\"\\$`*?[]{}()<>|&;#~!") {
-			words[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-		}
-	}
-	line := strings.Join(words, " ")
-	if s.Background {
-		line = "setsid " + line + " </dev/null >>" + s.Log + " 2>&1 &"
-	}
-	return line
-}
-
-// firstLine is an error without its findings.
-func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
 }

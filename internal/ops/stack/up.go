@@ -220,8 +220,8 @@ func (s *Stack) label(plan *startPlan) error {
 // build makes the images that changed, and sets which Postgres is used.
 func (s *Stack) build(ctx context.Context, at Connection, plan *startPlan) (images.Result, error) {
 	named, _ := s.Project.LookupEnv(images.PostgresVariable)
-	build := images.Build{Store: at.Images, Puller: at.Puller, Services: s.Services, Postgres: s.Postgres, Progress: s.Project.Progress, PostgresImage: named, DryRun: plan.options.DryRun}
-	result, err := build.Run(ctx, plan.declared.Manifest)
+	build := images.New(images.Config{Store: at.Images, Puller: at.Puller, Services: s.Services, Postgres: s.Postgres, Progress: s.Project.Progress})
+	result, err := build.Build(ctx, plan.declared.Manifest, images.Options{PostgresImage: named, DryRun: plan.options.DryRun})
 	if result.Postgres != "" {
 		plan.variables[images.PostgresVariable] = result.Postgres
 	}

@@ -68,8 +68,8 @@ func (t *Tools) BuildImages(ctx context.Context, refresh, dryRun bool) (images.R
 		return images.Result{}, err
 	}
 	maker := imagebuild.Maker{Dir: ".", Progress: t.Console}
-	build := images.Build{Store: e, Puller: e, Services: maker, Postgres: maker, Progress: t.Console, PostgresImage: os.Getenv(images.PostgresVariable), Refresh: refresh, DryRun: dryRun}
-	return build.Run(ctx, state.Manifest)
+	build := images.New(images.Config{Store: e, Puller: e, Services: maker, Postgres: maker, Progress: t.Console})
+	return build.Build(ctx, state.Manifest, images.Options{PostgresImage: os.Getenv(images.PostgresVariable), Refresh: refresh, DryRun: dryRun})
 }
 
 // Prepare makes what the integration tests start: the images of the stack, and

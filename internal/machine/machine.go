@@ -1,18 +1,17 @@
-// Package host says what this machine is, as far as a Docker engine on it is
-// concerned, and knows the commands that bring one to it.
+// Package machine is the adapter to this machine: it implements [host.Machine].
 //
-// Machine looks: distribution, init system, WSL, container, root, and which
-// engine is installed and how. Plan turns what it saw into ordered commands:
-// pure, so that each distribution is a row of a table test. Run executes one
-// of them.
+// [Machine.Look] finds out the distribution, the init system, whether this is
+// WSL, a container or root, and which engine is installed and how.
+// [Machine.Plan] turns these facts into ordered commands; it is pure, so that
+// each distribution is a row of a table test. [Machine.Run] runs one of them.
 //
 // Only Debian's and Ubuntu's own packages are installed automatically. For
 // other systems the plan has commands and lines for a person. An installed
 // engine is started on any Linux whose init system is known.
 //
-// Run builds no shell strings, hands a child nothing of our environment but a
-// few named variables, and starts a daemon so that it outlives keepmum and
-// holds none of its streams open.
+// Run builds no shell strings, passes only a few named environment variables to
+// a child, and starts a daemon so that it outlives keepmum and keeps none of
+// its streams open.
 package machine
 
 import (
@@ -42,13 +41,13 @@ type Machine struct {
 	LookPath  func(name string) (string, error)       // nil: exec.LookPath, then the directories of root's programs
 	LookupEnv func(name string) (string, bool)        // nil: os.LookupEnv
 	UserName  func() string                           // nil: os/user
-	Ask       func(context.Context, ...string) string // runs a command for its output, "" on failure; nil: for real
+	Ask       func(context.Context, ...string) string // runs a command and returns its output, "" on failure; nil: for real
 
 	mu      sync.Mutex
 	daemons []*daemon
 }
 
-// Look says what the machine is. What cannot be found out is left empty.
+// Look finds out what the machine is. Facts that cannot be found out stay empty.
 func (m *Machine) Look(ctx context.Context) host.Facts {
 	f := host.Facts{OS: m.goos(), Root: m.uid() == 0, User: m.userName(), Dockerd: m.find("dockerd"), Docker: m.find("docker"), Iptables: m.find("iptables")}
 	f.Pretty = f.OS
@@ -96,7 +95,7 @@ func (m *Machine) release() map[string]string {
 	return fields
 }
 
-// container says in what kind of container we are, "" in none.
+// container returns the kind of container that this is, "" if it is none.
 func (m *Machine) container() string {
 	for _, mark := range []struct{ path, kind string }{{".dockerenv", "docker"}, {"run/.containerenv", "podman"}} {
 		if m.exists(mark.path) {
@@ -111,7 +110,7 @@ func (m *Machine) container() string {
 	return ""
 }
 
-// init says what starts services here.
+// init returns the system that starts services here.
 func (m *Machine) init(wsl bool) string {
 	first := strings.TrimSpace(m.read("proc/1/comm"))
 	switch {
@@ -125,7 +124,7 @@ func (m *Machine) init(wsl bool) string {
 	return "none"
 }
 
-// packaged says by which package the engine came, "" when that is unknown.
+// packaged returns the package that the engine came with, "" if that is unknown.
 func (m *Machine) packaged(dockerd string) string {
 	for _, name := range []string{"docker.io", "docker-ce", "moby-engine"} {
 		if m.exists("var/lib/dpkg/info/" + name + ".list") {
@@ -141,7 +140,7 @@ func (m *Machine) packaged(dockerd string) string {
 	return ""
 }
 
-// service is systemd's word for the engine's unit; "masked" when it must not
+// service returns systemd's state of the engine's unit; "masked" if it must not
 // be started.
 func (m *Machine) service(ctx context.Context) string {
 	if m.ask(ctx, "systemctl", "is-enabled", "docker.service") == "masked" {
@@ -166,8 +165,8 @@ func (m *Machine) group(f *host.Facts) {
 	}
 }
 
-// dpkgBroken reports whether dpkg was interrupted: then it leaves its journal
-// in updates, with numbers for names.
+// dpkgBroken reports whether dpkg was interrupted: its journal is then left in
+// updates, in files named by numbers.
 func (m *Machine) dpkgBroken() bool {
 	entries, err := fs.ReadDir(m.root(), "var/lib/dpkg/updates")
 	if err != nil {
@@ -199,8 +198,8 @@ func (m *Machine) exists(name string) bool {
 	return err == nil
 }
 
-// find looks for a program where root's programs are too: a user's PATH often
-// lacks them.
+// find looks for a program, also in the directories of root's programs, which a
+// user's PATH often lacks.
 func (m *Machine) find(name string) string {
 	look := m.LookPath
 	if look == nil {

@@ -1,28 +1,28 @@
-// Package images makes the images of the stack: the services, compiled on this
-// machine, and a Postgres of Debian packages where no image registry answers.
-// Nothing is pulled, and no builder is used.
+// Package imagebuild builds images without a registry and without a builder. A
+// [Maker] compiles the services on this machine, and builds a Postgres, or for
+// tests a Docker engine, from Debian packages.
 //
 // # Reproducible
 //
-// An image is assembled as a tar of fixed times and owners and handed to the
+// An image is assembled as a tar with fixed times and owners and handed to the
 // engine in the form of docker save. The same sources, toolchain and
 // certificate authorities give the same bytes and therefore the same image id.
-// The label io.keepmum.build holds a digest of all the rest of the image: the
-// use case compares it with the engine's and loads only what changed.
+// The label io.keepmum.build holds a digest of the rest of the image: package
+// images compares it to that of the engine's and loads only what changed.
 //
 // # Services
 //
 // An image FROM scratch: the static program at /NAME, the certificate
 // authorities of this machine, a user 65532 and a directory for temporary
-// files. All services are compiled in one call of the Go toolchain.
+// files. [Maker.Services] compiles all in one call of the Go toolchain.
 //
-// # Postgres
+// # Debian packages
 //
-// Packages come from apt with its own check of their signatures, in a state of
-// keepmum's own under the user's cache directory: the system's package lists
-// and status are neither read nor changed, and no right of root is needed. Of
-// the libraries those are taken that the programs name, transitively. The
-// image behaves as the official one as far as entrypoint.sh says.
+// apt downloads the packages and checks their signatures, in a separate state
+// under the user's cache directory: the system's package lists and status are
+// neither read nor changed, and root is not needed. An image gets the libraries
+// that its programs name, transitively. That of [Maker.Postgres] behaves like
+// the official one, except where entrypoint.sh says otherwise.
 package imagebuild
 
 import (
@@ -35,14 +35,14 @@ import (
 // buildHint is the command that builds images.
 const buildHint = "mage build:images"
 
-// Maker makes images. Dir is required, the rest has defaults.
+// Maker builds images. Services needs Dir; the other fields have defaults.
 type Maker struct {
 	Dir       string                       // of keepmum's go.mod
 	Progress  fault.Progress               // nil: nothing is said
 	LookupEnv func(string) (string, bool)  // nil: os.LookupEnv
 	LookPath  func(string) (string, error) // nil: exec.LookPath
 	CacheDir  string                       // for programs and apt's state; "": keepmum in the user's cache directory
-	RootFiles []string                     // where certificate authorities are looked for; nil: SSL_CERT_FILE, or the usual places
+	RootFiles []string                     // where to look for certificate authorities; nil: SSL_CERT_FILE, or the usual places
 }
 
 // filled returns m with every default in place.

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Runs an engine of its own in a container: a room. Arguments are dockerd's.
-# ROOM_RESOLVER, where given, is a program that answers name queries on
-# 127.0.0.1 with "no such name" at once.
+# Runs a Docker engine in a container. The arguments are dockerd's.
+# DIND_RESOLVER, if set, is a program that answers name queries on 127.0.0.1
+# with "no such name" at once.
 set -eu
-if [ ! -e /sys/fs/cgroup/cgroup.controllers ]; then # version 1: an engine mounts them read-only
+if [ ! -e /sys/fs/cgroup/cgroup.controllers ]; then # version 1: the outer engine mounts them read-only
 	umount -l /sys/fs/cgroup 2>/dev/null || true
 	mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
 	for c in cpu cpuacct cpuset memory devices freezer blkio pids; do
@@ -14,14 +14,14 @@ if [ ! -e /sys/fs/cgroup/cgroup.controllers ]; then # version 1: an engine mount
 	mount -t cgroup -o none,name=systemd cgroup-systemd /sys/fs/cgroup/systemd || rmdir /sys/fs/cgroup/systemd
 else
 	mount -o remount,rw /sys/fs/cgroup
-	mkdir -p /sys/fs/cgroup/room # processes live in leaves, so that the root can have children with controllers
-	echo 1 >/sys/fs/cgroup/room/cgroup.procs
+	mkdir -p /sys/fs/cgroup/dind # the root can have children with controllers only if it has no processes
+	echo 1 >/sys/fs/cgroup/dind/cgroup.procs
 	sed 's/ / +/g; s/^/+/' /sys/fs/cgroup/cgroup.controllers >/sys/fs/cgroup/cgroup.subtree_control || true
 fi
 mount -o remount,rw /proc/sys 2>/dev/null || true
 mount -t tmpfs -o mode=755 tmpfs /run
-if [ -n "${ROOM_RESOLVER:-}" ]; then
-	$ROOM_RESOLVER &
+if [ -n "${DIND_RESOLVER:-}" ]; then
+	$DIND_RESOLVER &
 	echo "nameserver 127.0.0.1" >/etc/resolv.conf
 fi
 echo '{}' >/etc/docker.json

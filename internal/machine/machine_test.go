@@ -16,7 +16,7 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/host"
 )
 
-// machine is a made-up one: files by path, programs by name.
+// newMachine makes a fake one: files by path, programs by name.
 func newMachine(files map[string]string, programs ...string) *machine.Machine {
 	root := fstest.MapFS{}
 	for path, text := range files {
@@ -40,7 +40,7 @@ const (
 	mint     = "# a comment\nID=linuxmint\nID_LIKE='ubuntu debian'\nPRETTY_NAME=\"Linux Mint 22\"\nVERSION_ID=22\nodd line\n"
 )
 
-func TestLook(t *testing.T) {
+func TestMachine_Look(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		machine *machine.Machine
@@ -62,7 +62,7 @@ func TestLook(t *testing.T) {
 		{"programs that PATH lacks", newMachine(map[string]string{"usr/sbin/dockerd": "", "usr/sbin/iptables": "", "var/lib/dpkg/info/docker.io.list": ""}),
 			host.Facts{Pretty: "an unknown Linux", Init: "none", Dockerd: "/usr/sbin/dockerd", Package: "docker.io", Iptables: "/usr/sbin/iptables"}},
 		{"snap", newMachine(map[string]string{"snap/docker/current/x": ""}), host.Facts{Pretty: "an unknown Linux", Init: "none", Dockerd: "/snap/bin/docker", Package: "snap"}},
-		{"podman's stand-in", newMachine(map[string]string{"var/lib/dpkg/info/podman-docker.list": ""}, "/usr/bin/docker"),
+		{"podman's docker command", newMachine(map[string]string{"var/lib/dpkg/info/podman-docker.list": ""}, "/usr/bin/docker"),
 			host.Facts{Pretty: "an unknown Linux", Init: "none", Docker: "/usr/bin/docker", Package: "podman-docker"}},
 		{"interrupted dpkg", newMachine(map[string]string{"var/lib/dpkg/updates/0001": ""}), host.Facts{Pretty: "an unknown Linux", Init: "none", DpkgBroken: true}},
 		{"dpkg at rest", newMachine(map[string]string{"var/lib/dpkg/updates/tmp.i": ""}), host.Facts{Pretty: "an unknown Linux", Init: "none"}},
@@ -79,7 +79,7 @@ func TestLook(t *testing.T) {
 	}
 }
 
-func TestLookAsksSystemd(t *testing.T) {
+func TestMachine_LookAsksSystemd(t *testing.T) {
 	for enabled, want := range map[string]string{"enabled": "inactive", "masked": "masked"} {
 		m := newMachine(map[string]string{"run/systemd/system/x": ""}, "/usr/bin/dockerd")
 		m.Ask = func(_ context.Context, args ...string) string {
@@ -94,7 +94,7 @@ func TestLookAsksSystemd(t *testing.T) {
 	}
 }
 
-func TestLookElsewhere(t *testing.T) {
+func TestMachine_LookOnOtherSystems(t *testing.T) {
 	for _, goos := range []string{"darwin", "windows", "freebsd"} {
 		m := newMachine(map[string]string{"etc/os-release": debian12, "usr/sbin/dockerd": ""})
 		m.GOOS, m.UID = goos, func() int { return 0 }
@@ -104,8 +104,8 @@ func TestLookElsewhere(t *testing.T) {
 	}
 }
 
-// TestLookHere asks the machine that the test runs on.
-func TestLookHere(t *testing.T) {
+// TestMachine_LookHere asks the machine that the test runs on.
+func TestMachine_LookHere(t *testing.T) {
 	facts := new(machine.Machine).Look(t.Context())
 	if facts.OS == "" || facts.Pretty == "" || facts.User == "" {
 		t.Errorf("%+v", facts)
@@ -128,7 +128,7 @@ func TestPlan(t *testing.T) {
 		{"Debian 13", host.Facts{Distribution: "debian", Version: "13", Init: "systemd"}, true, "apt-get -q update; " + apt + " docker-cli; systemctl enable --now docker", ""},
 		{"Debian unstable", host.Facts{Distribution: "debian", Init: "systemd"}, true, "apt-get -q update; " + apt + " docker-cli; systemctl enable --now docker", ""},
 		{"Ubuntu", host.Facts{Distribution: "ubuntu", Version: "24.04", Like: []string{"debian"}, Init: "systemd"}, true, "apt-get -q update; " + apt + "; systemctl enable --now docker", ""},
-		{"a bare room", host.Facts{Distribution: "debian", Version: "12", Init: "none", Container: "docker"}, true,
+		{"a bare container", host.Facts{Distribution: "debian", Version: "12", Init: "none", Container: "docker"}, true,
 			"apt-get -q update; " + apt + "; setsid dockerd </dev/null >>/var/log/dockerd.log 2>&1 &", "this is a container (docker)"},
 		{"WSL", host.Facts{Distribution: "debian", Version: "12", Init: "sysv", WSL: true}, true, "apt-get -q update; " + apt + "; service docker start", "systemd=true"},
 		{"after an interruption", host.Facts{Distribution: "debian", Version: "12", Init: "sysv", DpkgBroken: true}, true, "dpkg --configure -a; apt-get -q update; " + apt + "; service docker start", ""},
@@ -177,14 +177,14 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func TestFallbackIsVFSAndLeavesTheFirstAlone(t *testing.T) {
+func TestMachine_PlanFallsBackToVFS(t *testing.T) {
 	plan := new(machine.Machine).Plan(host.Facts{OS: "linux", Init: "none"})
 	if got := strings.Join(plan.Fallback.Args, " "); got != "dockerd --storage-driver=vfs" || len(plan.Start[0].Args) != 1 || plan.Fallback.Log != plan.Start[0].Log {
 		t.Errorf("%s, %v", got, plan.Start[0].Args)
 	}
 }
 
-func TestRunRefuses(t *testing.T) {
+func TestMachine_RunRefuses(t *testing.T) {
 	m := newMachine(nil)
 	if err := m.Run(t.Context(), host.Step{}, fault.Quiet{}); err == nil {
 		t.Error("ran nothing")
