@@ -316,7 +316,7 @@ func (p *project) status(t *testing.T) status {
 func (s status) older() []string {
 	var names []string
 	for _, service := range s.Services {
-		if service.Values == "older" {
+		if service.Values == "stale" {
 			names = append(names, service.Service)
 		}
 	}
