@@ -111,7 +111,7 @@ func (p Project) StaleServices(ctx context.Context, state *State, running Runnin
 	if running == nil || len(touched) == 0 {
 		return stale
 	}
-	labels, err := running.GrantDigests(ctx, state.Manifest.Project)
+	labels, err := running.GrantDigests(ctx, p.ComposeProject(state.Manifest))
 	if err != nil {
 		return stale
 	}
