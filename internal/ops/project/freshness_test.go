@@ -48,18 +48,27 @@ func TestDigests_Freshness(t *testing.T) {
 		t.Errorf("a digest without a key: %v", err)
 	}
 	none := manifest.Service{Name: "none"}
+	nothing, err := digests.Of(none)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		digests project.Digests
 		service manifest.Service
 		label   string
 		want    project.Freshness
 	}{
-		"same":        {digests, api, current, project.Current},
-		"changed":     {changed, api, current, project.Stale},
-		"no label":    {digests, api, "", project.Unknown},
-		"another key": {digests, api, "v1:0000000000000000.0000000000000000:00", project.Unknown},
-		"no key":      {keyless, api, current, project.Unknown},
-		"no grants":   {digests, none, current, project.None},
+		"same":                     {digests, api, current, project.Current},
+		"changed":                  {changed, api, current, project.Stale},
+		"no label":                 {digests, api, "", project.Unknown},
+		"another key":              {digests, api, "v1:0000000000000000.0000000000000000:00", project.Unknown},
+		"no key":                   {keyless, api, current, project.Unknown},
+		"no grants":                {digests, none, nothing, project.None},
+		"no grants, no label":      {digests, none, "", project.None},
+		"no grants, no key at all": {keyless, none, "", project.None},
+		"no grants any more":       {digests, none, current, project.Stale},
+		"no grants, no key":        {keyless, none, nothing, project.Unknown},
+		"no grants, another key":   {digests, none, "v1:0000000000000000.0000000000000000:00", project.Unknown},
 	} {
 		if got := test.digests.Freshness(test.service, labelled(test.label)); got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
