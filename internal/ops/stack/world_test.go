@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/keepmum/keepmum/internal/docker"
@@ -24,7 +25,7 @@ import (
 )
 
 // stackFile is a stack with a one-shot service, a published port, two users and
-// an image that is told of its secret by a variable.
+// an image that finds its secret by a variable.
 const stackFile = `name: shop
 services:
   db:
@@ -51,7 +52,7 @@ secrets:
   TOKEN: {file: ./secrets/TOKEN, x-keepmum: {description: of the clients}}
 `
 
-// oldFile is the same stack in the old way.
+// oldFile is the same stack in legacy mode.
 const oldFile = `name: shop
 services:
   db:
@@ -97,6 +98,20 @@ type world struct {
 	become     func(service string, c *docker.Container)
 	upErr      error
 	upHangs    bool
+
+	again      func(service string, c *docker.Container) // what becomes of a container that Compose leaves
+	half       []string                                  // the services that Compose makes before it fails; nil: all
+	extra      []docker.Container                        // listed along with containers
+	read       func(ctx context.Context, c docker.Container, o docker.LogOptions, stdout, stderr io.Writer) error
+	asked      []docker.LogOptions // of each reading of a log
+	down       []stack.Composition
+	closed     int
+	files      map[string]error // how the workspace fails
+	connectErr error
+	composeErr error
+	holderErr  error
+	listErr    error
+	downErr    error
 }
 
 func newWorld(t *testing.T) *world {
@@ -141,18 +156,26 @@ func (w *world) Containers(_ context.Context, labels map[string]string) ([]docke
 	if labels["com.docker.compose.project"] != "shop" {
 		return nil, fmt.Errorf("asked for %v", labels)
 	}
-	return slices.Collect(maps.Values(w.containers)), nil
+	return append(slices.Collect(maps.Values(w.containers)), w.extra...), w.listErr
 }
 
-func (w *world) ContainerLogs(_ context.Context, id string, _ docker.LogOptions, stdout, stderr io.Writer) error {
+func (w *world) ContainerLogs(ctx context.Context, id string, o docker.LogOptions, stdout, stderr io.Writer) error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range w.containers {
+	w.asked = append(w.asked, o)
+	read, logs := w.read, w.logs
+	var found docker.Container
+	for _, c := range append(slices.Collect(maps.Values(w.containers)), w.extra...) {
 		if c.ID == id {
-			_, _ = io.WriteString(stdout, w.logs[c.Service])
+			found = c
 		}
 	}
-	return nil
+	log := logs[found.Service]
+	w.mu.Unlock()
+	if read != nil {
+		return read(ctx, found, o, stdout, stderr)
+	}
+	_, err := io.WriteString(stdout, log)
+	return err
 }
 
 func (w *world) RunProbe(_ context.Context, p docker.Probe) (docker.ProbeResult, error) {
@@ -173,7 +196,7 @@ func (w *world) RunProbe(_ context.Context, p docker.Probe) (docker.ProbeResult,
 
 func (w *world) Holder(_ context.Context, _, port, _ string) (string, bool, error) {
 	holder, taken := w.taken[port]
-	return holder, taken, nil
+	return holder, taken, w.holderErr
 }
 
 // Up does what Compose does: a service whose labels changed gets a new
@@ -193,9 +216,17 @@ func (w *world) Up(ctx context.Context, c stack.Composition) error {
 		w.mu.Unlock()
 		return err
 	}
-	for name, service := range second.Services {
+	for _, name := range slices.Sorted(maps.Keys(second.Services)) {
+		service := second.Services[name]
+		if w.half != nil && !slices.Contains(w.half, name) {
+			continue
+		}
 		old, ok := w.containers[name]
 		if ok && old.Labels[docker.LabelGrants] == service.Labels[docker.LabelGrants] {
+			if w.again != nil {
+				w.again(name, &old)
+				w.containers[name] = old
+			}
 			continue
 		}
 		w.made++
@@ -217,21 +248,22 @@ func (w *world) Up(ctx context.Context, c stack.Composition) error {
 }
 
 func (w *world) Down(_ context.Context, c stack.Composition, volumes bool) error {
-	w.downs = append(w.downs, volumes)
-	return nil
+	w.downs, w.down = append(w.downs, volumes), append(w.down, c)
+	return w.downErr
 }
 
 // config is the use cases' configuration over the world.
 func (w *world) config() stack.Config {
 	p := w.Project()
+	p.Workspace = opstest.Files{Workspace: p.Workspace, Fail: w.files}
 	p.Progress, p.Dir, p.LookupEnv = w, w.Dir, func(name string) (string, bool) { v, ok := w.env[name]; return v, ok }
 	return stack.Config{
 		Project: p, Values: values.New(values.Config{Project: p}), Ports: w,
-		Compose:  func(context.Context) (stack.Composer, error) { return w, nil },
+		Compose:  func(context.Context) (stack.Composer, error) { return w, w.composeErr },
 		Services: &opstest.ImageMaker{}, Postgres: &opstest.ImageMaker{},
 		Connect: func(context.Context) (stack.Connection, error) {
 			w.connects++
-			return stack.Connection{Engine: w, Images: w.images}, nil
+			return stack.Connection{Engine: w, Images: w.images, Close: func() error { w.closed++; return nil }}, w.connectErr
 		},
 	}
 }
@@ -251,7 +283,7 @@ func (w *world) silentStack(result any, err error) {
 	w.T.Helper()
 	w.Silent(result, err)
 	if err != nil && strings.Contains(err.Error(), adminValue) || strings.Contains(w.Said.String(), adminValue) {
-		w.T.Error("a value is told")
+		w.T.Error("a value is in the output")
 	}
 }
 
@@ -264,6 +296,35 @@ func asError(t *testing.T, err error, class fault.Code) *fault.Error {
 	}
 	return e
 }
+
+// started is a world in which the stack was started.
+func started(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	if _, err := w.up(stack.UpOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// change changes the container of a service.
+func (w *world) change(service string, change func(*docker.Container)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.containers[service]
+	change(&c)
+	w.containers[service] = c
+}
+
+// pass lets time pass in a bubble of synctest, where no one waits for it, and
+// everything that is due then happen.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// errLost is how parts of the world fail.
+var errLost = &fault.Error{Code: fault.Failed, What: "it is lost", Next: "look for it"}
 
 // did renders what became of each service.
 func did(result stack.UpResult) string {
@@ -281,22 +342,9 @@ func (w *world) Say(format string, args ...any) {
 	w.Bench.Say(format, args...)
 }
 
-// saw tells whether something was said.
+// saw reports whether something was said.
 func (w *world) saw(text string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return strings.Contains(w.Said.String(), text)
-}
-
-// eventually polls for a condition.
-func eventually(t *testing.T, ok func() bool) {
-	t.Helper()
-	deadline := time.After(10 * time.Second)
-	for tick := time.NewTicker(5 * time.Millisecond); !ok(); {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatal("waited in vain")
-		}
-	}
 }
