@@ -16,6 +16,7 @@ import (
 
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/images"
 	"github.com/keepmum/keepmum/internal/ops/opstest"
 	"github.com/keepmum/keepmum/internal/ops/stack"
 )
@@ -297,6 +298,7 @@ func TestLogs_SayWhyThereIsNothing(t *testing.T) {
 func TestLogs_NeedTheDotEnvToKnowWhatToMask(t *testing.T) {
 	w := started(t)
 	w.files = map[string]error{"Read .env": errLost}
+	w.env["SHOP_PORT"], w.env[images.PostgresVariable] = "9000", "postgres:17" // nothing else asks for the .env
 	w.logs["db"] = "one\n"
 	got, _, err := logsOf(w, stack.LogsOptions{})
 	if !errors.Is(err, errLost) || len(got) > 0 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/images"
 	"github.com/keepmum/keepmum/internal/ops/opstest"
 	"github.com/keepmum/keepmum/internal/ops/stack"
 )
@@ -225,7 +226,7 @@ func TestUp_StopsAtEachError(t *testing.T) {
 	}{
 		"no connection":            {func(w *world) { w.connectErr = errLost }, false},
 		"no key":                   {func(w *world) { w.files = map[string]error{"Key": errLost} }, false},
-		"the .env cannot be read":  {func(w *world) { w.files = map[string]error{"Read .env": errLost} }, false},
+		"the .env":                 {func(w *world) { w.files = map[string]error{"Read .env": errLost} }, false},
 		"containers":               {func(w *world) { w.listErr = errLost }, false},
 		"a port":                   {func(w *world) { w.holderErr = errLost }, false},
 		"Compose cannot be had":    {func(w *world) { w.composeErr = errLost }, false},
@@ -235,7 +236,7 @@ func TestUp_StopsAtEachError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.env["SHOP_PORT"] = "9000" // so that the .env is read for its secrets alone
+			w.env["SHOP_PORT"], w.env[images.PostgresVariable] = "9000", "postgres:17" // the .env is read for its secrets alone
 			test.arrange(w)
 			_, err := w.up(stack.UpOptions{})
 			if e := asError(t, err, fault.Failed); !strings.HasPrefix(e.What, errLost.What) || e.Next != errLost.Next {

@@ -342,3 +342,20 @@ func TestWatch_ServiceOfAProfileIsNotWaitedFor(t *testing.T) {
 		}
 	})
 }
+
+func TestWatch_WaitsForAContainerThatMayStillStart(t *testing.T) {
+	for _, state := range []string{"created", "restarting", "paused"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.become = func(service string, c *docker.Container) {
+				if service == "api" {
+					c.State, c.Health, c.ExitCode = state, "", 1
+				}
+			}
+			_, err := w.up(stack.UpOptions{Deadline: time.Minute})
+			if e := asError(t, err, fault.Incomplete); !strings.Contains(e.What, "not healthy after 1m0s: api;") {
+				t.Errorf("%s: %v", state, err)
+			}
+		})
+	}
+}
