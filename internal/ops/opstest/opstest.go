@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/fingerprint"
 	"github.com/keepmum/keepmum/internal/ops/images"
 	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/internal/secretdir"
@@ -124,10 +127,74 @@ func (b *Bench) Put(name, text string) {
 	}
 }
 
+// Value writes a file as secretdir does.
+func (b *Bench) Value(name, value string) {
+	b.T.Helper()
+	b.Put(name, value)
+	if err := os.Chmod(filepath.Join(b.Dir, name), 0o444); err != nil {
+		b.T.Fatal(err)
+	}
+}
+
 // File returns a file's text, or "" if there is none.
 func (b *Bench) File(name string) string {
 	data, _ := os.ReadFile(filepath.Join(b.Dir, name))
 	return string(data)
+}
+
+// Tree returns everything in the project: modes, contents, and where links lead,
+// by path.
+func (b *Bench) Tree() map[string]string {
+	b.T.Helper()
+	tree := map[string]string{}
+	err := filepath.WalkDir(b.Dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		what := info.Mode().String()
+		switch {
+		case info.Mode().IsRegular():
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			what += " " + string(data)
+		case info.Mode()&fs.ModeSymlink != 0:
+			to, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			what += " " + to
+		}
+		name, err := filepath.Rel(b.Dir, path)
+		tree[name] = what
+		return err
+	})
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	return tree
+}
+
+// Same fails if something in the project is not as it was. It names the paths
+// and shows no content.
+func (b *Bench) Same(before map[string]string) {
+	b.T.Helper()
+	after := b.Tree()
+	for _, path := range slices.Sorted(maps.Keys(after)) {
+		if was, there := before[path]; !there || was != after[path] {
+			b.T.Errorf("%s was made or changed", path)
+		}
+	}
+	for path := range before {
+		if _, there := after[path]; !there {
+			b.T.Errorf("%s was removed", path)
+		}
+	}
 }
 
 // Say keeps what is said.
@@ -248,10 +315,61 @@ func Archive(ref, digest string) images.Archive {
 	}}
 }
 
-// value writes a file as secretdir does.
-func (b *Bench) Value(name, value string) {
-	b.Put(name, value)
-	if err := os.Chmod(filepath.Join(b.Dir, name), 0o444); err != nil {
-		b.T.Fatal(err)
+// Store is a store of values that another command writes to, or that fails.
+type Store struct {
+	project.SecretStore
+	Before      func() // runs before an update, after the snapshot of the command
+	SnapshotErr error
+	UpdateErr   error // of every update, before its change is asked for
+}
+
+func (s Store) Snapshot(ctx context.Context) (*project.Snapshot, error) {
+	if s.SnapshotErr != nil {
+		return nil, s.SnapshotErr
 	}
+	return s.SecretStore.Snapshot(ctx)
+}
+
+func (s Store) Update(ctx context.Context, change func(*project.Snapshot) (project.Batch, error)) (*project.Snapshot, error) {
+	if s.Before != nil {
+		s.Before()
+	}
+	if s.UpdateErr != nil {
+		return nil, s.UpdateErr
+	}
+	return s.SecretStore.Update(ctx, change)
+}
+
+// Files is a workspace that fails.
+type Files struct {
+	project.Workspace
+	Fail map[string]error // by method and path, such as "Read .env", or "Key"
+}
+
+func (f Files) Read(path string) ([]byte, error) {
+	if err := f.Fail["Read "+path]; err != nil {
+		return nil, err
+	}
+	return f.Workspace.Read(path)
+}
+
+func (f Files) Replace(path string, data []byte) error {
+	if err := f.Fail["Replace "+path]; err != nil {
+		return err
+	}
+	return f.Workspace.Replace(path, data)
+}
+
+func (f Files) Scaffold(path string, data []byte) (bool, error) {
+	if err := f.Fail["Scaffold "+path]; err != nil {
+		return false, err
+	}
+	return f.Workspace.Scaffold(path, data)
+}
+
+func (f Files) Key(create bool) (fingerprint.Key, bool, error) {
+	if err := f.Fail["Key"]; err != nil {
+		return fingerprint.Key{}, false, err
+	}
+	return f.Workspace.Key(create)
 }

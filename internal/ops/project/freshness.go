@@ -84,16 +84,19 @@ func (d Digests) Of(service manifest.Service) (string, error) {
 }
 
 // Freshness compares the digest that a container was started with to that of
-// the values in the snapshot.
+// the values in the snapshot. A service that is granted nothing now is compared
+// too if its container has a digest: it may have been granted something then.
 func (d Digests) Freshness(service manifest.Service, c docker.Container) Freshness {
-	if len(service.Grants) == 0 {
+	label := c.Labels[docker.LabelGrants]
+	if len(service.Grants) == 0 && label == "" {
 		return None
 	}
-	label := c.Labels[docker.LabelGrants]
 	digest, err := d.Of(service)
 	switch {
 	case label == "" || err != nil:
 		return Unknown
+	case label == digest && len(service.Grants) == 0:
+		return None
 	case label == digest:
 		return Current
 	case !strings.HasPrefix(label, "v1:"+d.key.ID()+"."):
@@ -111,7 +114,7 @@ func (p Project) StaleServices(ctx context.Context, state *State, running Runnin
 	if running == nil || len(touched) == 0 {
 		return stale
 	}
-	labels, err := running.GrantDigests(ctx, state.Manifest.Project)
+	labels, err := running.GrantDigests(ctx, p.ComposeProject(state.Manifest))
 	if err != nil {
 		return stale
 	}

@@ -2,22 +2,17 @@ package project_test
 
 import (
 	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/manifest"
 	"github.com/keepmum/keepmum/internal/ops/opstest"
 	"github.com/keepmum/keepmum/internal/ops/project"
-	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 // variablesFile interpolates a port, an image, and in its comment a secret.
@@ -249,161 +244,114 @@ func TestDeclared_RefusesNamesThatAreNone(t *testing.T) {
 	}
 }
 
-func TestSnapshot_Compare(t *testing.T) {
-	value := func(s string) secrets.Secret { return secrets.New([]byte(s)) }
-	unreadable := errors.New("unreadable")
-	s := &project.Snapshot{Values: map[string]project.Value{
-		"SAME":  {Secret: value("x")},
-		"EMPTY": {Err: &fault.Error{Code: fault.Invalid, Cause: project.ErrContent}},
-		"DIR":   {Err: unreadable},
-	}}
-	for name, want := range map[string]struct {
-		change project.Change
-		err    error
-	}{"NEW": {project.Created, nil}, "SAME": {project.Unchanged, nil}, "EMPTY": {project.Updated, nil}, "DIR": {"", unreadable}} {
-		if got, err := s.Compare(name, value("x")); got != want.change || !errors.Is(err, want.err) {
-			t.Errorf("%s: %s, %v; want %s, %v", name, got, err, want.change, want.err)
+func TestLoad_ReportsAStoreThatCannotBeRead(t *testing.T) {
+	b := opstest.New(t)
+	broken := &fault.Error{Code: fault.Failed, What: "the disk is gone"}
+	p := b.Project()
+	p.Store = opstest.Store{SecretStore: b.Store, SnapshotErr: broken}
+	if _, err := p.Load(t.Context()); !errors.Is(err, broken) {
+		t.Errorf("Load: %v", err)
+	}
+	if _, err := p.LoadValid(t.Context()); !errors.Is(err, broken) {
+		t.Errorf("LoadValid: %v", err)
+	}
+	if state, err := p.LoadManifest(); err != nil || state.Values != nil {
+		t.Errorf("LoadManifest reads values: %v", err)
+	}
+}
+
+func TestLoad_ReportsAVariableOnceHoweverOftenItIsUsed(t *testing.T) {
+	b := opstest.New(t)
+	b.Put("docker-compose.yml", strings.Replace(variablesFile, "    ports:", "    hostname: ${SHOP_TAG:-1}\n    ports:", 1))
+	b.Put(".env", "SHOP_TAG=\"2\n")
+	_, err := withEnv(b, nil).Load(t.Context())
+	if e := refused(t, err, fault.Invalid, ".env sets variables"); len(e.Findings) != 1 {
+		t.Errorf("findings %v", e.Findings)
+	}
+}
+
+func TestLoad_ReadsNoDotEnvIfNothingIsInterpolated(t *testing.T) {
+	b := opstest.New(t)
+	b.Put(".env/x", "")
+	if _, err := withEnv(b, nil).Load(t.Context()); err != nil {
+		t.Error(err)
+	}
+	b.Put("docker-compose.yml", variablesFile)
+	state, err := b.Project().Load(t.Context())
+	if err != nil || len(state.Variables) > 0 {
+		t.Errorf("without an environment: %v, %v", state, err)
+	}
+}
+
+func TestLoad_ReadsTheDotEnvThatIsNamed(t *testing.T) {
+	b := opstest.New(t)
+	b.Put("docker-compose.yml", variablesFile)
+	b.Put(".env", "SHOP_TAG=2\n")
+	b.Put("other.env", "SHOP_TAG=3\nLOGIN="+opstest.LoginValue+"\n")
+	p := withEnv(b, nil)
+	if p.EnvFileName() != ".env" {
+		t.Errorf("without a name: %s", p.EnvFileName())
+	}
+	p.EnvFile = "other.env"
+	state, err := p.Load(t.Context())
+	if err != nil || state.Variables["SHOP_TAG"] != "3" || p.EnvFileName() != "other.env" {
+		t.Errorf("%v, %v", state, err)
+	}
+	if known, err := p.EnvSecrets(state.Manifest); err != nil || len(known) != 1 || known[0].Name != "LOGIN" {
+		t.Errorf("%d secrets, %v", len(known), err)
+	}
+}
+
+func TestLoad_TakesNoSecretForAVariable(t *testing.T) {
+	b := opstest.New(t)
+	b.Put("docker-compose.yml", strings.Replace(variablesFile, "shop/api:${SHOP_TAG:-1}", "shop/api:${LOGIN:-1}", 1))
+	state, err := withEnv(b, map[string]string{"LOGIN": opstest.LoginValue}).Load(t.Context())
+	if err == nil {
+		if _, there := state.Variables["LOGIN"]; there {
+			t.Error("a secret is among the variables")
 		}
+		err = state.Valid()
 	}
-	if got, err := s.Compare("SAME", value("y")); got != project.Updated || err != nil {
-		t.Errorf("another value: %s, %v", got, err)
+	b.Silent(nil, err)
+	refused(t, err, fault.Invalid)
+}
+
+func TestValid_NamesTheCountAndTheNextCommand(t *testing.T) {
+	state := opstest.New(t).Load()
+	if err := state.Valid(); err != nil {
+		t.Errorf("without findings: %v", err)
+	}
+	state.Findings = []fault.Finding{{Problem: "x"}}
+	e := refused(t, state.Valid(), fault.Invalid)
+	if e.What != "docker-compose.yml has 1 finding" || e.Next != "fix it, then mage secrets:validate" {
+		t.Errorf("%s, next %s", e.What, e.Next)
+	}
+	state.Variables = map[string]string{"B": opstest.OtherValue, "A": "1"}
+	e = refused(t, state.Valid(), fault.Invalid)
+	if e.What != "docker-compose.yml has 1 finding, with the variables that are set" || e.Next != "fix it, or look at A, B; then mage secrets:validate" {
+		t.Errorf("%s, next %s", e.What, e.Next)
 	}
 }
 
-func TestSnapshot_LooksUpAsASource(t *testing.T) {
-	s := &project.Snapshot{Values: map[string]project.Value{"A": {Secret: secrets.New([]byte("x"))}, "BAD": {Err: fs.ErrPermission}}}
-	if found, err := s.Lookup("A"); err != nil || found.Kind != secrets.KindFile || found.Value.RevealString() != "x" {
-		t.Errorf("%v, %v", found.Kind, err)
-	}
-	if _, err := s.Lookup("NONE"); !errors.Is(err, secrets.ErrAbsent) {
-		t.Errorf("absent: %v", err)
-	}
-	if _, err := s.Lookup("BAD"); !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("unreadable: %v", err)
-	}
-}
-
-func TestSnapshot_AfterLeavesTheOldOneAlone(t *testing.T) {
-	now := time.Unix(1000, 0)
-	old := &project.Snapshot{Dir: "secrets", Values: map[string]project.Value{"A": {Secret: secrets.New([]byte("x"))}, "B": {}}}
-	after := old.After(project.Batch{Write: map[string]secrets.Secret{"C": secrets.New([]byte("z"))}, Remove: []string{"A"}}, now)
-	if !slices.Equal(old.Names(), []string{"A", "B"}) || !slices.Equal(after.Names(), []string{"B", "C"}) || after.Dir != "secrets" {
-		t.Errorf("old %q, after %q in %s", old.Names(), after.Names(), after.Dir)
-	}
-	if c := after.Values["C"]; !c.Written.Equal(now) || c.Mode != 0o444 {
-		t.Errorf("written %v with mode %#o", c.Written, c.Mode)
-	}
-	if none := (&project.Snapshot{}).After(project.Batch{Write: map[string]secrets.Secret{"C": secrets.New([]byte("z"))}}, now); len(none.Values) != 1 {
-		t.Error("an empty snapshot takes no values")
-	}
-}
-
-// labelled is a container with a digest.
-func labelled(digest string) docker.Container {
-	return docker.Container{Labels: map[string]string{docker.LabelGrants: digest}}
-}
-
-func TestDigests_Freshness(t *testing.T) {
+func TestLoadLegacy_NeedsItsFile(t *testing.T) {
 	b := opstest.New(t)
-	b.Write("LOGIN", opstest.LoginValue, "TOKEN", opstest.TokenValue)
-	state := b.Load()
-	digests, err := b.Project().Digests(state, true)
-	if err != nil || !digests.Keyed() || !strings.Contains(b.Said.String(), "made the project's key") {
-		t.Fatalf("%v, said %q", err, b.Said.String())
-	}
-	api, _ := state.Manifest.Service("api")
-	current, err := digests.Of(api)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Write("TOKEN", opstest.OtherValue)
-	changed, err := b.Project().Digests(b.Load(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyless, err := opstest.New(t).Project().Digests(state, false)
-	if err != nil || keyless.Keyed() {
-		t.Fatalf("without a key: %v, %v", keyless.Keyed(), err)
-	}
-	if _, err := keyless.Of(api); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a digest without a key: %v", err)
-	}
-	none := manifest.Service{Name: "none"}
-	for name, test := range map[string]struct {
-		digests project.Digests
-		service manifest.Service
-		label   string
-		want    project.Freshness
-	}{
-		"same":        {digests, api, current, project.Current},
-		"changed":     {changed, api, current, project.Stale},
-		"no label":    {digests, api, "", project.Unknown},
-		"another key": {digests, api, "v1:0000000000000000.0000000000000000:00", project.Unknown},
-		"no key":      {keyless, api, current, project.Unknown},
-		"no grants":   {digests, none, current, project.None},
-	} {
-		if got := test.digests.Freshness(test.service, labelled(test.label)); got != test.want {
-			t.Errorf("%s: %s, want %s", name, got, test.want)
-		}
+	_, err := b.Project().LoadLegacy(b.Load())
+	refused(t, err, fault.Invalid, "looked for "+project.LegacyFile)
+}
+
+func TestHasManifest_TakesAFileWithFindings(t *testing.T) {
+	b := opstest.New(t)
+	b.Put("docker-compose.yml", strings.Replace(opstest.ComposeFile, "min_length", "min_lenght", 1))
+	if err := b.Project().HasManifest(); err != nil {
+		t.Error(err)
 	}
 }
 
-func TestDigests_ReportAKeyThatIsBroken(t *testing.T) {
+func TestEnvSecrets_ReadAsComposeDoes(t *testing.T) {
 	b := opstest.New(t)
-	b.Put(".keepmum/key", "short")
-	for _, create := range []bool{false, true} {
-		_, err := b.Project().Digests(b.Load(), create)
-		refused(t, err, fault.Invalid, ".keepmum/key")
-	}
-}
-
-func TestDigests_NeedEveryGrantedValueToBeReadable(t *testing.T) {
-	b := opstest.New(t)
-	b.Write("LOGIN", opstest.LoginValue)
-	b.Put("secrets/TOKEN", "")
-	state := b.Load()
-	digests, err := b.Project().Digests(state, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	api, _ := state.Manifest.Service("api")
-	if _, err := digests.Of(api); !errors.Is(err, project.ErrContent) {
-		t.Errorf("over an empty value: %v", err)
-	}
-	if got := digests.Freshness(api, labelled("v1:x")); got != project.Unknown {
-		t.Errorf("%s, want unknown", got)
-	}
-}
-
-func TestStaleServices(t *testing.T) {
-	b := opstest.New(t)
-	b.Write("LOGIN", opstest.LoginValue, "TOKEN", opstest.TokenValue)
-	stale := func(state *project.State, touched ...string) string {
-		return fmt.Sprint(b.Project().StaleServices(t.Context(), state, b, touched))
-	}
-	state := b.Load()
-	if got := stale(state, "LOGIN"); got != "[]" {
-		t.Errorf("without an engine: %s", got)
-	}
-	b.Running = map[string]string{"worker": "v1:x"}
-	if got := stale(state, "LOGIN", "TOKEN"); got != "[{worker [LOGIN]}]" {
-		t.Errorf("without a key: %s", got)
-	}
-	digests, err := b.Project().Digests(state, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	worker, _ := state.Manifest.Service("worker")
-	if b.Running["worker"], err = digests.Of(worker); err != nil {
-		t.Fatal(err)
-	}
-	b.Running["api"] = "v1:old"
-	for want, touched := range map[string][]string{"[]": nil, "[{api [LOGIN TOKEN]}]": {"TOKEN", "LOGIN"}, "[{api [TOKEN]}]": {"TOKEN", "NOWHERE"}} {
-		if got := stale(state, touched...); got != want {
-			t.Errorf("touched %v: %s, want %s", touched, got, want)
-		}
-	}
-	if got := b.Project().StaleServices(t.Context(), state, nil, []string{"LOGIN"}); len(got) > 0 {
-		t.Errorf("nobody to ask: %v", got)
+	b.Put(".env", "LOGIN=\"login${NONE:-}-value\"\nTOKEN="+opstest.TokenValue+"\nTOKEN="+opstest.OtherValue+"\nEXTRA='\n")
+	known, err := b.Project().EnvSecrets(b.Load().Manifest)
+	if err != nil || len(known) != 1 || known[0].Name != "LOGIN" || known[0].Value.RevealString() != "login-value" {
+		t.Errorf("%d secrets, %v", len(known), err)
 	}
 }

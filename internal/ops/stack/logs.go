@@ -65,7 +65,7 @@ func (s *Stack) Logs(ctx context.Context, o LogsOptions) (LogsResult, error) {
 	digests, _ := s.Project.Digests(state, false) // without a key the answer is unknown
 	reader := logReader{
 		options: o, progress: s.Project.Progress, engine: at.Engine, m: state.Manifest, project: s.Project.ComposeProject(state.Manifest),
-		digests: digests, matcher: matcher, out: &lineGate{w: o.Out}, seen: map[string]time.Time{}, running: map[string]bool{},
+		digests: digests, matcher: matcher, out: &lineGate{w: o.Out}, seen: map[string]time.Time{}, running: map[string]bool{}, barred: map[string]bool{},
 	}
 	err = reader.run(ctx)
 	if o.Follow && ctx.Err() != nil {
@@ -90,6 +90,7 @@ type logReader struct {
 	mu      sync.Mutex
 	seen    map[string]time.Time // when the last reading of a container's log ended
 	running map[string]bool      // containers whose log is being read
+	barred  map[string]bool      // containers whose log is withheld, however often they start
 	failed  error
 }
 
@@ -136,11 +137,11 @@ func (r *logReader) begin(ctx context.Context, c docker.Container, first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ended, was := r.seen[c.ID]
-	if r.running[c.ID] || was && !(c.State == "running" && c.Started.After(ended)) {
+	if r.running[c.ID] || r.barred[c.ID] || was && !(c.State == "running" && c.Started.After(ended)) {
 		return
 	}
 	if !was && !r.allowed(c) {
-		r.seen[c.ID] = time.Now()
+		r.barred[c.ID] = true
 		return
 	}
 	opt := docker.LogOptions{Follow: r.options.Follow, Tail: r.options.Tail, Since: r.options.Since}
@@ -166,11 +167,16 @@ func (r *logReader) begin(ctx context.Context, c docker.Container, first bool) {
 // allowed reports whether a container's values are all known, and says so where
 // not.
 func (r *logReader) allowed(c docker.Container) bool {
-	service, _ := r.m.Service(c.Service)
+	service, declared := r.m.Service(c.Service)
+	service.Name = c.Service
 	holds := r.digests.Freshness(service, c)
 	if holds == project.Stale {
 		r.result.Withheld = append(r.result.Withheld, c.Service)
-		r.progress.Say("%s: log withheld: it holds an older value, which is not known here and cannot be masked; mage stack:up gives it the new one", c.Service)
+		next := "mage stack:up gives it the new one"
+		if !declared {
+			next = r.m.File + " does not declare it any more"
+		}
+		r.progress.Say("%s: log withheld: it holds an older value, which is not known here and cannot be masked; %s", c.Service, next)
 		return false
 	}
 	if holds == project.Unknown {

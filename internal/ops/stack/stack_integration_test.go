@@ -17,25 +17,23 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keepmum/keepmum/internal/ops/project"
-	"github.com/keepmum/keepmum/pkg/secrets"
-
 	"github.com/keepmum/keepmum/integration/reaper"
 	"github.com/keepmum/keepmum/internal/compose"
-
 	"github.com/keepmum/keepmum/internal/docker/engine"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/imagebuild"
 	"github.com/keepmum/keepmum/internal/ops/images"
+	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/internal/ops/stack"
 	"github.com/keepmum/keepmum/internal/ops/values"
 	"github.com/keepmum/keepmum/internal/secretdir"
+	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 // mark is part of the name of every project of this run.
 var mark string
 
-// TestMain runs the tests beside a reaper.
+// TestMain runs the tests along with a reaper.
 func TestMain(m *testing.M) {
 	os.Exit(reaper.Main(func(given string) int {
 		mark = given
@@ -204,7 +202,7 @@ func (s *realStack) silent(where, text string) {
 	}
 }
 
-func TestTheStackForReal(t *testing.T) {
+func TestUp_OnARealEngine(t *testing.T) {
 	s := newRealStack(t, "opsstack")
 	s.generate(allSecrets()...)
 	first, err := s.up(stack.UpOptions{})
@@ -298,7 +296,7 @@ func serviceNames(status stack.StatusResult, holding project.Freshness) []string
 	return names
 }
 
-func TestTheOldWayForReal(t *testing.T) {
+func TestUp_LegacyOnARealEngine(t *testing.T) {
 	s := newRealStack(t, "opslegacy")
 	s.generate(allSecrets()...)
 	var env strings.Builder
@@ -357,7 +355,7 @@ func TestTheOldWayForReal(t *testing.T) {
 	s.silent("what was said", s.said.String())
 }
 
-func TestUnreadableFilesAndTakenPortsStopTheStart(t *testing.T) {
+func TestUp_StopsAtUnreadableFilesAndTakenPortsOfARealEngine(t *testing.T) {
 	s := newRealStack(t, "opsrefused")
 	s.generate(allSecrets()...)
 	l, err := net.Listen("tcp", "127.0.0.1:"+s.port)
@@ -399,7 +397,7 @@ func (l looseModes) Snapshot(ctx context.Context) (*project.Snapshot, error) {
 	return snapshot, err
 }
 
-func TestAnInterruptEndsTheStartWithinASecond(t *testing.T) {
+func TestUp_InterruptEndsTheStartOnARealEngineWithinASecond(t *testing.T) {
 	s := newRealStack(t, "opsinterrupt")
 	s.generate(allSecrets()...)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -183,6 +183,8 @@ func (s *Stack) planLegacy(plan *startPlan, known []secrets.Known) error {
 			plan.visible = append(plan.visible, d.Name)
 		case !d.Optional:
 			findings = append(findings, fault.Finding{File: file, Subject: d.Name, Problem: "no value: neither here nor in secrets/" + d.Name, Next: "mage secrets:set " + d.Name})
+		default:
+			plan.variables[d.Name] = "" // the .env may hold it in a way that only Compose reads, such as twice
 		}
 	}
 	if len(findings) > 0 {

@@ -34,7 +34,7 @@ func (v *Values) Set(ctx context.Context, name string, read func(context.Context
 	if len(findings) > 0 {
 		return EditResult{Name: name}, &fault.Error{Code: fault.Invalid, What: "the value breaks " + fault.Count(len(findings), "rule") + " of " + state.Manifest.File + "; nothing was changed", Findings: findings, Next: "mage secrets:set " + name}
 	}
-	return v.store(ctx, state, name, normal, dryRun)
+	return v.store(ctx, state, name, normal, dryRun, func(*project.Snapshot) error { return nil })
 }
 
 // Generate makes a value by the manifest's rule from crypto/rand and stores it.
@@ -48,18 +48,21 @@ func (v *Values) Generate(ctx context.Context, name string, force, dryRun bool) 
 	if d.Generate == nil {
 		return EditResult{Name: name}, &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s:%d: %s has no generate rule: a person must supply it", state.Manifest.File, d.Line, name), Next: "mage secrets:set " + name}
 	}
-	there, err := readable(state.Values, name)
-	if err != nil {
-		return EditResult{Name: name}, err
+	free := func(now *project.Snapshot) error {
+		there, err := readable(now, name)
+		if err == nil && there && !force {
+			err = &fault.Error{Code: fault.Invalid, What: name + " already has a value; replacing it breaks services that still use the old one", Next: "mage secrets:generate " + name + " -force"}
+		}
+		return err
 	}
-	if there && !force {
-		return EditResult{Name: name}, &fault.Error{Code: fault.Invalid, What: name + " already has a value; replacing it breaks services that still use the old one", Next: "mage secrets:generate " + name + " -force"}
+	if err := free(state.Values); err != nil {
+		return EditResult{Name: name}, err
 	}
 	value, err := Generated(d, rand.Reader)
 	if err != nil {
 		return EditResult{Name: name}, err
 	}
-	return v.store(ctx, state, name, value, dryRun)
+	return v.store(ctx, state, name, value, dryRun, free)
 }
 
 // Generated makes a value by the declaration's rule.
@@ -94,6 +97,7 @@ func (v *Values) Remove(ctx context.Context, name string, dryRun bool) (EditResu
 	}
 	_, err = v.Project.Store.Update(ctx, func(now *project.Snapshot) (project.Batch, error) {
 		if _, still := now.Values[name]; !still {
+			result.Change = project.Unchanged // another command was faster
 			return project.Batch{}, nil
 		}
 		return project.Batch{Remove: []string{name}}, nil
@@ -111,14 +115,18 @@ func (v *Values) declared(ctx context.Context, name string) (*project.State, man
 	return state, d, err
 }
 
-// store writes a value unless it is there already.
-func (v *Values) store(ctx context.Context, state *project.State, name string, value secrets.Secret, dryRun bool) (EditResult, error) {
+// store writes a value unless it is there already. allowed is asked again under
+// the writers' lock: another command may have written since state was loaded.
+func (v *Values) store(ctx context.Context, state *project.State, name string, value secrets.Secret, dryRun bool, allowed func(now *project.Snapshot) error) (EditResult, error) {
 	result := EditResult{Name: name, DryRun: dryRun, Stale: []project.StaleService{}}
 	var err error
 	if result.Change, err = state.Values.Compare(name, value); err != nil || dryRun || result.Change == project.Unchanged {
 		return result, err
 	}
 	state.Values, err = v.Project.Store.Update(ctx, func(now *project.Snapshot) (batch project.Batch, err error) {
+		if err = allowed(now); err != nil {
+			return batch, err
+		}
 		if result.Change, err = now.Compare(name, value); err != nil || result.Change == project.Unchanged {
 			return batch, err
 		}

@@ -1,6 +1,7 @@
 package values
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -217,6 +218,13 @@ func (v *Values) prune(o FromEnvOptions, data []byte, wanted map[string]secrets.
 	keys := slices.Sorted(maps.Keys(wanted))
 	if !o.Prune || len(keys) == 0 {
 		return nil, keys, nil
+	}
+	now, err := v.Project.Workspace.Read(o.File)
+	if err != nil {
+		return nil, keys, err
+	}
+	if !bytes.Equal(now, data) { // an edit that came while the lock was waited for
+		return nil, keys, &fault.Error{Code: fault.Failed, What: o.File + " was changed meanwhile and is left as it is; the values that it had before are stored", Next: "mage secrets:fromEnv -prune"}
 	}
 	without, pruned := envfile.CommentOut(data, keys)
 	if err := v.Project.Workspace.Replace(o.File, without); err != nil {

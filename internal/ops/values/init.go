@@ -199,12 +199,13 @@ func lacking(data []byte, sections []section) string {
 // key makes the project's key.
 func (s *scaffold) key() error {
 	_, made, err := s.workspace.Key(!s.result.DryRun)
-	change := project.Unchanged
-	if made || s.result.DryRun && err != nil {
-		change = project.Created
-	}
-	if err != nil && !s.result.DryRun {
+	would := s.result.DryRun && errors.Is(err, fs.ErrNotExist)
+	if err != nil && !would {
 		return err
+	}
+	change := project.Unchanged
+	if made || would {
+		change = project.Created
 	}
 	s.note(".keepmum/key", change)
 	return nil

@@ -34,3 +34,42 @@ func refused(t *testing.T, err error, class fault.Code, places ...string) {
 		t.Errorf("findings at %q, want %q\n%v", got, places, err)
 	}
 }
+
+// over makes the use cases of a bench over a store and a workspace of a test.
+func over(b *opstest.Bench, store opstest.Store, files opstest.Files) *values.Values {
+	p := b.Project()
+	store.SecretStore, files.Workspace = p.Store, p.Workspace
+	p.Store, p.Workspace = store, files
+	return values.New(values.Config{Project: p, Running: b})
+}
+
+// errDisk is how a store or a workspace of a test fails.
+var errDisk = &fault.Error{Code: fault.Failed, What: "the disk is full", Next: "df ."}
+
+func TestValues_ReturnTheErrorsOfTheStore(t *testing.T) {
+	for name, call := range map[string]func(*testing.T, *values.Values) error{
+		"set": func(t *testing.T, v *values.Values) error {
+			return only(v.Set(t.Context(), "LOGIN", typed("x"), false))
+		},
+		"generate": func(t *testing.T, v *values.Values) error {
+			return only(v.Generate(t.Context(), "TOKEN", false, false))
+		},
+		"remove":   func(t *testing.T, v *values.Values) error { return only(v.Remove(t.Context(), "LOGIN", false)) },
+		"list":     func(t *testing.T, v *values.Values) error { return only(v.List(t.Context())) },
+		"validate": func(t *testing.T, v *values.Values) error { return only(v.Validate(t.Context())) },
+		"from .env": func(t *testing.T, v *values.Values) error {
+			return only(v.FromEnv(t.Context(), values.FromEnvOptions{}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := opstest.New(t)
+			err := call(t, over(b, opstest.Store{SnapshotErr: errDisk}, opstest.Files{}))
+			if !errors.Is(err, errDisk) {
+				t.Errorf("got %v, want the store's error", err)
+			}
+		})
+	}
+}
+
+// only drops a result.
+func only[T any](_ T, err error) error { return err }
