@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keepmum/keepmum/pkg/secrets"
+	"github.com/keepmum/keepmum/services/internal/service"
 	"github.com/keepmum/keepmum/services/internal/store"
 )
 
@@ -176,22 +177,14 @@ func origins(report secrets.Report) []secretOrigin {
 
 // healthAnswer is the body of /health.
 type healthAnswer struct {
-	Status  string         `json:"status"`            // ok, or failing
-	Failing []string       `json:"failing,omitempty"` // names of the checks that fail
-	Reasons []string       `json:"reasons,omitempty"` // with the token alone, in the order of Failing
-	Secrets []secretOrigin `json:"secrets,omitempty"` // with the token alone
+	service.HealthAnswer                // with reasons if the request had the token
+	Secrets              []secretOrigin `json:"secrets,omitempty"` // only with the token
 }
 
 // answerHealth answers 200, or 503 with the names of the failing checks.
 func (a *api) answerHealth(w http.ResponseWriter, trusted bool) {
-	body, status := healthAnswer{Status: "ok"}, http.StatusOK
-	for _, f := range a.health.Failures() {
-		body.Status, status = "failing", http.StatusServiceUnavailable
-		body.Failing = append(body.Failing, f.Name)
-		if trusted {
-			body.Reasons = append(body.Reasons, f.Reason)
-		}
-	}
+	status, health := a.health.Answer(trusted)
+	body := healthAnswer{HealthAnswer: health}
 	if trusted {
 		body.Secrets = a.loaded
 	}

@@ -440,11 +440,12 @@ func wrongPasswords(t *testing.T, server *storetest.Server, current, former stor
 	if _, err := store.Open(ctx, former, kit); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Open with the former password: %v", err)
 	}
-	failures := kit.Health.Failures()
-	if len(failures) != 1 || !strings.Contains(failures[0].Reason, "wrong password for role app_a") {
-		t.Errorf("health: %v", failures)
+	_, health := kit.Health.Answer(true)
+	reasons := strings.Join(health.Reasons, " ")
+	if len(health.Failing) != 1 || !strings.Contains(reasons, "wrong password for role app_a") {
+		t.Errorf("health: %v", health)
 	}
-	if strings.Contains(failures[0].Reason, former.Login.RevealString()[6:]) {
+	if strings.Contains(reasons, former.Login.RevealString()[6:]) {
 		t.Error("the health reason holds the password")
 	}
 }
