@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -56,10 +55,7 @@ type predictionsPage struct {
 // ask turns a valid query into a page of the archive. One row more than the
 // limit is asked for, which shows whether there is a next page.
 func ask(ctx context.Context, from archive, f filter) (store.Page, time.Time, error) {
-	now, err := from.Now(ctx)
-	if isNotFound(err) { // no upstream has answered yet: nothing is stored
-		now, err = time.Time{}, nil
-	}
+	now, err := from.Now(ctx) // zero: no upstream has answered yet
 	if err != nil {
 		return store.Page{}, now, err
 	}
@@ -149,11 +145,6 @@ func predictions(ctx context.Context, from archive, f filter) (any, error) {
 		evaluations = []store.Evaluation{}
 	}
 	return predictionsPage{head: h, Events: rows, Evaluations: evaluations}, nil
-}
-
-func isNotFound(err error) bool {
-	var failure *store.Error
-	return errors.As(err, &failure) && failure.Class == store.NotFound
 }
 
 func after(path string, e store.Event) position {
