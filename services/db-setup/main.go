@@ -49,44 +49,36 @@ func run(ctx context.Context, kit *service.Kit, c *config) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Wait)
 	defer cancel()
-	result, err := setUp(ctx, admin, login, kit.Log)
+	passwordSet, err := setUp(ctx, admin, login, kit.Log)
 	if err != nil {
 		return explain(err, admin, login)
 	}
 	what := "the password already works"
-	if result.PasswordSet {
+	if passwordSet {
 		what = "the password was set"
 	}
-	kit.Log.Info("the database is ready", "role", result.Role, "password", what)
+	kit.Log.Info("the database is ready", "role", login.Role, "password", what)
 	return nil
 }
 
 // setUp tries until the server is up.
-func setUp(ctx context.Context, admin store.Target, login store.Login, log *slog.Logger) (store.SetupResult, error) {
+func setUp(ctx context.Context, admin store.Target, login store.Login, log *slog.Logger) (passwordSet bool, err error) {
 	backoff := service.Backoff{Base: 500 * time.Millisecond, Max: 3 * time.Second}
 	for failures := 1; ; failures++ {
-		result, err := store.Setup(ctx, admin, login)
-		if err == nil || !isPassing(err) {
-			return result, err
+		passwordSet, err = store.Setup(ctx, admin, login)
+		if !isPassing(err) {
+			return passwordSet, err
 		}
 		log.Info("the database is not up yet", "error", err.Error())
 		if !service.Sleep(ctx, backoff.Delay(failures, nil)) {
-			return result, err
+			return passwordSet, err
 		}
 	}
 }
 
 // isPassing reports whether waiting may help.
 func isPassing(err error) bool {
-	var failure *store.Error
-	if !errors.As(err, &failure) {
-		return false
-	}
-	switch failure.Class {
-	case store.Unreachable, store.Starting, store.TooMany:
-		return true
-	}
-	return false
+	return store.IsClass(err, store.Unreachable, store.Starting, store.TooMany)
 }
 
 // explain adds the next step to errors that have one.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -43,11 +42,7 @@ func newAnalyzer(db archive, log *slog.Logger) *analyzer {
 // step analyses every event that has news. The first one analyses all.
 func (a *analyzer) step(ctx context.Context) (time.Duration, error) {
 	now, err := a.db.Now(ctx)
-	var failure *store.Error
-	if errors.As(err, &failure) && failure.Class == store.NotFound {
-		return 0, nil // no upstream has answered yet: nothing to do
-	}
-	if err != nil {
+	if err != nil || now.IsZero() { // no upstream has answered yet: nothing to do
 		return 0, err
 	}
 	work, err := a.work(ctx, now)

@@ -101,7 +101,7 @@ func (i *ingestion) live(ctx context.Context) (time.Duration, time.Time, error) 
 	var listed []event
 	reply, err := i.upstream.Get(ctx, "/v4/"+sportPath, i.query(), nil, &listed)
 	pause := time.Duration(0)
-	if reply.Remaining == 0 {
+	if reply.UsedUp {
 		pause = usedUpPause
 		i.log.Warn("the quota of the odds api is used up", "secret", keyName, "pause", pause.String())
 	}

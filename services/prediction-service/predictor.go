@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"math"
@@ -20,7 +19,7 @@ const enough = 0.001
 // archive is what the predictor reads from the database.
 type archive interface {
 	Now(ctx context.Context) (time.Time, error)
-	Results(ctx context.Context, from time.Time) ([]store.Game, error)
+	Results(ctx context.Context) ([]store.Game, error)
 	GamePage(ctx context.Context, p store.Page) ([]store.Game, error)
 	Events(ctx context.Context, f store.EventFilter) ([]store.Event, error)
 	Latest(ctx context.Context, market string, at time.Time, eventIDs ...string) ([]store.Quote, error)
@@ -65,11 +64,7 @@ func newPredictor(db archive, log *slog.Logger) *predictor {
 // step learns from what has finished and predicts what has not begun.
 func (p *predictor) step(ctx context.Context) (time.Duration, error) {
 	now, err := p.db.Now(ctx)
-	var failure *store.Error
-	if errors.As(err, &failure) && failure.Class == store.NotFound {
-		return 0, nil // no upstream has answered yet: nothing to do
-	}
-	if err != nil {
+	if err != nil || now.IsZero() { // no upstream has answered yet: nothing to do
 		return 0, err
 	}
 	past, err := p.past(ctx)
@@ -93,7 +88,7 @@ func (p *predictor) step(ctx context.Context) (time.Duration, error) {
 // past returns the finished games, with closing odds and closing prediction
 // where there are.
 func (p *predictor) past(ctx context.Context) ([]played, error) {
-	results, err := p.db.Results(ctx, time.Time{})
+	results, err := p.db.Results(ctx)
 	if err != nil {
 		return nil, err
 	}

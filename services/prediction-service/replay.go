@@ -77,7 +77,7 @@ func (m *model) learn(g store.Game, f forecast) {
 		return
 	}
 	result := elo.Result{Home: g.Home, Away: g.Away, HomePoints: *g.HomeScore, AwayPoints: *g.AwayScore}
-	if m.ratings.Learn(result) != nil {
+	if !m.ratings.Learn(result) {
 		m.refused++
 		return
 	}
@@ -111,7 +111,7 @@ func (m *model) judge(g store.Game, f forecast) {
 // only then learnt from. Where a prediction was made in time, that one is
 // judged; elsewhere (the service was not there yet) the replayed one.
 func replay(games []played) *model {
-	m := &model{ratings: elo.Model{}.Fresh(), pool: pool.New(), scores: map[string]odds.Score{}, said: map[int64]forecast{}}
+	m := &model{ratings: elo.New(), pool: pool.New(), scores: map[string]odds.Score{}, said: map[int64]forecast{}}
 	games = slices.SortedFunc(slices.Values(games), func(a, b played) int {
 		return cmp.Or(a.game.Start.Compare(b.game.Start), cmp.Compare(a.game.ID, b.game.ID))
 	})
@@ -156,13 +156,13 @@ func consensus(quotes []store.Quote) (*float64, int) {
 	}
 	var fair []float64
 	for _, p := range books {
-		if probability, err := odds.Fair(p.home, p.away); err == nil {
+		if probability, ok := odds.Fair(p.home, p.away); ok {
 			fair = append(fair, probability)
 		}
 	}
-	together, err := odds.Consensus(fair)
-	if err != nil {
+	if len(fair) == 0 {
 		return nil, 0
 	}
+	together := odds.Consensus(fair)
 	return &together, len(fair)
 }

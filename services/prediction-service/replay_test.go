@@ -62,7 +62,7 @@ func TestReplayWithoutOddsIsElo(t *testing.T) {
 // that began four hours earlier.
 func TestReplayDoesNotUseAResultThatWasNotKnown(t *testing.T) {
 	t.Parallel()
-	fresh := elo.Model{}.Fresh().HomeWins("a", "b")
+	fresh := elo.New().HomeWins("a", "b")
 	for _, c := range []struct {
 		apart time.Duration
 		knows bool
@@ -146,10 +146,8 @@ func TestReplayEndsSeasons(t *testing.T) {
 	first, second := game(1, noon(), "a", "b", 110, 100), game(2, noon().AddDate(1, 0, 0), "x", "y", 110, 100)
 	second.Season = "2027-2028"
 	m := replay([]played{{game: first}, {game: second}})
-	ratings := elo.Model{}.Fresh()
-	if err := ratings.Learn(elo.Result{Home: "a", Away: "b", HomePoints: 110, AwayPoints: 100}); err != nil {
-		t.Fatal(err)
-	}
+	ratings := elo.New()
+	ratings.Learn(elo.Result{Home: "a", Away: "b", HomePoints: 110, AwayPoints: 100})
 	near(t, "a's rating in the next season", m.ratings.Of("a"), 1500+0.75*(ratings.Of("a")-1500))
 }
 

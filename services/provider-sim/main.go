@@ -57,7 +57,7 @@ func run(ctx context.Context, kit *service.Kit, c *config) error {
 	sim := newSimulator(c, time.Now)
 	kit.Health.Set("season", nil)
 	mux := http.NewServeMux()
-	mux.Handle("GET /health", kit.Health.Handler())
+	mux.Handle("GET /health", kit.Health.Handler(false))
 	mux.Handle("/", sim.handler())
 	kit.Log.Info("season", "start", sim.clock.start, "now", sim.now(), "speed", c.Speed, "seed", c.Seed)
 	return kit.Serve(ctx, service.Server{Address: c.Address, Handler: mux})

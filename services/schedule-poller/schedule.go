@@ -90,7 +90,7 @@ func (s *schedule) call(ctx context.Context, query url.Values) (time.Duration, e
 	header := http.Header{"X-Apisports-Key": {s.key.RevealString()}}
 	reply, err := s.upstream.Get(ctx, "/games", query, header, &answer)
 	pause := time.Duration(0)
-	if reply.Remaining == 0 {
+	if reply.UsedUp {
 		pause = usedUpPause
 		s.log.Warn("the quota of api-basketball is used up", "secret", keyName, "pause", pause.String())
 	}

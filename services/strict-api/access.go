@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
@@ -9,25 +8,15 @@ import (
 	"time"
 )
 
-type requestIDKey struct{}
-
-// requestID returns the id that withRequestID gave to a request. It is
-// generated here and never taken from the client, who could send anything.
-func requestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
-}
-
-func withRequestID(ctx context.Context) (context.Context, string) {
-	random := make([]byte, 8)
-	rand.Read(random) // never fails: it ends the program instead
-	id := hex.EncodeToString(random)
-	return context.WithValue(ctx, requestIDKey{}, id), id
-}
+// headerID is the header with the id of a request. The id is generated here and
+// never taken from the client, who could send anything.
+const headerID = "X-Request-Id"
 
 // setHeaders sets the headers of every answer.
-func setHeaders(h http.Header, id string) {
-	h.Set("X-Request-Id", id)
+func setHeaders(h http.Header) {
+	id := make([]byte, 8)
+	rand.Read(id) // never fails: it ends the program instead
+	h.Set(headerID, hex.EncodeToString(id))
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -76,7 +65,7 @@ func (a *api) logAccess(r *http.Request, answered *recorder, took time.Duration)
 		level = slog.LevelDebug
 	}
 	a.log.LogAttrs(r.Context(), level, "request",
-		slog.String("request", requestID(r.Context())),
+		slog.String("request", answered.Header().Get(headerID)),
 		slog.String("method", method),
 		slog.String("path", route),
 		slog.Int("status", answered.status),

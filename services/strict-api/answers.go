@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/keepmum/keepmum/pkg/secrets"
+	"github.com/keepmum/keepmum/services/internal/service"
 	"github.com/keepmum/keepmum/services/internal/store"
 )
 
@@ -36,123 +36,68 @@ type gamesPage struct {
 	Games []store.Game `json:"games"`
 }
 
-type oddsPage struct {
+type eventsPage[T any] struct {
 	head
-	Events []store.EventOdds `json:"events"`
-}
-
-type movementsPage struct {
-	head
-	Events []store.EventMovements `json:"events"`
+	Events []T `json:"events"`
 }
 
 type predictionsPage struct {
-	head
-	Events      []store.EventPrediction `json:"events"`
-	Evaluations []store.Evaluation      `json:"evaluations"` // of all finished games, one row an input
+	eventsPage[store.EventPrediction]
+	Evaluations []store.Evaluation `json:"evaluations"` // of all finished games, one row an input
 }
 
-// ask turns a valid query into a page of the archive. One row more than the
-// limit is asked for, which shows whether there is a next page.
-func ask(ctx context.Context, from archive, f filter) (store.Page, time.Time, error) {
+// page reads what a valid query asks for. One row more than the limit is read,
+// which shows whether there is a next page; at returns the position of a row.
+func page[T any](ctx context.Context, from archive, f filter,
+	read func(context.Context, store.Page) ([]T, error), at func(T) position,
+) ([]T, head, error) {
 	now, err := from.Now(ctx)
-	if isNotFound(err) { // no upstream has answered yet: nothing is stored
-		now, err = time.Time{}, nil
-	}
 	if err != nil {
-		return store.Page{}, now, err
+		return nil, head{}, err
 	}
-	start := f.from
-	if start.IsZero() && f.event == "" && !now.IsZero() {
-		start = now.Add(-lookBack)
+	h, start := head{}, f.from
+	if !now.IsZero() { // an upstream has answered
+		h.AsOf = &now
+		if start.IsZero() && f.event == "" {
+			start = now.Add(-lookBack)
+		}
 	}
-	return store.Page{
+	rows, err := read(ctx, store.Page{
 		Event: f.event, Team: f.team, Book: f.book, Market: f.market, Status: f.status, Kind: f.kind,
 		From: start, To: f.to, After: f.after.at, AfterID: f.after.id, Limit: f.limit + 1,
-	}, now, nil
-}
-
-// cut removes the extra row and returns the position after the last one.
-func cut[T any](rows []T, limit int, now time.Time, last func(T) position) ([]T, head) {
-	h := head{}
-	if !now.IsZero() {
-		h.AsOf = &now
-	}
-	if len(rows) > limit {
-		rows = rows[:limit]
-		next := last(rows[limit-1]).String()
+	})
+	if len(rows) > f.limit {
+		rows = rows[:f.limit]
+		next := at(rows[f.limit-1]).String()
 		h.Next = &next
 	}
-	if rows == nil {
-		rows = []T{} // an empty list, not null
-	}
-	return rows, h
+	return append([]T{}, rows...), h, err // an empty list, not null
 }
 
 func games(ctx context.Context, from archive, f filter) (any, error) {
-	page, now, err := ask(ctx, from, f)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := from.GamePage(ctx, page)
-	if err != nil {
-		return nil, err
-	}
-	rows, h := cut(rows, f.limit, now, func(g store.Game) position {
+	rows, h, err := page(ctx, from, f, from.GamePage, func(g store.Game) position {
 		return position{path: "/games", at: g.Start, id: strconv.FormatInt(g.ID, 10)}
 	})
-	return gamesPage{head: h, Games: rows}, nil
+	return gamesPage{h, rows}, err
 }
 
 func odds(ctx context.Context, from archive, f filter) (any, error) {
-	page, now, err := ask(ctx, from, f)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := from.OddsPage(ctx, page)
-	if err != nil {
-		return nil, err
-	}
-	rows, h := cut(rows, f.limit, now, func(e store.EventOdds) position { return after("/odds", e.Event) })
-	return oddsPage{head: h, Events: rows}, nil
+	rows, h, err := page(ctx, from, f, from.OddsPage, func(e store.EventOdds) position { return after("/odds", e.Event) })
+	return eventsPage[store.EventOdds]{h, rows}, err
 }
 
 func movements(ctx context.Context, from archive, f filter) (any, error) {
-	page, now, err := ask(ctx, from, f)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := from.MovementPage(ctx, page)
-	if err != nil {
-		return nil, err
-	}
-	rows, h := cut(rows, f.limit, now, func(e store.EventMovements) position { return after("/movements", e.Event) })
-	return movementsPage{head: h, Events: rows}, nil
+	rows, h, err := page(ctx, from, f, from.MovementPage, func(e store.EventMovements) position { return after("/movements", e.Event) })
+	return eventsPage[store.EventMovements]{h, rows}, err
 }
 
 func predictions(ctx context.Context, from archive, f filter) (any, error) {
-	page, now, err := ask(ctx, from, f)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := from.PredictionPage(ctx, page)
+	rows, h, err := page(ctx, from, f, from.PredictionPage, func(e store.EventPrediction) position { return after("/predictions", e.Event) })
 	if err != nil {
 		return nil, err
 	}
 	evaluations, err := from.Evaluation(ctx)
-	if err != nil {
-		return nil, err
-	}
-	rows, h := cut(rows, f.limit, now, func(e store.EventPrediction) position { return after("/predictions", e.Event) })
-	if evaluations == nil {
-		evaluations = []store.Evaluation{}
-	}
-	return predictionsPage{head: h, Events: rows, Evaluations: evaluations}, nil
-}
-
-func isNotFound(err error) bool {
-	var failure *store.Error
-	return errors.As(err, &failure) && failure.Class == store.NotFound
+	return predictionsPage{eventsPage[store.EventPrediction]{h, rows}, append([]store.Evaluation{}, evaluations...)}, err
 }
 
 func after(path string, e store.Event) position {
@@ -176,22 +121,14 @@ func origins(report secrets.Report) []secretOrigin {
 
 // healthAnswer is the body of /health.
 type healthAnswer struct {
-	Status  string         `json:"status"`            // ok, or failing
-	Failing []string       `json:"failing,omitempty"` // names of the checks that fail
-	Reasons []string       `json:"reasons,omitempty"` // with the token alone, in the order of Failing
-	Secrets []secretOrigin `json:"secrets,omitempty"` // with the token alone
+	service.HealthAnswer                // with reasons if the request had the token
+	Secrets              []secretOrigin `json:"secrets,omitempty"` // only with the token
 }
 
 // answerHealth answers 200, or 503 with the names of the failing checks.
 func (a *api) answerHealth(w http.ResponseWriter, trusted bool) {
-	body, status := healthAnswer{Status: "ok"}, http.StatusOK
-	for _, f := range a.health.Failures() {
-		body.Status, status = "failing", http.StatusServiceUnavailable
-		body.Failing = append(body.Failing, f.Name)
-		if trusted {
-			body.Reasons = append(body.Reasons, f.Reason)
-		}
-	}
+	status, health := a.health.Answer(trusted)
+	body := healthAnswer{HealthAnswer: health}
 	if trusted {
 		body.Secrets = a.loaded
 	}

@@ -54,24 +54,22 @@ func newAPI(a func() (archive, error), b *bearer, health *service.Health, loaded
 // ServeHTTP always answers a request, and logs it.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	ctx, id := withRequestID(r.Context())
-	r = r.WithContext(ctx)
-	setHeaders(w.Header(), id)
+	setHeaders(w.Header())
 	answered := &recorder{ResponseWriter: w}
 	defer func() { a.logAccess(r, answered, time.Since(began)) }()
-	defer a.recovered(answered, r)
+	defer a.recovered(r.Context(), answered)
 	a.serve(answered, r)
 }
 
 // recovered turns a panic into an answer and a record, which the log masks.
-func (a *api) recovered(w *recorder, r *http.Request) {
+func (a *api) recovered(ctx context.Context, w *recorder) {
 	value := recover()
 	if value == nil {
 		return
 	}
-	a.log.ErrorContext(r.Context(), "panic", "request", requestID(r.Context()), "panic", fmt.Sprint(value), "stack", string(debug.Stack()))
+	a.log.ErrorContext(ctx, "panic", "request", w.Header().Get(headerID), "panic", fmt.Sprint(value), "stack", string(debug.Stack()))
 	if w.status == 0 {
-		answerProblem(w, r, problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "the service failed; its log has a record with this request id"})
+		answerProblem(w, problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "the service failed; its log has a record with this request id"})
 	}
 }
 
@@ -81,28 +79,28 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	e, known := a.endpoints[r.URL.Path]
 	switch {
 	case !known:
-		answerProblem(w, r, problem{Status: http.StatusNotFound, Code: "no_such_path", Detail: "not found; the paths are /health, /games, /odds, /movements, /predictions"})
+		answerProblem(w, problem{Status: http.StatusNotFound, Code: "no_such_path", Detail: "not found; the paths are /health, /games, /odds, /movements, /predictions"})
 		return
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
-		answerProblem(w, r, problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "this path accepts only GET and HEAD"})
+		answerProblem(w, problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "this path accepts only GET and HEAD"})
 		return
 	case a.bearer.misplaced(r.URL.Query()):
-		answerProblem(w, r, problem{Status: http.StatusBadRequest, Code: "token_in_query", Detail: "a token in a query ends up in logs: send it as Authorization: Bearer, and replace this one if it was real"})
+		answerProblem(w, problem{Status: http.StatusBadRequest, Code: "token_in_query", Detail: "a token in a query ends up in logs: send it as Authorization: Bearer, and replace this one if it was real"})
 		return
 	case r.ContentLength != 0:
 		w.Header().Set("Connection", "close")
-		answerProblem(w, r, problem{Status: http.StatusBadRequest, Code: "body_not_accepted", Detail: "this path accepts no request body"})
+		answerProblem(w, problem{Status: http.StatusBadRequest, Code: "body_not_accepted", Detail: "this path accepts no request body"})
 		return
 	}
 	who := a.bearer.of(r)
 	if who == wrongToken || (who == noToken && !e.open) {
-		a.refuseToken(w, r, who)
+		a.refuseToken(w, who)
 		return
 	}
 	f, problems := readQuery(r.URL.Path, r.URL.RawQuery, e.parameters)
 	if len(problems) > 0 {
-		answerProblem(w, r, problem{Status: http.StatusBadRequest, Code: "invalid_query", Detail: fmt.Sprintf("problems with the query: %d", len(problems)), Problems: problems})
+		answerProblem(w, problem{Status: http.StatusBadRequest, Code: "invalid_query", Detail: fmt.Sprintf("problems with the query: %d", len(problems)), Problems: problems})
 		return
 	}
 	if e.open {
@@ -113,22 +111,22 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // refuseToken answers 401, or 429 when too many wrong tokens came.
-func (a *api) refuseToken(w http.ResponseWriter, r *http.Request, who credentials) {
+func (a *api) refuseToken(w http.ResponseWriter, who credentials) {
 	challenge := `Bearer realm="strict-api"`
 	if who == wrongToken {
-		v := a.wrong.another()
-		if v.log {
+		retryAfter, first := a.wrong.another()
+		if first {
 			a.log.Warn("many wrong tokens: answering 429 for the rest of this minute", "more_than", wrongTokensMax)
 		}
-		if v.retryAfter > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(v.retryAfter.Seconds()))))
-			answerProblem(w, r, problem{Status: http.StatusTooManyRequests, Code: "too_many_wrong_tokens", Detail: "too many wrong tokens; the right one is still accepted"})
+		if retryAfter > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(retryAfter.Seconds()))))
+			answerProblem(w, problem{Status: http.StatusTooManyRequests, Code: "too_many_wrong_tokens", Detail: "too many wrong tokens; the right one is still accepted"})
 			return
 		}
 		challenge += `, error="invalid_token"`
 	}
 	w.Header().Set("WWW-Authenticate", challenge)
-	answerProblem(w, r, problem{Status: http.StatusUnauthorized, Code: "unauthorized", Detail: "send the header Authorization: Bearer with the value of STRICT_API_TOKEN"})
+	answerProblem(w, problem{Status: http.StatusUnauthorized, Code: "unauthorized", Detail: "send the header Authorization: Bearer with the value of STRICT_API_TOKEN"})
 }
 
 // answerFrom asks the archive and answers with a page.
@@ -146,9 +144,9 @@ func (a *api) answerFrom(w http.ResponseWriter, r *http.Request, e endpoint, f f
 	case errors.Is(r.Context().Err(), context.Canceled):
 		w.WriteHeader(statusClientGone)
 	default:
-		a.log.ErrorContext(ctx, "query failed", "request", requestID(ctx), "path", r.URL.Path, "error", err.Error())
+		a.log.ErrorContext(ctx, "query failed", "request", w.Header().Get(headerID), "path", r.URL.Path, "error", err.Error())
 		w.Header().Set("Retry-After", "5")
-		answerProblem(w, r, problem{Status: http.StatusServiceUnavailable, Code: "database", Detail: "the database does not answer; try again later"})
+		answerProblem(w, problem{Status: http.StatusServiceUnavailable, Code: "database", Detail: "the database does not answer; try again later"})
 	}
 }
 

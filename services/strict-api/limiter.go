@@ -18,31 +18,23 @@ const (
 type wrongTokens struct {
 	now func() time.Time
 
-	mu     sync.Mutex
-	began  time.Time
-	count  int
-	logged bool
+	mu    sync.Mutex
+	began time.Time
+	count int
 }
 
-// verdict says how to treat one more wrong token.
-type verdict struct {
-	retryAfter time.Duration // above 0: answer 429
-	log        bool          // the first one too many of its window
-}
-
-// another counts a wrong token.
-func (l *wrongTokens) another() verdict {
+// another counts a wrong token. Above zero, retryAfter is when to come back: the
+// answer is 429. First is true for the first such token of its window.
+func (l *wrongTokens) another() (retryAfter time.Duration, first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
 	if now.Sub(l.began) >= wrongTokensWindow {
-		l.began, l.count, l.logged = now, 0, false
+		l.began, l.count = now, 0
 	}
 	l.count++
 	if l.count <= wrongTokensMax {
-		return verdict{}
+		return 0, false
 	}
-	v := verdict{retryAfter: l.began.Add(wrongTokensWindow).Sub(now), log: !l.logged}
-	l.logged = true
-	return v
+	return l.began.Add(wrongTokensWindow).Sub(now), l.count == wrongTokensMax+1
 }

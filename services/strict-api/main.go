@@ -80,35 +80,22 @@ func program(server service.Server) service.Program[config] {
 		Name:      "strict-api",
 		HealthURL: "http://127.0.0.1:8090" + healthPath,
 		Run: func(ctx context.Context, kit *service.Kit, c *config) error {
-			late := &lateArchive{}
-			kit.Go("database", func(ctx context.Context) error { return late.open(ctx, c.Settings, kit) })
-			server.Handler = newAPI(late.archive, newBearer(c.Token), kit.Health, origins(kit.Secrets), kit.Log)
+			// Nil until the database is connected; until then the API answers too, and
+			// says what is missing. The connection stays while the API lingers.
+			var connected atomic.Pointer[store.Store]
+			kit.Go("database", func(ctx context.Context) error {
+				db, err := store.Open(ctx, c.Settings, kit)
+				connected.Store(db)
+				return err
+			})
+			late := func() (archive, error) {
+				if db := connected.Load(); db != nil {
+					return db, nil
+				}
+				return nil, &store.Error{Class: store.Starting, What: "not connected to the database yet"}
+			}
+			server.Handler = newAPI(late, newBearer(c.Token), kit.Health, origins(kit.Secrets), kit.Log)
 			return kit.Serve(ctx, server)
 		},
 	}
-}
-
-// lateArchive is the database once it is connected. Until then the API answers
-// too, and says what is missing.
-type lateArchive struct {
-	connected atomic.Pointer[store.Store]
-}
-
-// open connects. The connection stays while the API lingers, and ends with the
-// process.
-func (l *lateArchive) open(ctx context.Context, settings store.Settings, kit *service.Kit) error {
-	db, err := store.Open(ctx, settings, kit)
-	if err != nil {
-		return err
-	}
-	l.connected.Store(db)
-	return nil
-}
-
-// archive returns the database, or an error while it is not connected.
-func (l *lateArchive) archive() (archive, error) {
-	if db := l.connected.Load(); db != nil {
-		return db, nil
-	}
-	return nil, &store.Error{Class: store.Starting, What: "not connected to the database yet"}
 }

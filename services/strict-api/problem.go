@@ -25,8 +25,8 @@ type invalidElement struct {
 }
 
 // answerProblem writes p with its status.
-func answerProblem(w http.ResponseWriter, r *http.Request, p problem) {
-	p.Type, p.Title, p.RequestID = "about:blank", http.StatusText(p.Status), requestID(r.Context())
+func answerProblem(w http.ResponseWriter, p problem) {
+	p.Type, p.Title, p.RequestID = "about:blank", http.StatusText(p.Status), w.Header().Get(headerID)
 	w.Header().Set("Content-Type", "application/problem+json")
 	writeJSON(w, p.Status, p)
 }

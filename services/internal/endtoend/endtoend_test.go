@@ -311,7 +311,7 @@ func TestPollers(t *testing.T) {
 
 func stored(t *testing.T, s *stack, db *store.Store, odds *running) {
 	s.until("past odds are complete", func() bool { return strings.Contains(odds.String(), "past odds are complete") }, odds)
-	results, err := db.Results(t.Context(), time.Time{})
+	results, err := db.Results(t.Context())
 	if err != nil || len(results) < 250 {
 		t.Errorf("%d results, %v", len(results), err)
 	}

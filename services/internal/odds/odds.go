@@ -1,14 +1,12 @@
-// Package odds turns what bookmakers ask into probabilities, and judges
-// probabilities by what happened.
+// Package odds turns what bookmakers ask into probabilities, and scores
+// probabilities against results.
 //
 // How a number goes through this package:
 //
-//   - [Implied] takes decimal odds to implied probabilities. They sum to more
-//     than one; the rest is the book's margin.
-//   - [Shin] removes the margin.
-//   - [Consensus] joins the fair probabilities of several books to one, by the
+//   - [Fair] removes the margin from a book's decimal odds.
+//   - [Consensus] joins the fair probabilities of several books into one, by the
 //     median in log-odds, so that one stale or mistaken book changes little.
-//   - [Score] holds log loss and Brier score of a row of forecasts.
+//   - [Score] holds the log loss and Brier score of a series of forecasts.
 //
 // The packages elo, pool and line below this one rate teams, pool two
 // forecasts, and follow a price over time. All of them are pure: no clock, no
@@ -18,67 +16,53 @@
 package odds
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"slices"
 )
-
-// ErrPrice is what every error about unusable odds or probabilities Is.
-var ErrPrice = errors.New("unusable price")
 
 // maxPrice is the highest decimal price that is believed. Books do not quote
 // higher ones on a game of two sides; a feed that shows one is broken.
 const maxPrice = 10_000
 
-// Implied returns one over each of the decimal odds: probabilities that still
-// hold the margin. At least two odds are needed, each above 1 and at most
-// 10,000; otherwise the error Is [ErrPrice].
-func Implied(decimal ...float64) ([]float64, error) {
-	if len(decimal) < 2 {
-		return nil, fmt.Errorf("%w: %d outcomes, at least 2 are needed", ErrPrice, len(decimal))
+// Fair removes the margin from the decimal odds of a game without a draw, and
+// returns the probability that the home side wins, inside (0, 1). It is false
+// unless both odds are above 1 and at most 10,000.
+//
+// The method is Shin's, who takes the margin to be the book's guard against
+// bettors who know the outcome. With two outcomes it takes half of the margin
+// off each implied probability. Odds without a margin (their inverses sum to one
+// or less) show no such bettors: the implied probabilities are divided by their
+// sum.
+//
+// Source: H. S. Shin: Measuring the incidence of insider trading in a market
+// for state-contingent claims. The Economic Journal 103 (420), 1993,
+// 1141-1153; solved for the probabilities by B. Jullien, B. Salanié:
+// Measuring the incidence of insider trading: a comment on Shin. The Economic
+// Journal 104 (427), 1994, 1418-1419.
+func Fair(home, away float64) (probability float64, ok bool) {
+	if !(min(home, away) > 1 && max(home, away) <= maxPrice) { // also refuses NaN
+		return 0, false
 	}
-	implied := make([]float64, len(decimal))
-	for i, d := range decimal {
-		if !(d > 1 && d <= maxPrice) { // also refuses NaN
-			return nil, fmt.Errorf("%w: decimal odds %g of outcome %d, must be above 1 and at most %d", ErrPrice, d, i+1, maxPrice)
-		}
-		implied[i] = 1 / d
+	h, a := 1/home, 1/away
+	if h+a <= 1 {
+		return h / (h + a), true
 	}
-	return implied, nil
-}
-
-// Median returns the middle of values, the mean of the two middle ones when
-// their number is even, and NaN when there are none.
-func Median(values []float64) float64 {
-	n := len(values)
-	if n == 0 {
-		return math.NaN()
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	if n%2 == 1 {
-		return sorted[n/2]
-	}
-	return sorted[n/2-1]/2 + sorted[n/2]/2
+	return (1 + h - a) / 2, true
 }
 
 // Consensus joins the fair probabilities that several books give to the same
 // outcome: the median in log-odds. Up to half of the books can be wrong by any
 // amount without moving it out of the range of the others, and the consensus
-// of the opposite outcomes is one minus it. At least one probability is
-// needed, each inside (0, 1); otherwise the error Is [ErrPrice].
-func Consensus(fair []float64) (float64, error) {
-	if len(fair) == 0 {
-		return 0, fmt.Errorf("%w: a consensus of no books", ErrPrice)
-	}
+// of the opposite outcomes is one minus it. At least one probability is needed,
+// and each must be inside (0, 1).
+func Consensus(fair []float64) float64 {
 	logits := make([]float64, len(fair))
 	for i, p := range fair {
-		if !(p > 0 && p < 1) {
-			return 0, fmt.Errorf("%w: probability %g of book %d, must be inside (0, 1)", ErrPrice, p, i+1)
-		}
 		logits[i] = Logit(p)
 	}
-	return Sigmoid(Median(logits)), nil
+	slices.Sort(logits)
+	n := len(logits)
+	return Sigmoid(logits[(n-1)/2]/2 + logits[n/2]/2)
 }
 
 // Logit returns the log-odds of p: ln(p/(1-p)).
@@ -94,12 +78,4 @@ func Sigmoid(x float64) float64 {
 		return e / (1 + e)
 	}
 	return 1 / (1 + math.Exp(-x))
-}
-
-func sum(values []float64) float64 {
-	var total float64
-	for _, v := range values {
-		total += v
-	}
-	return total
 }

@@ -1,7 +1,7 @@
 package odds_test
 
 import (
-	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -17,49 +17,88 @@ func near(t *testing.T, what string, got, want, tolerance float64) {
 	}
 }
 
-func TestImpliedRefusesImpossibleOdds(t *testing.T) {
+func TestFairRefusesImpossibleOdds(t *testing.T) {
 	t.Parallel()
-	for _, bad := range [][]float64{{}, {1.9}, {1, 2}, {2, 0}, {-2, 2}, {math.NaN(), 2}, {2, math.Inf(1)}, {2, 10_001}} {
-		if _, err := odds.Implied(bad...); !errors.Is(err, odds.ErrPrice) {
-			t.Errorf("Implied(%v): error %v, want ErrPrice", bad, err)
+	for _, bad := range [][2]float64{{1, 2}, {2, 0}, {-2, 2}, {math.NaN(), 2}, {2, math.NaN()}, {2, math.Inf(1)}, {2, 10_001}} {
+		if p, ok := odds.Fair(bad[0], bad[1]); ok {
+			t.Errorf("Fair(%v) = %v, want it refused", bad, p)
 		}
-		if _, err := odds.Shin(bad...); !errors.Is(err, odds.ErrPrice) {
-			t.Errorf("Shin(%v): error %v, want ErrPrice", bad, err)
-		}
-	}
-	if _, err := odds.Fair(1, 2); !errors.Is(err, odds.ErrPrice) {
-		t.Errorf("Fair(1, 2): error %v, want ErrPrice", err)
 	}
 }
 
-func TestMedian(t *testing.T) {
+// The expected numbers are the fixed point of Jullien and Salanié, computed
+// independently of this code in 40 decimal digits.
+func TestFairMatchesIndependentNumbers(t *testing.T) {
 	t.Parallel()
-	if got := odds.Median(nil); !math.IsNaN(got) {
-		t.Errorf("median of nothing = %v, want NaN", got)
+	for _, c := range [][3]float64{
+		{1.5, 2.74, 0.650851581509},
+		{1.91, 1.91, 0.5},
+		{1.05, 11, 0.930735930736},
+		{2.2, 2, 0.476190476190}, // without a margin
+	} {
+		got, ok := odds.Fair(c[0], c[1])
+		if !ok {
+			t.Fatalf("Fair(%v, %v) is refused", c[0], c[1])
+		}
+		near(t, fmt.Sprint(c[:2]), got, c[2], 1e-11)
 	}
-	in := []float64{5, 1, 3}
-	near(t, "median of three", odds.Median(in), 3, 0)
-	near(t, "median of four", odds.Median([]float64{5, 1, 3, 4}), 3.5, 0)
-	if !slices.Equal(in, []float64{5, 1, 3}) {
-		t.Errorf("Median sorted its argument: %v", in)
-	}
+}
+
+// It does not matter which side is called home, and a longer home price never
+// raises the home side's probability.
+func TestFairIsSymmetricAndMonotone(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		home := rapid.Float64Range(1.0001, 20).Draw(t, "home")
+		away := rapid.Float64Range(1.0001, 20).Draw(t, "away")
+		a, ok := odds.Fair(home, away)
+		if !ok || !(a > 0 && a < 1) {
+			t.Fatalf("odds %v and %v gave %v, %v", home, away, a, ok)
+		}
+		if b, _ := odds.Fair(away, home); math.Abs(a+b-1) > 1e-9 {
+			t.Fatalf("home %v and away %v do not sum to one", a, b)
+		}
+		longer := home + rapid.Float64Range(0, 5).Draw(t, "by")
+		if c, _ := odds.Fair(longer, away); c > a+1e-9 {
+			t.Fatalf("odds %v gave %v, longer odds %v gave %v", home, a, longer, c)
+		}
+	})
+}
+
+// A book that holds p and adds its margin as Shin assumes must be read as holding
+// p. By equation 14 of his paper the price is sqrt(z·p + (1-z)·p²) times the sum
+// of these.
+func TestFairUndoesShinsMargin(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		p := rapid.Float64Range(0.05, 0.95).Draw(t, "p")
+		z := rapid.Float64Range(0.001, 0.08).Draw(t, "z")
+		root := func(p float64) float64 { return math.Sqrt(z*p + (1-z)*p*p) }
+		total := root(p) + root(1-p)
+		got, ok := odds.Fair(1/(root(p)*total), 1/(root(1-p)*total))
+		if !ok || math.Abs(got-p) > 1e-9 {
+			t.Fatalf("the book holds %v, read as %v, %v", p, got, ok)
+		}
+	})
+}
+
+func ExampleFair() {
+	home, ok := odds.Fair(1.50, 2.74)
+	fmt.Printf("%.3f %t\n", home, ok)
+	// Output: 0.651 true
 }
 
 func TestConsensusIgnoresAMistakenBook(t *testing.T) {
 	t.Parallel()
-	got, err := odds.Consensus([]float64{0.60, 0.61, 0.62, 0.63, 0.0001})
-	if err != nil {
-		t.Fatal(err)
+	in := []float64{0.63, 0.61, 0.62, 0.60, 0.0001}
+	near(t, "consensus", odds.Consensus(in), 0.61, 1e-12)
+	if !slices.Equal(in, []float64{0.63, 0.61, 0.62, 0.60, 0.0001}) {
+		t.Errorf("Consensus sorted its argument: %v", in)
 	}
-	near(t, "consensus", got, 0.61, 1e-12)
-	for _, bad := range [][]float64{nil, {0}, {1}, {0.5, math.NaN()}, {0.5, -0.1}} {
-		if _, err := odds.Consensus(bad); !errors.Is(err, odds.ErrPrice) {
-			t.Errorf("Consensus(%v): error %v, want ErrPrice", bad, err)
-		}
-	}
+	near(t, "consensus of two", odds.Consensus([]float64{0.6, 0.4}), 0.5, 1e-12)
 }
 
-// probabilities inside (0, 1), away from its ends.
+// probability draws one inside (0, 1), away from its ends.
 func probability() *rapid.Generator[float64] { return rapid.Float64Range(0.01, 0.99) }
 
 func TestConsensusProperties(t *testing.T) {
@@ -70,14 +109,7 @@ func TestConsensusProperties(t *testing.T) {
 		for i, p := range home {
 			away[i] = 1 - p
 		}
-		h, err := odds.Consensus(home)
-		if err != nil {
-			t.Fatal(err)
-		}
-		a, err := odds.Consensus(away)
-		if err != nil {
-			t.Fatal(err)
-		}
+		h, a := odds.Consensus(home), odds.Consensus(away)
 		if math.Abs(h+a-1) > 1e-12 {
 			t.Fatalf("consensus %v of home and %v of away do not sum to one", h, a)
 		}
@@ -85,23 +117,20 @@ func TestConsensusProperties(t *testing.T) {
 			t.Fatalf("consensus %v is outside of %v", h, home)
 		}
 		slices.Reverse(home)
-		if again, _ := odds.Consensus(home); again != h {
+		if again := odds.Consensus(home); again != h {
 			t.Fatalf("consensus depends on the order of the books: %v and %v", h, again)
 		}
 	})
 }
 
-// With 2k+1 books, k of them can say anything.
+// Of 2k+1 books, k can be wrong by any amount.
 func TestConsensusIsRobust(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		k := rapid.IntRange(0, 4).Draw(t, "k")
 		honest := rapid.SliceOfN(rapid.Float64Range(0.55, 0.60), k+1, k+1).Draw(t, "honest")
 		wrong := rapid.SliceOfN(rapid.Float64Range(1e-9, 1-1e-9), k, k).Draw(t, "wrong")
-		p, err := odds.Consensus(append(wrong, honest...))
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := odds.Consensus(append(wrong, honest...))
 		if p < 0.55-1e-12 || p > 0.60+1e-12 {
 			t.Fatalf("%d wrong books of %d moved the consensus to %v", k, 2*k+1, p)
 		}

@@ -2,11 +2,11 @@ package odds
 
 import "math"
 
-// clip keeps a forecast off 0 and 1 when it is judged, so that one forecast of
-// "never" that happens costs 13.8 and not infinity.
+// clip keeps a forecast away from 0 and 1 when it is scored, so that one forecast
+// of "never" for something that happens costs 13.8 and not infinity.
 const clip = 1e-6
 
-// LogLoss judges one forecast: minus the natural logarithm of the probability
+// LogLoss scores one forecast: minus the natural logarithm of the probability
 // that was given to what happened. The forecast is clipped to
 // [0.000001, 0.999999] first. A coin's loss is ln 2 = 0.6931.
 func LogLoss(p float64, happened bool) float64 {
@@ -17,7 +17,7 @@ func LogLoss(p float64, happened bool) float64 {
 	return -math.Log1p(-p)
 }
 
-// Brier judges one forecast: the square of its distance from what happened. A
+// Brier scores one forecast: the square of its distance from what happened. A
 // coin's score is 0.25.
 //
 // Source: G. W. Brier: Verification of forecasts expressed in terms of
@@ -30,15 +30,14 @@ func Brier(p float64, happened bool) float64 {
 	return p * p
 }
 
-// Score holds the judgement of a row of forecasts. The zero value is that of
-// none.
+// Score is the score of a series of forecasts. The zero value is that of none.
 type Score struct {
-	Games   int     `json:"games"`    // how many forecasts were judged
-	LogLoss float64 `json:"log_loss"` // mean of LogLoss; 0 when there are none
-	Brier   float64 `json:"brier"`    // mean of Brier; 0 when there are none
+	Games   int     // how many forecasts were scored
+	LogLoss float64 // mean of LogLoss; 0 if there are none
+	Brier   float64 // mean of Brier; 0 if there are none
 }
 
-// With returns the score with one more forecast judged.
+// With returns the score with one more forecast.
 func (s Score) With(p float64, happened bool) Score {
 	s.Games++
 	s.LogLoss += (LogLoss(p, happened) - s.LogLoss) / float64(s.Games)

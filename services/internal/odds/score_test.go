@@ -38,8 +38,8 @@ func TestScoreIsTheMean(t *testing.T) {
 	})
 }
 
-// Both scores are proper: no forecast does better, on average, than saying what
-// they believe.
+// Both scores are proper: no forecast has a better expected score than the true
+// probability.
 func TestScoresAreProper(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

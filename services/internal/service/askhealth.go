@@ -104,7 +104,7 @@ func ask(ctx context.Context, url string) (string, error) {
 		return "", errors.New("no answer: " + connectReason(err))
 	}
 	defer response.Body.Close()
-	var answer healthAnswer
+	var answer HealthAnswer
 	body, _ := io.ReadAll(io.LimitReader(response.Body, healthBodyMax))
 	if json.Unmarshal(body, &answer) != nil {
 		return "", fmt.Errorf("the answer, status %d, is not a health answer", response.StatusCode)
@@ -116,7 +116,7 @@ func ask(ctx context.Context, url string) (string, error) {
 }
 
 // describe joins names and reasons.
-func describe(answer healthAnswer) string {
+func describe(answer HealthAnswer) string {
 	parts := slices.Clone(answer.Failing)
 	for i := range parts {
 		if i < len(answer.Reasons) {

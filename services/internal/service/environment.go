@@ -1,6 +1,8 @@
 package service
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"net/url"
@@ -8,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 // problem is one reason not to start. No field holds a value, not even of a
@@ -43,20 +47,32 @@ func (p problem) String() string {
 	return text
 }
 
-// loadEnvironment fills the fields of the struct at config that are tagged
-// `env:"NAME"`, `env:"NAME,optional"` or `env:"NAME,default=TEXT"`, also those
-// of embedded structs, and returns all problems. An empty variable counts as
-// absent, because Compose's ${NAME:-} sets it empty.
-//
-// Kinds: string, bool (true or false), int, uint16 (a port), float64,
-// time.Duration (not negative), *url.URL (http or https, without user and
-// query).
-func loadEnvironment(config any, lookup func(string) (string, bool)) []problem {
-	return loadFields(reflect.ValueOf(config).Elem(), lookup)
+// secretProblems turns the loader's error into problems, one a secret.
+func secretProblems(err error) []problem {
+	if err == nil {
+		return nil
+	}
+	var load *secrets.LoadError
+	if !errors.As(err, &load) {
+		return []problem{{name: "secrets", what: "the program declares its secrets wrongly: " + err.Error()}}
+	}
+	var problems []problem
+	for _, one := range load.Problems {
+		problems = append(problems, problem{name: one.Name, what: one.Reason, places: one.Places, next: one.Hint})
+	}
+	return problems
 }
 
-func loadFields(fields reflect.Value, lookup func(string) (string, bool)) []problem {
+// loadEnvironment fills the fields of the struct at config that are tagged
+// `env:"NAME"` or `env:"NAME,default=TEXT"`, also those of embedded structs, and
+// returns all problems. An empty variable counts as absent, because Compose's
+// ${NAME:-} sets it empty.
+//
+// Kinds: string, uint64, uint16 (a port), float64, time.Duration (not negative),
+// *url.URL (http or https, without user and query).
+func loadEnvironment(config any, lookup func(string) (string, bool)) []problem {
 	var problems []problem
+	fields := reflect.ValueOf(config).Elem()
 	for i := range fields.NumField() {
 		field := fields.Type().Field(i)
 		tag, tagged := field.Tag.Lookup("env")
@@ -64,7 +80,7 @@ func loadFields(fields reflect.Value, lookup func(string) (string, bool)) []prob
 		case tagged:
 			problems = append(problems, loadField(fields.Field(i), tag, lookup)...)
 		case field.Anonymous && field.Type.Kind() == reflect.Struct:
-			problems = append(problems, loadFields(fields.Field(i), lookup)...)
+			problems = append(problems, loadEnvironment(fields.Field(i).Addr().Interface(), lookup)...)
 		}
 	}
 	return problems
@@ -72,17 +88,10 @@ func loadFields(fields reflect.Value, lookup func(string) (string, bool)) []prob
 
 // loadField fills one field by its tag.
 func loadField(field reflect.Value, tag string, lookup func(string) (string, bool)) []problem {
-	name, option, _ := strings.Cut(tag, ",")
+	name, fallback, _ := strings.Cut(tag, ",default=")
 	text, _ := lookup(name)
-	if text == "" {
-		switch fallback, ok := strings.CutPrefix(option, "default="); {
-		case ok:
-			text = fallback
-		case option == "optional":
-			return nil
-		default:
-			return []problem{{name: name, what: "not set", next: "set it under environment: of this service in the compose file"}}
-		}
+	if text = cmp.Or(text, fallback); text == "" {
+		return []problem{{name: name, what: "not set", next: "set it under environment: of this service in the compose file"}}
 	}
 	if what := setField(field, text); what != "" {
 		return []problem{{name: name, what: what, next: "correct it under environment: of this service in the compose file"}}
@@ -96,13 +105,6 @@ func setField(field reflect.Value, text string) string {
 	case *string:
 		*to = text
 		return ""
-	case *bool:
-		*to = text == "true"
-		return unless(text == "true" || text == "false", "not true or false")
-	case *int:
-		n, err := strconv.Atoi(text)
-		*to = n
-		return unless(err == nil, "not a whole number")
 	case *uint64:
 		n, err := strconv.ParseUint(text, 10, 64)
 		*to = n

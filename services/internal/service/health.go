@@ -3,9 +3,9 @@ package service
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -15,12 +15,6 @@ type Health struct {
 	mu       sync.Mutex
 	checks   map[string]func() error
 	stopping bool
-}
-
-// Failure is a check that fails.
-type Failure struct {
-	Name   string `json:"name"`
-	Reason string `json:"reason"` // in our own words, without a value
 }
 
 var (
@@ -55,26 +49,11 @@ func (h *Health) stop() {
 	h.stopping = true
 }
 
-// Failures returns the checks that fail, sorted by name; none means healthy.
-func (h *Health) Failures() []Failure {
-	var failures []Failure
-	for name, check := range h.snapshot() {
-		if err := check(); err != nil {
-			failures = append(failures, Failure{Name: name, Reason: err.Error()})
-		}
-	}
-	slices.SortFunc(failures, func(a, b Failure) int { return strings.Compare(a.Name, b.Name) })
-	return failures
-}
-
 // snapshot copies the checks, so that they run without the lock.
 func (h *Health) snapshot() map[string]func() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	checks := map[string]func() error{}
-	for name, check := range h.checks {
-		checks[name] = check
-	}
+	checks := maps.Clone(h.checks)
 	if len(checks) == 0 {
 		checks["start"] = func() error { return errStarting }
 	}
@@ -84,31 +63,37 @@ func (h *Health) snapshot() map[string]func() error {
 	return checks
 }
 
-// healthAnswer is the body of the health endpoint.
-type healthAnswer struct {
-	Status  string   `json:"status"` // "ok" or "failing"
-	Failing []string `json:"failing,omitempty"`
-	Reasons []string `json:"reasons,omitempty"` // only of DetailHandler, in the order of Failing
+// HealthAnswer is the body of a health endpoint.
+type HealthAnswer struct {
+	Status  string   `json:"status"`            // "ok" or "failing"
+	Failing []string `json:"failing,omitempty"` // names of the checks that fail, sorted
+	Reasons []string `json:"reasons,omitempty"` // in the order of Failing
 }
 
-// Handler answers 200 and {"status":"ok"}, or 503 and the names of the checks
-// that fail: fit for an endpoint without access control.
-func (h *Health) Handler() http.Handler { return h.handler(false) }
-
-// DetailHandler is Handler with the reasons: fit for loopback.
-func (h *Health) DetailHandler() http.Handler { return h.handler(true) }
-
-func (h *Health) handler(reasons bool) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		answer := healthAnswer{Status: "ok"}
-		code := http.StatusOK
-		for _, failure := range h.Failures() {
-			answer.Status, code = "failing", http.StatusServiceUnavailable
-			answer.Failing = append(answer.Failing, failure.Name)
-			if reasons {
-				answer.Reasons = append(answer.Reasons, failure.Reason)
-			}
+// Answer runs the checks and returns the HTTP status with the body: 200 and "ok",
+// or 503 and the names of the checks that fail. Without detail, which adds the
+// reasons, the answer is fit for an endpoint without access control.
+func (h *Health) Answer(detail bool) (int, HealthAnswer) {
+	code, answer := http.StatusOK, HealthAnswer{Status: "ok"}
+	checks := h.snapshot()
+	for _, name := range slices.Sorted(maps.Keys(checks)) {
+		err := checks[name]()
+		if err == nil {
+			continue
 		}
+		code, answer.Status = http.StatusServiceUnavailable, "failing"
+		answer.Failing = append(answer.Failing, name)
+		if detail {
+			answer.Reasons = append(answer.Reasons, err.Error())
+		}
+	}
+	return code, answer
+}
+
+// Handler answers every request with [Health.Answer].
+func (h *Health) Handler(detail bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		code, answer := h.Answer(detail)
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(code)

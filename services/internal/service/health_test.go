@@ -22,16 +22,16 @@ func TestHealthHandlers(t *testing.T) {
 			t.Errorf("%d %s, want %d %s", w.Code, w.Body, status, body)
 		}
 	}
-	check(h.Handler(), 503, `{"status":"failing","failing":["start"]}`)
+	check(h.Handler(false), 503, `{"status":"failing","failing":["start"]}`)
 	h.Set("postgres", nil)
-	check(h.Handler(), 200, `{"status":"ok"}`)
+	check(h.Handler(false), 200, `{"status":"ok"}`)
 	h.Register("upstream", func() error { return errors.New("slow") })
 	h.Set("a", errors.New("b"))
-	check(h.Handler(), 503, `{"status":"failing","failing":["a","upstream"]}`)
-	check(h.DetailHandler(), 503, `{"status":"failing","failing":["a","upstream"],"reasons":["b","slow"]}`)
+	check(h.Handler(false), 503, `{"status":"failing","failing":["a","upstream"]}`)
+	check(h.Handler(true), 503, `{"status":"failing","failing":["a","upstream"],"reasons":["b","slow"]}`)
 	h.Set("a", nil)
 	h.Set("upstream", nil)
-	check(h.DetailHandler(), 200, `{"status":"ok"}`)
+	check(h.Handler(true), 200, `{"status":"ok"}`)
 }
 
 // The subcommand against endpoints that are not what they should be.

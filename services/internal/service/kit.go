@@ -28,15 +28,8 @@ type Kit struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	group  sync.WaitGroup
-	ended  chan error       // what Run returned
-	crash  chan crashRecord // the first panic
-}
-
-// crashRecord is a panic: its text and stack, not masked yet.
-type crashRecord struct {
-	goroutine string
-	text      string
-	stack     string
+	ended  chan error // what Run returned
+	crash  chan []any // the first panic: attributes for the log, not masked yet
 }
 
 func newKit(ctx context.Context, name string, log *slog.Logger, report secrets.Report) *Kit {
@@ -49,7 +42,7 @@ func newKit(ctx context.Context, name string, log *slog.Logger, report secrets.R
 		ctx:     ctx,
 		cancel:  cancel,
 		ended:   make(chan error, 1),
-		crash:   make(chan crashRecord, 1),
+		crash:   make(chan []any, 1),
 	}
 }
 
@@ -78,7 +71,10 @@ func (k *Kit) guard(name string, f func(context.Context) error) (err error) {
 	defer func() {
 		switch value := recover(); {
 		case value != nil:
-			k.report(name, value, debug.Stack())
+			select {
+			case k.crash <- crashed(name, value):
+			default: // not the first one
+			}
 			err = context.Canceled
 		case !returned:
 			k.cancel(fmt.Errorf("goroutine %s ended itself", name))
@@ -89,12 +85,9 @@ func (k *Kit) guard(name string, f func(context.Context) error) (err error) {
 	return err
 }
 
-// report hands the first panic to wait.
-func (k *Kit) report(name string, value any, stack []byte) {
-	select {
-	case k.crash <- crashRecord{goroutine: name, text: fmt.Sprint(value), stack: string(stack)}:
-	default:
-	}
+// crashed describes a panic, for the log to mask.
+func crashed(goroutine string, value any) []any {
+	return []any{"goroutine", goroutine, "panic", fmt.Sprint(value), "stack", string(debug.Stack())}
 }
 
 // wait returns the exit code when the program has ended: on its own, by a
@@ -103,7 +96,8 @@ func (k *Kit) wait(ctx context.Context, quit <-chan os.Signal) int {
 	var err error
 	select {
 	case crash := <-k.crash:
-		return k.crashed(crash)
+		k.Log.Error("panic", crash...)
+		return exitUsage
 	case <-quit:
 		return k.dump()
 	case err = <-k.ended:
@@ -143,7 +137,8 @@ func (k *Kit) drain(quit <-chan os.Signal) (int, bool) {
 	}
 	select {
 	case crash := <-k.crash:
-		return k.crashed(crash), false
+		k.Log.Error("panic", crash...)
+		return exitUsage, false
 	default:
 		return 0, true
 	}
@@ -158,12 +153,6 @@ func (k *Kit) failed(err error) int {
 	}
 	k.Log.Error("failed", "error", err.Error())
 	return exitFailed
-}
-
-// crashed logs a panic, masked by the logger.
-func (k *Kit) crashed(crash crashRecord) int {
-	k.Log.Error("panic", "goroutine", crash.goroutine, "panic", crash.text, "stack", crash.stack)
-	return exitUsage
 }
 
 // dump logs the stacks of all goroutines, masked by the logger.

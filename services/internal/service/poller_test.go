@@ -124,7 +124,8 @@ func TestPollerHealth(t *testing.T) {
 		}()
 		health := func() string {
 			synctest.Wait()
-			return fmt.Sprint(p.Health.Failures())
+			_, answer := p.Health.Answer(true)
+			return fmt.Sprint(answer.Failing, answer.Reasons)
 		}
 		step := func(what, want string) {
 			t.Helper()
@@ -132,16 +133,16 @@ func TestPollerHealth(t *testing.T) {
 				t.Errorf("%s: health %s, want %s", what, got, want)
 			}
 		}
-		step("before the first call ends", "[{upstream no call has ended yet}]")
+		step("before the first call ends", "[upstream] [no call has ended yet]")
 		outcome = errors.New("it is down")
 		release <- true
-		step("after a failure", "[{upstream no call has succeeded yet: it is down}]")
+		step("after a failure", "[upstream] [no call has succeeded yet: it is down]")
 		outcome = nil
 		release <- true
-		step("after a success", "[]")
+		step("after a success", "[] []")
 		outcome = errors.New("it is slow")
 		release <- true
-		step("after a failure not long after a success", "[]")
+		step("after a failure not long after a success", "[] []")
 		for range 4 {
 			release <- true
 			<-time.After(8 * time.Second) // of the bubble

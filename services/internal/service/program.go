@@ -115,7 +115,7 @@ func (p Program[C]) serve(ctx context.Context, process Process, adopt adopter) i
 	defer kit.cancel(nil)
 	if !p.OneShot && p.HealthURL == "" {
 		kit.Go("health", func(ctx context.Context) error {
-			return kit.Serve(ctx, Server{Address: address, Handler: kit.Health.DetailHandler()})
+			return kit.Serve(ctx, Server{Address: address, Handler: kit.Health.Handler(true)})
 		})
 	}
 	kit.run(func(ctx context.Context) error { return p.Run(ctx, kit, config) })

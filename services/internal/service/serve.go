@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"time"
 )
 
-// Server is an HTTP server for Kit.Serve.
+// drainTime is how long requests in progress may take to end after the stop.
+const drainTime = 4 * time.Second
+
+// Server is an HTTP server for [Kit.Serve].
 type Server struct {
 	// Address is host:port, as for net.Listen.
 	Address string
@@ -21,8 +23,6 @@ type Server struct {
 	// with the health endpoint failing, so that a load balancer stops
 	// sending requests first. Zero: none.
 	Linger time.Duration
-	// Drain is how long requests under way may take to end. Zero: 4 s.
-	Drain time.Duration
 	// Listening, if not nil, is called with the address once the server accepts.
 	Listening func(net.Addr)
 }
@@ -58,16 +58,9 @@ func (k *Kit) Serve(ctx context.Context, s Server) error {
 
 // shutDown lingers, then closes idle connections and waits for busy ones.
 func shutDown(ctx context.Context, server *http.Server, s Server) error {
-	if s.Linger > 0 {
-		timer := time.NewTimer(s.Linger)
-		defer timer.Stop()
-		<-timer.C
-	}
-	drain := s.Drain
-	if drain == 0 {
-		drain = 4 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	ctx = context.WithoutCancel(ctx)
+	Sleep(ctx, s.Linger)
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		_ = server.Close() // requests that did not end in time are cut off
@@ -83,7 +76,7 @@ func (k *Kit) recovering(next http.Handler) http.Handler {
 			if value == nil {
 				return
 			}
-			k.Log.Error("panic", "goroutine", "handler", "panic", fmt.Sprint(value), "stack", string(debug.Stack()))
+			k.Log.Error("panic", crashed("handler", value)...)
 			http.Error(w, "internal error", http.StatusInternalServerError)
 		}()
 		next.ServeHTTP(w, r)

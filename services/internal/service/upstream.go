@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,19 +44,13 @@ type UpstreamError struct {
 
 // Error names the upstream, the class and, for a refused key, the secret.
 func (e *UpstreamError) Error() string {
-	text := e.Upstream + " is " + string(e.Kind)
-	switch e.Kind {
-	case Unauthorized:
-		text = fmt.Sprintf("%s refuses %s", e.Upstream, e.Secret)
-	case ServerError:
-		text = e.Upstream + " fails"
-	case RateLimited:
-		text = e.Upstream + " limits the rate"
-	case Refused:
-		text = e.Upstream + " refuses the request"
-	case Malformed:
-		text = e.Upstream + " answers with something malformed"
-	}
+	text := e.Upstream + " " + cmp.Or(map[Kind]string{
+		Unauthorized: "refuses " + e.Secret,
+		ServerError:  "fails",
+		RateLimited:  "limits the rate",
+		Refused:      "refuses the request",
+		Malformed:    "answers with something malformed",
+	}[e.Kind], "is "+string(e.Kind))
 	if e.Status != 0 && e.Status != http.StatusOK {
 		text += fmt.Sprintf(" (status %d)", e.Status)
 	}
@@ -64,6 +59,12 @@ func (e *UpstreamError) Error() string {
 	}
 	return text
 }
+
+// The limits of a call.
+const (
+	defaultTimeout = 10 * time.Second
+	maxBody        = 16 << 20
+)
 
 // Upstream is a provider's HTTP interface.
 type Upstream struct {
@@ -78,30 +79,28 @@ type Upstream struct {
 	Classify func(status int, body []byte) (Kind, string)
 	// Timeout bounds a whole call, the body included. Zero: 10 s.
 	Timeout time.Duration
-	// MaxBody bounds the body. Zero: 16 MiB.
-	MaxBody int64
 	// Transport carries the calls. Nil: http.DefaultTransport.
 	Transport http.RoundTripper
 }
 
 // Reply is what an answer says besides its body.
 type Reply struct {
-	At        time.Time // the upstream's clock, from its Date header; zero when absent
-	Remaining int       // calls left in the quota; -1 when it does not say
+	At     time.Time // the upstream's clock, from its Date header; zero when absent
+	UsedUp bool      // no call is left in the quota
 }
 
 // Get calls path with query and header and decodes the JSON body into dst. It
 // follows no redirect, which would carry the key to another place. An error is
 // an *UpstreamError, or the context's own error when ctx is done.
 func (u Upstream) Get(ctx context.Context, path string, query url.Values, header http.Header, dst any) (Reply, error) {
-	bounded, cancel := context.WithTimeout(ctx, orDefault(u.Timeout, 10*time.Second))
+	bounded, cancel := context.WithTimeout(ctx, cmp.Or(u.Timeout, defaultTimeout))
 	defer cancel()
 	address := *u.Base
 	address.Path = strings.TrimSuffix(address.Path, "/") + path
 	address.RawQuery = query.Encode()
 	request, err := http.NewRequestWithContext(bounded, http.MethodGet, address.String(), nil)
 	if err != nil {
-		return Reply{Remaining: -1}, u.fail(Refused, 0, "the address is not valid")
+		return Reply{}, u.fail(Refused, 0, "the address is not valid")
 	}
 	for name, values := range header {
 		request.Header[name] = values
@@ -113,7 +112,7 @@ func (u Upstream) Get(ctx context.Context, path string, query url.Values, header
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return Reply{Remaining: -1}, u.noAnswer(ctx, bounded, err)
+		return Reply{}, u.noAnswer(ctx, bounded, err)
 	}
 	defer response.Body.Close()
 	return u.read(ctx, bounded, response, dst)
@@ -121,17 +120,16 @@ func (u Upstream) Get(ctx context.Context, path string, query url.Values, header
 
 // read takes headers and body of an answer.
 func (u Upstream) read(ctx, bounded context.Context, response *http.Response, dst any) (Reply, error) {
-	reply := Reply{At: date(response.Header), Remaining: remaining(response.Header.Get(u.Quota))}
-	limit := orDefault(u.MaxBody, 16<<20)
-	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
+	reply := Reply{At: date(response.Header), UsedUp: usedUp(response.Header.Get(u.Quota))}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
 	if err != nil {
 		return reply, u.noAnswer(ctx, bounded, err)
 	}
 	if response.StatusCode != http.StatusOK {
 		return reply, u.refusal(response, body, reply.At)
 	}
-	if int64(len(body)) > limit {
-		return reply, u.fail(Malformed, http.StatusOK, fmt.Sprintf("the body is larger than %d bytes", limit))
+	if len(body) > maxBody {
+		return reply, u.fail(Malformed, http.StatusOK, fmt.Sprintf("the body is larger than %d bytes", maxBody))
 	}
 	if err := json.Unmarshal(body, dst); err != nil {
 		return reply, u.fail(Malformed, http.StatusOK, jsonReason(err))
@@ -156,7 +154,7 @@ func (u Upstream) noAnswer(ctx, bounded context.Context, err error) error {
 		return ctx.Err()
 	}
 	if bounded.Err() != nil || isTimeout(err) {
-		return u.fail(Slow, 0, fmt.Sprintf("no complete answer within %s", orDefault(u.Timeout, 10*time.Second)))
+		return u.fail(Slow, 0, fmt.Sprintf("no complete answer within %s", cmp.Or(u.Timeout, defaultTimeout)))
 	}
 	return u.fail(Down, 0, connectReason(err))
 }
@@ -229,12 +227,10 @@ func date(header http.Header) time.Time {
 	return at.UTC()
 }
 
-// remaining reads a quota header.
-func remaining(text string) int {
-	if n, err := strconv.ParseFloat(text, 64); err == nil && n >= 0 {
-		return int(min(n, 1e9))
-	}
-	return -1
+// usedUp reports whether a quota header says that less than one call is left.
+func usedUp(left string) bool {
+	n, err := strconv.ParseFloat(left, 64)
+	return err == nil && n >= 0 && n < 1
 }
 
 // retryAfter reads Retry-After, as seconds or as a date against the upstream's
@@ -248,12 +244,4 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 		wait = at.Sub(now)
 	}
 	return max(0, min(wait, time.Hour))
-}
-
-// orDefault returns value, or fallback when it is not positive.
-func orDefault[T ~int64](value, fallback T) T {
-	if value > 0 {
-		return value
-	}
-	return fallback
 }

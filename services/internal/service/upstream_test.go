@@ -88,7 +88,6 @@ func TestUpstreamClassifiesFailuresWithoutTheKey(t *testing.T) {
 	}
 	badBase := func(u *service.Upstream) { u.Base = &url.URL{Scheme: "ht tp", Host: "x"} }
 	badHeader := func(u *service.Upstream) { u.Base = &url.URL{Scheme: "gopher", Host: "x"} }
-	small := func(u *service.Upstream) { u.MaxBody = 4 }
 	const spentDetail = "nothing is left"
 	spent := func(u *service.Upstream) {
 		u.Classify = func(status int, body []byte) (service.Kind, string) {
@@ -123,8 +122,8 @@ func TestUpstreamClassifiesFailuresWithoutTheKey(t *testing.T) {
 		"other shape":                 {body(`[{"ID":"` + keyValue + `"}]`), nil, service.Malformed, "unexpected JSON structure"},
 		"two documents":               {body(`[] []`), nil, service.Malformed, "invalid JSON at byte 4"},
 		"empty":                       {body(``), nil, service.Malformed, "invalid JSON"},
-		"large":                       {body(`[{"ID":1}]`), small, service.Malformed, "larger than 4 bytes"},
-		"endless":                     {endless, small, service.Malformed, "larger than 4 bytes"},
+		"large":                       {body(`"` + strings.Repeat("x", 16<<20-1) + `"`), nil, service.Malformed, "larger than 16777216 bytes"},
+		"endless":                     {endless, nil, service.Malformed, "larger than 16777216 bytes"},
 		"address is none":             {nil, badBase, service.Refused, "the address is not valid"},
 		"protocol not spoken":         {nil, badHeader, service.Down, "no connection"},
 		"proxy or TLS trouble":        {nil, func(u *service.Upstream) { u.Base.Scheme = "https" }, service.Down, "no connection"},
@@ -181,7 +180,7 @@ func TestUpstreamSuccess(t *testing.T) {
 	if got.URL.Path != "/base/odds" || got.URL.Query().Get("apiKey") != keyValue || got.Header.Get("X-Key") != keyValue {
 		t.Errorf("the call was of path %s, or without the key", got.URL.Path)
 	}
-	want := service.Reply{At: time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC), Remaining: 12}
+	want := service.Reply{At: time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC)}
 	if reply != want {
 		t.Errorf("reply %+v, want %+v", reply, want)
 	}
@@ -190,27 +189,29 @@ func TestUpstreamSuccess(t *testing.T) {
 func TestQuotaAndRetryAfter(t *testing.T) {
 	now := "Mon, 23 Nov 2026 01:00:00 GMT"
 	for name, test := range map[string]struct {
-		headers   []string
-		remaining int
-		after     time.Duration
+		headers []string
+		usedUp  bool
+		after   time.Duration
 	}{
-		"nothing said":        {nil, -1, 0},
-		"calls left":          {[]string{"X-Calls-Left", "3"}, 3, 0},
-		"another header":      {[]string{"X-Other-Left", "3"}, -1, 0},
-		"a fraction":          {[]string{"x-calls-left", "0.0"}, 0, 0},
-		"negative":            {[]string{"x-calls-left", "-5"}, -1, 0},
-		"seconds":             {[]string{"Retry-After", "7"}, -1, 7 * time.Second},
-		"a date":              {[]string{"Date", now, "Retry-After", "Mon, 23 Nov 2026 01:00:09 GMT"}, -1, 9 * time.Second},
-		"a date of the past":  {[]string{"Date", now, "Retry-After", "Mon, 23 Nov 2026 00:00:09 GMT"}, -1, 0},
-		"a year":              {[]string{"Retry-After", "31536000"}, -1, time.Hour},
-		"negative seconds":    {[]string{"Retry-After", "-7"}, -1, 0},
-		"no number, no date":  {[]string{"Retry-After", "soon"}, -1, 0},
-		"larger than a clock": {[]string{"Retry-After", "999999999999"}, -1, time.Hour},
+		"nothing said":        {nil, false, 0},
+		"calls left":          {[]string{"X-Calls-Left", "3"}, false, 0},
+		"another header":      {[]string{"X-Other-Left", "3"}, false, 0},
+		"a fraction":          {[]string{"x-calls-left", "0.0"}, true, 0},
+		"negative":            {[]string{"x-calls-left", "-5"}, false, 0},
+		"less than a call":    {[]string{"x-calls-left", "0.5"}, true, 0},
+		"not a number":        {[]string{"x-calls-left", "NaN"}, false, 0},
+		"seconds":             {[]string{"Retry-After", "7"}, false, 7 * time.Second},
+		"a date":              {[]string{"Date", now, "Retry-After", "Mon, 23 Nov 2026 01:00:09 GMT"}, false, 9 * time.Second},
+		"a date of the past":  {[]string{"Date", now, "Retry-After", "Mon, 23 Nov 2026 00:00:09 GMT"}, false, 0},
+		"a year":              {[]string{"Retry-After", "31536000"}, false, time.Hour},
+		"negative seconds":    {[]string{"Retry-After", "-7"}, false, 0},
+		"no number, no date":  {[]string{"Retry-After", "soon"}, false, 0},
+		"larger than a clock": {[]string{"Retry-After", "999999999999"}, false, time.Hour},
 	} {
 		reply, err := call(t, status(429, test.headers...), nil)
 		var failure *service.UpstreamError
-		if !errors.As(err, &failure) || failure.RetryAfter != test.after || reply.Remaining != test.remaining {
-			t.Errorf("%s: remaining %d, want %d; %+v, want to wait %s", name, reply.Remaining, test.remaining, failure, test.after)
+		if !errors.As(err, &failure) || failure.RetryAfter != test.after || reply.UsedUp != test.usedUp {
+			t.Errorf("%s: used up %t, want %t; %+v, want to wait %s", name, reply.UsedUp, test.usedUp, failure, test.after)
 		}
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"syscall"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -46,6 +46,12 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s (SQLSTATE %s)", e.What, e.Code)
 }
 
+// IsClass reports whether err is an *Error of one of the classes.
+func IsClass(err error, classes ...Class) bool {
+	var failure *Error
+	return errors.As(err, &failure) && slices.Contains(classes, failure.Class)
+}
+
 // classify replaces err by an *Error. nil and context.Canceled are returned
 // unchanged.
 func classify(err error, role string) error {
@@ -63,8 +69,6 @@ func classify(err error, role string) error {
 		return context.Canceled
 	case errors.As(err, &server):
 		return classifyState(server.Code, role)
-	case errors.Is(err, pgx.ErrNoRows):
-		return &Error{Class: NotFound, What: "no such row"}
 	case errors.Is(err, context.DeadlineExceeded), pgconn.Timeout(err):
 		return &Error{Class: Slow, What: "the database does not answer in time"}
 	case errors.As(err, &dns):

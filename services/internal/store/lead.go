@@ -11,6 +11,10 @@ import (
 	"github.com/keepmum/keepmum/services/internal/service"
 )
 
+// lockInterval is the time between two questions for the lock, and between two
+// looks at the connection that holds it.
+const lockInterval = time.Second
+
 // errLost is the cause of a leader's context when its connection is gone.
 var errLost = errors.New("the advisory lock's connection is lost")
 
@@ -20,7 +24,27 @@ var errLost = errors.New("the advisory lock's connection is lost")
 // context is done and Lead waits for the lock again. It returns when ctx is done
 // or f returns.
 func (s *Store) Lead(ctx context.Context, kit *service.Kit, f func(context.Context) error) error {
-	return s.lead(ctx, kit, time.Second, f)
+	standby := false
+	for {
+		held, lost, err := s.leadOnce(ctx, kit.Name, f)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case held && !lost:
+			return err
+		case lost:
+			kit.Log.Warn("lost the lock; waiting for it again")
+		case err != nil:
+			kit.Log.Warn("cannot ask for the lock", "error", err.Error())
+		case !standby:
+			standby = true
+			kit.Log.Info("another copy is at work; standing by")
+			kit.Health.Set("lock", nil)
+		}
+		if !service.Sleep(ctx, lockInterval) {
+			return ctx.Err()
+		}
+	}
 }
 
 // Poll connects, and polls at the interval while it holds the lock of kit.Name
@@ -39,32 +63,8 @@ func (s Settings) Poll(ctx context.Context, kit *service.Kit, check string, inte
 	return db.Lead(ctx, kit, func(ctx context.Context) error { return poller.Run(ctx, begin(db)) })
 }
 
-func (s *Store) lead(ctx context.Context, kit *service.Kit, every time.Duration, f func(context.Context) error) error {
-	standby := false
-	for {
-		held, lost, err := s.leadOnce(ctx, kit.Name, every, f)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case held && !lost:
-			return err
-		case lost:
-			kit.Log.Warn("lost the lock; waiting for it again")
-		case err != nil:
-			kit.Log.Warn("cannot ask for the lock", "error", err.Error())
-		case !standby:
-			standby = true
-			kit.Log.Info("another copy is at work; standing by")
-			kit.Health.Set("lock", nil)
-		}
-		if !service.Sleep(ctx, every) {
-			return ctx.Err()
-		}
-	}
-}
-
 // leadOnce asks for the lock once and, when it is held, runs f.
-func (s *Store) leadOnce(ctx context.Context, name string, every time.Duration, f func(context.Context) error) (held, lost bool, err error) {
+func (s *Store) leadOnce(ctx context.Context, name string, f func(context.Context) error) (held, lost bool, err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return false, false, classify(err, "of DB_APP_LOGIN")
@@ -76,7 +76,7 @@ func (s *Store) leadOnce(ctx context.Context, name string, every time.Duration, 
 	}
 	leading, stop := context.WithCancelCause(ctx)
 	done := make(chan struct{})
-	go watch(leading, stop, conn, every, done)
+	go watch(leading, stop, conn, done)
 	err = f(leading)
 	lost = errors.Is(context.Cause(leading), errLost)
 	stop(nil)
@@ -87,9 +87,9 @@ func (s *Store) leadOnce(ctx context.Context, name string, every time.Duration, 
 
 // watch asks the connection again and again whether it still lives, because
 // the lock lives as long.
-func watch(ctx context.Context, stop context.CancelCauseFunc, conn *pgxpool.Conn, every time.Duration, done chan<- struct{}) {
+func watch(ctx context.Context, stop context.CancelCauseFunc, conn *pgxpool.Conn, done chan<- struct{}) {
 	defer close(done)
-	for service.Sleep(ctx, every) {
+	for service.Sleep(ctx, lockInterval) {
 		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
 		err := conn.Ping(limited)
 		cancel()

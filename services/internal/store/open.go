@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -115,26 +114,21 @@ func Open(ctx context.Context, settings Settings, kit *service.Kit) (*Store, err
 	if err != nil {
 		return nil, err
 	}
-	target := Target{
+	config, err := Target{
 		Host: settings.Host, Port: settings.Port, Database: settings.Name,
 		Role: login.Role, Password: login.Password, Application: kit.Name,
-	}
-	return open(ctx, target, kit.Health, kit.Log, service.Backoff{Max: 15 * time.Second})
-}
-
-func open(ctx context.Context, target Target, health *service.Health, log *slog.Logger, backoff service.Backoff) (*Store, error) {
-	config, err := target.poolConfig()
+	}.poolConfig()
 	if err != nil {
 		return nil, err
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
-		return nil, classify(err, target.Role)
+		return nil, classify(err, login.Role)
 	}
 	store := &Store{pool: pool}
-	health.Set("postgres", errors.New("not connected yet"))
+	kit.Health.Set("postgres", errors.New("not connected yet"))
 	for failures := 1; ; failures++ {
-		err := store.ping(ctx, target.Role)
+		err := store.ping(ctx, login.Role)
 		if err == nil {
 			break
 		}
@@ -142,17 +136,17 @@ func open(ctx context.Context, target Target, health *service.Health, log *slog.
 			pool.Close()
 			return nil, ctx.Err()
 		}
-		health.Set("postgres", err)
-		wait := backoff.Delay(failures, nil)
-		log.Warn("cannot use the database", "error", err.Error(), "failures", failures, "wait", wait.Round(time.Millisecond).String())
+		kit.Health.Set("postgres", err)
+		wait := service.Backoff{Max: 15 * time.Second}.Delay(failures, nil)
+		kit.Log.Warn("cannot use the database", "error", err.Error(), "failures", failures, "wait", wait.Round(time.Millisecond).String())
 		service.Sleep(ctx, wait)
 	}
-	health.Register("postgres", func() error {
+	kit.Health.Register("postgres", func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		return store.ping(ctx, target.Role)
+		return store.ping(ctx, login.Role)
 	})
-	log.Info("connected to the database", "role", target.Role)
+	kit.Log.Info("connected to the database", "role", login.Role)
 	return store, nil
 }
 

@@ -39,15 +39,6 @@ func query[T any](ctx context.Context, s *Store, scan func(pgx.CollectableRow) (
 	return all, classify(err, "of DB_APP_LOGIN")
 }
 
-// Now returns what time it is upstream: the clock of The Odds API, or that of
-// API-Basketball when the former has not been heard yet, as it was at the last
-// answer. The error is of class NotFound when neither has been.
-func (s *Store) Now(ctx context.Context) (time.Time, error) {
-	var at time.Time
-	err := s.pool.QueryRow(ctx, "SELECT at FROM clocks ORDER BY source = $1 DESC LIMIT 1", ClockOdds).Scan(&at)
-	return at, classify(err, "of DB_APP_LOGIN")
-}
-
 // EventFilter chooses events. Zero fields choose all.
 type EventFilter struct {
 	ID     string
@@ -69,8 +60,8 @@ func (s *Store) Events(ctx context.Context, f EventFilter) ([]Event, error) {
 const gameColumns = "g.id, g.season, g.start, g.home, g.away, g.status, g.home_score, g.away_score, coalesce(m.event_id, '')"
 
 // Results returns finished games by start, the oldest first, at most 20,000.
-func (s *Store) Results(ctx context.Context, from time.Time) ([]Game, error) {
-	return s.GamePage(ctx, Page{From: from, Status: Finished, Limit: maxLimit})
+func (s *Store) Results(ctx context.Context) ([]Game, error) {
+	return s.GamePage(ctx, Page{Status: Finished, Limit: maxLimit})
 }
 
 const quoteColumns = "q.event_id, q.market, q.book, q.outcome, q.price, q.point, q.source_time, q.observed_at"
@@ -120,13 +111,55 @@ func (s *Store) Evaluation(ctx context.Context) ([]Evaluation, error) {
 		WHERE made_at = (SELECT max(made_at) FROM evaluations) ORDER BY input`)
 }
 
+// Unanalysed returns the ids of events that have h2h quotes and no line of the
+// consensus, or no closing one although they have begun by now, sorted. With
+// Changed it is the work of the line-movement-analyzer, whatever happened
+// while it was away.
+func (s *Store) Unanalysed(ctx context.Context, now time.Time) ([]string, error) {
+	return query(ctx, s, pgx.RowTo[string], `
+		SELECT e.id FROM events e
+		LEFT JOIN lines l ON l.event_id = e.id AND l.book = $1 AND l.outcome = 'home'
+		WHERE (l.event_id IS NULL OR (l.closing IS NULL AND e.commence <= $2))
+			AND EXISTS (SELECT 1 FROM quotes q WHERE q.event_id = e.id AND q.market = 'h2h' AND q.source_time < e.commence)
+		ORDER BY 1`, Consensus, now)
+}
+
+// LastQuotes returns when the last h2h quote of each event was set before the
+// event began. It reads every quote of them: call it rarely. It is how a service
+// finds out about quotes that were stored afterwards (SaveHistory).
+func (s *Store) LastQuotes(ctx context.Context) (map[string]time.Time, error) {
+	type row struct {
+		ID string
+		At time.Time
+	}
+	rows, err := query(ctx, s, pgx.RowToStructByPos[row], `
+		SELECT q.event_id, max(q.source_time) FROM quotes q JOIN events e ON e.id = q.event_id
+		WHERE q.market = 'h2h' AND q.source_time < e.commence GROUP BY q.event_id`)
+	all := make(map[string]time.Time, len(rows))
+	for _, one := range rows {
+		all[one.ID] = one.At
+	}
+	return all, err
+}
+
+// first returns the time in the first row of a query, or the zero time.
+func (s *Store) first(ctx context.Context, statement string, args ...any) (time.Time, error) {
+	rows, err := query(ctx, s, pgx.RowTo[time.Time], statement, args...)
+	if len(rows) == 0 {
+		return time.Time{}, err
+	}
+	return rows[0], nil
+}
+
+// Now returns what time it is upstream: the clock of The Odds API, or that of
+// API-Basketball if the former has never answered, as it was at the last answer.
+// It is zero if neither has answered yet.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	return s.first(ctx, "SELECT at FROM clocks ORDER BY source = $1 DESC LIMIT 1", ClockOdds)
+}
+
 // LastObserved returns the upstream's time of the latest answer that brought a
 // new quote, or the zero time.
 func (s *Store) LastObserved(ctx context.Context) (time.Time, error) {
-	var at *time.Time
-	err := s.pool.QueryRow(ctx, "SELECT max(observed_at) FROM quotes").Scan(&at)
-	if err != nil || at == nil {
-		return time.Time{}, classify(err, "of DB_APP_LOGIN")
-	}
-	return *at, nil
+	return s.first(ctx, "SELECT observed_at FROM quotes ORDER BY observed_at DESC LIMIT 1")
 }

@@ -4,11 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	_ "embed" // the schema
-	"errors"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 // schema is applied at each Setup, so each of its statements may run twice.
@@ -25,29 +22,26 @@ var schema string
 // tcp_keepalive_time), during which a poller's advisory lock would stay taken.
 const roles = `
 DO $$
+DECLARE
+	login text;
 BEGIN
 	IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'app') THEN
 		CREATE ROLE app NOLOGIN;
 	END IF;
-	IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'app_a') THEN
-		CREATE ROLE app_a LOGIN;
-	END IF;
-	IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'app_b') THEN
-		CREATE ROLE app_b LOGIN;
-	END IF;
+	FOREACH login IN ARRAY ARRAY['app_a', 'app_b'] LOOP
+		IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
+			EXECUTE format('CREATE ROLE %I LOGIN', login);
+		END IF;
+		EXECUTE format('ALTER ROLE %I SET tcp_keepalives_idle = 10', login);
+		EXECUTE format('ALTER ROLE %I SET tcp_keepalives_interval = 5', login);
+		EXECUTE format('ALTER ROLE %I SET tcp_keepalives_count = 3', login);
+		EXECUTE format('ALTER ROLE %I SET tcp_user_timeout = %L', login, '30s');
+	END LOOP;
 	EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
 	EXECUTE format('GRANT CONNECT ON DATABASE %I TO app', current_database());
 END
 $$;
 GRANT app TO app_a, app_b;
-ALTER ROLE app_a SET tcp_keepalives_idle = 10;
-ALTER ROLE app_a SET tcp_keepalives_interval = 5;
-ALTER ROLE app_a SET tcp_keepalives_count = 3;
-ALTER ROLE app_a SET tcp_user_timeout = '30s';
-ALTER ROLE app_b SET tcp_keepalives_idle = 10;
-ALTER ROLE app_b SET tcp_keepalives_interval = 5;
-ALTER ROLE app_b SET tcp_keepalives_count = 3;
-ALTER ROLE app_b SET tcp_user_timeout = '30s';
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app;
@@ -63,47 +57,31 @@ SET LOCAL log_duration = off;
 SET LOCAL pg_stat_statements.track_utility = off;
 `
 
-// SetupResult says what Setup did.
-type SetupResult struct {
-	Role        string // the role of DB_APP_LOGIN
-	PasswordSet bool   // false when a login with it worked already
-}
-
 // Setup prepares the database for the services: schema, roles, rights and the
 // password of the role that login names. It does only what is missing, and can be
 // run again. Admin is the superuser's target.
 //
-// The password is set only when a login with it fails, and travels as a SCRAM
-// verifier. A wrong password of admin is an *Error of class WrongPassword.
-func Setup(ctx context.Context, admin Target, login Login) (SetupResult, error) {
-	result := SetupResult{Role: login.Role}
+// The password is set, as passwordSet then says, only when a login with it fails,
+// and travels as a SCRAM verifier. A wrong password of admin is an *Error of class
+// WrongPassword.
+func Setup(ctx context.Context, admin Target, login Login) (passwordSet bool, err error) {
 	conn, err := admin.connect(ctx)
 	if err != nil {
-		return result, err
+		return false, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if err := applySchema(ctx, conn); err != nil {
-		return result, classify(err, admin.Role)
+		return false, classify(err, admin.Role)
 	}
 	app := admin
 	app.Role, app.Password = login.Role, login.Password
-	switch err := app.try(ctx); {
-	case err == nil:
-		return result, nil
-	case !isClass(err, WrongPassword):
-		return result, err
+	if err := app.try(ctx); !IsClass(err, WrongPassword) {
+		return false, err
 	}
 	if err := setPassword(ctx, conn, login); err != nil {
-		return result, classify(err, admin.Role)
+		return false, classify(err, admin.Role)
 	}
-	result.PasswordSet = true
-	return result, app.try(ctx)
-}
-
-// isClass reports whether err is an *Error of the class.
-func isClass(err error, class Class) bool {
-	var failure *Error
-	return errors.As(err, &failure) && failure.Class == class
+	return true, app.try(ctx)
 }
 
 // connect opens one connection.
@@ -137,9 +115,13 @@ func applySchema(ctx context.Context, conn *pgx.Conn) error {
 	})
 }
 
-// setPassword gives the role the password and lets it log in.
+// setPassword gives the role the password and lets it log in. ALTER ROLE takes no
+// parameters: the role is quoted by the server's own rules, and a verifier contains
+// only base64, digits, $, : and -.
 func setPassword(ctx context.Context, conn *pgx.Conn, login Login) error {
-	made, err := verifier(login.Password, rand.Reader)
+	salt := make([]byte, scramSaltBytes)
+	rand.Read(salt) // never fails: it ends the program instead
+	made, err := verifier(login.Password, salt)
 	if err != nil {
 		return err
 	}
@@ -147,13 +129,7 @@ func setPassword(ctx context.Context, conn *pgx.Conn, login Login) error {
 		if _, err := tx.Exec(ctx, quiet); err != nil {
 			return err
 		}
-		return alter(ctx, tx, login.Role, made)
+		_, err := tx.Exec(ctx, "ALTER ROLE "+pgx.Identifier{login.Role}.Sanitize()+" LOGIN PASSWORD '"+made.RevealString()+"'")
+		return err
 	})
-}
-
-// alter runs ALTER ROLE, which takes no parameters: both parts are quoted by
-// the server's own rules. A verifier contains only base64, digits, $, : and -.
-func alter(ctx context.Context, tx pgx.Tx, role string, made secrets.Secret) error {
-	_, err := tx.Exec(ctx, "ALTER ROLE "+pgx.Identifier{role}.Sanitize()+" LOGIN PASSWORD '"+made.RevealString()+"'")
-	return err
 }

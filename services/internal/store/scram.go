@@ -21,11 +21,7 @@ const (
 // RFC 7677. Setting a role's password to it sets the password without sending
 // it to the server. The password is printable ASCII, which SASLprep leaves as
 // it is.
-func verifier(password secrets.Secret, random io.Reader) (secrets.Secret, error) {
-	salt := make([]byte, scramSaltBytes)
-	if _, err := io.ReadFull(random, salt); err != nil {
-		return secrets.Secret{}, fmt.Errorf("no random salt for the password's verifier")
-	}
+func verifier(password secrets.Secret, salt []byte) (secrets.Secret, error) {
 	salted, err := pbkdf2.Key(sha256.New, password.RevealString(), salt, scramIterations, sha256.Size)
 	if err != nil {
 		return secrets.Secret{}, fmt.Errorf("the password's verifier cannot be computed")

@@ -58,8 +58,11 @@ func TestRows(t *testing.T) {
 func oddsAreStoredOnce(t *testing.T, db *store.Store) {
 	ctx := t.Context()
 	at := tipOff.Add(-time.Hour)
-	if _, err := db.Now(ctx); !isClass(err, store.NotFound) {
-		t.Errorf("Now of an empty store: %v, want class %s", err, store.NotFound)
+	if now, err := db.Now(ctx); err != nil || !now.IsZero() {
+		t.Errorf("Now of an empty store: %v, %v; want the zero time", now, err)
+	}
+	if last, err := db.LastObserved(ctx); err != nil || !last.IsZero() {
+		t.Errorf("LastObserved of an empty store: %v, %v; want the zero time", last, err)
 	}
 	spread := store.Quote{
 		EventID: "e1", Market: store.Spreads, Book: "b", Outcome: store.Home, Price: 1.91, Point: pointer(-3.5), SourceTime: tipOff.Add(-2 * time.Hour),
@@ -94,8 +97,8 @@ func historyMovesNoClockAndListsNothing(t *testing.T, db *store.Store) {
 	if err != nil || fresh != 1 {
 		t.Fatalf("%d new, %v", fresh, err)
 	}
-	if _, err := db.Now(ctx); !isClass(err, store.NotFound) {
-		t.Errorf("history moved the clock: %v", err)
+	if now, err := db.Now(ctx); err != nil || !now.IsZero() {
+		t.Errorf("history moved the clock: %v, %v", now, err)
 	}
 	other := store.Event{ID: "e2", Commence: tipOff, Home: "Utah Jazz", Away: "Miami Heat"}
 	if _, err := db.SaveOdds(ctx, tipOff, []store.Event{other}, nil); err != nil {
@@ -133,7 +136,7 @@ func latestAndResults(t *testing.T, db *store.Store) {
 	if diff := cmp.Diff([]float64{2.10, 1.80, 1.75}, prices(latest)); err != nil || diff != "" {
 		t.Errorf("latest two hours before: %v\n%s", err, diff)
 	}
-	results, err := db.Results(ctx, time.Time{})
+	results, err := db.Results(ctx)
 	if err != nil || len(results) != 2 {
 		t.Fatalf("%d results, %v; want 2", len(results), err)
 	}
@@ -237,18 +240,13 @@ func wantSame[T any](t *testing.T, err error, want, got T) {
 	}
 }
 
-func isClass(err error, class store.Class) bool {
-	var failure *store.Error
-	return errors.As(err, &failure) && failure.Class == class
-}
-
 // Postgres refuses what the schema forbids, and its words, which quote the row,
 // do not come through.
 func errorsQuoteNoRow(t *testing.T, db *store.Store) {
 	bad := oneEvent()
 	bad.Away = bad.Home
 	_, err := db.SaveOdds(t.Context(), tipOff, []store.Event{bad}, nil)
-	if !isClass(err, store.Statement) || strings.Contains(err.Error(), "Celtics") {
+	if !store.IsClass(err, store.Statement) || strings.Contains(err.Error(), "Celtics") {
 		t.Errorf("error %v", err)
 	}
 	var server interface{ SQLState() string }
@@ -270,9 +268,9 @@ func TestSetup(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		result, err := store.Setup(ctx, server.AdminTarget(), login)
-		if err != nil || result.PasswordSet != step.set || result.Role != login.Role {
-			t.Fatalf("step %d: %+v, %v; want password set %v", i, result, err, step.set)
+		set, err := store.Setup(ctx, server.AdminTarget(), login)
+		if err != nil || set != step.set {
+			t.Fatalf("step %d: %t, %v; want password set %v", i, set, err, step.set)
 		}
 	}
 	t.Run("both roles have the rights of the group", func(t *testing.T) { equalRights(t, server, a, b) })
@@ -431,7 +429,7 @@ func wrongPasswords(t *testing.T, server *storetest.Server, current, former stor
 	admin := server.AdminTarget()
 	admin.Password = secrets.New([]byte(rand.Text()))
 	_, err = store.Setup(t.Context(), admin, login)
-	if !isClass(err, store.WrongPassword) || !strings.Contains(err.Error(), "wrong password for role postgres") {
+	if !store.IsClass(err, store.WrongPassword) || !strings.Contains(err.Error(), "wrong password for role postgres") {
 		t.Errorf("wrong admin password: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -440,11 +438,12 @@ func wrongPasswords(t *testing.T, server *storetest.Server, current, former stor
 	if _, err := store.Open(ctx, former, kit); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Open with the former password: %v", err)
 	}
-	failures := kit.Health.Failures()
-	if len(failures) != 1 || !strings.Contains(failures[0].Reason, "wrong password for role app_a") {
-		t.Errorf("health: %v", failures)
+	_, health := kit.Health.Answer(true)
+	reasons := strings.Join(health.Reasons, " ")
+	if len(health.Failing) != 1 || !strings.Contains(reasons, "wrong password for role app_a") {
+		t.Errorf("health: %v", health)
 	}
-	if strings.Contains(failures[0].Reason, former.Login.RevealString()[6:]) {
+	if strings.Contains(reasons, former.Login.RevealString()[6:]) {
 		t.Error("the health reason holds the password")
 	}
 }

@@ -13,13 +13,10 @@ import (
 type history []Point
 
 // at returns the price that stood at t: the last one not after it, or the
-// opening one if t is earlier than that. It is false for an empty history.
-func (h history) at(t time.Time) (Point, bool) {
-	if len(h) == 0 {
-		return Point{}, false
-	}
+// opening one if t is earlier than that.
+func (h history) at(t time.Time) Point {
 	after := sort.Search(len(h), func(i int) bool { return h[i].At.After(t) })
-	return h[max(0, after-1)], true
+	return h[max(0, after-1)]
 }
 
 // histories are those of the books, by name.
@@ -34,8 +31,8 @@ func sortedByBook(quotes []Quote, begin, now time.Time) (h histories, skipped in
 		if q.At.After(now) || !q.At.Before(begin) {
 			continue
 		}
-		p, err := odds.Fair(q.Home, q.Away)
-		if err != nil || !(p > 0 && p < 1) {
+		p, ok := odds.Fair(q.Home, q.Away)
+		if !ok {
 			skipped++
 			continue
 		}
@@ -65,13 +62,11 @@ func (h histories) moments() []time.Time {
 // consensus is that of the books that have quoted by t, at their last price. At
 // least one must have.
 func (h histories) consensus(t time.Time) float64 {
-	var logits []float64
+	var fair []float64
 	for _, points := range h {
-		if points[0].At.After(t) {
-			continue
+		if p := points.at(t); !p.At.After(t) {
+			fair = append(fair, p.Home)
 		}
-		p, _ := points.at(t)
-		logits = append(logits, odds.Logit(p.Home))
 	}
-	return odds.Sigmoid(odds.Median(logits))
+	return odds.Consensus(fair)
 }

@@ -60,15 +60,13 @@ const (
 // Consensus is the name of the line of all books together.
 const Consensus = "consensus"
 
-// Line is the way of one book's price, or of the consensus.
+// Line is the path of one book's price, or of the consensus.
 type Line struct {
-	Book      string
-	Opening   Point
-	Current   Point
-	Closing   *Point // nil until the game has begun
-	Direction Direction
-	Shift     float64 // log-odds of the current price minus those of the opening one
-	Moves     []Move  // in the order of time
+	Book    string
+	Opening Point
+	Current Point
+	Closing *Point // nil until the game has begun
+	Moves   []Move // in the order of time
 }
 
 // Move is a line going from one price to another.
@@ -80,18 +78,18 @@ type Move struct {
 
 // Steam is several books moving the same way within a window.
 type Steam struct {
-	Direction    Direction // TowardsHome or TowardsAway
-	Since        time.Time // one window before Began: what the shifts are measured from
-	Began, Ended time.Time // first and last moment of steam
-	Books        []string  // those that moved, sorted
-	From, To     float64   // consensus at Since (or at its opening, if that is later), and at Ended
+	Direction Direction // TowardsHome or TowardsAway
+	Since     time.Time // ten minutes before the first moment of steam: what the shifts are measured from
+	Ended     time.Time // last moment of steam
+	Books     []string  // those that moved, sorted
+	From, To  float64   // consensus at Since (or at its opening, if that is later), and at Ended
 }
 
-// Movement is all that Follow finds out about a game.
+// Movement is everything that [Follow] finds out about a game.
 type Movement struct {
 	Lines   []Line // sorted by book, the consensus first; empty when there is no usable quote
 	Steam   []Steam
-	Skipped int // quotes with a price that no book asks, see odds.ErrPrice
+	Skipped int // quotes with an impossible price, see [odds.Fair]
 }
 
 // The constants of a move, see the package comment.
@@ -101,9 +99,9 @@ const (
 	books  = 3                // that must move together
 )
 
-// direction names a shift in log-odds.
-func direction(shift float64) Direction {
-	switch {
+// direction names the shift in log-odds from one price to another.
+func direction(from, to Point) Direction {
+	switch shift := odds.Logit(to.Home) - odds.Logit(from.Home); {
 	case shift >= enough:
 		return TowardsHome
 	case shift <= -enough:
@@ -137,14 +135,11 @@ func Follow(quotes []Quote, begin, now time.Time) Movement {
 }
 
 func line(book string, h history, begun bool) Line {
-	l := Line{Book: book, Opening: h[0], Current: h[len(h)-1]}
+	l := Line{Book: book, Opening: h[0], Current: h[len(h)-1], Moves: moves(h)}
 	if begun {
 		closing := l.Current
 		l.Closing = &closing
 	}
-	l.Shift = odds.Logit(l.Current.Home) - odds.Logit(l.Opening.Home)
-	l.Direction = direction(l.Shift)
-	l.Moves = moves(h)
 	return l
 }
 
@@ -153,7 +148,7 @@ func moves(h history) []Move {
 	var moves []Move
 	from := h[0]
 	for _, p := range h[1:] {
-		way := direction(odds.Logit(p.Home) - odds.Logit(from.Home))
+		way := direction(from, p)
 		if way == Steady {
 			continue
 		}
@@ -175,8 +170,7 @@ func steam(h histories, consensus history) []Steam {
 		switch {
 		case way == Steady:
 		case way != last:
-			from, _ := consensus.at(before)
-			moves = append(moves, Steam{Direction: way, Since: before, Began: now.At, Ended: now.At, Books: moved, From: from.Home, To: now.Home})
+			moves = append(moves, Steam{Direction: way, Since: before, Ended: now.At, Books: moved, From: consensus.at(before).Home, To: now.Home})
 		default:
 			move := &moves[len(moves)-1]
 			move.Ended, move.To = now.At, now.Home
@@ -187,17 +181,16 @@ func steam(h histories, consensus history) []Steam {
 	return moves
 }
 
-// together says which way the books moved between two times, if they did, and
-// which of them.
+// together returns which way the books moved between two times, and which books
+// those were. It is Steady if they did not move together.
 func together(h histories, before, now time.Time) (Direction, []string) {
 	moved, quoting := map[Direction][]string{}, 0
 	for _, book := range slices.Sorted(maps.Keys(h)) {
-		to, ok := h[book].at(now)
-		if !ok || to.At.After(now) {
+		to := h[book].at(now)
+		if to.At.After(now) {
 			continue
 		}
-		from, _ := h[book].at(before)
-		way := direction(odds.Logit(to.Home) - odds.Logit(from.Home))
+		way := direction(h[book].at(before), to)
 		moved[way] = append(moved[way], book)
 		quoting++
 	}

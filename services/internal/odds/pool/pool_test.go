@@ -25,8 +25,8 @@ func games(t *rapid.T) []game {
 }
 
 // 0.7 has log-odds 0.847298, 0.6 has 0.405465; a quarter of the first and
-// three of the second are 0.515923, and that is 0.626194.
-func TestPooledAgainstNumbersFromElsewhere(t *testing.T) {
+// three quarters of the second add up to 0.515923, the log-odds of 0.626194.
+func TestPooledMatchesIndependentNumbers(t *testing.T) {
 	t.Parallel()
 	if got := pool.Pooled(0.7, 0.6, 0.25); math.Abs(got-0.626194004) > 1e-8 {
 		t.Errorf("Pooled = %.9f, want 0.626194004", got)
@@ -46,12 +46,12 @@ func TestPooledProperties(t *testing.T) {
 			t.Fatalf("home %v and away %v do not sum to one", p, turned)
 		}
 		if other := pool.Pooled(e, m, 1-w); math.Abs(p-other) > 1e-9 {
-			t.Fatalf("%v, and %v with the inputs turned", p, other)
+			t.Fatalf("%v, and %v with the inputs swapped", p, other)
 		}
 	})
 }
 
-// The promise of the package comment, for any games whatever.
+// The promise of the package comment, for any games.
 func TestForecastIsNearTheBestWeightOnAnyGames(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -78,9 +78,8 @@ func TestForecastIsNearTheBestWeightOnAnyGames(t *testing.T) {
 	})
 }
 
-// What was learnt does not depend on the order of the games, only on which
-// they were.
-func TestLearnForgetsTheOrder(t *testing.T) {
+// What was learnt does not depend on the order of the games.
+func TestLearnIgnoresTheOrderOfGames(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		all := games(t)
@@ -128,7 +127,7 @@ func TestWeightGoesToTheBetterInput(t *testing.T) {
 	}
 }
 
-// Certain forecasts that are wrong, or coins, for years, break nothing.
+// Years of certain forecasts that are wrong, or of coin tosses, break nothing.
 func TestLearnSurvivesCertainty(t *testing.T) {
 	t.Parallel()
 	learner := pool.New()

@@ -19,16 +19,13 @@ func SaveSeason(t testing.TB, db *store.Store, s *season.Season, from, now time.
 	var past, listed []store.Event
 	var pastQuotes, listedQuotes []store.Quote
 	for _, g := range s.Between(from, now.Add(season.Listed)) {
-		games = append(games, gameAt(g, now))
 		event := store.Event{ID: g.EventID, Commence: g.Start, Home: canonical(t, g.Home.Name), Away: canonical(t, g.Away.Name)}
+		games = append(games, gameAt(g, event, now))
 		if g.Start.After(now) {
 			listed, listedQuotes = append(listed, event), append(listedQuotes, quotesUntil(s, g, now)...)
 		} else {
 			past, pastQuotes = append(past, event), append(pastQuotes, quotesUntil(s, g, g.Start)...)
 		}
-	}
-	for i := range games {
-		games[i].Home, games[i].Away = canonical(t, games[i].Home), canonical(t, games[i].Away)
 	}
 	_, err := db.SaveGames(t.Context(), now, games)
 	check(t, err)
@@ -47,9 +44,9 @@ func canonical(t testing.TB, name string) string {
 	return team
 }
 
-// gameAt is a game as API-Basketball shows it at a time.
-func gameAt(g season.Game, now time.Time) store.Game {
-	out := store.Game{ID: g.ID, Season: "2026-2027", Start: g.Start, Home: g.Home.Name, Away: g.Away.Name, Status: store.Scheduled}
+// gameAt is the game of an event as API-Basketball shows it at a time.
+func gameAt(g season.Game, event store.Event, now time.Time) store.Game {
+	out := store.Game{ID: g.ID, Season: "2026-2027", Start: g.Start, Home: event.Home, Away: event.Away, Status: store.Scheduled}
 	switch {
 	case !g.Start.Add(season.Duration).After(now):
 		out.Status, out.HomeScore, out.AwayScore = store.Finished, &g.HomeScore, &g.AwayScore

@@ -5,7 +5,6 @@ package storetest
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,8 +27,12 @@ import (
 	"github.com/keepmum/keepmum/services/internal/store"
 )
 
-// patience bounds everything that the server does.
-const patience = 2 * time.Minute
+const (
+	// patience bounds everything that the server does.
+	patience = 2 * time.Minute
+	// label has the mark of the test binary that a server belongs to.
+	label = "io.keepmum.storetest"
+)
 
 // Server is a running Postgres with the superuser postgres and the empty
 // database odds, in its own container. It requires SCRAM, and logs every
@@ -40,43 +43,32 @@ type Server struct {
 	Admin secrets.Secret // the superuser's password
 
 	container testcontainers.Container
-	owner     *owner
 	ctx       context.Context // outlives each test, for the cleanup
 	logged    int             // bytes of the log that are of earlier tests
 }
 
-// shared is the server of a test binary.
-var shared *Server
+var (
+	shared *Server // of this test binary
+	mark   string  // by which its reaper finds the server
+)
 
 // Main runs the tests of a package and removes their server afterwards, also
 // when they are killed. Every package that calls Start has it:
 //
 //	func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 func Main(m *testing.M) int {
-	return reaper.Main(func(string) int { return run(m) }, clean)
-}
-
-// clean removes the servers of tests that were killed.
-func clean(ctx context.Context, _ string) error {
-	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
-	if err != nil {
-		return err
-	}
-	defer docker.Close()
-	return removeLeft(ctx, docker, locks())
-}
-
-// run runs the tests and removes their server.
-func run(m *testing.M) int {
-	code := m.Run()
-	if shared == nil {
+	return reaper.Main(func(given string) int {
+		mark = given
+		code := m.Run()
+		if shared == nil {
+			return code
+		}
+		if err := testcontainers.TerminateContainer(shared.container); err != nil {
+			fmt.Fprintln(os.Stderr, "storetest: the server was not removed:", err)
+			return 1
+		}
 		return code
-	}
-	if err := errors.Join(testcontainers.TerminateContainer(shared.container), shared.owner.release()); err != nil {
-		fmt.Fprintln(os.Stderr, "storetest: the server was not removed:", err)
-		return 1
-	}
-	return code
+	}, reaper.Clean)
 }
 
 // Start returns the package's server, which the first call makes, as if it were
@@ -106,13 +98,8 @@ func launch(t testing.TB) *Server {
 	s := &Server{Host: "127.0.0.1", Port: uint16(servicetest.FreeAddress(t).Port), Admin: secrets.New([]byte(rand.Text())), ctx: context.WithoutCancel(t.Context())}
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
-	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
-	check(t, err)
-	defer docker.Close()
-	s.owner, err = own(ctx, docker, locks())
-	check(t, err)
 	c, err := testcontainers.Run(ctx, image(ctx, t),
-		testcontainers.WithLabels(map[string]string{labelOwner: s.owner.name}),
+		testcontainers.WithLabels(map[string]string{label: mark}),
 		testcontainers.WithEnv(map[string]string{"POSTGRES_DB": "odds", "POSTGRES_PASSWORD_FILE": "/tmp/admin", "POSTGRES_INITDB_ARGS": "--no-sync"}),
 		testcontainers.WithFiles(testcontainers.ContainerFile{Reader: strings.NewReader(s.Admin.RevealString()), ContainerFilePath: "/tmp/admin", FileMode: 0o444}),
 		testcontainers.WithCmd("postgres", "-c", "fsync=off", "-c", "log_statement=all", "-c", "log_min_duration_statement=0",
@@ -159,6 +146,12 @@ func (s *Server) Empty(t testing.TB) *store.Store {
 	t.Helper()
 	s.query(t, "DROP DATABASE odds WITH (FORCE)")
 	s.query(t, "CREATE DATABASE odds")
+	return s.open(t)
+}
+
+// open sets the empty database up and connects as app_a.
+func (s *Server) open(t testing.TB) *store.Store {
+	t.Helper()
 	settings := s.Settings(store.RoleA)
 	s.Setup(t, settings)
 	return Connect(t, settings)
@@ -266,10 +259,7 @@ func (s *Server) Setup(t testing.TB, settings store.Settings) {
 // Open starts a server, sets it up and connects as app_a.
 func Open(t testing.TB) *store.Store {
 	t.Helper()
-	server := Start(t)
-	settings := server.Settings(store.RoleA)
-	server.Setup(t, settings)
-	return Connect(t, settings)
+	return Start(t).open(t)
 }
 
 // Connect opens a store and closes it when the test ends.
