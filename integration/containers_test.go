@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/filters"
@@ -246,8 +247,13 @@ func (p *project) program(t *testing.T, name string) []byte {
 func (p *project) buildImage(t *testing.T, name string, files map[string][]byte) (ref string) {
 	t.Helper()
 	ref = imagePrefix + name + ":" + p.name
-	if _, err := p.engine.BuildImage(t.Context(), archive(t, files), []string{ref}, nil, "", nil); err != nil {
+	res, err := p.docker.ImageBuild(t.Context(), archive(t, files), build.ImageBuildOptions{Tags: []string{ref}, Remove: true, ForceRemove: true, Version: build.BuilderV1})
+	if err != nil {
 		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if said, err := io.ReadAll(res.Body); err != nil || bytes.Contains(said, []byte(`"errorDetail"`)) {
+		t.Fatalf("%s is not built: %v", name, err) // what it said may hold the canary
 	}
 	return ref
 }

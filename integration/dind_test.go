@@ -45,18 +45,18 @@ func (p *project) dindImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	maker := imagebuild.Maker{Dir: ".."}
-	offer, err := maker.OfferDind(t.Context(), info.Arch)
-	if err != nil {
-		t.Fatal(err)
-	}
 	had, err := p.docker.ImageInspect(t.Context(), imagebuild.DindImage)
-	if err == nil && had.Config.Labels[docker.LabelBuild] == offer.Digest {
-		return
+	digest := ""
+	if err == nil {
+		digest = had.Config.Labels[docker.LabelBuild]
 	}
 	begun := time.Now()
-	archive, err := maker.Dind(t.Context(), offer)
+	archive, err := maker.Dind(t.Context(), info.Arch, digest)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if archive.Write == nil {
+		return
 	}
 	stream, in := io.Pipe()
 	go func() { in.CloseWithError(archive.Write(in)) }()

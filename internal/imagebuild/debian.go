@@ -236,13 +236,8 @@ func (a apt) unpackOne(ctx context.Context, deb string, files rootfs, keep func(
 }
 
 // assemble builds an image from the files of packages that keep names.
-func (m Maker) assemble(ctx context.Context, arch, ref string, packages []string, keep func(pkg, name string) string, of func(rootfs) (image, error)) (images.Archive, error) {
-	m = m.filled()
-	a, err := m.apt(arch)
-	if err != nil {
-		return images.Archive{}, err
-	}
-	m.Progress.Say("making %s from %d Debian packages", ref, len(packages))
+func (a apt) assemble(ctx context.Context, ref string, packages []string, keep func(pkg, name string) string, of func(rootfs) (image, error)) (images.Archive, error) {
+	a.maker.Progress.Say("making %s from %d Debian packages", ref, len(packages))
 	files, err := a.unpack(ctx, packages, keep)
 	if err != nil {
 		return images.Archive{}, err
@@ -251,9 +246,9 @@ func (m Maker) assemble(ctx context.Context, arch, ref string, packages []string
 	if err != nil {
 		return images.Archive{}, err
 	}
-	made, err := image.build()
+	archive, err := image.archive()
 	if err != nil {
 		return images.Archive{}, &fault.Error{Code: fault.Failed, What: "the image " + ref + " cannot be assembled", Next: buildHint, Cause: err}
 	}
-	return made.archive(), nil
+	return archive, nil
 }

@@ -3,6 +3,7 @@
 package imagebuild
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -116,6 +117,10 @@ func TestMaker_OfferAndPostgres(t *testing.T) {
 	}
 	if archive.Ref != offer.Ref || archive.Digest != offer.Digest || archive.Size == 0 {
 		t.Errorf("archive %+v", archive)
+	}
+	var stream bytes.Buffer
+	if err := archive.Write(&stream); err != nil || !bytes.Contains(stream.Bytes(), []byte("usr/lib/libgcc_s.so.1")) {
+		t.Errorf("the library that only the loader needs is missing: %v", err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(d.dir, "cache", "apt", "amd64", "debs", "*")); len(left) != 0 {
 		t.Errorf("left %v", left)

@@ -21,39 +21,30 @@ const (
 	dindApplets   = "awk cat echo grep ls mkdir mount rm rmdir sed sh sleep umount"
 )
 
-// DindOffer is what the image would be built from.
-type DindOffer struct {
-	Arch     string
-	Packages []string // NAME=VERSION, sorted
-	Digest   string   // the value of the image's label
-}
-
-// OfferDind asks apt for the packages of an engine.
-func (m Maker) OfferDind(ctx context.Context, arch string) (DindOffer, error) {
+// Dind makes an image of docker-in-docker: dockerd, containerd, runc and iptables,
+// with the libraries that they need and a shell. Its engine is reached through
+// its socket only. If the image would have the digest had, none is made, and the
+// result has no Write.
+func (m Maker) Dind(ctx context.Context, arch, had string) (images.Archive, error) {
 	a, err := m.filled().fresh(ctx, arch)
 	if err != nil {
-		return DindOffer{}, err
+		return images.Archive{}, err
 	}
 	packages, err := a.offered(ctx, dindPackage, "docker.io", "containerd", "runc", "iptables", "busybox-static", "libgcc-s1")
 	if err != nil {
-		return DindOffer{}, err
+		return images.Archive{}, err
 	}
-	offer := DindOffer{Arch: arch, Packages: packages}
-	offer.Digest = "sha256:" + digest([]byte(strings.Join(append(offer.Packages, arch, dindSelection, dindEntrypoint, dindApplets), "\n")))
-	return offer, nil
-}
-
-// Dind makes the image of an offer: dockerd, containerd, runc and iptables, with
-// the libraries that they need and a shell. Its engine is reached through its
-// socket only.
-func (m Maker) Dind(ctx context.Context, offer DindOffer) (images.Archive, error) {
-	return m.assemble(ctx, offer.Arch, DindImage, offer.Packages, keepInDind, func(files rootfs) (image, error) {
+	sum := "sha256:" + digest([]byte(strings.Join(append(packages, arch, dindSelection, dindEntrypoint, dindApplets), "\n")))
+	if sum == had {
+		return images.Archive{Ref: DindImage, Digest: sum}, nil
+	}
+	return a.assemble(ctx, DindImage, packages, keepInDind, func(files rootfs) (image, error) {
 		root, err := dindRoot(files)
 		return image{
-			ref: DindImage, arch: offer.Arch, layers: []rootfs{root}, digest: offer.Digest,
+			ref: DindImage, arch: arch, layers: []rootfs{root}, digest: sum,
 			config: config{
 				Entrypoint: []string{"/dind.sh"}, WorkingDir: "/", Env: []string{"PATH=/usr/sbin:/usr/bin"},
-				Labels: map[string]string{docker.LabelPackages: strings.Join(offer.Packages, " ")},
+				Labels: map[string]string{docker.LabelPackages: strings.Join(packages, " ")},
 			},
 		}, err
 	})

@@ -25,20 +25,15 @@ func newDindDebian(t *testing.T) debian {
 
 func TestMaker_Dind(t *testing.T) {
 	d, talk := newDindDebian(t), &lines{}
-	m := d.maker(talk)
-	offer, err := m.OfferDind(t.Context(), "amd64")
+	archive, err := d.maker(talk).Dind(t.Context(), "amd64", "sha256:other")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(offer.Packages, " "); offer.Arch != "amd64" || got != "busybox-static=1.35 docker.io=20.10 libc6=2.36" || !strings.HasPrefix(offer.Digest, "sha256:") {
-		t.Errorf("offer %+v", offer)
-	}
-	archive, err := m.Dind(t.Context(), offer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if archive.Ref != DindImage || archive.Digest != offer.Digest || !strings.Contains(talk.text.String(), "making keepmum/dind:debian from 3 Debian packages\n") {
+	if archive.Ref != DindImage || !strings.HasPrefix(archive.Digest, "sha256:") || !strings.Contains(talk.text.String(), "making keepmum/dind:debian from 3 Debian packages\n") {
 		t.Errorf("%+v, said %s", archive, talk.text.String())
+	}
+	if again, err := d.maker(nil).Dind(t.Context(), "amd64", archive.Digest); err != nil || again.Write != nil || again.Digest != archive.Digest {
+		t.Errorf("made although the engine has it: %+v, %v", again, err)
 	}
 	var stream bytes.Buffer
 	if err := archive.Write(&stream); err != nil {
@@ -56,6 +51,9 @@ func TestMaker_Dind(t *testing.T) {
 			t.Errorf("no %s among %v", want, slices.Sorted(maps.Keys(root)))
 		}
 	}
+	if !strings.Contains(files[configOf(files)], `"io.keepmum.packages":"busybox-static=1.35 docker.io=20.10 libc6=2.36"`) {
+		t.Error("the packages are not on the image")
+	}
 	if root["dind.sh"] != dindEntrypoint || !strings.Contains(root["etc/subuid"], "dockremap:") {
 		t.Error("the entrypoint or the ids of user namespaces are missing")
 	}
@@ -71,16 +69,16 @@ func TestMaker_DindDigestCoversPackagesAndArchitecture(t *testing.T) {
 		func() string { return "amd64" },
 		func() string { return "arm64" },
 		func() string {
-			d.put("install", "Inst docker.io (20.11 Debian:12 [amd64])\n")
+			d.put("install", "Inst docker.io (20.11 Debian:12 [amd64])\nInst libc6 (2.36 Debian:12 [amd64])\n")
 			return "amd64"
 		},
 	} {
 		for range 2 {
-			offer, err := d.maker(nil).OfferDind(t.Context(), change())
+			archive, err := d.maker(nil).Dind(t.Context(), change(), "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			digests[offer.Digest] = true
+			digests[archive.Digest] = true
 		}
 	}
 	if len(digests) != 3 {
@@ -102,10 +100,7 @@ func TestMaker_DindFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newDindDebian(t)
 			test.change(d)
-			offer, err := d.maker(nil).OfferDind(t.Context(), "amd64")
-			if err == nil {
-				_, err = d.maker(nil).Dind(t.Context(), offer)
-			}
+			_, err := d.maker(nil).Dind(t.Context(), "amd64", "")
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}

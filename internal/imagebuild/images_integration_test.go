@@ -198,7 +198,7 @@ func TestImage_HasOneIDOnTheEngine(t *testing.T) {
 	one.ref = ref("one")
 	two := small()
 	two.ref = ref("two")
-	first, second := load(t, e, mustBuild(t, one).archive()), load(t, e, mustBuild(t, two).archive())
+	first, second := load(t, e, mustBuild(t, one).Archive), load(t, e, mustBuild(t, two).Archive)
 	if first.ID != second.ID {
 		t.Errorf("ids %s and %s", first.ID, second.ID)
 	}

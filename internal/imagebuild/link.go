@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"debug/elf"
+	"io"
 	"maps"
 	"path"
 	"slices"
@@ -54,11 +55,11 @@ func (l *linker) take(name string) {
 		return
 	}
 	l.root[name] = e
-	if e.kind == tar.TypeSymlink {
+	switch {
+	case e.kind == tar.TypeSymlink:
 		l.take(resolve(name, e.link))
 		return
-	}
-	if e.kind != tar.TypeReg || !bytes.HasPrefix(e.data, []byte(elf.ELFMAG)) {
+	case !bytes.HasPrefix(e.data, []byte(elf.ELFMAG)):
 		return
 	}
 	program, err := elf.NewFile(bytes.NewReader(e.data))
@@ -81,9 +82,6 @@ func (l *linker) take(name string) {
 
 // need adds the library of that name.
 func (l *linker) need(library, by string) {
-	if strings.HasPrefix(library, "linux-vdso") {
-		return
-	}
 	name, ok := l.byName[library]
 	if !ok {
 		l.missing = append(l.missing, fault.Finding{Subject: by, Problem: "needs " + library + ", which is in none of the packages"})
@@ -97,10 +95,8 @@ func (l *linker) need(library, by string) {
 func interpreter(program *elf.File) string {
 	for _, part := range program.Progs {
 		if part.Type == elf.PT_INTERP {
-			data := make([]byte, part.Filesz)
-			if _, err := part.ReadAt(data, 0); err == nil {
-				return strings.Trim(string(data), "\x00/")
-			}
+			data, _ := io.ReadAll(part.Open())
+			return strings.Trim(string(data), "\x00/")
 		}
 	}
 	return ""
@@ -111,11 +107,5 @@ func resolve(name, target string) string {
 	if !path.IsAbs(target) {
 		target = path.Join(path.Dir(name), target)
 	}
-	target = strings.TrimPrefix(path.Clean("/"+target), "/")
-	for _, top := range []string{"lib/", "lib64/", "bin/"} {
-		if strings.HasPrefix(target, top) {
-			return "usr/" + target
-		}
-	}
-	return target
+	return underUsr(strings.TrimPrefix(path.Clean("/"+target), "/"))
 }

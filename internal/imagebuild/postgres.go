@@ -51,8 +51,8 @@ func offerDigest(offer images.PostgresOffer) (string, error) {
 	}
 	root.file("selection", 0o644, []byte(selection))
 	offer.Digest = ""
-	empty, err := postgresImage(offer, root).build()
-	return empty.digest, err
+	empty, err := postgresImage(offer, root).archive()
+	return empty.Digest, err
 }
 
 // neededPackage reports whether a package, NAME=VERSION, can hold something that
@@ -68,9 +68,13 @@ func neededPackage(pkg, major string) bool {
 
 // Postgres builds the image of an offer. It implements [images.PostgresMaker].
 func (m Maker) Postgres(ctx context.Context, offer images.PostgresOffer) (images.Archive, error) {
+	a, err := m.filled().apt(offer.Arch)
+	if err != nil {
+		return images.Archive{}, err
+	}
 	keep := func(pkg, name string) string { return keepFile(pkg, name, offer.Major) }
-	return m.assemble(ctx, offer.Arch, offer.Ref, offer.Packages, keep, func(files rootfs) (image, error) {
-		root, err := postgresRoot(files, offer.Major)
+	return a.assemble(ctx, offer.Ref, offer.Packages, keep, func(files rootfs) (image, error) {
+		root, err := postgresRoot(files, offer.Major, "libgcc_s.so.1") // pthread_exit and pthread_cancel load it
 		return postgresImage(offer, root), err
 	})
 }
@@ -128,11 +132,12 @@ func underUsr(name string) string {
 }
 
 // postgresRoot makes the root file system from the unpacked files: the programs,
-// the libraries that they need, a shell, and the files of a small system.
-func postgresRoot(files rootfs, major string) (rootfs, error) {
+// the libraries that they or, for those in extra, the loader need, a shell, and
+// the files of a small system.
+func postgresRoot(files rootfs, major string, extra ...string) (rootfs, error) {
 	root, err := linked(files, func(name string) bool {
 		return !strings.Contains(name, ".so") || strings.HasPrefix(name, "usr/lib/postgresql/")
-	}, loaded(files)...)
+	}, extra...)
 	if err != nil {
 		return nil, err
 	}
@@ -152,14 +157,6 @@ func postgresRoot(files rootfs, major string) (rootfs, error) {
 	}
 	root.file(sample, 0o644, listenEverywhere(conf.data))
 	return root, nil
-}
-
-// loaded lists the libraries that no program names and the loader needs.
-func loaded(files rootfs) []string {
-	if len(files) < 2 {
-		return nil // no packages, only the digest of an offer
-	}
-	return []string{"libgcc_s.so.1"} // pthread_exit and pthread_cancel load it
 }
 
 // confSample is the file that initdb makes postgresql.conf from.

@@ -77,7 +77,7 @@ func TestLinked_TakesNeededFilesOnly(t *testing.T) {
 
 func TestLinked_NamesEveryMissingLibrary(t *testing.T) {
 	files := rootfs{}
-	files.file("bin/a", 0o755, program("", "libone.so", "linux-vdso.so.1"))
+	files.file("bin/a", 0o755, program("", "libone.so"))
 	files.file("bin/b", 0o755, program("", "libtwo.so"))
 	files.file("bin/torn", 0o755, program("")[:40])
 	_, err := linked(files, func(string) bool { return true })
@@ -136,15 +136,6 @@ func TestListenEverywhere(t *testing.T) {
 	}
 }
 
-func TestLoaded_NeedsPackages(t *testing.T) {
-	if got := loaded(rootfs{confSample("15"): {}}); got != nil {
-		t.Errorf("for an offer: %v", got)
-	}
-	if got := loaded(rootfs{confSample("15"): {}, "usr/bin/busybox": {}}); len(got) != 1 {
-		t.Errorf("for packages: %v", got)
-	}
-}
-
 func TestResolve(t *testing.T) {
 	for _, test := range []struct{ name, target, want string }{
 		{"usr/lib64/ld.so", "/lib/x86/ld.so", "usr/lib/x86/ld.so"},
@@ -189,8 +180,8 @@ func TestPostgresImage(t *testing.T) {
 	if i.config.User != "999:999" || i.config.StopSignal != "SIGINT" || i.config.Entrypoint[0] != "/usr/local/bin/docker-entrypoint.sh" || i.config.Labels[docker.LabelPackages] != "libc6=1" {
 		t.Errorf("config %+v", i.config)
 	}
-	if b := mustBuild(t, i); b.digest != "sha256:d" {
-		t.Errorf("digest %s", b.digest)
+	if b := mustBuild(t, i); b.Digest != "sha256:d" {
+		t.Errorf("digest %s", b.Digest)
 	}
 	for name, mode := range map[string]int64{"run/postgresql": 0o3777, "var/lib/postgresql": 0o755, postgresData: 0o700, "tmp": 0o1777, "usr/local/bin/docker-entrypoint.sh": 0o755} {
 		if got := root[name].mode; got != mode {

@@ -60,9 +60,8 @@ func epoch() time.Time { return time.Unix(0, 0).UTC() }
 // writeTar writes the file system as a tar stream: sorted, with fixed times and
 // no user names, so that equal file systems give equal bytes.
 func (r rootfs) writeTar(w io.Writer) error {
-	all := rootfs{}
-	for name, e := range r {
-		all[name] = e
+	all := maps.Clone(r)
+	for name := range r {
 		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 			if _, ok := r[dir]; !ok {
 				all.dir(dir, 0o755, 0, 0)
@@ -71,27 +70,22 @@ func (r rootfs) writeTar(w io.Writer) error {
 	}
 	out := tar.NewWriter(w)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if err := all[name].writeTo(out, name); err != nil {
+		e := all[name]
+		header := &tar.Header{
+			Typeflag: e.kind, Name: name, Linkname: e.link, Mode: e.mode, Uid: e.uid, Gid: e.gid,
+			Size: int64(len(e.data)), ModTime: epoch(), Format: tar.FormatPAX,
+		}
+		if e.kind == tar.TypeDir {
+			header.Name += "/"
+		}
+		if err := out.WriteHeader(header); err != nil {
+			return err
+		}
+		if _, err := out.Write(e.data); err != nil {
 			return err
 		}
 	}
 	return out.Close()
-}
-
-// writeTo writes the entry under its name.
-func (e entry) writeTo(out *tar.Writer, name string) error {
-	header := &tar.Header{
-		Typeflag: e.kind, Name: name, Linkname: e.link, Mode: e.mode, Uid: e.uid, Gid: e.gid,
-		Size: int64(len(e.data)), ModTime: epoch(), Format: tar.FormatPAX,
-	}
-	if e.kind == tar.TypeDir {
-		header.Name += "/"
-	}
-	if err := out.WriteHeader(header); err != nil {
-		return err
-	}
-	_, err := out.Write(e.data)
-	return err
 }
 
 // readTar adds the entries of a tar stream under the names that keep returns; ""

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/ops/images"
 )
 
 // listing reads a tar stream back.
@@ -148,19 +149,40 @@ func small() image {
 	return image{ref: "x/api:dev", arch: "arm64", layers: []rootfs{one, two}, config: config{User: "1:1", Entrypoint: []string{"/api"}}}
 }
 
+// built is an assembled image and its id.
+type built struct {
+	images.Archive
+	id string
+}
+
 func mustBuild(t *testing.T, i image) built {
 	t.Helper()
-	b, err := i.build()
+	archive, err := i.archive()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	var stream bytes.Buffer
+	if err := archive.Write(&stream); err != nil {
+		t.Fatal(err)
+	}
+	_, files := listing(t, &stream)
+	return built{archive, "sha256:" + strings.TrimSuffix(configOf(files), ".json")}
+}
+
+// configOf returns the name of the configuration in an archive.
+func configOf(files map[string]string) string {
+	for name := range files {
+		if strings.HasSuffix(name, ".json") && name != "manifest.json" {
+			return name
+		}
+	}
+	return ""
 }
 
 func TestArchive_IsComplete(t *testing.T) {
 	b := mustBuild(t, small())
 	var stream bytes.Buffer
-	if err := b.archive().Write(&stream); err != nil {
+	if err := b.Write(&stream); err != nil {
 		t.Fatal(err)
 	}
 	_, files := listing(t, &stream)
@@ -179,7 +201,7 @@ func TestArchive_IsComplete(t *testing.T) {
 	if err := json.Unmarshal([]byte(files[list[0].Config]), &doc); err != nil {
 		t.Fatal(err)
 	}
-	if doc.OS != "linux" || doc.Architecture != "arm64" || doc.Config.User != "1:1" || doc.Config.Labels[docker.LabelBuild] != b.digest || len(doc.History) != 2 {
+	if doc.OS != "linux" || doc.Architecture != "arm64" || doc.Config.User != "1:1" || doc.Config.Labels[docker.LabelBuild] != b.Digest || len(doc.History) != 2 {
 		t.Errorf("configuration: %+v", doc)
 	}
 	size := 0
@@ -189,14 +211,14 @@ func TestArchive_IsComplete(t *testing.T) {
 			t.Errorf("layer %s does not have its digest", layer)
 		}
 	}
-	if list[0].RepoTags[0] != "x/api:dev" || b.archive().Size != int64(size) {
-		t.Errorf("tags %v, size %d of %d", list[0].RepoTags, b.archive().Size, size)
+	if list[0].RepoTags[0] != "x/api:dev" || b.Size != int64(size) {
+		t.Errorf("tags %v, size %d of %d", list[0].RepoTags, b.Size, size)
 	}
 }
 
 func TestImage_BuildIsReproducible(t *testing.T) {
 	base := mustBuild(t, small())
-	if again := mustBuild(t, small()); again.id != base.id || again.digest != base.digest {
+	if again := mustBuild(t, small()); again.id != base.id || again.Digest != base.Digest {
 		t.Error("two builds differ")
 	}
 	for name, change := range map[string]func(*image){
@@ -208,13 +230,13 @@ func TestImage_BuildIsReproducible(t *testing.T) {
 	} {
 		i := small()
 		change(&i)
-		if b := mustBuild(t, i); b.digest == base.digest || b.id == base.id {
+		if b := mustBuild(t, i); b.Digest == base.Digest || b.id == base.id {
 			t.Errorf("another %s gives the same image", name)
 		}
 	}
 	i := small()
 	i.ref = "x/other:dev"
-	if b := mustBuild(t, i); b.digest != base.digest {
+	if b := mustBuild(t, i); b.Digest != base.Digest {
 		t.Error("the name is part of the digest")
 	}
 }

@@ -56,11 +56,11 @@ func (m Maker) Services(ctx context.Context, arch string, refs map[string]string
 		if err != nil {
 			return nil, &fault.Error{Code: fault.Failed, What: "services/" + name + " is not a program", Next: "give it a package main", Cause: err}
 		}
-		made, err := serviceImage(named[name], arch, name, base, binary).build()
+		made, err := serviceImage(named[name], arch, name, base, binary).archive()
 		if err != nil {
 			return nil, &fault.Error{Code: fault.Failed, What: "the image of " + name + " cannot be assembled", Next: buildHint, Cause: err}
 		}
-		all = append(all, made.archive())
+		all = append(all, made)
 	}
 	return all, nil
 }

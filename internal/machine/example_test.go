@@ -9,7 +9,7 @@ import (
 
 // A plan is computed from facts alone; nothing is run.
 func ExampleMachine_Plan() {
-	plan := new(machine.Machine).Plan(host.Facts{OS: "linux", Distribution: "debian", Version: "12", Init: "systemd"})
+	plan := machine.New().Plan(host.Facts{OS: "linux", Distribution: "debian", Version: "12", Init: "systemd"})
 	for _, step := range append(plan.Install, plan.Start...) {
 		fmt.Println(step)
 	}

@@ -15,6 +15,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"io/fs"
 	"os"
@@ -31,36 +32,40 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/host"
 )
 
-// Machine is this machine. The zero value is ready; the fields are for tests,
-// and for looking at another root.
+// Machine is a machine. [New] returns this one; tests set fields to another's.
 type Machine struct {
-	Root      fs.FS                                   // nil: the file system's root
-	GOOS      string                                  // "": this program's
-	UID       func() int                              // nil: os.Getuid
-	Groups    func() ([]int, error)                   // nil: os.Getgroups
-	LookPath  func(name string) (string, error)       // nil: exec.LookPath, then the directories of root's programs
-	LookupEnv func(name string) (string, bool)        // nil: os.LookupEnv
-	UserName  func() string                           // nil: os/user
-	Ask       func(context.Context, ...string) string // runs a command and returns its output, "" on failure; nil: for real
+	Root      fs.FS
+	GOOS      string
+	UID       int
+	Groups    func() ([]int, error)
+	LookPath  func(name string) (string, error)
+	LookupEnv func(name string) (string, bool)
+	User      string                                  // "" if it is not known
+	Ask       func(context.Context, ...string) string // runs a command and returns its output, "" on failure
 
-	mu      sync.Mutex
-	daemons []*daemon
+	mu     sync.Mutex
+	daemon *daemon // the last that Run started
+}
+
+// New returns this machine.
+func New() *Machine {
+	m := &Machine{Root: os.DirFS("/"), GOOS: runtime.GOOS, UID: os.Getuid(), Groups: os.Getgroups, LookPath: exec.LookPath, LookupEnv: os.LookupEnv, Ask: ask}
+	if u, err := user.Current(); err == nil {
+		m.User = u.Username
+	}
+	return m
 }
 
 // Look finds out what the machine is. Facts that cannot be found out stay empty.
 func (m *Machine) Look(ctx context.Context) host.Facts {
-	f := host.Facts{OS: m.goos(), Root: m.uid() == 0, User: m.userName(), Dockerd: m.find("dockerd"), Docker: m.find("docker"), Iptables: m.find("iptables")}
-	f.Pretty = f.OS
+	f := host.Facts{OS: m.GOOS, Root: m.UID == 0, User: m.User, Dockerd: m.find("dockerd"), Docker: m.find("docker"), Iptables: m.find("iptables")}
 	if f.OS != "linux" {
+		f.Pretty = f.OS
 		return f
 	}
 	release := m.release()
-	f.Distribution, f.Version, f.Like, f.Pretty = release["ID"], release["VERSION_ID"], strings.Fields(release["ID_LIKE"]), release["PRETTY_NAME"]
-	if f.Pretty == "" {
-		f.Pretty = "an unknown Linux"
-	}
-	kernel := strings.ToLower(m.read("proc/sys/kernel/osrelease"))
-	f.WSL = strings.Contains(kernel, "microsoft")
+	f.Distribution, f.Version, f.Like, f.Pretty = release["ID"], release["VERSION_ID"], strings.Fields(release["ID_LIKE"]), cmp.Or(release["PRETTY_NAME"], "an unknown Linux")
+	f.WSL = strings.Contains(strings.ToLower(m.read("proc/sys/kernel/osrelease")), "microsoft")
 	f.Container = m.container()
 	f.Init = m.init(f.WSL)
 	f.Package = m.packaged(f.Dockerd)
@@ -77,12 +82,8 @@ func (m *Machine) Look(ctx context.Context) host.Facts {
 
 // release reads os-release; its quotes are a shell's.
 func (m *Machine) release() map[string]string {
-	text := m.read("etc/os-release")
-	if text == "" {
-		text = m.read("usr/lib/os-release")
-	}
 	fields := map[string]string{}
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(cmp.Or(m.read("etc/os-release"), m.read("usr/lib/os-release"))) {
 		name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
 		if !ok || strings.HasPrefix(name, "#") {
 			continue
@@ -97,10 +98,11 @@ func (m *Machine) release() map[string]string {
 
 // container returns the kind of container that this is, "" if it is none.
 func (m *Machine) container() string {
-	for _, mark := range []struct{ path, kind string }{{".dockerenv", "docker"}, {"run/.containerenv", "podman"}} {
-		if m.exists(mark.path) {
-			return mark.kind
-		}
+	switch {
+	case m.exists(".dockerenv"):
+		return "docker"
+	case m.exists("run/.containerenv"):
+		return "podman"
 	}
 	for field := range strings.SplitSeq(m.read("proc/1/environ"), "\x00") {
 		if kind, ok := strings.CutPrefix(field, "container="); ok && kind != "" {
@@ -143,10 +145,10 @@ func (m *Machine) packaged(dockerd string) string {
 // service returns systemd's state of the engine's unit; "masked" if it must not
 // be started.
 func (m *Machine) service(ctx context.Context) string {
-	if m.ask(ctx, "systemctl", "is-enabled", "docker.service") == "masked" {
+	if m.Ask(ctx, "systemctl", "is-enabled", "docker.service") == "masked" {
 		return "masked"
 	}
-	return m.ask(ctx, "systemctl", "is-active", "docker.service")
+	return m.Ask(ctx, "systemctl", "is-active", "docker.service")
 }
 
 // group looks for the group whose members may use the socket.
@@ -159,7 +161,7 @@ func (m *Machine) group(f *host.Facts) {
 		f.GroupExists = true
 		f.GroupListed = f.User != "" && slices.Contains(strings.Split(fields[3], ","), f.User)
 		if id, err := strconv.Atoi(fields[2]); err == nil {
-			ids, _ := m.groups()
+			ids, _ := m.Groups()
 			f.GroupActive = slices.Contains(ids, id)
 		}
 	}
@@ -168,47 +170,30 @@ func (m *Machine) group(f *host.Facts) {
 // dpkgBroken reports whether dpkg was interrupted: its journal is then left in
 // updates, in files named by numbers.
 func (m *Machine) dpkgBroken() bool {
-	entries, err := fs.ReadDir(m.root(), "var/lib/dpkg/updates")
-	if err != nil {
-		return false
-	}
+	entries, _ := fs.ReadDir(m.Root, "var/lib/dpkg/updates")
 	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
 		_, err := strconv.Atoi(e.Name())
 		return err == nil
 	})
 }
 
-func (m *Machine) root() fs.FS {
-	if m.Root != nil {
-		return m.Root
-	}
-	return os.DirFS("/")
-}
-
 func (m *Machine) read(name string) string {
-	data, err := fs.ReadFile(m.root(), name)
-	if err != nil {
-		return ""
-	}
+	data, _ := fs.ReadFile(m.Root, name)
 	return string(data)
 }
 
 func (m *Machine) exists(name string) bool {
-	_, err := fs.Stat(m.root(), name)
+	_, err := fs.Stat(m.Root, name)
 	return err == nil
 }
 
 // find looks for a program, also in the directories of root's programs, which a
 // user's PATH often lacks.
 func (m *Machine) find(name string) string {
-	look := m.LookPath
-	if look == nil {
-		look = exec.LookPath
-	}
-	if full, err := look(name); err == nil {
+	if full, err := m.LookPath(name); err == nil {
 		return full
 	}
-	if m.goos() != "linux" {
+	if m.GOOS != "linux" {
 		return ""
 	}
 	for _, dir := range []string{"usr/sbin", "sbin", "usr/local/sbin", "usr/bin"} {
@@ -219,43 +204,9 @@ func (m *Machine) find(name string) string {
 	return ""
 }
 
-func (m *Machine) ask(ctx context.Context, args ...string) string {
-	if m.Ask != nil {
-		return m.Ask(ctx, args...)
-	}
+func ask(ctx context.Context, args ...string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	out, _ := exec.CommandContext(ctx, args[0], args[1:]...).Output() // is-active says "inactive" and fails
 	return strings.TrimSpace(string(out))
-}
-
-func (m *Machine) goos() string {
-	if m.GOOS != "" {
-		return m.GOOS
-	}
-	return runtime.GOOS
-}
-
-func (m *Machine) uid() int {
-	if m.UID != nil {
-		return m.UID()
-	}
-	return os.Getuid()
-}
-
-func (m *Machine) groups() ([]int, error) {
-	if m.Groups != nil {
-		return m.Groups()
-	}
-	return os.Getgroups()
-}
-
-func (m *Machine) userName() string {
-	if m.UserName != nil {
-		return m.UserName()
-	}
-	if u, err := user.Current(); err == nil {
-		return u.Username
-	}
-	return ""
 }

@@ -22,7 +22,7 @@ func newMachine(files map[string]string, programs ...string) *machine.Machine {
 	for path, text := range files {
 		root[path] = &fstest.MapFile{Data: []byte(text)}
 	}
-	return &machine.Machine{Root: root, GOOS: "linux", UID: func() int { return 1000 }, UserName: func() string { return "ann" },
+	return &machine.Machine{Root: root, GOOS: "linux", UID: 1000, User: "ann",
 		Groups: func() ([]int, error) { return []int{1000}, nil },
 		LookPath: func(name string) (string, error) {
 			for _, one := range programs {
@@ -97,7 +97,7 @@ func TestMachine_LookAsksSystemd(t *testing.T) {
 func TestMachine_LookOnOtherSystems(t *testing.T) {
 	for _, goos := range []string{"darwin", "windows", "freebsd"} {
 		m := newMachine(map[string]string{"etc/os-release": debian12, "usr/sbin/dockerd": ""})
-		m.GOOS, m.UID = goos, func() int { return 0 }
+		m.GOOS, m.UID = goos, 0
 		if got := m.Look(t.Context()); got.OS != goos || got.Distribution != "" || got.Dockerd != "" || !got.Root {
 			t.Errorf("%+v", got)
 		}
@@ -106,7 +106,7 @@ func TestMachine_LookOnOtherSystems(t *testing.T) {
 
 // TestMachine_LookHere asks the machine that the test runs on.
 func TestMachine_LookHere(t *testing.T) {
-	facts := new(machine.Machine).Look(t.Context())
+	facts := machine.New().Look(t.Context())
 	if facts.OS == "" || facts.Pretty == "" || facts.User == "" {
 		t.Errorf("%+v", facts)
 	}
@@ -152,7 +152,7 @@ func TestPlan(t *testing.T) {
 			if c.facts.OS == "" {
 				c.facts.OS = "linux"
 			}
-			plan := new(machine.Machine).Plan(c.facts)
+			plan := machine.New().Plan(c.facts)
 			var lines []string
 			for _, step := range append(plan.Install, plan.Start...) {
 				lines = append(lines, step.String())
@@ -178,7 +178,7 @@ func TestPlan(t *testing.T) {
 }
 
 func TestMachine_PlanFallsBackToVFS(t *testing.T) {
-	plan := new(machine.Machine).Plan(host.Facts{OS: "linux", Init: "none"})
+	plan := machine.New().Plan(host.Facts{OS: "linux", Init: "none"})
 	if got := strings.Join(plan.Fallback.Args, " "); got != "dockerd --storage-driver=vfs" || len(plan.Start[0].Args) != 1 || plan.Fallback.Log != plan.Start[0].Log {
 		t.Errorf("%s, %v", got, plan.Start[0].Args)
 	}

@@ -13,9 +13,7 @@ import (
 const daemonLog = "/var/log/dockerd.log"
 
 // Plan returns how an engine comes to a machine with these facts. It is pure.
-func (m *Machine) Plan(f host.Facts) host.Plan { return plan(f) }
-
-func plan(f host.Facts) host.Plan {
+func (m *Machine) Plan(f host.Facts) host.Plan {
 	p := host.Plan{System: f.Pretty}
 	switch f.OS {
 	case "linux":
@@ -53,15 +51,17 @@ func plan(f host.Facts) host.Plan {
 
 // family returns the known distribution whose commands work here, or "".
 func family(f host.Facts) string {
-	known := []string{"debian", "ubuntu", "fedora", "rhel", "arch", "alpine", "suse"}
 	for _, id := range append([]string{f.Distribution}, f.Like...) {
-		switch {
-		case id == "centos" || id == "rocky" || id == "almalinux" || id == "ol":
-			return "rhel"
-		case id == "opensuse" || strings.HasPrefix(id, "opensuse-") || id == "sles":
-			return "suse"
-		case slices.Contains(known, id):
+		switch id {
+		case "debian", "ubuntu", "fedora", "rhel", "arch", "alpine", "suse":
 			return id
+		case "centos", "rocky", "almalinux", "ol":
+			return "rhel"
+		case "opensuse", "sles":
+			return "suse"
+		}
+		if strings.HasPrefix(id, "opensuse-") {
+			return "suse"
 		}
 	}
 	return ""
@@ -69,31 +69,29 @@ func family(f host.Facts) string {
 
 // install adds the commands that install the distribution's engine.
 func install(p *host.Plan, f host.Facts) {
-	step := func(why string, args ...string) {
-		p.Install = append(p.Install, host.Step{Args: args, Why: why, Deadline: 20 * time.Minute})
+	const last = "install the distribution's engine"
+	step := func(why, busy string, args ...string) {
+		p.Install = append(p.Install, host.Step{Args: args, Why: why, Busy: busy, Deadline: 20 * time.Minute})
 	}
 	switch family(f) {
 	case "debian", "ubuntu":
 		p.Automatic = f.Distribution == "debian" || f.Distribution == "ubuntu"
 		if f.DpkgBroken {
-			step("finish an interrupted installation", "dpkg", "--configure", "-a")
+			step("finish an interrupted installation", "lock", "dpkg", "--configure", "-a")
 		}
-		step("read the package lists", "apt-get", "-q", "update")
-		for i := range p.Install {
-			p.Install[i].Busy = "lock" // the last step waits without help
-		}
-		step("install the distribution's engine", append([]string{
+		step("read the package lists", "lock", "apt-get", "-q", "update")
+		step(last, "", append([]string{ // waits for the lock without help
 			"apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "install", "--no-install-recommends"}, debianPackages(f)...)...)
 	case "fedora":
-		step("install the distribution's engine", "dnf", "install", "-y", "moby-engine")
+		step(last, "", "dnf", "install", "-y", "moby-engine")
 	case "rhel":
 		p.Manual = append(p.Manual, "the engine is not in this distribution: add Docker's own repository as https://docs.docker.com/engine/install/ describes, then install docker-ce")
 	case "arch":
-		step("install the distribution's engine", "pacman", "-S", "--needed", "docker")
+		step(last, "", "pacman", "-S", "--needed", "docker")
 	case "alpine":
-		step("install the distribution's engine", "apk", "add", "docker")
+		step(last, "", "apk", "add", "docker")
 	case "suse":
-		step("install the distribution's engine", "zypper", "install", "-y", "docker")
+		step(last, "", "zypper", "install", "-y", "docker")
 	default:
 		p.Manual = append(p.Manual, "keepmum does not know this distribution: see https://docs.docker.com/engine/install/")
 	}
@@ -140,12 +138,11 @@ func start(f host.Facts) []host.Step {
 // use, nil if none is started here: vfs copies every layer, slowly, and works
 // anywhere.
 func fallback(steps []host.Step) *host.Step {
-	for _, step := range steps {
-		if step.Background {
-			step.Args = append(slices.Clone(step.Args), "--storage-driver=vfs")
-			step.Why = "start the engine with plain copies as storage"
-			return &step
-		}
+	i := slices.IndexFunc(steps, func(step host.Step) bool { return step.Background })
+	if i < 0 {
+		return nil
 	}
-	return nil
+	step := steps[i]
+	step.Args, step.Why = append(slices.Clone(step.Args), "--storage-driver=vfs"), "start the engine with plain copies as storage"
+	return &step
 }

@@ -76,11 +76,7 @@ func (m *Machine) foreground(ctx context.Context, full string, step host.Step, t
 // environment returns the variables that a step gets: those that any program
 // needs, the proxies, and those that suppress questions.
 func (m *Machine) environment() map[string]string {
-	lookup := m.LookupEnv
-	if lookup == nil {
-		lookup = os.LookupEnv
-	}
-	env := proc.Inherit(lookup, append(proc.SystemNames(), proc.ProxyNames()...))
+	env := proc.Inherit(m.LookupEnv, append(proc.SystemNames(), proc.ProxyNames()...))
 	env["PATH"] = strings.TrimPrefix(env["PATH"]+":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", ":")
 	env["DEBIAN_FRONTEND"], env["NEEDRESTART_MODE"], env["LC_ALL"] = "noninteractive", "l", "C.UTF-8"
 	return env
@@ -107,7 +103,7 @@ func (m *Machine) background(full string, step host.Step) error {
 	}()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.daemons = []*daemon{d} // a fallback replaces the first
+	m.daemon = d // a fallback replaces the first
 	return nil
 }
 
@@ -130,14 +126,15 @@ func openLog(path string) (*os.File, int64, error) {
 func (m *Machine) Ended() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, d := range m.daemons {
-		select {
-		case <-d.ended:
-			return fmt.Errorf("%s: see %s", d.lastWords(), d.step.Log)
-		default:
-		}
+	if m.daemon == nil {
+		return nil
 	}
-	return nil
+	select {
+	case <-m.daemon.ended:
+		return fmt.Errorf("%s: see %s", m.daemon.lastWords(), m.daemon.step.Log)
+	default:
+		return nil
+	}
 }
 
 // lastWords returns the last line of its log that reports a failure, or just the

@@ -34,7 +34,7 @@ func shell(script string) host.Step {
 
 func TestMachine_RunPassesLinesOn(t *testing.T) {
 	var talk heard
-	m := &machine.Machine{}
+	m := machine.New()
 	if err := m.Run(t.Context(), shell("echo one; echo two >&2; printf three"), &talk); err != nil {
 		t.Fatal(err)
 	}
@@ -44,18 +44,18 @@ func TestMachine_RunPassesLinesOn(t *testing.T) {
 }
 
 func TestMachine_RunFailsWithTheLastLine(t *testing.T) {
-	err := new(machine.Machine).Run(t.Context(), shell("echo first; echo E: no such package >&2; exit 100"), &heard{})
+	err := machine.New().Run(t.Context(), shell("echo first; echo E: no such package >&2; exit 100"), &heard{})
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 100 || !strings.HasSuffix(err.Error(), ": E: no such package") {
 		t.Errorf("%v", err)
 	}
-	if err := new(machine.Machine).Run(t.Context(), shell("exit 3"), &heard{}); err == nil || err.Error() != "exit status 3" {
+	if err := machine.New().Run(t.Context(), shell("exit 3"), &heard{}); err == nil || err.Error() != "exit status 3" {
 		t.Errorf("%v", err)
 	}
 }
 
 func TestMachine_RunFailsWithTheLineOfTheError(t *testing.T) {
-	err := new(machine.Machine).Run(t.Context(), shell("echo start; echo 'dpkg: error: locked by 7'; echo 'Note: see the web'; exit 2"), &heard{})
+	err := machine.New().Run(t.Context(), shell("echo start; echo 'dpkg: error: locked by 7'; echo 'Note: see the web'; exit 2"), &heard{})
 	if err == nil || err.Error() != "exit status 2: dpkg: error: locked by 7" {
 		t.Errorf("%v", err)
 	}
@@ -64,7 +64,7 @@ func TestMachine_RunFailsWithTheLineOfTheError(t *testing.T) {
 func TestMachine_RunWaitsForAnotherProgram(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "mark")
 	step := shell("test -e " + mark + " && exit 0; touch " + mark + "; echo 'E: Could not get lock'; exit 100")
-	if err := new(machine.Machine).Run(t.Context(), step, &heard{}); err == nil {
+	if err := machine.New().Run(t.Context(), step, &heard{}); err == nil {
 		t.Fatal("it waited without Busy")
 	}
 	if err := os.Remove(mark); err != nil {
@@ -72,25 +72,26 @@ func TestMachine_RunWaitsForAnotherProgram(t *testing.T) {
 	}
 	step.Busy = "lock"
 	var talk heard
-	if err := new(machine.Machine).Run(t.Context(), step, &talk); err != nil || !strings.Contains(strings.Join(talk.lines, "|"), "lock|  waiting for another program to finish") {
+	if err := machine.New().Run(t.Context(), step, &talk); err != nil || !strings.Contains(strings.Join(talk.lines, "|"), "lock|  waiting for another program to finish") {
 		t.Errorf("%v %q", err, talk.lines)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	step.Args[2] = "echo lock; exit 1"
 	began := time.Now()
-	if err := new(machine.Machine).Run(ctx, step, &talk); err == nil || time.Since(began) > time.Second {
+	if err := machine.New().Run(ctx, step, &talk); err == nil || time.Since(began) > time.Second {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 }
 
 func TestMachine_RunPassesNoValues(t *testing.T) {
-	m := &machine.Machine{LookupEnv: func(name string) (string, bool) {
+	m := machine.New()
+	m.LookupEnv = func(name string) (string, bool) {
 		if name == "https_proxy" {
 			return "proxy", true
 		}
 		return "canary", name == "DB_ADMIN_PASSWORD"
-	}}
+	}
 	t.Setenv("DB_ADMIN_PASSWORD", "canary")
 	var talk heard
 	if err := m.Run(t.Context(), host.Step{Args: []string{"env"}}, &talk); err != nil {
@@ -111,7 +112,7 @@ func TestMachine_RunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	err := new(machine.Machine).Run(ctx, shell("sleep 300 & sleep 300"), &heard{})
+	err := machine.New().Run(ctx, shell("sleep 300 & sleep 300"), &heard{})
 	if took := time.Since(began); err == nil || took > 2*time.Second {
 		t.Errorf("%v after %v", err, took)
 	}
@@ -167,7 +168,7 @@ func TestMachine_DaemonOfAnother(t *testing.T) {
 	}
 	step := shell("echo $$; exec sleep 300")
 	step.Background, step.Log = true, log
-	m := &machine.Machine{}
+	m := machine.New()
 	if err := m.Run(t.Context(), step, &heard{}); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +210,7 @@ func TestMachine_EndedNoticesADaemon(t *testing.T) {
 	} {
 		step := shell(script)
 		step.Background, step.Log = true, log
-		m := &machine.Machine{}
+		m := machine.New()
 		if err := m.Run(t.Context(), step, &heard{}); err != nil {
 			t.Fatal(err)
 		}
@@ -220,7 +221,7 @@ func TestMachine_EndedNoticesADaemon(t *testing.T) {
 }
 
 func TestMachine_FallbackReplacesTheFirst(t *testing.T) {
-	m := &machine.Machine{}
+	m := machine.New()
 	step := shell("exit 1")
 	step.Background, step.Log = true, filepath.Join(t.TempDir(), "log")
 	if err := m.Run(t.Context(), step, &heard{}); err != nil {
@@ -241,7 +242,7 @@ func TestMachine_DaemonCannotStart(t *testing.T) {
 	dir := t.TempDir()
 	step := shell("true")
 	step.Background, step.Log = true, filepath.Join(dir, "none", "log")
-	if err := new(machine.Machine).Run(t.Context(), step, &heard{}); err == nil || !strings.Contains(err.Error(), "cannot be written") {
+	if err := machine.New().Run(t.Context(), step, &heard{}); err == nil || !strings.Contains(err.Error(), "cannot be written") {
 		t.Errorf("%v", err)
 	}
 	program := filepath.Join(dir, "program")
@@ -249,13 +250,13 @@ func TestMachine_DaemonCannotStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	step.Args, step.Log = []string{program}, filepath.Join(dir, "log")
-	if err := new(machine.Machine).Run(t.Context(), step, &heard{}); err == nil || !strings.Contains(err.Error(), "cannot be started") {
+	if err := machine.New().Run(t.Context(), step, &heard{}); err == nil || !strings.Contains(err.Error(), "cannot be started") {
 		t.Errorf("%v", err)
 	}
 }
 
 func TestMachine_EndedWithoutALog(t *testing.T) {
-	m, step := &machine.Machine{}, shell("true")
+	m, step := machine.New(), shell("true")
 	step.Background, step.Log = true, filepath.Join(t.TempDir(), "log")
 	if err := m.Run(t.Context(), step, &heard{}); err != nil {
 		t.Fatal(err)
@@ -270,7 +271,7 @@ func TestMachine_EndedWithoutALog(t *testing.T) {
 
 // The end of a long log is enough to find the reason.
 func TestMachine_EndedReadsTheEndOfALongLog(t *testing.T) {
-	m, step := &machine.Machine{}, shell("echo failed to start daemon: early; i=0; while [ $i -lt 400 ]; do echo 'level=info a line of more than twenty bytes'; i=$((i+1)); done; echo level=fatal late")
+	m, step := machine.New(), shell("echo failed to start daemon: early; i=0; while [ $i -lt 400 ]; do echo 'level=info a line of more than twenty bytes'; i=$((i+1)); done; echo level=fatal late")
 	step.Background, step.Log = true, filepath.Join(t.TempDir(), "log")
 	if err := m.Run(t.Context(), step, &heard{}); err != nil {
 		t.Fatal(err)
@@ -289,18 +290,18 @@ func TestMachine_LookRunsSystemctl(t *testing.T) {
 	}
 	t.Setenv("PATH", dir)
 	m := newMachine(map[string]string{"run/systemd/system/x": ""}, "/usr/bin/dockerd")
-	m.Ask = nil
+	m.Ask = machine.New().Ask
 	if got := m.Look(t.Context()).Service; got != "inactive" {
 		t.Errorf("%q", got)
 	}
 }
 
 func TestMachine_FreeDisk(t *testing.T) {
-	free, err := new(machine.Machine).FreeDisk(t.TempDir())
+	free, err := machine.New().FreeDisk(t.TempDir())
 	if err != nil || free == 0 {
 		t.Errorf("%d %v", free, err)
 	}
-	if _, err := new(machine.Machine).FreeDisk(filepath.Join(t.TempDir(), "none")); err == nil {
+	if _, err := machine.New().FreeDisk(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a path that does not exist has space")
 	}
 }

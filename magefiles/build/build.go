@@ -26,7 +26,7 @@ func (Build) Binary(ctx context.Context,
 	output *string, // path of the binary (default bin/keepmum)
 ) error {
 	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
-		path, err := gotool.Binary{Dir: ".", OS: wire.Text(os), Arch: wire.Text(arch), Path: wire.Text(output)}.Build(ctx)
+		path, err := gotool.Binary{Dir: ".", OS: wire.Value(os), Arch: wire.Value(arch), Path: wire.Value(output)}.Build(ctx)
 		if err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (Build) Images(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
 	return wire.Target[images.Result]{Limit: wire.Long, JSON: json, Show: showImages}.Run(ctx, func(ctx context.Context, t *wire.Tools) (images.Result, error) {
-		return t.BuildImages(ctx, wire.Is(refresh), wire.Is(dryRun))
+		return t.BuildImages(ctx, wire.Value(refresh), wire.Value(dryRun))
 	})
 }
 

@@ -25,7 +25,7 @@ func (Engine) Up(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
 	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
-		result, err := wire.Host(c).Up(ctx, host.UpOptions{Install: wire.Is(install), DryRun: wire.Is(dryRun)})
+		result, err := wire.Host(c).Up(ctx, host.UpOptions{Install: wire.Value(install), DryRun: wire.Value(dryRun)})
 		return wire.Show(c, json, result, err, showUp)
 	})
 }

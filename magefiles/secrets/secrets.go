@@ -28,7 +28,7 @@ func (Secrets) Init(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
 	return wire.Target[values.InitResult]{Limit: wire.Short, JSON: json, Show: showScaffold}.Run(ctx, func(ctx context.Context, t *wire.Tools) (values.InitResult, error) {
-		return t.Values().Init(ctx, wire.Is(dryRun))
+		return t.Values().Init(ctx, wire.Value(dryRun))
 	})
 }
 
@@ -46,7 +46,7 @@ func (Secrets) FromEnv(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
 	return wire.Target[values.FromEnvResult]{Limit: wire.Short, JSON: json, Show: showFromEnv}.Run(ctx, func(ctx context.Context, t *wire.Tools) (values.FromEnvResult, error) {
-		return t.Values().FromEnv(ctx, values.FromEnvOptions{File: wire.Text(file), Literal: wire.List(literal), AsCompose: wire.List(asCompose), DryRun: wire.Is(dryRun), Prune: wire.Is(prune)})
+		return t.Values().FromEnv(ctx, values.FromEnvOptions{File: wire.Value(file), Literal: wire.List(literal), AsCompose: wire.List(asCompose), DryRun: wire.Value(dryRun), Prune: wire.Value(prune)})
 	})
 }
 
@@ -61,7 +61,7 @@ func (Secrets) Set(ctx context.Context, name string,
 		}
 		return t.Values().Set(ctx, name, func(ctx context.Context) (secrets.Secret, error) {
 			return t.Console.ReadValue(ctx, name, secretdir.MaxSize+2)
-		}, wire.Is(dryRun))
+		}, wire.Value(dryRun))
 	})
 }
 
@@ -74,7 +74,7 @@ func (Secrets) Remove(ctx context.Context, name string,
 		if err := wire.Name(name); err != nil {
 			return values.EditResult{}, err
 		}
-		return t.Values().Remove(ctx, name, wire.Is(dryRun))
+		return t.Values().Remove(ctx, name, wire.Value(dryRun))
 	})
 }
 
@@ -88,7 +88,7 @@ func (Secrets) Generate(ctx context.Context, name string,
 		if err := wire.Name(name); err != nil {
 			return values.EditResult{}, err
 		}
-		return t.Values().Generate(ctx, name, wire.Is(force), wire.Is(dryRun))
+		return t.Values().Generate(ctx, name, wire.Value(force), wire.Value(dryRun))
 	})
 }
 

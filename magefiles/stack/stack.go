@@ -32,11 +32,7 @@ func (Stack) Up(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
 	return wire.Target[stack.UpResult]{Limit: wire.Long, JSON: json, Show: showUp}.Run(ctx, func(ctx context.Context, t *wire.Tools) (stack.UpResult, error) {
-		use, err := t.Stack()
-		if err != nil {
-			return stack.UpResult{}, err
-		}
-		return use.Up(ctx, stack.UpOptions{Legacy: wire.Is(legacyEnv), DryRun: wire.Is(dryRun), Deadline: wire.Duration(deadline)})
+		return t.Stack().Up(ctx, stack.UpOptions{Legacy: wire.Value(legacyEnv), DryRun: wire.Value(dryRun), Deadline: wire.Value(deadline)})
 	})
 }
 
@@ -45,11 +41,7 @@ func (Stack) Status(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
 	return wire.Target[stack.StatusResult]{Limit: wire.Short, JSON: json, Show: showStatus}.Run(ctx, func(ctx context.Context, t *wire.Tools) (stack.StatusResult, error) {
-		use, err := t.Stack()
-		if err != nil {
-			return stack.StatusResult{}, err
-		}
-		return use.Status(ctx)
+		return t.Stack().Status(ctx)
 	})
 }
 
@@ -63,11 +55,7 @@ func (Stack) Logs(ctx context.Context,
 	follow *bool, // continue until Ctrl-C (default: true; -follow=false ends with what is there)
 ) error {
 	return wire.Target[stack.LogsResult]{Show: showLogs}.Run(ctx, func(ctx context.Context, t *wire.Tools) (stack.LogsResult, error) {
-		use, err := t.Stack()
-		if err != nil {
-			return stack.LogsResult{}, err
-		}
-		return use.Logs(ctx, stack.LogsOptions{Out: t.Console.Out, Service: wire.Text(service), Tail: wire.Number(tail), Follow: follow == nil || *follow})
+		return t.Stack().Logs(ctx, stack.LogsOptions{Out: t.Console.Out, Service: wire.Value(service), Tail: wire.Value(tail), Follow: follow == nil || *follow})
 	})
 }
 
@@ -81,11 +69,7 @@ func (Stack) Down(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
 	return wire.Target[stack.DownResult]{Limit: wire.Long, JSON: json, Show: showDown}.Run(ctx, func(ctx context.Context, t *wire.Tools) (stack.DownResult, error) {
-		use, err := t.Stack()
-		if err != nil {
-			return stack.DownResult{}, err
-		}
-		return use.Down(ctx, stack.DownOptions{Volumes: wire.Is(volumes), DryRun: wire.Is(dryRun)})
+		return t.Stack().Down(ctx, stack.DownOptions{Volumes: wire.Value(volumes), DryRun: wire.Value(dryRun)})
 	})
 }
 
@@ -100,11 +84,11 @@ func Demo(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
 	return console.Run(ctx, wire.Long, func(ctx context.Context, c *console.Console) error {
-		use, done, err := openDemo(ctx, c, wire.Is(install))
+		use, done, err := openDemo(ctx, c, wire.Value(install))
 		if err == nil {
 			defer done()
 		}
-		if wire.Is(clean) {
+		if wire.Value(clean) {
 			if err != nil {
 				return err
 			}

@@ -31,7 +31,7 @@ func (Test) Integration(ctx context.Context,
 	install *bool, // if no engine answers, do what engine:up -install does
 ) error {
 	return target(ctx, func(ctx context.Context, c *console.Console) error {
-		if _, err := wire.Host(c).Up(ctx, host.UpOptions{Install: wire.Is(install)}); err != nil {
+		if _, err := wire.Host(c).Up(ctx, host.UpOptions{Install: wire.Value(install)}); err != nil {
 			return err
 		}
 		tally, err := integration(ctx, c)
@@ -44,7 +44,7 @@ func (Test) All(ctx context.Context,
 	install *bool, // if no engine answers, do what engine:up -install does
 ) error {
 	return target(ctx, func(ctx context.Context, c *console.Console) error {
-		if _, err := wire.Host(c).Up(ctx, host.UpOptions{Install: wire.Is(install)}); err != nil {
+		if _, err := wire.Host(c).Up(ctx, host.UpOptions{Install: wire.Value(install)}); err != nil {
 			return err
 		}
 		return all(ctx, c)
@@ -63,7 +63,7 @@ func (Test) Mutants(ctx context.Context,
 	limit *time.Duration, // for the whole run, such as 20m (default 2h); exit code 6 when it passes
 ) error {
 	return target(ctx, func(ctx context.Context, c *console.Console) error {
-		return mutants(ctx, c, wire.Text(only), wire.Duration(limit))
+		return mutants(ctx, c, wire.Value(only), wire.Value(limit))
 	})
 }
 

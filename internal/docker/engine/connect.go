@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -174,13 +175,8 @@ func diagnoseTCP(t target, opt Options, cause, dialled error) error {
 
 // aboutTLS reports whether the two sides disagree about TLS.
 func aboutTLS(err error) bool {
-	text := err.Error()
-	for _, sign := range []string{"x509:", "tls:", "malformed HTTP response", "HTTP response to HTTPS client", "HTTP request to an HTTPS server", "TLS-enabled", "bad certificate"} {
-		if strings.Contains(text, sign) {
-			return true
-		}
-	}
-	return false
+	signs := []string{"x509:", "tls:", "malformed HTTP response", "HTTP response to HTTPS client", "HTTP request to an HTTPS server", "TLS-enabled", "bad certificate"}
+	return slices.ContainsFunc(signs, func(sign string) bool { return strings.Contains(err.Error(), sign) })
 }
 
 func tlsProblem(t target, err error) string {

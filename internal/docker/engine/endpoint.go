@@ -40,8 +40,7 @@ type target struct {
 // resolve follows the order of the docker command.
 func resolve(opt Options) (target, error) {
 	if host := opt.env("DOCKER_HOST"); host != "" {
-		t, err := opt.explicit(host)
-		return t, err
+		return opt.explicit(host)
 	}
 	name := opt.env("DOCKER_CONTEXT")
 	if name == "" {
@@ -149,11 +148,9 @@ func (o Options) known(contexts store.Lister) string {
 func (o Options) reach(source string, ep dockercontext.Endpoint) (target, error) {
 	t := target{Endpoint: docker.Endpoint{Host: show(ep.Host), Source: source}}
 	t.tls = ep.TLSData != nil || ep.SkipTLSVerify
-	full, problem := complete(ep.Host, t.tls)
+	full, problem := t.parse(ep.Host)
 	if problem == "" {
-		ep.Host = full
-		t.scheme, t.address, t.Remote = split(full)
-		t.Host = show(full)
+		ep.Host, t.Host = full, show(full)
 		var err error
 		if t.opts, err = ep.ClientOpts(); err != nil {
 			problem = "is not a usable address"
@@ -175,60 +172,40 @@ func (o Options) reach(source string, ep dockercontext.Endpoint) (target, error)
 	return t, nil
 }
 
-// complete adds the scheme and port that the docker command adds to an address,
-// or returns what is wrong with it.
-func complete(host string, tls bool) (full, problem string) {
+// parse takes an address apart and returns it with the scheme and port that the
+// docker command adds, or what is wrong with it. Another machine is remote: its
+// bind mounts are not our files. A loopback port counts as this machine.
+func (t *target) parse(host string) (full, problem string) {
 	if !strings.Contains(host, "://") {
 		host = "tcp://" + host
 	}
-	scheme, rest, _ := strings.Cut(host, "://")
-	switch scheme {
-	case "unix", "npipe":
-		if rest == "" {
-			return "", "names no socket"
-		}
+	t.scheme, t.address, _ = strings.Cut(host, "://")
+	u, err := url.Parse(host)
+	switch local := t.scheme == "unix" || t.scheme == "npipe"; {
+	case local && t.address == "":
+		return "", "names no socket"
+	case local:
 		return host, ""
-	case "ssh":
-		if u, err := url.Parse(host); err != nil || u.Hostname() == "" {
-			return "", "names no host"
-		} else if _, ok := u.User.Password(); ok {
+	case t.scheme != "tcp" && t.scheme != "ssh":
+		return "", "has an unknown scheme"
+	case err != nil || u.Hostname() == "":
+		return "", "names no host"
+	case t.scheme == "ssh":
+		if _, ok := u.User.Password(); ok {
 			return "", "contains a password; ssh needs a key"
 		}
+		t.Remote = true
 		return host, ""
-	case "tcp":
-		u, err := url.Parse(host)
-		if err != nil || u.Hostname() == "" {
-			return "", "names no host"
-		}
-		if u.Port() == "" {
-			port := "2375"
-			if tls {
-				port = "2376"
-			}
-			u.Host = net.JoinHostPort(u.Hostname(), port)
-		}
-		return u.String(), ""
 	}
-	return "", "has an unknown scheme"
-}
-
-// split splits a complete address. Another machine is remote: its bind mounts
-// are not our files. A loopback port counts as this machine.
-func split(full string) (scheme, address string, remote bool) {
-	scheme, address, _ = strings.Cut(full, "://")
-	switch scheme {
-	case "ssh":
-		return scheme, address, true
-	case "tcp":
-		u, err := url.Parse(full)
-		if err != nil {
-			return scheme, address, true
+	if u.Port() == "" {
+		port := "2375"
+		if t.tls {
+			port = "2376"
 		}
-		ip := net.ParseIP(u.Hostname())
-		local := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-		return scheme, u.Host, !local
+		u.Host = net.JoinHostPort(u.Hostname(), port)
 	}
-	return scheme, address, false
+	t.address, t.Remote = u.Host, u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback()
+	return u.String(), ""
 }
 
 // show returns an address without its password, for messages.

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -58,16 +59,8 @@ func (e *Engine) fail(ctx context.Context, doing string, err error) error {
 // lost reports whether the connection broke, before or during an answer. The
 // client has no error type for the latter.
 func lost(err error) bool {
-	if client.IsErrConnectionFailed(err) || isEOF(err) {
-		return true
-	}
-	text := err.Error()
-	for _, sign := range []string{"connection reset", "broken pipe", "unexpected EOF", "use of closed network connection", "Error reading JSON", "error during connect"} {
-		if strings.Contains(text, sign) {
-			return true
-		}
-	}
-	return false
+	signs := []string{"connection reset", "broken pipe", "unexpected EOF", "use of closed network connection", "Error reading JSON", "error during connect"}
+	return client.IsErrConnectionFailed(err) || isEOF(err) || slices.ContainsFunc(signs, func(sign string) bool { return strings.Contains(err.Error(), sign) })
 }
 
 // oneLine returns the first line of an engine's message, shortened, without the

@@ -39,10 +39,7 @@ func calls(e *engine.Engine) map[string]func(context.Context) error {
 // streams has every method with a stream; these have no deadline.
 func streams(e *engine.Engine) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
-		"BuildImage": func(ctx context.Context) error {
-			_, err := e.BuildImage(ctx, strings.NewReader("x"), []string{"y"}, nil, "", nil)
-			return err
-		},
+		"PullImage": func(ctx context.Context) error { return e.PullImage(ctx, "y", nil) },
 		"LoadImage": func(ctx context.Context) error { _, err := e.LoadImage(ctx, strings.NewReader("x")); return err },
 		"SaveImage": func(ctx context.Context) error { return e.SaveImage(ctx, io.Discard, "y") },
 	}
@@ -146,25 +143,33 @@ func TestRemoveImage_Conflict(t *testing.T) {
 func TestCalls_HideRequests(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{"cut": cut, "500": say(500, ""), "odd": say(200, "<html>")} {
 		e := faulty(t, answer)
-		_, err := e.BuildImage(t.Context(), strings.NewReader("x"), []string{"y"}, map[string]string{"a": "canary"}, "", nil)
-		if err == nil || strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "labels=") {
+		_, err := e.Containers(t.Context(), map[string]string{"a": "canary"})
+		if err == nil || strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "filters=") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-func TestBuildImage_ReportsErrors(t *testing.T) {
+func TestPullImage_ReportsErrors(t *testing.T) {
 	for body, says := range map[string]string{
-		`{"stream":"Step 1/2 : FROM scratch\n"}{"errorDetail":{"message":"no space"},"error":"no space left on device"}`: "no space left on device",
-		`{"stream":"Step 1/2 : FROM scratch\n"}`: "stopped answering",
-		`{"stream":1}`:                           "unexpected answer",
-		`nonsense`:                               "unexpected answer",
+		`{"status":"Pulling fs layer"}{"errorDetail":{"message":"no space"},"error":"no space left on device"}`: "no space left on device",
+		`{"status":"Pulling`: "stopped answering",
+		`{"status":1}`:       "unexpected answer",
+		`nonsense`:           "unexpected answer",
 	} {
-		e := connected(t, &fake{Answers: map[string]http.HandlerFunc{"POST /build": say(200, body)}})
-		_, err := e.BuildImage(t.Context(), strings.NewReader("x"), []string{"web"}, nil, "", nil)
-		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "building web") {
+		e := connected(t, &fake{Answers: map[string]http.HandlerFunc{"POST /images/create": say(200, body)}})
+		err := e.PullImage(t.Context(), "web", nil)
+		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "pulling web") {
 			t.Errorf("%s: %v", body, err)
 		}
+	}
+}
+
+func TestPullImage_PassesLinesOn(t *testing.T) {
+	e := connected(t, &fake{Answers: map[string]http.HandlerFunc{"POST /images/create": say(200, `{"status":"Pulling\u001b"}{"stream":"one\n\ntwo\n"}{"status":""}`)}})
+	var said []string
+	if err := e.PullImage(t.Context(), "web", func(line string) { said = append(said, line) }); err != nil || !reflect.DeepEqual(said, []string{"Pulling", "one", "two"}) {
+		t.Errorf("%q %v", said, err)
 	}
 }
 

@@ -7,10 +7,8 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 
@@ -29,12 +27,9 @@ func (e *Engine) Image(ctx context.Context, ref string) (img docker.Image, found
 	if err != nil {
 		return docker.Image{}, false, e.fail(ctx, "inspecting the image "+ref, err)
 	}
-	img = docker.Image{ID: raw.ID, Tags: raw.RepoTags, OS: raw.Os, Arch: raw.Architecture, Size: raw.Size}
+	img = docker.Image{ID: raw.ID, Tags: raw.RepoTags, OS: raw.Os, Arch: raw.Architecture, Size: raw.Size, Created: timeOf(raw.Created)}
 	if raw.Config != nil {
 		img.Labels, img.User = raw.Config.Labels, raw.Config.User
-	}
-	if at, err := time.Parse(time.RFC3339Nano, raw.Created); err == nil {
-		img.Created = at
 	}
 	return img, true, nil
 }
@@ -60,42 +55,6 @@ func (e *Engine) ImageHistory(ctx context.Context, ref string) ([]byte, error) {
 		return nil, e.fail(ctx, "reading the history of the image "+ref, err)
 	}
 	return json.Marshal(steps)
-}
-
-// BuildImage builds an image from a tar stream with a Dockerfile at its root,
-// with the classic builder that every engine since 20.10 has. platform is "" or
-// a platform such as linux/arm64; the builder's cache ignores it, so the cache is
-// used for the engine's own platform only. progress, which may be nil, gets the
-// builder's output line by line.
-func (e *Engine) BuildImage(ctx context.Context, tar io.Reader, tags []string, labels map[string]string, platform string, progress func(line string)) (id string, err error) {
-	doing := "building " + strings.Join(tags, ", ")
-	foreign := false
-	if platform != "" {
-		info, err := e.Info(ctx)
-		if err != nil {
-			return "", err
-		}
-		foreign = platform != info.OS+"/"+info.Arch
-	}
-	res, err := e.client.ImageBuild(ctx, tar, build.ImageBuildOptions{
-		Tags: tags, Labels: labels, Platform: platform, Remove: true, ForceRemove: true, NoCache: foreign, Version: build.BuilderV1})
-	if err != nil {
-		return "", e.fail(ctx, doing, err)
-	}
-	defer res.Body.Close()
-	err = messages(res.Body, func(m message) {
-		if m.Aux.ID != "" {
-			id = m.Aux.ID
-		}
-		m.report(progress)
-	})
-	if err == nil && id == "" {
-		err = io.ErrUnexpectedEOF // the answer ended before the image was built
-	}
-	if err != nil {
-		return "", e.fail(ctx, doing, err)
-	}
-	return id, nil
 }
 
 // LoadImage loads the images of a tar stream from [Engine.SaveImage] or docker
@@ -144,8 +103,6 @@ func (e *Engine) SaveImage(ctx context.Context, w io.Writer, refs ...string) err
 		return e.fail(ctx, doing, err)
 	}
 	defer body.Close()
-	if _, err := io.Copy(w, body); err != nil {
-		return e.fail(ctx, doing, err)
-	}
-	return nil
+	_, err = io.Copy(w, body)
+	return e.fail(ctx, doing, err)
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/api/types/system"
 
 	"github.com/keepmum/keepmum/internal/docker"
@@ -25,35 +23,17 @@ func (e *Engine) Info(ctx context.Context) (docker.Info, error) {
 		OS: raw.OSType, Arch: goArch(raw.Architecture), OperatingSystem: raw.OperatingSystem, Kernel: raw.KernelVersion,
 		StorageDriver: raw.Driver, CgroupDriver: raw.CgroupDriver, CgroupVersion: raw.CgroupVersion, RootDir: raw.DockerRootDir,
 		CPUs: raw.NCPU, Memory: raw.MemTotal, SecurityOptions: raw.SecurityOptions, Warnings: raw.Warnings,
-		Swarm: swarmOf(raw.Swarm), Proxies: proxiesOf(raw),
+		Proxies: proxiesOf(raw), Time: timeOf(raw.SystemTime),
+		Swarm: docker.Swarm{State: string(raw.Swarm.LocalNodeState), Manager: raw.Swarm.ControlAvailable, NodeID: raw.Swarm.NodeID, Error: oneLine(raw.Swarm.Error)},
 	}
-	has := func(name string) bool { return slices.Contains(securityNames(raw.SecurityOptions), name) }
+	if raw.Swarm.Cluster != nil {
+		info.Swarm.Cluster = raw.Swarm.Cluster.ID
+	}
+	has := func(name string) bool { // in "name=seccomp,profile=default"
+		return slices.ContainsFunc(raw.SecurityOptions, func(option string) bool { return slices.Contains(strings.Split(option, ","), "name="+name) })
+	}
 	info.Rootless, info.UsernsRemap, info.SELinux = has("rootless"), has("userns"), has("selinux")
-	if at, err := time.Parse(time.RFC3339Nano, raw.SystemTime); err == nil {
-		info.Time = at
-	}
 	return info, nil
-}
-
-// securityNames returns the names in "name=seccomp,profile=default".
-func securityNames(options []string) []string {
-	var names []string
-	for _, option := range options {
-		for _, field := range strings.Split(option, ",") {
-			if name, ok := strings.CutPrefix(field, "name="); ok {
-				names = append(names, name)
-			}
-		}
-	}
-	return names
-}
-
-func swarmOf(raw swarm.Info) docker.Swarm {
-	s := docker.Swarm{State: string(raw.LocalNodeState), Manager: raw.ControlAvailable, NodeID: raw.NodeID, Error: oneLine(raw.Error)}
-	if raw.Cluster != nil {
-		s.Cluster = raw.Cluster.ID
-	}
-	return s
 }
 
 // proxiesOf names the proxy settings; their text may contain a password.

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	buildapi "github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
 	"github.com/keepmum/keepmum/integration/reaper"
@@ -125,20 +126,31 @@ func tarOf(t *testing.T, files map[string][]byte) []byte {
 // image builds the subject, and removes it after the test.
 func image(t *testing.T, e *engine.Engine) string {
 	t.Helper()
-	id, err := e.BuildImage(t.Context(), bytes.NewReader(buildContext(t, "FROM scratch\nCOPY subject /subject\nUSER 65532:65532\nENTRYPOINT [\"/subject\"]\n")),
-		[]string{subject}, map[string]string{"io.keepmum.test": "engine"}, "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.HasPrefix(id, "sha256:") {
-		t.Fatalf("id %q", id)
+	build(t, subject, "FROM scratch\nCOPY subject /subject\nUSER 65532:65532\nENTRYPOINT [\"/subject\"]\n")
+	made, found, err := e.Image(t.Context(), subject)
+	if err != nil || !found {
+		t.Fatal(found, err)
 	}
 	t.Cleanup(func() {
 		if err := e.RemoveImage(context.WithoutCancel(t.Context()), subject, true); err != nil {
 			t.Error(err)
 		}
 	})
-	return id
+	return made.ID
+}
+
+// build builds an image.
+func build(t *testing.T, name, dockerfile string) {
+	t.Helper()
+	res, err := raw(t).ImageBuild(t.Context(), bytes.NewReader(buildContext(t, dockerfile)),
+		buildapi.ImageBuildOptions{Tags: []string{name}, Labels: map[string]string{"io.keepmum.test": "engine"}, Remove: true, ForceRemove: true, Version: buildapi.BuilderV1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if said, err := io.ReadAll(res.Body); err != nil || bytes.Contains(said, []byte(`"errorDetail"`)) {
+		t.Fatalf("%v\n%s", err, said)
+	}
 }
 
 // start runs a container of the subject and removes it at the end.
@@ -276,23 +288,6 @@ func TestImage_Lifecycle(t *testing.T) {
 	}
 }
 
-func TestBuildImage_OtherPlatform(t *testing.T) {
-	other := "arm64"
-	if runtime.GOARCH == other {
-		other = "amd64"
-	}
-	name := ref("other")
-	e := connect(t)
-	_, err := e.BuildImage(t.Context(), bytes.NewReader(buildContext(t, "FROM scratch\nCOPY subject /subject\n")), []string{name}, nil, "linux/"+other, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = e.RemoveImage(context.WithoutCancel(t.Context()), name, true) })
-	if img, _, err := e.Image(t.Context(), name); err != nil || img.Arch != other {
-		t.Errorf("%s %v", img.Arch, err)
-	}
-}
-
 func TestSaveImage_ThenLoad(t *testing.T) {
 	e, ctx := connect(t), t.Context()
 	image(t, e)
@@ -313,18 +308,6 @@ func TestSaveImage_ThenLoad(t *testing.T) {
 	}
 	if err := e.RemoveImage(ctx, name, true); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestBuildImage_FailsOnOneLine(t *testing.T) {
-	var said []string
-	_, err := connect(t).BuildImage(t.Context(), bytes.NewReader(tarOf(t, map[string][]byte{"Dockerfile": []byte("FROM scratch\nCOPY missing /\n")})),
-		[]string{ref("bad")}, nil, "", func(line string) { said = append(said, line) })
-	if err == nil || !strings.Contains(err.Error(), ref("bad")) || !strings.Contains(err.Error(), "missing") || strings.Contains(err.Error(), "\n") {
-		t.Errorf("%v", err)
-	}
-	if len(said) == 0 || !strings.HasPrefix(said[0], "Step 1/2") {
-		t.Errorf("progress %q", said)
 	}
 }
 

@@ -7,14 +7,11 @@ import (
 	"strings"
 )
 
-// message is one JSON message of a build, load or import.
+// message is one JSON message of a load or pull.
 type message struct {
 	Stream string `json:"stream"`
 	Status string `json:"status"`
 	Error  string `json:"error"`
-	Aux    struct {
-		ID string `json:"ID"`
-	} `json:"aux"`
 }
 
 // messages reads a stream of messages to its end. A message that reports an

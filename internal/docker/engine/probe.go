@@ -1,11 +1,9 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
-	"io"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -107,7 +105,7 @@ func (e *Engine) runCreated(ctx context.Context, name string, limit int) (docker
 		return docker.ProbeResult{}, err
 	}
 	end := <-ended
-	return docker.ProbeResult{ExitCode: end.code, Stdout: stdout.Bytes(), Stderr: stderr.Bytes()}, end.err
+	return docker.ProbeResult{ExitCode: end.code, Stdout: stdout.kept, Stderr: stderr.kept}, end.err
 }
 
 // ending is how a container ended, or why that is unknown.
@@ -151,19 +149,12 @@ func (e *Engine) removeProbe(ctx context.Context, name string, created <-chan er
 // capped keeps the first bytes of a stream and discards the rest, so that the
 // writing program does not block.
 type capped struct {
-	bytes.Buffer
+	kept  []byte
 	limit int
 }
 
 // Write keeps what fits.
 func (c *capped) Write(p []byte) (int, error) {
-	if left := c.limit - c.Len(); left > 0 {
-		c.Buffer.Write(p[:min(left, len(p))])
-	}
+	c.kept = append(c.kept, p[:min(len(p), c.limit-len(c.kept))]...)
 	return len(p), nil
-}
-
-// ReadFrom hides the buffer's method, which has no limit.
-func (c *capped) ReadFrom(r io.Reader) (int64, error) {
-	return io.Copy(struct{ io.Writer }{c}, r)
 }

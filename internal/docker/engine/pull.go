@@ -15,8 +15,5 @@ func (e *Engine) PullImage(ctx context.Context, ref string, progress func(line s
 		return e.fail(ctx, doing, err)
 	}
 	defer answer.Close()
-	if err := messages(answer, func(m message) { m.report(progress) }); err != nil {
-		return e.fail(ctx, doing, err)
-	}
-	return nil
+	return e.fail(ctx, doing, messages(answer, func(m message) { m.report(progress) }))
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -138,7 +139,7 @@ func (s seen) checks() []Check {
 		case s.info != nil:
 			checks = append(checks, check.judge(check.name, *s.info))
 		case checks[len(checks)-1].Name != check.name: // the engine's failure is about another check
-			checks = append(checks, Unknown.check(check.name, "", "not checked: no engine answers"))
+			checks = append(checks, Check{Name: check.name, State: Unknown, Detail: "not checked: no engine answers"})
 		}
 	}
 	checks = append(checks, s.machine())
@@ -148,30 +149,34 @@ func (s seen) checks() []Check {
 	return append(checks, s.proxy())
 }
 
-// check makes a check with this verdict. OK needs no next step.
-func (v Verdict) check(name, next, format string, args ...any) Check {
-	if v == OK {
-		next = ""
-	}
-	return Check{Name: name, State: v, Detail: fmt.Sprintf(format, args...), Next: next}
+// row is a possible outcome of a check.
+type row struct {
+	when   bool
+	state  Verdict
+	detail string
+	next   string
+}
+
+// decide returns the outcome of the first row that applies; the last always does.
+func decide(name string, rows ...row) Check {
+	r := rows[slices.IndexFunc(rows, func(r row) bool { return r.when })]
+	return Check{Name: name, State: r.state, Detail: r.detail, Next: r.next}
 }
 
 // way checks the connection to the engine, up to the first failure.
 func (s seen) way() []Check {
 	var checks []Check
-	switch {
-	case s.connected && s.at.Remote:
-		checks = append(checks, Warn.check("endpoint", "docker context use default, to work with this machine's engine",
-			"%s, chosen by %s: another machine, where files of this one cannot be mounted", s.at.Host, s.at.Source))
-	case s.connected:
-		checks = append(checks, OK.check("endpoint", "", "%s, chosen by %s", s.at.Host, s.at.Source))
+	if chosen := s.at.Host + ", chosen by " + s.at.Source; s.connected {
+		checks = append(checks, decide("endpoint",
+			row{s.at.Remote, Warn, chosen + ": another machine, where files of this one cannot be mounted", "docker context use default, to work with this machine's engine"},
+			row{true, OK, chosen, ""}))
 	}
 	if s.info == nil {
 		return append(checks, s.unreachable())
 	}
 	return append(checks,
-		OK.check("access", "", "%s may use it", s.who()),
-		OK.check("engine", "", "%s on %s", s.info.ServerVersion, s.info.OperatingSystem))
+		Check{Name: "access", State: OK, Detail: s.who() + " may use it"},
+		Check{Name: "engine", State: OK, Detail: s.info.ServerVersion + " on " + s.info.OperatingSystem})
 }
 
 // unreachable is the check that failed if no engine answers.
@@ -192,7 +197,7 @@ func (s seen) unreachable() Check {
 			name = "api"
 		}
 	}
-	return Fail.check(name, next, "%s", firstLine(s.missing))
+	return Check{Name: name, State: Fail, Detail: firstLine(s.missing), Next: next}
 }
 
 // accessNext returns the next step for a user whom the socket denies access.
@@ -206,117 +211,87 @@ func (s seen) accessNext(otherwise string) string {
 	return otherwise
 }
 
-func (s seen) who() string {
-	if s.facts.User == "" {
-		return "this user"
-	}
-	return s.facts.User
-}
+func (s seen) who() string { return cmp.Or(s.facts.User, "this user") }
 
 func api(name string, info docker.Info) Check {
-	return OK.check(name, "", "version %s", info.APIVersion)
+	return Check{Name: name, State: OK, Detail: "version " + info.APIVersion}
 }
 
 func architecture(name string, info docker.Info) Check {
-	v := OK
-	if info.Arch != "amd64" && info.Arch != "arm64" {
-		v = Warn
-	}
-	return v.check(name, "keepmum's images are tested on amd64 and arm64 only", "%s/%s, %d cpus, %s", info.OS, info.Arch, info.CPUs, size(uint64(max(0, info.Memory))))
+	detail := fmt.Sprintf("%s/%s, %d cpus, %s", info.OS, info.Arch, info.CPUs, size(uint64(max(0, info.Memory))))
+	return decide(name,
+		row{info.Arch == "amd64" || info.Arch == "arm64", OK, detail, ""},
+		row{true, Warn, detail, "keepmum's images are tested on amd64 and arm64 only"})
 }
 
 func storage(name string, info docker.Info) Check {
-	v, more := OK, ""
-	switch info.StorageDriver {
-	case "vfs":
-		v, more = Warn, ": it copies every layer, which costs time and space"
-	case "devicemapper", "aufs", "overlay":
-		v, more = Warn, ": newer engines do not support it"
-	}
-	return v.check(name, "set \"storage-driver\" in /etc/docker/daemon.json to overlay2, or fuse-overlayfs; images must be built again", "%s%s", info.StorageDriver, more)
+	driver, next := info.StorageDriver, "set \"storage-driver\" in /etc/docker/daemon.json to overlay2, or fuse-overlayfs; images must be built again"
+	return decide(name,
+		row{driver == "vfs", Warn, driver + ": it copies every layer, which costs time and space", next},
+		row{slices.Contains([]string{"devicemapper", "aufs", "overlay"}, driver), Warn, driver + ": newer engines do not support it", next},
+		row{true, OK, driver, ""})
 }
 
 func (s seen) space(name string, info docker.Info) Check {
-	if s.at.Remote || s.facts.OS != "linux" {
-		return Unknown.check(name, "", "not checked: the engine's disk is not this machine's")
-	}
-	next := "docker system df shows what uses it; docker system prune frees unused data"
-	switch {
-	case s.noDisk != nil:
-		return Unknown.check(name, "", "%s cannot look at %s", s.who(), info.RootDir)
-	case s.disk < leastDisk:
-		return Fail.check(name, next, "%s free in %s: too little to build the images", size(s.disk), info.RootDir)
-	case s.disk < roomyDisk:
-		return Warn.check(name, next, "%s free in %s", size(s.disk), info.RootDir)
-	}
-	return OK.check(name, "", "%s free in %s", size(s.disk), info.RootDir)
+	free, next := size(s.disk)+" free in "+info.RootDir, "docker system df shows what uses it; docker system prune frees unused data"
+	return decide(name,
+		row{s.at.Remote || s.facts.OS != "linux", Unknown, "not checked: the engine's disk is not this machine's", ""},
+		row{s.noDisk != nil, Unknown, s.who() + " cannot look at " + info.RootDir, ""},
+		row{s.disk < leastDisk, Fail, free + ": too little to build the images", next},
+		row{s.disk < roomyDisk, Warn, free, next},
+		row{true, OK, free, ""})
 }
 
 func cgroups(name string, info docker.Info) Check {
-	version := info.CgroupVersion
-	if version == "" {
-		version = "1"
-	}
-	v, next, detail := OK, "docker info shows the engine's warnings", fmt.Sprintf("version %s, driver %s", version, info.CgroupDriver)
+	c := Check{Name: name, State: OK, Detail: "version " + cmp.Or(info.CgroupVersion, "1") + ", driver " + info.CgroupDriver}
 	if info.CgroupDriver == "none" {
-		v, next = Warn, "give a rootless engine cgroup version 2 and systemd"
-		detail += ": limits on memory and cpu have no effect"
+		c.State, c.Next = Warn, "give a rootless engine cgroup version 2 and systemd"
+		c.Detail += ": limits on memory and cpu have no effect"
 	}
 	for _, warning := range info.Warnings {
 		if strings.Contains(warning, "limit support") || strings.Contains(warning, "cgroup") {
-			v, detail = Warn, detail+"; "+plain(warning)
+			c.State, c.Next = Warn, cmp.Or(c.Next, "docker info shows the engine's warnings")
+			c.Detail += "; " + plain(warning)
 		}
 	}
-	return v.check(name, next, "%s", detail)
+	return c
 }
 
 // users checks how user ids in containers relate to those of files: the modes
 // of secret files depend on it.
 func users(name string, info docker.Info) Check {
-	next := "stack:up proves that each service can read its secrets"
-	switch {
-	case info.Rootless:
-		return Warn.check(name, next, "rootless: user ids in containers differ from those of files here")
-	case info.UsernsRemap:
-		return Warn.check(name, next, "userns-remap: user ids in containers differ from those of files here")
-	case info.SELinux:
-		return OK.check(name, "", "the same as here; SELinux labels also decide what a container can read")
-	}
-	return OK.check(name, "", "the same as here")
+	const next = "stack:up proves that each service can read its secrets"
+	return decide(name,
+		row{info.Rootless, Warn, "rootless: user ids in containers differ from those of files here", next},
+		row{info.UsernsRemap, Warn, "userns-remap: user ids in containers differ from those of files here", next},
+		row{info.SELinux, OK, "the same as here; SELinux labels also decide what a container can read", ""},
+		row{true, OK, "the same as here", ""})
 }
 
 // clock compares the engine's clock with ours. The answer was on its way for
 // as long as the call took.
 func (s seen) clock(name string, info docker.Info) Check {
-	next := "set both clocks by NTP (timedatectl set-ntp true)"
-	switch {
-	case info.Time.IsZero():
-		return Unknown.check(name, "", "the engine does not report its time")
-	case s.skew > muchSkew+s.took:
-		return Fail.check(name, next, "the engine's clock and ours are %s apart: certificates and ages will be wrong", s.skew.Round(time.Second))
-	case s.skew > someSkew+s.took:
-		return Warn.check(name, next, "the engine's clock and ours are %s apart", s.skew.Round(time.Second))
-	}
-	return OK.check(name, "", "the engine's clock agrees with ours")
+	apart, next := fmt.Sprintf("the engine's clock and ours are %s apart", s.skew.Round(time.Second)), "set both clocks by NTP (timedatectl set-ntp true)"
+	return decide(name,
+		row{info.Time.IsZero(), Unknown, "the engine does not report its time", ""},
+		row{s.skew > muchSkew+s.took, Fail, apart + ": certificates and ages will be wrong", next},
+		row{s.skew > someSkew+s.took, Warn, apart, next},
+		row{true, OK, "the engine's clock agrees with ours", ""})
 }
 
 func swarm(name string, info docker.Info) Check {
-	switch state := info.Swarm.State; {
-	case state == "active" && info.Swarm.Manager:
-		return OK.check(name, "", "manager")
-	case state == "active":
-		return OK.check(name, "", "worker: deploy through a manager")
-	case state == "error" || state == "locked" || state == "pending":
-		return Warn.check(name, "docker swarm unlock, or docker info for its error", "%s", state)
-	}
-	return OK.check(name, "", "not in a Swarm; only deploying needs one")
+	state := info.Swarm.State
+	return decide(name,
+		row{state == "active" && info.Swarm.Manager, OK, "manager", ""},
+		row{state == "active", OK, "worker: deploy through a manager", ""},
+		row{state == "error" || state == "locked" || state == "pending", Warn, state, "docker swarm unlock, or docker info for its error"},
+		row{true, OK, "not in a Swarm; only deploying needs one", ""})
 }
 
 func engineProxy(name string, info docker.Info) Check {
-	if len(info.Proxies) == 0 {
-		return OK.check(name, "", "the engine uses none")
-	}
-	return OK.check(name, "", "the engine has %s set", strings.Join(info.Proxies, ", "))
+	return decide(name,
+		row{len(info.Proxies) == 0, OK, "the engine uses none", ""},
+		row{true, OK, "the engine has " + strings.Join(info.Proxies, ", ") + " set", ""})
 }
 
 // here reports whether the engine is, or would be, this machine's own.
@@ -326,72 +301,60 @@ func (s seen) here() bool {
 
 // machine checks what is installed here.
 func (s seen) machine() Check {
-	f, parts := s.facts, []string{s.facts.Pretty}
-	add := func(part string, there bool) {
-		if there {
-			parts = append(parts, part)
+	f := s.facts
+	var parts []string
+	for _, part := range []row{
+		{when: true, detail: f.Pretty},
+		{when: f.Init != "", detail: "init " + f.Init},
+		{when: f.WSL, detail: "WSL"},
+		{when: f.Container != "", detail: "in a container (" + f.Container + ")"},
+		{when: f.Dockerd != "" && f.Package != "", detail: "engine from " + f.Package},
+		{when: f.Dockerd != "" && f.Package == "", detail: "engine " + f.Dockerd},
+		{when: f.Dockerd == "" && s.info == nil, detail: "no engine installed"},
+		{when: f.Service != "", detail: "service " + f.Service},
+	} {
+		if part.when {
+			parts = append(parts, part.detail)
 		}
 	}
-	add("init "+f.Init, f.Init != "")
-	add("WSL", f.WSL)
-	add("in a container ("+f.Container+")", f.Container != "")
-	v, next := OK, ""
-	switch {
-	case f.Dockerd != "" && f.Package != "":
-		add("engine from "+f.Package, true)
-	case f.Dockerd != "":
-		add("engine "+f.Dockerd, true)
-	case s.info == nil:
-		v, next = Warn, "mage engine:up"
-		add("no engine installed", true)
-	}
-	add("service "+f.Service, f.Service != "")
-	if f.Service == "masked" || f.Service == "failed" {
-		v, next = Warn, "systemctl status docker; journalctl -u docker -n 50"
-	}
-	return v.check("machine", next, "%s", strings.Join(parts, ", "))
+	detail := strings.Join(parts, ", ")
+	return decide("machine",
+		row{f.Service == "masked" || f.Service == "failed", Warn, detail, "systemctl status docker; journalctl -u docker -n 50"},
+		row{f.Dockerd == "" && s.info == nil, Warn, detail, "mage engine:up"},
+		row{true, OK, detail, ""})
 }
 
 func (s seen) iptables() Check {
-	if s.facts.Iptables == "" {
-		return Warn.check("iptables", "install the package iptables, then restart the engine", "not found: the engine cannot publish ports without it")
-	}
+	warning := ""
 	if s.info != nil {
-		for _, warning := range s.info.Warnings {
-			if strings.Contains(warning, "iptables") {
-				return Warn.check("iptables", "modprobe br_netfilter", "%s", plain(warning))
-			}
+		if i := slices.IndexFunc(s.info.Warnings, func(w string) bool { return strings.Contains(w, "iptables") }); i >= 0 {
+			warning = plain(s.info.Warnings[i])
 		}
 	}
-	return OK.check("iptables", "", "%s", s.facts.Iptables)
+	return decide("iptables",
+		row{s.facts.Iptables == "", Warn, "not found: the engine cannot publish ports without it", "install the package iptables, then restart the engine"},
+		row{warning != "", Warn, warning, "modprobe br_netfilter"},
+		row{true, OK, s.facts.Iptables, ""})
 }
 
 func (s seen) group() Check {
-	const name = "docker group"
-	switch f := s.facts; {
-	case f.Root:
-		return OK.check(name, "", "not needed: this is root")
-	case f.GroupActive:
-		return OK.check(name, "", "%s is in it", s.who())
-	case f.GroupListed:
-		return Warn.check(name, "log in again, or newgrp docker", "%s is in it, but this session is older", s.who())
-	case f.GroupExists:
-		return Warn.check(name, "sudo usermod -aG docker "+f.User+", then log in again; its members can become root", "%s is not in it", s.who())
-	}
-	return Warn.check(name, "it comes with the engine's package", "it does not exist")
+	f := s.facts
+	return decide("docker group",
+		row{f.Root, OK, "not needed: this is root", ""},
+		row{f.GroupActive, OK, s.who() + " is in it", ""},
+		row{f.GroupListed, Warn, s.who() + " is in it, but this session is older", "log in again, or newgrp docker"},
+		row{f.GroupExists, Warn, s.who() + " is not in it", "sudo usermod -aG docker " + f.User + ", then log in again; its members can become root"},
+		row{true, Warn, "it does not exist", "it comes with the engine's package"})
 }
 
 // proxy checks our own proxy settings.
 func (s seen) proxy() Check {
-	const name = "proxy"
-	set := strings.Join(s.proxies, ", ")
-	switch {
-	case set == "":
-		return OK.check(name, "", "none is set here")
-	case strings.HasPrefix(s.at.Host, "tcp://") && !slices.Contains(s.proxies, "NO_PROXY") && !slices.Contains(s.proxies, "no_proxy"):
-		return Warn.check(name, "put the engine's host into NO_PROXY", "%s set here: calls to %s go through it", set, s.at.Host)
-	}
-	return OK.check(name, "", "%s set here", set)
+	set := strings.Join(s.proxies, ", ") + " set here"
+	around := slices.Contains(s.proxies, "NO_PROXY") || slices.Contains(s.proxies, "no_proxy")
+	return decide("proxy",
+		row{len(s.proxies) == 0, OK, "none is set here", ""},
+		row{strings.HasPrefix(s.at.Host, "tcp://") && !around, Warn, set + ": calls to " + s.at.Host + " go through it", "put the engine's host into NO_PROXY"},
+		row{true, OK, set, ""})
 }
 
 // plain is an engine's warning as part of a sentence.

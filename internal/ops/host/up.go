@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -166,10 +167,8 @@ func (h *Host) step(ctx context.Context, step Step) error {
 	switch {
 	case errors.Is(context.Cause(ctx), errStepDeadline):
 		return &fault.Error{Code: fault.Incomplete, What: fmt.Sprintf("%s did not end within %s", step, step.Deadline), Next: again, Cause: context.DeadlineExceeded}
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &fault.Error{Code: fault.Incomplete, What: "the deadline passed during " + step.String(), Next: again, Cause: context.DeadlineExceeded}
 	case ctx.Err() != nil:
-		return &fault.Error{Code: fault.Interrupted, What: "stopped during " + step.String(), Next: again, Cause: context.Canceled}
+		return cutShort(ctx, "during "+step.String(), again)
 	}
 	return &fault.Error{Code: fault.NoEngine, What: step.String() + " failed: " + firstLine(err), Next: "fix the problem, then " + again, Cause: err}
 }
@@ -179,6 +178,7 @@ var errStepDeadline = errors.New("a step's deadline")
 
 // await polls until the engine answers, the daemon ends, or time is up.
 func (h *Host) await(ctx context.Context) (Engine, error) {
+	const waiting = "while waiting for the engine, which is still starting"
 	deadline := time.NewTimer(answerDeadline)
 	defer deadline.Stop()
 	for {
@@ -187,7 +187,7 @@ func (h *Host) await(ctx context.Context) (Engine, error) {
 			return engine, nil
 		}
 		if ctx.Err() != nil {
-			return nil, cutShort(ctx)
+			return nil, cutShort(ctx, waiting, "mage engine:up")
 		}
 		if ended := h.Machine.Ended(); ended != nil {
 			return nil, &fault.Error{Code: fault.NoEngine, What: "the engine ended right after its start: " + ended.Error(), Next: "mage engine:doctor", Cause: ended}
@@ -198,26 +198,22 @@ func (h *Host) await(ctx context.Context) (Engine, error) {
 			return nil, &fault.Error{Code: fault.Incomplete, What: fmt.Sprintf("the engine was started, but does not answer after %s: %s", answerDeadline, firstLine(err)),
 				Next: "mage engine:doctor", Cause: err}
 		case <-ctx.Done():
-			return nil, cutShort(ctx)
+			return nil, cutShort(ctx, waiting, "mage engine:up")
 		}
 	}
 }
 
-// cutShort returns the error for a context that ended while the engine started.
-func cutShort(ctx context.Context) error {
+// cutShort returns the error for a context that ended. doing completes "stopped".
+func cutShort(ctx context.Context, doing, next string) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &fault.Error{Code: fault.Incomplete, What: "the deadline passed while waiting for the engine, which is still starting", Next: "mage engine:up", Cause: ctx.Err()}
+		return &fault.Error{Code: fault.Incomplete, What: "the deadline passed " + doing, Next: next, Cause: ctx.Err()}
 	}
-	return &fault.Error{Code: fault.Interrupted, What: "stopped while waiting for the engine, which is still starting", Next: "mage engine:up", Cause: ctx.Err()}
+	return &fault.Error{Code: fault.Interrupted, What: "stopped " + doing, Next: next, Cause: ctx.Err()}
 }
 
 // aboutStorage reports whether a daemon ended because it cannot use the file
 // system under it.
 func aboutStorage(err error) bool {
-	for _, sign := range []string{"graphdriver", "storage driver", "storage-driver", "overlay"} {
-		if strings.Contains(err.Error(), sign) {
-			return true
-		}
-	}
-	return false
+	signs := []string{"graphdriver", "storage driver", "storage-driver", "overlay"}
+	return slices.ContainsFunc(signs, func(sign string) bool { return strings.Contains(err.Error(), sign) })
 }

@@ -20,5 +20,5 @@ func Host(talk fault.Progress) *host.Host {
 		}
 		return e, nil
 	}
-	return host.New(host.Config{Connect: connect, Machine: &machine.Machine{}, LookupEnv: os.LookupEnv, Progress: talk})
+	return host.New(host.Config{Connect: connect, Machine: machine.New(), LookupEnv: os.LookupEnv, Progress: talk})
 }

@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"os"
-	"path/filepath"
 
 	"github.com/keepmum/keepmum/internal/compose"
 	"github.com/keepmum/keepmum/internal/console"
@@ -24,18 +23,11 @@ const (
 	demoName = "keepmum-demo"
 )
 
-// Stack is the use cases over the stack of the current directory.
-func (t *Tools) Stack() (*stack.Stack, error) { return t.stack(".") }
-
-// stack is the use cases over the stack in dir.
-func (t *Tools) stack(dir string) (*stack.Stack, error) {
-	path, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, &fault.Error{Code: fault.Failed, What: "the current directory has no path", Next: "cd to the project"}
-	}
-	t.Project.Dir, t.Project.LookupEnv = path, os.LookupEnv
+// Stack is the use cases over the stack.
+func (t *Tools) Stack() *stack.Stack {
 	maker := imagebuild.Maker{Dir: ".", Progress: t.Console}
-	return stack.New(stack.Config{Project: t.Project, Values: t.Values(), Connect: connect, Compose: t.Composer, Ports: compose.HostPorts{}, Services: maker, Postgres: maker}), nil
+	t.Project.Dir, t.Project.LookupEnv = t.dir, os.LookupEnv
+	return stack.New(stack.Config{Project: t.Project, Values: t.Values(), Connect: connect, Compose: t.Composer, Ports: compose.HostPorts{}, Services: maker, Postgres: maker})
 }
 
 // connect connects to the engine that the environment names.
@@ -111,11 +103,7 @@ func Demo(c *console.Console) (use *demo.Demo, done func(), err error) {
 		return nil, nil, err
 	}
 	own.Project.Name = demoName
-	at, err := own.stack(demoDir)
-	if err != nil {
-		own.Close()
-		return nil, nil, err
-	}
+	at := own.Stack()
 	at.Values.Git = nil // .keepmum is ignored whole
 	remove := func() error {
 		if err := os.RemoveAll(demoDir); err != nil {

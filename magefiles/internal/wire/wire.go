@@ -35,12 +35,17 @@ const SecretsDir = "secrets"
 type Tools struct {
 	Console   *console.Console
 	Project   project.Project
+	dir       string // absolute
 	workspace *secretdir.Project
 	store     *secretdir.Dir
 }
 
 // open opens the project in dir, with secrets/ by the given function.
 func open(c *console.Console, dir, keyFile string, secrets func(string) (*secretdir.Dir, error)) (*Tools, error) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, &fault.Error{Code: fault.Failed, What: "the current directory has no path", Next: "cd to the project"}
+	}
 	workspace, err := secretdir.OpenProject(dir, keyFile)
 	if err != nil {
 		return nil, err
@@ -51,7 +56,7 @@ func open(c *console.Console, dir, keyFile string, secrets func(string) (*secret
 		return nil, err
 	}
 	store.Progress = c
-	return &Tools{Console: c, workspace: workspace, store: store, Project: project.Project{Workspace: workspace, Store: store, Progress: c}}, nil
+	return &Tools{Console: c, dir: path, workspace: workspace, store: store, Project: project.Project{Workspace: workspace, Store: store, Progress: c}}, nil
 }
 
 // Open opens the project in the current directory. It sets the modes of secrets/
@@ -105,7 +110,7 @@ func (t Target[R]) Run(ctx context.Context, fn func(context.Context, *Tools) (R,
 // Show renders a use case's result: as JSON, also along with an error, or by
 // render, which is called without an error only.
 func Show[R any](c *console.Console, asJSON *bool, result R, err error, render func(*console.Console, R) error) error {
-	if Is(asJSON) {
+	if Value(asJSON) {
 		if shown := c.JSON(result); shown != nil {
 			return shown
 		}
@@ -125,37 +130,18 @@ func ShowAlways[R any](c *console.Console, asJSON *bool, result R, err error, re
 	return err
 }
 
-// Is returns a flag's value; a flag that was not given is false.
-func Is(flag *bool) bool { return flag != nil && *flag }
-
-// Text returns a flag's value; a flag that was not given is empty.
-func Text(flag *string) string {
-	if flag == nil {
-		return ""
+// Value returns a flag's value; a flag that was not given has the zero value.
+func Value[T any](flag *T) (value T) {
+	if flag != nil {
+		value = *flag
 	}
-	return *flag
-}
-
-// Number returns a flag's value; a flag that was not given is 0.
-func Number(flag *int) int {
-	if flag == nil {
-		return 0
-	}
-	return *flag
-}
-
-// Duration returns a flag's value; a flag that was not given is 0.
-func Duration(flag *time.Duration) time.Duration {
-	if flag == nil {
-		return 0
-	}
-	return *flag
+	return value
 }
 
 // List splits a flag's value at commas.
 func List(flag *string) []string {
 	var items []string
-	for _, item := range strings.Split(Text(flag), ",") {
+	for _, item := range strings.Split(Value(flag), ",") {
 		if item = strings.TrimSpace(item); item != "" {
 			items = append(items, item)
 		}
