@@ -113,7 +113,7 @@ func violations(packages []listed) []string {
 		rule, ok := layerOf(dir)
 		if !ok {
 			if len(p.Imports) > 0 {
-				found = append(found, p.ImportPath+" stands in no layer")
+				found = append(found, p.ImportPath+" is in no layer")
 			}
 			continue
 		}
@@ -190,7 +190,7 @@ func list(t *testing.T, overlay map[string]string) []listed {
 	return packages
 }
 
-// overlayFile writes the argument of -overlay: files that stand in the tree for
+// overlayFile writes the argument of -overlay: files that are in the tree for
 // one command only.
 func overlayFile(t *testing.T, files map[string]string) string {
 	t.Helper()

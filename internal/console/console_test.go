@@ -170,7 +170,7 @@ func TestReadValueTakesStandardInputWhole(t *testing.T) {
 		t.Errorf("not what was piped in: %v", err)
 	}
 	if errOut.Len() > 0 {
-		t.Errorf("said %q though nobody types", errOut)
+		t.Errorf("said %q though no one types", errOut)
 	}
 	c, _, _ = piped(strings.Repeat("x", 200))
 	if got, err := c.ReadValue(t.Context(), "LOGIN", 100); err != nil || len(got.Reveal()) != 101 {
