@@ -1,6 +1,7 @@
 package gotool
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -72,7 +73,7 @@ type Mutation struct {
 	Dir      string
 	Progress fault.Progress
 	Only     string        // a package's directory, mutants, or one of its files; empty: all
-	Limit    time.Duration // for all of it; 0: none
+	Limit    time.Duration // for all of it
 }
 
 // Run returns the scores until its end, or until it was stopped. The error is of
@@ -98,16 +99,11 @@ func (m Mutation) Run(ctx context.Context) ([]Score, error) {
 	if err := copyCheckout(ctx, m.Dir, filepath.Join(dir, "checkout")); err != nil {
 		return nil, err
 	}
-	limited, cancel := ctx, context.CancelFunc(func() {})
-	if m.Limit > 0 {
-		limited, cancel = context.WithTimeout(ctx, m.Limit)
-	}
+	late := &fault.Error{Code: fault.Incomplete, What: "the time is up, and not everything was tried", Next: "mage test:mutants -only=PACKAGE, for each that is not in the table"}
+	ctx, cancel := context.WithTimeoutCause(ctx, m.Limit, late)
 	defer cancel()
-	scores, err := m.scores(limited, dir, byHand, packages)
-	if ctx.Err() == nil && limited.Err() != nil {
-		err = &fault.Error{Code: fault.Incomplete, What: "the time is up, and not everything was tried", Next: "mage test:mutants -only=PACKAGE, for each that is not in the table"}
-	}
-	return scores, err
+	scores, err := m.scores(ctx, dir, byHand, packages)
+	return scores, cmp.Or(context.Cause(ctx), err)
 }
 
 // wants reports whether a path is named by Only, or is below it.
@@ -141,9 +137,7 @@ func (m Mutation) scores(ctx context.Context, dir string, byHand []Mutant, packa
 	var scores []Score
 	var findings []fault.Finding
 	if len(byHand) > 0 {
-		started := time.Now()
 		score, lived, err := TryMutants(ctx, filepath.Join(dir, "checkout"), byHand, m.Progress)
-		score.Took = time.Since(started)
 		if scores, findings = append(scores, score), lived; err != nil {
 			return scores, err
 		}
@@ -168,10 +162,7 @@ func (m Mutation) scores(ctx context.Context, dir string, byHand []Mutant, packa
 // unleash runs gremlins over one package.
 func (m Mutation) unleash(ctx context.Context, dir, path string) (Score, error) {
 	score, started := Score{Of: path}, time.Now()
-	report := filepath.Join(dir, "report.json")
-	if err := os.Remove(report); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return score, err
-	}
+	report := filepath.Join(dir, strings.ReplaceAll(path, "/", "-")+".json")
 	_, err := Command{Dir: filepath.Join(dir, "checkout"), Env: []string{"TMPDIR=" + dir, "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" "+gremlinsGoFlags)},
 		Args: append([]string{"tool", "-modfile=tools/gremlins.mod", "gremlins", "unleash", "./" + path, "--output=" + report}, gremlinsFlags[:]...)}.Output(ctx)
 	if err != nil {
@@ -191,27 +182,19 @@ func (m Mutation) unleash(ctx context.Context, dir, path string) (Score, error) 
 			}
 		}
 	}
-	if err == nil {
-		err = json.Unmarshal(data, &result)
-	}
-	if err != nil {
+	if err := cmp.Or(err, json.Unmarshal(data, &result)); err != nil {
 		return score, &fault.Error{Code: fault.Failed, What: "the report of gremlins cannot be read", Next: "go tool -modfile=tools/gremlins.mod gremlins unleash ./" + path, Cause: err}
 	}
+	count := map[string]int{}
 	for _, file := range result.Files {
 		for _, one := range file.Mutations {
-			switch one.Status {
-			case "KILLED":
-				score.Killed++
-			case "LIVED":
-				score.Lived++
+			count[one.Status]++
+			if one.Status == "LIVED" {
 				m.Progress.Say("LIVED   %s/%s:%d:%d %s", path, file.Name, one.Line, one.Column, one.Type)
-			case "NOT COVERED":
-				score.NotCovered++
-			case "TIMED OUT":
-				score.TimedOut++
 			}
 		}
 	}
+	score.Killed, score.Lived, score.NotCovered, score.TimedOut = count["KILLED"], count["LIVED"], count["NOT COVERED"], count["TIMED OUT"]
 	return score, nil
 }
 

@@ -2,8 +2,6 @@ package gotool
 
 import (
 	"context"
-	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -15,8 +13,7 @@ var platforms = [...]string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwi
 
 // Lint describes what to check.
 type Lint struct {
-	Dir      string
-	Modules  []string // directories of further modules in Dir; missing ones are left out
+	Modules  []string // directories of modules, the main one first
 	Progress fault.Progress
 }
 
@@ -29,26 +26,30 @@ type check struct {
 // Run runs every check, even after one has failed. It prints what each found;
 // the error names those that failed.
 func (l Lint) Run(ctx context.Context) error {
-	checks := []check{
-		{"gofmt", l.format},
-		{"go mod tidy", l.plain("mod", "tidy", "-diff")},
-		{"go vet", l.plain("vet", "-tags", "integration", "./...")},
-		{"staticcheck", l.plain("tool", "-modfile=tools/lint.mod", "staticcheck", "-tags", "integration", "./...")},
+	linter, err := filepath.Abs(filepath.Join(l.Modules[0], "tools", "lint.mod"))
+	if err != nil {
+		return err
 	}
-	for _, dir := range l.Modules {
-		further := Lint{Dir: filepath.Join(l.Dir, dir)}
-		if _, err := os.Stat(filepath.Join(further.Dir, "go.mod")); err != nil {
-			continue
+	checks := []check{{"gofmt", l.format}}
+	for i, dir := range l.Modules {
+		in := ""
+		if i > 0 {
+			in = " in " + dir
 		}
-		checks = append(checks,
-			check{"go mod tidy in " + dir, further.plain("mod", "tidy", "-diff")},
-			check{"go vet in " + dir, further.plain("vet", "-tags", "integration", "./...")},
-			check{"staticcheck in " + dir, l.staticcheckIn(further.Dir)})
+		plain := func(name string, args ...string) {
+			checks = append(checks, check{name + in, func(ctx context.Context) error {
+				_, err := Command{Dir: dir, Args: args}.Output(ctx)
+				return err
+			}})
+		}
+		plain("go mod tidy", "mod", "tidy", "-diff")
+		plain("go vet", "vet", "-tags", "integration", "./...")
+		plain("staticcheck", "tool", "-modfile="+linter, "staticcheck", "-tags", "integration", "./...")
 	}
 	for _, platform := range platforms {
 		checks = append(checks, check{"types for " + platform, l.compile(platform)})
 	}
-	var failed []error
+	var failed []string
 	for _, c := range checks {
 		err := c.run(ctx)
 		if ctx.Err() != nil {
@@ -59,38 +60,17 @@ func (l Lint) Run(ctx context.Context) error {
 			continue
 		}
 		l.Progress.Say("FAIL  %s\n%s", c.name, err)
-		failed = append(failed, errors.New(c.name))
+		failed = append(failed, c.name)
 	}
 	if len(failed) == 0 {
 		return nil
 	}
-	names := strings.ReplaceAll(errors.Join(failed...).Error(), "\n", ", ")
-	return &fault.Error{Code: fault.Failed, What: "lint failed: " + names, Next: "read what each says above"}
-}
-
-// plain is a check that is one go command.
-func (l Lint) plain(args ...string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		_, err := Command{Dir: l.Dir, Args: args}.Output(ctx)
-		return err
-	}
-}
-
-// staticcheckIn is staticcheck over another module, whose go.mod does not list it.
-func (l Lint) staticcheckIn(dir string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		out, err := Command{Dir: l.Dir, Args: []string{"tool", "-modfile=tools/lint.mod", "-n", "staticcheck"}}.Output(ctx)
-		if err != nil {
-			return err
-		}
-		_, err = Command{Program: strings.TrimSpace(out), Dir: dir, Args: []string{"-tags", "integration", "./..."}}.Output(ctx)
-		return err
-	}
+	return &fault.Error{Code: fault.Failed, What: "lint failed: " + strings.Join(failed, ", "), Next: "read what each says above"}
 }
 
 // format names the files that gofmt would change.
 func (l Lint) format(ctx context.Context) error {
-	out, err := Command{Program: "gofmt", Dir: l.Dir, Args: []string{"-l", "."}}.Output(ctx)
+	out, err := Command{Program: "gofmt", Dir: l.Modules[0], Args: []string{"-l", "."}}.Output(ctx)
 	if err == nil && out != "" {
 		err = &fault.Error{Code: fault.Failed, What: "gofmt would change:\n" + strings.TrimSpace(out), Next: "gofmt -w ."}
 	}
@@ -106,6 +86,6 @@ func (l Lint) compile(platform string) func(context.Context) error {
 		if goos == "linux" {
 			patterns = append(patterns, "./services/...")
 		}
-		return l.typeCheck(ctx, goos, goarch, patterns...)
+		return typeCheck(ctx, l.Modules[0], goos, goarch, patterns...)
 	}
 }

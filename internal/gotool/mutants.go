@@ -6,7 +6,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/keepmum/keepmum/internal/fault"
 )
@@ -93,11 +95,11 @@ func (m Mutant) apply(ctx context.Context, dir string, flags ...string) error {
 
 // tests returns the mutant's tests, with further arguments of go test.
 func (m Mutant) tests(dir string, args ...string) Tests {
-	packages := m.Test
-	if len(m.Test) > 2 && m.Test[0] == "-C" {
-		dir, packages = filepath.Join(dir, filepath.FromSlash(m.Test[1])), m.Test[2:]
+	own := m.Test
+	if len(own) > 2 && own[0] == "-C" {
+		dir, own = filepath.Join(dir, filepath.FromSlash(own[1])), own[2:]
 	}
-	return Tests{Dir: dir, Args: append([]string{"-vet=off"}, args...), Packages: packages, Progress: fault.Quiet{}}
+	return Tests{Dir: dir, Args: slices.Concat([]string{"-vet=off"}, args, own), Progress: fault.Quiet{}}
 }
 
 // TryMutants breaks a copy of a checkout by one mutant after the other. It
@@ -105,7 +107,7 @@ func (m Mutant) tests(dir string, args ...string) Tests {
 // is an error if the tests do not pass without the mutant, or if the code does
 // not compile with it: then nothing is known.
 func TryMutants(ctx context.Context, dir string, mutants []Mutant, talk fault.Progress) (Score, []fault.Finding, error) {
-	score := Score{Of: MutantsDir}
+	score, started := Score{Of: MutantsDir}, time.Now()
 	var findings []fault.Finding
 	sound := map[string]bool{}
 	for _, m := range mutants {
@@ -134,6 +136,7 @@ func TryMutants(ctx context.Context, dir string, mutants []Mutant, talk fault.Pr
 			return score, findings, m.fault(ctx, "it cannot be taken back", err)
 		}
 	}
+	score.Took = time.Since(started)
 	return score, findings, nil
 }
 

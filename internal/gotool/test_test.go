@@ -31,7 +31,7 @@ func run(t *testing.T, body string) (gotool.Tally, string, error) {
 		}
 	}
 	var said heard
-	tally, err := gotool.Tests{Dir: dir, Progress: &said, Env: []string{"GOFLAGS=-mod=mod", "GOWORK=off"}}.Run(t.Context())
+	tally, err := gotool.Tests{Dir: dir, Args: []string{"./..."}, Progress: &said}.Run(t.Context())
 	return tally, strings.Join(said.lines, "\n"), err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,22 +26,27 @@ func target(ctx context.Context, fn func(context.Context, *console.Console) erro
 	})
 }
 
-// modules returns the directories of keepmum's modules.
-func modules() []string { return []string{".", "leaktest"} }
+// modules returns the directories of keepmum's modules. A test has a checkout with
+// one of them.
+func modules() []string {
+	return slices.DeleteFunc([]string{".", "leaktest"}, func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, "go.mod"))
+		return err != nil
+	})
+}
 
 // unit runs the tests without a build tag in all modules.
 func unit(ctx context.Context, c *console.Console) (gotool.Tally, error) {
-	return inModules(func(dir string) (gotool.Tally, error) { return gotool.Tests{Dir: dir, Progress: c}.Run(ctx) })
+	return inModules(func(dir string) (gotool.Tally, error) {
+		return gotool.Tests{Dir: dir, Args: []string{"./..."}, Progress: c}.Run(ctx)
+	})
 }
 
-// inModules sums the results in each module that exists.
+// inModules sums the results in each module.
 func inModules(do func(dir string) (gotool.Tally, error)) (gotool.Tally, error) {
 	var total gotool.Tally
 	var failed []error
 	for _, dir := range modules() {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
-			continue // a test has a checkout with one module
-		}
 		tally, err := do(dir)
 		total, failed = total.Plus(tally), append(failed, err)
 	}
@@ -67,12 +73,13 @@ func tagged(ctx context.Context, c *console.Console, dir string) (gotool.Tally, 
 	if err != nil {
 		return gotool.Tally{}, err
 	}
-	return gotool.Tests{Dir: dir, Tags: []string{"integration"}, Packages: packages, Args: []string{"-p", "2", "-parallel", "4", "-count", "1", "-timeout", "25m"}, Progress: c}.Run(ctx)
+	args := []string{"-tags", "integration", "-p", "2", "-parallel", "4", "-count", "1", "-timeout", "25m"}
+	return gotool.Tests{Dir: dir, Args: append(args, packages...), Progress: c}.Run(ctx)
 }
 
-// lint describes what to check, in all modules.
-func lint(c *console.Console) gotool.Lint {
-	return gotool.Lint{Dir: ".", Modules: modules()[1:], Progress: c}
+// lint checks all modules.
+func lint(ctx context.Context, c *console.Console) error {
+	return gotool.Lint{Modules: modules(), Progress: c}.Run(ctx)
 }
 
 // show prints the last lines of a run: what was proven, if anything, then what
@@ -103,7 +110,7 @@ func all(ctx context.Context, c *console.Console) error {
 		return err
 	}
 	failed := errors.Join(
-		part("lint", func() (gotool.Tally, error) { return gotool.Tally{}, lint(c).Run(ctx) }),
+		part("lint", func() (gotool.Tally, error) { return gotool.Tally{}, lint(ctx, c) }),
 		part("unit tests", func() (gotool.Tally, error) { return unit(ctx, c) }),
 		part("integration tests", func() (gotool.Tally, error) { return integration(ctx, c) }),
 	)
