@@ -131,7 +131,8 @@ func (a *automaton) grow(sorted []pattern) {
 		a.child = append(a.child, int32(len(a.label)))
 		i, end := low[v], high[v]
 		for ; i < end && len(sorted[i].text) == depth; i++ {
-			a.end(v, sorted[i].rule)
+			a.entries = append(a.entries, entry{rule: sorted[i].rule})
+			a.report(v, int32(len(a.entries)-1))
 		}
 		if plain != nil {
 			a.open = append(a.open, plain[end] > plain[i])
@@ -148,19 +149,13 @@ func (a *automaton) grow(sorted []pattern) {
 	a.child = append(a.child, int32(len(a.label)))
 }
 
-// end records that the pattern of rule ends at v, after those that already do.
-func (a *automaton) end(v, rule int32) {
-	a.entries = append(a.entries, entry{rule: rule})
-	added := int32(len(a.entries) - 1)
-	last := a.out[v]
-	if last == 0 {
-		a.out[v] = added
-		return
+// report adds entries to those of v, after those that it has.
+func (a *automaton) report(v, first int32) {
+	at := &a.out[v]
+	for *at != 0 {
+		at = &a.entries[*at].next
 	}
-	for a.entries[last].next != 0 {
-		last = a.entries[last].next
-	}
-	a.entries[last].next = added
+	*at = first
 }
 
 // trieSize counts the nodes that the sorted patterns need.
@@ -205,16 +200,7 @@ func (a *automaton) link() {
 			if v != 0 {
 				a.fail[w] = a.step(a.fail[v], a.label[w])
 			}
-			suffix := a.out[a.fail[w]]
-			last := a.out[w]
-			if last == 0 {
-				a.out[w] = suffix
-				continue
-			}
-			for a.entries[last].next != 0 {
-				last = a.entries[last].next
-			}
-			a.entries[last].next = suffix
+			a.report(w, a.out[a.fail[w]])
 		}
 	}
 }

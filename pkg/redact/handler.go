@@ -177,7 +177,7 @@ func render(v any, kind below) (r rendering, instead string) {
 	var failed error
 	own := methods(v)
 	if err, ok := v.(error); ok && !own.json {
-		r.json = quoted(err.Error())
+		r.json, _ = marshal(err.Error()) // a string can always be written
 	} else if kind != textBelow || own.json || !own.text {
 		r.json, failed = marshal(v)
 		if cycle := new(json.UnsupportedValueError); errors.As(failed, &cycle) && strings.HasPrefix(cycle.Str, "encountered a cycle") {
@@ -254,9 +254,4 @@ func marshal(v any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-func quoted(text string) []byte {
-	b, _ := marshal(text) // a string can always be written
-	return b
 }

@@ -72,23 +72,21 @@ func (l *lane) line(line []byte, ended bool, found []occurrence) []occurrence {
 	found = l.read(body, found)
 	l.run = run
 	full := slices.Contains(l.widths, run)
-	switch {
-	case ended && full:
-		size := 1 + len(line) - len(body)
-		l.skip(l.at, size)
+	switch size := 1 + len(line) - len(body); {
+	case ended:
+		if full {
+			l.skip(l.at, size)
+		} else {
+			l.search.reset()
+		}
 		l.at += size
 		l.run = 0
-	case ended:
-		l.at += 1 + len(line) - len(body)
-		l.run = 0
-		l.search.reset()
-	case cr && full:
-		l.at++
-		l.cr = true
 	case cr:
 		l.at++
-		l.run = 0
-		l.search.reset()
+		if l.cr = full; !full {
+			l.run = 0
+			l.search.reset()
+		}
 	}
 	return found
 }
