@@ -1,7 +1,7 @@
 // Package gotool runs the go command over keepmum's own checkout: it tests,
 // checks and compiles.
 //
-// [Tests] treats a run that fails, skips a test or runs none as an error: a skip
+// [Test] treats a run that fails, skips a test or runs none as an error: a skip
 // hides a broken engine, and a run of nothing proves nothing. [Proof] sums what
 // the tests report to have seen. [Mutation] breaks the code on purpose to see
 // whether the tests notice. [Lint] checks format, types and modules.

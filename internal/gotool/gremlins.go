@@ -96,7 +96,7 @@ func (m Mutation) Run(ctx context.Context) ([]Score, error) {
 		return nil, &fault.Error{Code: fault.Failed, What: "no temporary directory could be made", Next: "set TMPDIR to a directory that can be written", Cause: err}
 	}
 	defer os.RemoveAll(dir)
-	if err := copyCheckout(ctx, m.Dir, filepath.Join(dir, "checkout")); err != nil {
+	if err := copyCheckout(ctx, m.Dir, dir); err != nil {
 		return nil, err
 	}
 	late := &fault.Error{Code: fault.Incomplete, What: "the time is up, and not everything was tried", Next: "mage test:mutants -only=PACKAGE, for each that is not in the table"}
@@ -199,27 +199,17 @@ func (m Mutation) unleash(ctx context.Context, dir, path string) (Score, error) 
 }
 
 // copyCheckout copies the files of a checkout that git does not ignore, as they
-// are on disk. So no secret of whoever works here gets into a copy.
-func copyCheckout(ctx context.Context, from, to string) error {
-	list, err := Command{Program: "git", Dir: from, Args: []string{"ls-files", "-z", "--cached", "--others", "--exclude-standard"}}.Output(ctx)
-	if err != nil {
+// are on disk, to the directory checkout below a temporary one. So no secret of
+// whoever works here gets into the copy. The repository is not written to.
+func copyCheckout(ctx context.Context, from, dir string) error {
+	objects := filepath.Join(dir, "objects")
+	if err := os.Mkdir(objects, 0o700); err != nil {
 		return err
 	}
-	for name := range strings.SplitSeq(strings.TrimSuffix(list, "\x00"), "\x00") {
-		source, target := filepath.Join(from, filepath.FromSlash(name)), filepath.Join(to, filepath.FromSlash(name))
-		info, err := os.Lstat(source)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
-			continue // removed, and not committed yet; or a worktree below this one
-		}
-		var data []byte
-		if err == nil {
-			data, err = os.ReadFile(source)
-		}
-		if err == nil {
-			err = errors.Join(os.MkdirAll(filepath.Dir(target), 0o755), os.WriteFile(target, data, info.Mode().Perm()))
-		}
-		if err != nil {
-			return &fault.Error{Code: fault.Failed, What: name + " cannot be copied", Next: "check its owner and mode, and the room in TMPDIR", Cause: err}
+	env := []string{"GIT_INDEX_FILE=" + filepath.Join(dir, "index"), "GIT_OBJECT_DIRECTORY=" + objects}
+	for _, args := range [][]string{{"add", "--all"}, {"checkout-index", "--all", "--prefix=" + filepath.ToSlash(dir) + "/checkout/"}} {
+		if _, err := (Command{Program: "git", Dir: from, Env: env, Args: args}).Output(ctx); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -93,13 +93,13 @@ func (m Mutant) apply(ctx context.Context, dir string, flags ...string) error {
 	return err
 }
 
-// tests returns the mutant's tests, with further arguments of go test.
-func (m Mutant) tests(dir string, args ...string) Tests {
+// test runs the mutant's tests, with further arguments of go test.
+func (m Mutant) test(ctx context.Context, dir string, args ...string) (Tally, error) {
 	own := m.Test
 	if len(own) > 2 && own[0] == "-C" {
 		dir, own = filepath.Join(dir, filepath.FromSlash(own[1])), own[2:]
 	}
-	return Tests{Dir: dir, Args: slices.Concat([]string{"-vet=off"}, args, own), Progress: fault.Quiet{}}
+	return Test(ctx, dir, fault.Quiet{}, slices.Concat([]string{"-vet=off"}, args, own)...)
 }
 
 // TryMutants breaks a copy of a checkout by one mutant after the other. It
@@ -112,7 +112,7 @@ func TryMutants(ctx context.Context, dir string, mutants []Mutant, talk fault.Pr
 	sound := map[string]bool{}
 	for _, m := range mutants {
 		if test := strings.Join(m.Test, " "); !sound[test] {
-			if _, err := m.tests(dir).Run(ctx); err != nil {
+			if _, err := m.test(ctx, dir); err != nil {
 				return score, findings, m.fault(ctx, "without it, `go test "+test+"` does not pass or runs no test", err)
 			}
 			sound[test] = true
@@ -120,7 +120,7 @@ func TryMutants(ctx context.Context, dir string, mutants []Mutant, talk fault.Pr
 		if err := m.apply(ctx, dir); err != nil {
 			return score, findings, m.fault(ctx, "it does not apply to the code", err)
 		}
-		tally, failed := m.tests(dir, "-failfast").Run(ctx)
+		tally, failed := m.test(ctx, dir, "-failfast")
 		if ctx.Err() != nil || tally.Unbuilt {
 			return score, findings, m.fault(ctx, "with it, the code does not compile", failed)
 		}

@@ -12,13 +12,6 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 )
 
-// Tests describes a run of go test.
-type Tests struct {
-	Dir      string         // where go.mod is
-	Args     []string       // of go test; the packages come last
-	Progress fault.Progress // gets a line at the end of each package, and each failure
-}
-
 // Tally counts what a run did.
 type Tally struct {
 	Passed  int // tests and subtests
@@ -67,19 +60,20 @@ type event struct {
 	Elapsed                       float64
 }
 
-// Run runs go test and returns the tally. The error is of class Failed when a
-// test fails, is skipped, or none ran.
-func (r Tests) Run(ctx context.Context) (Tally, error) {
+// Test runs go test with arguments in a directory and returns the tally. It prints
+// a line at the end of each package, and each failure. The error is of class
+// Failed when a test fails, is skipped, or none ran.
+func Test(ctx context.Context, dir string, progress fault.Progress, args ...string) (Tally, error) {
 	var talk strings.Builder
 	events, in := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
 		// It gets its own process group, so programs that tests start end with it.
-		err := Command{Dir: r.Dir, Args: append([]string{"test", "-json"}, r.Args...)}.run(ctx, in, &talk)
+		err := Command{Dir: dir, Args: append([]string{"test", "-json"}, args...)}.run(ctx, in, &talk)
 		in.Close()
 		ended <- err
 	}()
-	tally := count(events, r.Progress)
+	tally := count(events, progress)
 	err := <-ended
 	if ctx.Err() != nil {
 		return tally, ctx.Err()

@@ -37,9 +37,7 @@ func modules() []string {
 
 // unit runs the tests without a build tag in all modules.
 func unit(ctx context.Context, c *console.Console) (gotool.Tally, error) {
-	return inModules(func(dir string) (gotool.Tally, error) {
-		return gotool.Tests{Dir: dir, Args: []string{"./..."}, Progress: c}.Run(ctx)
-	})
+	return inModules(func(dir string) (gotool.Tally, error) { return gotool.Test(ctx, dir, c, "./...") })
 }
 
 // inModules sums the results in each module.
@@ -60,26 +58,23 @@ func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) 
 	if err := wire.Prepare(ctx, c); err != nil {
 		return gotool.Tally{}, err
 	}
-	tally, err := inModules(func(dir string) (gotool.Tally, error) { return tagged(ctx, c, dir) })
+	tally, err := inModules(func(dir string) (gotool.Tally, error) {
+		packages, err := gotool.Tagged(ctx, dir, "integration")
+		if err != nil {
+			return gotool.Tally{}, err
+		}
+		args := []string{"-tags", "integration", "-p", "2", "-parallel", "4", "-count", "1", "-timeout", "25m"}
+		return gotool.Test(ctx, dir, c, append(args, packages...)...)
+	})
 	if err == nil {
 		err = tally.Proof.Err()
 	}
 	return tally, err
 }
 
-// tagged runs the tests of one module that need an engine.
-func tagged(ctx context.Context, c *console.Console, dir string) (gotool.Tally, error) {
-	packages, err := gotool.Tagged(ctx, dir, "integration")
-	if err != nil {
-		return gotool.Tally{}, err
-	}
-	args := []string{"-tags", "integration", "-p", "2", "-parallel", "4", "-count", "1", "-timeout", "25m"}
-	return gotool.Tests{Dir: dir, Args: append(args, packages...), Progress: c}.Run(ctx)
-}
-
 // lint checks all modules.
 func lint(ctx context.Context, c *console.Console) error {
-	return gotool.Lint{Modules: modules(), Progress: c}.Run(ctx)
+	return gotool.Lint(ctx, modules(), c)
 }
 
 // show prints the last lines of a run: what was proven, if anything, then what
