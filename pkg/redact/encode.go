@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -39,15 +40,21 @@ func Encodings() []string {
 // base64 adds the letters that depend only on text, whatever comes before and
 // after it in the encoded data: text may begin at any of the three bytes of a
 // group. If only a line break or nothing follows, the letters up to the end and
-// the padding are known too.
+// the padding are known too. Of a short value only the whole is added.
 func (s *formSet) base64(text []byte) {
+	offsets := 3
+	if s.short {
+		offsets = 1
+	}
 	for _, alphabet := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
-		for offset := range 3 {
+		for offset := range offsets {
 			padded := append(make([]byte, offset, offset+len(text)+1), text...)
 			first := (offset*8 + 5) / 6
 			sure := len(padded) * 8 / 6
 			encoded := alphabet.EncodeToString(padded)
-			s.wrapping(base64Encoding, encoded[first:sure])
+			if !s.short {
+				s.wrapping(base64Encoding, encoded[first:sure])
+			}
 			s.ends(encoded[first:])
 			s.ends(alphabet.EncodeToString(append(padded, '\n'))[first:])
 		}
@@ -64,14 +71,6 @@ func (s *formSet) wrapping(encoding, text string) {
 	s.put(form{text: []byte(text), encoding: encoding, wraps: true})
 }
 
-// base64Whole adds the encodings of exactly text, and of text with a line break.
-func (s *formSet) base64Whole(text []byte) {
-	for _, alphabet := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
-		s.ends(alphabet.EncodeToString(text))
-		s.ends(alphabet.EncodeToString(append(text[:len(text):len(text)], '\n')))
-	}
-}
-
 func (s *formSet) hex(text []byte) {
 	lower := hex.EncodeToString(text)
 	s.wrapping(hexEncoding, lower)
@@ -83,12 +82,7 @@ func (s *formSet) hex(text []byte) {
 // letters reports whether text consists of letters and digits, which most
 // encoders leave unchanged.
 func letters(text []byte) bool {
-	for _, c := range text {
-		if !isWord(c) || c == '_' {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(text, func(c byte) bool { return !isWord(c) || c == '_' })
 }
 
 // percent adds the output of the various percent encoders. They differ in the
@@ -419,17 +413,12 @@ func numbers(text []byte, between, format string) []byte {
 // byteEscaped writes everything except printable ASCII as \xNN, like Python's
 // repr of bytes, which also escapes the single quote.
 func byteEscaped(text []byte) string {
+	names := map[byte]string{'\\': `\\`, '\'': `\'`, '\n': `\n`, '\r': `\r`, '\t': `\t`}
 	var b strings.Builder
 	for _, c := range text {
 		switch {
-		case c == '\\' || c == '\'':
-			b.WriteString(`\` + string(rune(c)))
-		case c == '\n':
-			b.WriteString(`\n`)
-		case c == '\r':
-			b.WriteString(`\r`)
-		case c == '\t':
-			b.WriteString(`\t`)
+		case names[c] != "":
+			b.WriteString(names[c])
 		case c < ' ' || c >= 0x7f:
 			fmt.Fprintf(&b, `\x%02x`, c)
 		default:
