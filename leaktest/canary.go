@@ -165,13 +165,9 @@ func (e *engine) plant(ctx context.Context, c canary, of target) (id string, err
 	}
 	var stream bytes.Buffer
 	out := tar.NewWriter(&stream)
-	err = out.WriteHeader(&tar.Header{Name: canaryFile, Mode: 0o755, Size: int64(len(binary))})
-	if err == nil {
-		_, err = out.Write(binary)
-	}
-	if err == nil {
-		err = out.Close()
-	}
+	headed := out.WriteHeader(&tar.Header{Name: canaryFile, Mode: 0o755, Size: int64(len(binary))})
+	_, written := out.Write(binary)
+	err = cmp.Or(headed, written, out.Close())
 	if err == nil {
 		err = e.docker.CopyToContainer(ctx, made.ID, "/", &stream, container.CopyToContainerOptions{})
 	}

@@ -149,20 +149,20 @@ func plainJSON(fields map[string]json.RawMessage) ([]byte, error) {
 
 // InspectImage returns the engine's answer.
 func (e *engine) InspectImage(ctx context.Context, ref string) ([]byte, error) {
-	seen, err := e.docker.ImageInspect(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(seen)
+	return encoded(e.docker.ImageInspect(ctx, ref))
 }
 
 // ImageHistory returns the engine's answer.
 func (e *engine) ImageHistory(ctx context.Context, ref string) ([]byte, error) {
-	seen, err := e.docker.ImageHistory(ctx, ref)
+	return encoded(e.docker.ImageHistory(ctx, ref))
+}
+
+// encoded encodes an answer of the engine, unless that is an error.
+func encoded(answer any, err error) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(seen)
+	return json.Marshal(answer)
 }
 
 // SaveImage writes images as docker save does.
