@@ -32,11 +32,7 @@ type Container interface {
 // so register it after testcontainers.CleanupContainer.
 func RequireSilence(t testing.TB, values Secrets, containers ...Container) {
 	t.Helper()
-	ctx := t.Context()
-	if ctx.Err() != nil {
-		ctx = context.WithoutCancel(ctx)
-	}
-	report, err := Check{Secrets: values, Containers: containers}.Run(ctx)
+	report, err := Check{Secrets: values, Containers: containers}.Run(context.WithoutCancel(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,11 @@ func Lint(ctx context.Context, modules []string, progress fault.Progress) error 
 			failed = append(failed, name)
 		}
 	}
-	note("gofmt", format(ctx, modules[0]))
+	changed, err := Command{Program: "gofmt", Dir: modules[0], Args: []string{"-l", "."}}.Output(ctx)
+	if changed != "" {
+		err = &fault.Error{Code: fault.Failed, What: "gofmt would change:\n" + strings.TrimSpace(changed), Next: "gofmt -w ."}
+	}
+	note("gofmt", err)
 	for i, dir := range modules {
 		in := ""
 		if i > 0 {
@@ -62,13 +66,4 @@ func Lint(ctx context.Context, modules []string, progress fault.Progress) error 
 		return &fault.Error{Code: fault.Failed, What: "lint failed: " + strings.Join(failed, ", "), Next: "read what each says above"}
 	}
 	return nil
-}
-
-// format names the files that gofmt would change.
-func format(ctx context.Context, dir string) error {
-	out, err := Command{Program: "gofmt", Dir: dir, Args: []string{"-l", "."}}.Output(ctx)
-	if err == nil && out != "" {
-		err = &fault.Error{Code: fault.Failed, What: "gofmt would change:\n" + strings.TrimSpace(out), Next: "gofmt -w ."}
-	}
-	return err
 }

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,10 +122,7 @@ const mutationTime = 2 * time.Hour
 // mutants tries the mutants and prints the scores, also of a run that was cut
 // short.
 func mutants(ctx context.Context, c *console.Console, only string, limit time.Duration) error {
-	if limit <= 0 {
-		limit = mutationTime
-	}
-	scores, err := gotool.Mutation{Dir: ".", Progress: c, Only: only, Limit: limit}.Run(ctx)
+	scores, err := gotool.Mutation{Dir: ".", Progress: c, Only: only, Limit: cmp.Or(limit, mutationTime)}.Run(ctx)
 	if len(scores) == 0 {
 		return err
 	}

@@ -88,12 +88,8 @@ func cutBreak(value []byte) []byte {
 // whole text or of its blocks, of its lines, and of the strings of a JSON
 // document.
 func (s *formSet) whole(text []byte, encoding string) {
-	if len(text) > blockLimit {
-		for _, block := range blocks(text) {
-			s.piece(block, encoding)
-		}
-	} else {
-		s.piece(text, encoding)
+	for _, block := range blocks(text) {
+		s.piece(block, encoding)
 	}
 	if leaves, ok := jsonLeaves(text); ok {
 		for _, leaf := range leaves {
@@ -117,13 +113,9 @@ func (s *formSet) whole(text []byte, encoding string) {
 		if len(line) < anywhere || pemBoundary(line) {
 			continue
 		}
-		if len(line) > blockLimit {
-			for _, block := range blocks(line) {
-				s.piece(block, lineEncoding)
-			}
-			continue
+		for _, block := range blocks(line) {
+			s.piece(block, lineEncoding)
 		}
-		s.piece(line, lineEncoding)
 	}
 }
 
@@ -143,8 +135,11 @@ func (s *formSet) piece(text []byte, encoding string) {
 }
 
 // blocks splits a long text into overlapping blocks, between characters if it
-// is UTF-8.
+// is UTF-8. A text of up to blockLimit bytes is one block.
 func blocks(text []byte) [][]byte {
+	if len(text) <= blockLimit {
+		return [][]byte{text}
+	}
 	var all [][]byte
 	for start := 0; ; {
 		end := start + blockSize + blockOverlap
@@ -187,10 +182,7 @@ func parts(text []byte) [][]byte {
 		if !found {
 			return nil
 		}
-		plain, err := url.PathUnescape(string(password))
-		if err != nil {
-			return [][]byte{password}
-		}
+		plain, _ := url.PathUnescape(string(password)) // empty if it is not escaped
 		return [][]byte{password, []byte(plain)}
 	}
 	if user, password, ok := bytes.Cut(text, []byte(":")); ok && allWord(user) && !bytes.HasPrefix(password, []byte("//")) {

@@ -56,7 +56,7 @@ func (l *lane) line(line []byte, ended bool, found []occurrence) []occurrence {
 	if l.cr {
 		l.cr = false
 		if len(line) == 0 { // "\n" follows the "\r"
-			l.skip(l.at-1, 2)
+			l.breaks = append(l.breaks, mark{l.at - 1, 2})
 			l.at++
 			l.run = 0
 			return found
@@ -75,7 +75,7 @@ func (l *lane) line(line []byte, ended bool, found []occurrence) []occurrence {
 	switch size := 1 + len(line) - len(body); {
 	case ended:
 		if full {
-			l.skip(l.at, size)
+			l.breaks = append(l.breaks, mark{l.at, size})
 		} else {
 			l.search.reset()
 		}
@@ -101,8 +101,6 @@ func (l *lane) read(piece []byte, found []occurrence) []occurrence {
 	l.at += len(piece)
 	return found
 }
-
-func (l *lane) skip(at, size int) { l.breaks = append(l.breaks, mark{at, size}) }
 
 // back returns the place n searched bytes before end, not counting skipped line
 // breaks.
