@@ -3,6 +3,7 @@ package leaktest
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -12,6 +13,7 @@ import (
 	"html"
 	"maps"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,17 +76,12 @@ func plants(targets []target) []target {
 	var all []target
 	for _, one := range targets {
 		if !slices.ContainsFunc(all, func(other target) bool {
-			return other.image == one.image && other.tty == one.tty && sameLog(other.log, one.log)
+			return other.image == one.image && other.tty == one.tty && reflect.DeepEqual(other.log, one.log)
 		}) {
 			all = append(all, one)
 		}
 	}
 	return all
-}
-
-// sameLog reports whether two containers log the same way.
-func sameLog(a, b container.LogConfig) bool {
-	return a.Type == b.Type && fmt.Sprint(a.Config) == fmt.Sprint(b.Config) // fmt sorts the keys
 }
 
 // prove plants the canary in a copy of a target and requires that it is found in
@@ -96,7 +93,7 @@ func (e *engine) prove(ctx context.Context, search *sweep.Sweep, c canary, of ta
 	defer cancel()
 	id, err := e.plant(ctx, c, of)
 	if id != "" {
-		defer func() { err = firstOf(err, e.removeContainer(ctx, id)) }()
+		defer func() { err = cmp.Or(err, e.removeContainer(ctx, id)) }()
 	}
 	if err != nil {
 		return 0, err
@@ -105,7 +102,7 @@ func (e *engine) prove(ctx context.Context, search *sweep.Sweep, c canary, of ta
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = firstOf(err, e.removeImage(ctx, ref)) }()
+	defer func() { err = cmp.Or(err, e.removeImage(ctx, ref)) }()
 	logs, inspect, environment, layers := sweep.Logs(e, id), sweep.Inspect(e, id), sweep.Inspect(environmentAlone{e}, id), sweep.Image(e, ref)
 	environment.Name = environmentOf + id
 	seen := search.Run(ctx, logs, inspect, environment, layers)
@@ -130,7 +127,7 @@ func (e *engine) prove(ctx context.Context, search *sweep.Sweep, c canary, of ta
 		}
 	}
 	if len(problems) > 0 {
-		return 0, &Error{Problems: append([]string{errNotFound.Error()}, problems...), cause: errNotFound}
+		return 0, &Error{append([]string{"the canary was planted but not found: this search finds nothing, so it proves nothing"}, problems...)}
 	}
 	return len(wanted), nil
 }
@@ -140,42 +137,37 @@ type place struct{ surface, part, encoding string }
 
 // among reports whether the canary was found in the place.
 func (p place) among(seen sweep.Report) bool {
-	for _, result := range seen.Results {
-		if slices.ContainsFunc(result.Hits, func(h sweep.Hit) bool {
+	return slices.ContainsFunc(seen.Results, func(r sweep.Result) bool {
+		return slices.ContainsFunc(r.Hits, func(h sweep.Hit) bool {
 			return h.Name == canaryName && h.Surface == p.surface && strings.Contains(h.Place, p.part) && h.Encoding == p.encoding
-		}) {
-			return true
-		}
-	}
-	return false
+		})
+	})
 }
 
 // plant runs a container of the target's image, with its log driver, that prints
 // the canary and exits. It returns the id as soon as there is something to
 // remove, also with an error.
 func (e *engine) plant(ctx context.Context, c canary, of target) (id string, err error) {
-	binary, err := program(of.architecture, output{1, c.text()}, output{2, c.text()})
+	binary, err := program(of.architecture, c.text(), c.text())
 	if err != nil {
 		return "", err
 	}
-	made, err := e.create(ctx, &container.Config{
+	whole, cancel := atLength(ctx)
+	defer cancel()
+	made, err := e.docker.ContainerCreate(whole, &container.Config{
 		Image: of.image, Entrypoint: []string{"/" + canaryFile}, User: "0:0", WorkingDir: "/", Tty: of.tty,
 		Env:         []string{canaryName + "=" + c.plain},
 		Labels:      c.labels(of),
 		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
-	}, &container.HostConfig{LogConfig: of.log, NetworkMode: "none"})
+	}, &container.HostConfig{LogConfig: of.log, NetworkMode: "none"}, nil, nil, "")
 	if err != nil {
 		return "", fmt.Errorf("leaktest: no container can be created from the image of %s: %w", of.name, err)
 	}
 	var stream bytes.Buffer
 	out := tar.NewWriter(&stream)
-	err = out.WriteHeader(&tar.Header{Name: canaryFile, Mode: 0o755, Size: int64(len(binary))})
-	if err == nil {
-		_, err = out.Write(binary)
-	}
-	if err == nil {
-		err = out.Close()
-	}
+	headed := out.WriteHeader(&tar.Header{Name: canaryFile, Mode: 0o755, Size: int64(len(binary))})
+	_, written := out.Write(binary)
+	err = cmp.Or(headed, written, out.Close())
 	if err == nil {
 		err = e.docker.CopyToContainer(ctx, made.ID, "/", &stream, container.CopyToContainerOptions{})
 	}
@@ -190,9 +182,6 @@ func (e *engine) plant(ctx context.Context, c canary, of target) (id string, err
 
 // commit makes an image from the canary's container and returns its id.
 func (e *engine) commit(ctx context.Context, id string) (string, error) {
-	if err := ctx.Err(); err != nil {
-		return "", fmt.Errorf("leaktest: no image was made from the canary's container: %w", err)
-	}
 	ctx, cancel := atLength(ctx)
 	defer cancel()
 	made, err := e.docker.ContainerCommit(ctx, id, container.CommitOptions{})
@@ -237,16 +226,6 @@ func atLength(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 }
 
-// create creates a container, unless the context has ended.
-func (e *engine) create(ctx context.Context, config *container.Config, host *container.HostConfig) (container.CreateResponse, error) {
-	if err := ctx.Err(); err != nil {
-		return container.CreateResponse{}, err
-	}
-	ctx, cancel := atLength(ctx)
-	defer cancel()
-	return e.docker.ContainerCreate(ctx, config, host, nil, nil, "")
-}
-
 // removeContainer removes a container that this package made.
 func (e *engine) removeContainer(ctx context.Context, id string) error {
 	ctx, cancel := atLength(ctx)
@@ -260,12 +239,4 @@ func (e *engine) removeImage(ctx context.Context, id string) error {
 	defer cancel()
 	_, err := e.docker.ImageRemove(ctx, id, image.RemoveOptions{Force: true, PruneChildren: true})
 	return err
-}
-
-// firstOf returns the first error that is not nil.
-func firstOf(first, second error) error {
-	if first != nil {
-		return first
-	}
-	return second
 }

@@ -2,6 +2,7 @@ package leaktest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,10 +57,8 @@ func (e *engine) targets(ctx context.Context, containers []Container) ([]target,
 	if info.OSType != "linux" {
 		return nil, fmt.Errorf("leaktest: the engine runs %s containers: a canary needs linux", info.OSType)
 	}
-	architecture := map[string]string{"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}[info.Architecture]
-	if architecture == "" {
-		architecture = info.Architecture + " (this program's: " + runtime.GOARCH + ")"
-	}
+	known := map[string]string{"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+	architecture := cmp.Or(known[info.Architecture], info.Architecture+" (this program's: "+runtime.GOARCH+")")
 	var all []target
 	for _, one := range containers {
 		id := one.GetContainerID()
@@ -149,20 +148,20 @@ func plainJSON(fields map[string]json.RawMessage) ([]byte, error) {
 
 // InspectImage returns the engine's answer.
 func (e *engine) InspectImage(ctx context.Context, ref string) ([]byte, error) {
-	seen, err := e.docker.ImageInspect(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(seen)
+	return encoded(e.docker.ImageInspect(ctx, ref))
 }
 
 // ImageHistory returns the engine's answer.
 func (e *engine) ImageHistory(ctx context.Context, ref string) ([]byte, error) {
-	seen, err := e.docker.ImageHistory(ctx, ref)
+	return encoded(e.docker.ImageHistory(ctx, ref))
+}
+
+// encoded encodes an answer of the engine, unless that is an error.
+func encoded(answer any, err error) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(seen)
+	return json.Marshal(answer)
 }
 
 // SaveImage writes images as docker save does.

@@ -77,24 +77,29 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// image builds an image FROM scratch with a program that prints texts; further
-// lines of a Dockerfile may follow.
-func (b *bench) image(further string, outputs ...output) string {
+// image builds an image FROM scratch with a program that prints a text to each
+// stream; further lines of a Dockerfile may follow.
+func (b *bench) image(further, stdout, stderr string) string {
 	b.t.Helper()
-	return b.imageNamed("keepmum-integration/leaktest-"+strings.ToLower(rand.Text()[:8])+":"+b.name, further, outputs...)
+	return b.imageOf(b.aName(), further, b.program(stdout, stderr))
 }
 
-// imageNamed is image with a given name.
-func (b *bench) imageNamed(ref, further string, outputs ...output) string {
+// aName is a name for an image.
+func (b *bench) aName() string {
+	return "keepmum-integration/leaktest-" + strings.ToLower(rand.Text()[:8]) + ":" + b.name
+}
+
+// program is a program for the engine.
+func (b *bench) program(stdout, stderr string) []byte {
 	b.t.Helper()
-	binary, err := program(b.arch, outputs...)
+	binary, err := program(b.arch, stdout, stderr)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return b.imageOf(ref, further, binary)
+	return binary
 }
 
-// imageOf is imageNamed with a given program.
+// imageOf is image with a given name and program.
 func (b *bench) imageOf(ref, further string, binary []byte) string {
 	b.t.Helper()
 	var stream bytes.Buffer
@@ -165,7 +170,7 @@ func aValue() string {
 
 func TestSilence(t *testing.T) {
 	b := newBench(t)
-	ref := b.image("USER 65532:65532\n", output{1, "all is well\n"}, output{2, "very well\n"})
+	ref := b.image("USER 65532:65532\n", "all is well\n", "very well\n")
 	hardened := testcontainers.WithHostConfigModifier(func(h *container.HostConfig) {
 		h.ReadonlyRootfs, h.CapDrop, h.SecurityOpt = true, []string{"ALL"}, []string{"no-new-privileges"}
 	})
@@ -215,17 +220,17 @@ func (b *bench) failure(c Check) string {
 func TestValueInEachEncodingAndStream(t *testing.T) {
 	b := newBench(t)
 	values := Secrets{}
-	var outputs []output
-	for stream, name := range map[int]string{1: "stdout", 2: "stderr"} {
+	outputs := map[string]string{}
+	for _, name := range []string{"stdout", "stderr"} {
 		for _, encoding := range redact.Encodings() {
 			value := aValue()
 			secret := strings.ToUpper(encoding + "_" + name)
 			values[secret] = []byte(value)
-			outputs = append(outputs, output{stream, "x " + forms(value)[encoding] + " y\n"})
+			outputs[name] += "x " + forms(value)[encoding] + " y\n"
 		}
 	}
 	// Another image comes first: a program that prints values also holds them.
-	silent, leaking := b.image("", output{1, "x\n"}), b.image("", outputs...)
+	silent, leaking := b.image("", "x\n", ""), b.image("", outputs["stdout"], outputs["stderr"])
 	c := b.run(leaking)
 	said := b.failure(Check{Secrets: values, Containers: []Container{b.run(silent), c}})
 	seen, err := c.Inspect(t.Context())
@@ -245,8 +250,8 @@ func TestValueInEachEncodingAndStream(t *testing.T) {
 func TestValueInInspectAndLayers(t *testing.T) {
 	b := newBench(t)
 	password, deleted, label, argument := rand.Text(), rand.Text(), rand.Text(), rand.Text()
-	layered := b.image("", output{1, "x\n"}, output{3, deleted}) // there is no stream 3: it is only in the file
-	ref := b.image("LABEL a="+label+"\n", output{1, "x\n"})
+	layered := b.imageOf(b.aName(), "", append(b.program("x\n", ""), deleted...)) // it is only in the file
+	ref := b.image("LABEL a="+label+"\n", "x\n", "")
 	c := b.run(ref, testcontainers.WithEnv(map[string]string{"PASSWORD": password}), testcontainers.WithCmd(argument))
 	secrets := Secrets{"PASSWORD": []byte(password), "LABEL": []byte(label), "ARGUMENT": []byte(argument), "DELETED": []byte(deleted)}
 	said := b.failure(Check{Secrets: secrets, Containers: []Container{c, b.run(layered)}})
@@ -263,7 +268,7 @@ func TestValueInInspectAndLayers(t *testing.T) {
 func TestExceptionMustBeNeeded(t *testing.T) {
 	b := newBench(t)
 	password := rand.Text()
-	ref := b.image("", output{1, "x\n"})
+	ref := b.image("", "x\n", "")
 	shown, hidden := b.run(ref, testcontainers.WithEnv(map[string]string{"PASSWORD": password})), b.run(ref)
 	check := Check{Secrets: Secrets{"PASSWORD": []byte(password)}, InEnvironment: []string{"PASSWORD"}, Containers: []Container{hidden, shown}}
 	if _, err := check.Run(t.Context()); err != nil {
@@ -286,7 +291,7 @@ func TestExceptionMustBeNeeded(t *testing.T) {
 
 func TestLogUnreadableFails(t *testing.T) {
 	b := newBench(t)
-	c := b.run(b.image("", output{1, "x\n"}), testcontainers.WithHostConfigModifier(func(h *container.HostConfig) { h.LogConfig.Type = "none" }))
+	c := b.run(b.image("", "x\n", ""), testcontainers.WithHostConfigModifier(func(h *container.HostConfig) { h.LogConfig.Type = "none" }))
 	check := Check{Secrets: Secrets{"PASSWORD": []byte(rand.Text())}, Containers: []Container{c}}
 	if said := b.failure(check); !strings.Contains(said, "logs was not read: its log driver is none") {
 		t.Errorf("%s", said)
@@ -297,7 +302,7 @@ func TestLogUnreadableFails(t *testing.T) {
 	}
 	defer sink.Close()
 	syslog := func(options ...string) testcontainers.Container {
-		return b.run(b.image("", output{1, "x\n"}), testcontainers.WithHostConfigModifier(func(h *container.HostConfig) {
+		return b.run(b.image("", "x\n", ""), testcontainers.WithHostConfigModifier(func(h *container.HostConfig) {
 			h.LogConfig = container.LogConfig{Type: "syslog", Config: map[string]string{"syslog-address": "udp://" + sink.LocalAddr().String()}}
 			for _, option := range options {
 				h.LogConfig.Config[option] = "true"
@@ -322,7 +327,7 @@ func TestLogUnreadableFails(t *testing.T) {
 func TestValueOnTerminal(t *testing.T) {
 	b := newBench(t)
 	value := rand.Text()[:7] + "\n" + rand.Text()[:7]
-	c := b.run(b.image("", output{2, "it is " + value + "\n"}), testcontainers.WithConfigModifier(func(c *container.Config) { c.Tty = true }))
+	c := b.run(b.image("", "", "it is "+value+"\n"), testcontainers.WithConfigModifier(func(c *container.Config) { c.Tty = true }))
 	if said := b.failure(Check{Secrets: Secrets{"KEY": []byte(value)}, Containers: []Container{c}}); !strings.Contains(said, " shows KEY: raw, stdout, line 1") {
 		t.Errorf("%s", said)
 	}
@@ -362,7 +367,7 @@ func (b *bench) until(c testcontainers.Container, what string, is func(*containe
 func TestContainerStillRunning(t *testing.T) {
 	b := newBench(t)
 	value := rand.Text()
-	ref := b.image("", output{1, "it is " + value + "\n"})
+	ref := b.image("", "it is "+value+"\n", "")
 	silent := b.endless("all is well\n")
 	restarting := b.start(ref, testcontainers.WithHostConfigModifier(func(h *container.HostConfig) { h.RestartPolicy.Name = container.RestartPolicyAlways }))
 	b.until(restarting, "started again", func(s *container.State) bool { return s.Restarting })
@@ -382,24 +387,21 @@ func TestContainerStillRunning(t *testing.T) {
 // endless starts a container that prints a text and does not exit.
 func (b *bench) endless(text string) testcontainers.Container {
 	b.t.Helper()
-	c := b.start(b.imageOf("keepmum-integration/leaktest-endless:"+b.name, "", loops(b.t, b.arch, output{1, text})))
+	c := b.start(b.imageOf("keepmum-integration/leaktest-endless:"+b.name, "", b.loops(text)))
 	b.until(c, "running", func(s *container.State) bool { return s.Running })
 	return c
 }
 
 // loops returns a program that ends in an endless loop instead of exiting.
-func loops(t *testing.T, architecture string, outputs ...output) []byte {
-	t.Helper()
-	binary, err := program(architecture, outputs...)
-	if err != nil {
-		t.Fatal(err)
-	}
+func (b *bench) loops(text string) []byte {
+	b.t.Helper()
+	binary := b.program(text, "")
 	exit, jump := []byte{0xb8, 60, 0, 0, 0}, []byte{0xeb, 0xfe, 0x90, 0x90, 0x90}
-	if architecture == "arm64" {
+	if b.arch == "arm64" {
 		exit, jump = words(movz(0, 0), movz(8, 93)), words(0x14000000, movz(8, 93))
 	}
 	if bytes.Count(binary, exit) != 1 {
-		t.Fatal("the program has no exit that can be replaced")
+		b.t.Fatal("the program has no exit that can be replaced")
 	}
 	return bytes.Replace(binary, exit, jump, 1)
 }
@@ -407,7 +409,7 @@ func loops(t *testing.T, architecture string, outputs ...output) []byte {
 // TestChecksInParallel of one container do not disturb each other.
 func TestChecksInParallel(t *testing.T) {
 	b := newBench(t)
-	c := b.run(b.image("", output{1, "x\n"}))
+	c := b.run(b.image("", "x\n", ""))
 	t.Run("checks", func(t *testing.T) {
 		for range 4 {
 			t.Run("check", func(t *testing.T) {
@@ -425,7 +427,7 @@ func TestChecksInParallel(t *testing.T) {
 func TestCheckInCleanup(t *testing.T) {
 	b := newBench(t)
 	value := rand.Text()
-	c := b.run(b.image("", output{1, "it is " + value + "\n"}))
+	c := b.run(b.image("", "it is "+value+"\n", ""))
 	r, ended := &recorder{TB: t}, false
 	t.Run("test", func(t *testing.T) {
 		r.TB = t
@@ -444,7 +446,7 @@ func TestCheckInCleanup(t *testing.T) {
 // TestCheckCutShortLeavesNothing and returns the context's error.
 func TestCheckCutShortLeavesNothing(t *testing.T) {
 	b := newBench(t)
-	c := b.run(b.image("", output{1, "x\n"}))
+	c := b.run(b.image("", "x\n", ""))
 	cut := 0
 	for after := 10 * time.Millisecond; after < time.Minute; after += after / 4 {
 		ctx, cancel := context.WithTimeout(t.Context(), after)
@@ -468,7 +470,7 @@ func TestCheckCutShortLeavesNothing(t *testing.T) {
 func TestCanaryHasLabelsForRyuk(t *testing.T) {
 	b := newBench(t)
 	later := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10) // so that no other check takes it as left behind
-	c := b.run(b.image("LABEL "+labelSession+"=another org.testcontainers=false org.testcontainers.lang=x "+labelMade+"="+later+"\n", output{1, "x\n"}),
+	c := b.run(b.image("LABEL "+labelSession+"=another org.testcontainers=false org.testcontainers.lang=x "+labelMade+"="+later+"\n", "x\n", ""),
 		testcontainers.WithLabels(map[string]string{"of-the-container": "x"}))
 	targets, err := b.targets(t.Context(), []Container{c})
 	if err != nil {
@@ -518,7 +520,7 @@ func TestCanaryHasLabelsForRyuk(t *testing.T) {
 func TestNamesWithValueAreMasked(t *testing.T) {
 	b := newBench(t)
 	value := strings.ToLower(rand.Text())
-	ref := b.imageNamed("keepmum-integration/leaktest-"+value+":"+b.name, "", output{1, "x\n"})
+	ref := b.imageOf("keepmum-integration/leaktest-"+value+":"+b.name, "", b.program("x\n", ""))
 	named := func(name, driver string) testcontainers.Container {
 		return b.run(ref, testcontainers.WithHostConfigModifier(func(h *container.HostConfig) { h.LogConfig.Type = driver }),
 			testcontainers.CustomizeRequestOption(func(r *testcontainers.GenericContainerRequest) error { r.Name = name; return nil }))
@@ -536,7 +538,7 @@ func TestNamesWithValueAreMasked(t *testing.T) {
 // TestCanaryNotFoundFails: the search does not know this canary.
 func TestCanaryNotFoundFails(t *testing.T) {
 	b := newBench(t)
-	c := b.run(b.image("", output{1, "x\n"}))
+	c := b.run(b.image("", "x\n", ""))
 	targets, err := b.targets(t.Context(), []Container{c})
 	if err != nil {
 		t.Fatal(err)
@@ -545,7 +547,7 @@ func TestCanaryNotFoundFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.prove(t.Context(), search, newCanary(), targets[0]); !errors.Is(err, errNotFound) || strings.Count(err.Error(), "was not found: ") != 2*len(redact.Encodings())+4 {
+	if _, err := b.prove(t.Context(), search, newCanary(), targets[0]); err == nil || !strings.Contains(err.Error(), "planted but not found") || strings.Count(err.Error(), "was not found: ") != 2*len(redact.Encodings())+4 {
 		t.Errorf("%v", err)
 	}
 }
@@ -562,7 +564,7 @@ func (r *recorder) Fatal(args ...any) { r.failed = fmt.Sprint(args...); panic(r)
 func TestRequireSilenceFails(t *testing.T) {
 	b := newBench(t)
 	password := rand.Text()
-	c := b.run(b.image("", output{2, "the password is " + password + "\n"}))
+	c := b.run(b.image("", "", "the password is "+password+"\n"))
 	RequireSilence(t, Secrets{"OTHER": []byte(rand.Text())}, c)
 	r := &recorder{TB: t}
 	func() {
@@ -577,7 +579,7 @@ func TestRequireSilenceFails(t *testing.T) {
 // TestLeftoversAreRemoved of a killed run, but nothing that another run still uses.
 func TestLeftoversAreRemoved(t *testing.T) {
 	b := newBench(t)
-	ref := b.image("", output{1, "x\n"})
+	ref := b.image("", "x\n", "")
 	ids := map[string]string{}
 	for state, age := range map[string]time.Duration{"killed": left + time.Minute, "in use": time.Minute} {
 		made, err := b.docker.ContainerCreate(t.Context(), &container.Config{Image: ref, Labels: map[string]string{labelMade: strconv.FormatInt(time.Now().Add(-age).Unix(), 10)}}, nil, nil, nil, "")
@@ -600,7 +602,7 @@ func TestLeftoversAreRemoved(t *testing.T) {
 // TestContainerNotFoundFails, and the error names the engines.
 func TestContainerNotFoundFails(t *testing.T) {
 	b := newBench(t)
-	found, missing := b.run(b.image("", output{1, "x\n"})), &testcontainers.DockerContainer{ID: strings.Repeat("0", 64)}
+	found, missing := b.run(b.image("", "x\n", "")), &testcontainers.DockerContainer{ID: strings.Repeat("0", 64)}
 	for name, check := range map[string]Check{
 		"looked for":     {Containers: []Container{missing}},
 		"not the first":  {Containers: []Container{found, missing}},
@@ -631,7 +633,7 @@ func (c *counted) Close() error { c.closed++; return nil }
 func TestClientOfCheckIsUsed(t *testing.T) {
 	b := newBench(t)
 	given := &counted{APIClient: b.docker}
-	report, err := Check{Secrets: Secrets{"KEY": []byte(rand.Text())}, Containers: []Container{b.run(b.image("", output{1, "x\n"}))}, Client: given}.Run(t.Context())
+	report, err := Check{Secrets: Secrets{"KEY": []byte(rand.Text())}, Containers: []Container{b.run(b.image("", "x\n", ""))}, Client: given}.Run(t.Context())
 	if err != nil || report.Planted == 0 || given.created != 1 || given.closed != 0 {
 		t.Errorf("%v, %v; %d created, closed %d times", report, err, given.created, given.closed)
 	}

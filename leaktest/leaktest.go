@@ -32,11 +32,7 @@ type Container interface {
 // so register it after testcontainers.CleanupContainer.
 func RequireSilence(t testing.TB, values Secrets, containers ...Container) {
 	t.Helper()
-	ctx := t.Context()
-	if ctx.Err() != nil {
-		ctx = context.WithoutCancel(ctx)
-	}
-	report, err := Check{Secrets: values, Containers: containers}.Run(ctx)
+	report, err := Check{Secrets: values, Containers: containers}.Run(context.WithoutCancel(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,18 +72,12 @@ func (r Report) String() string {
 }
 
 // Error is the error of [Check.Run]: all problems at once. It holds no value.
-type Error struct {
-	Problems []string
-	cause    error // errNotFound or nil
-}
+type Error struct{ Problems []string }
 
 // Error returns a line for each problem.
 func (e *Error) Error() string {
 	return "leaktest: " + strings.Join(e.Problems, "\n  ")
 }
-
-// Unwrap returns the class of the error, which only this package knows.
-func (e *Error) Unwrap() error { return e.cause }
 
 // failure is an error of the engine or of the context. The engine may quote a
 // value, such as one in an image reference. The text has no value, and the cause
@@ -112,7 +102,7 @@ func mute(values *redact.Matcher, err error) error {
 	if !ok {
 		return &failure{values.String(err.Error()), err}
 	}
-	muted := &Error{cause: found.cause}
+	muted := &Error{}
 	for _, problem := range found.Problems {
 		muted.Problems = append(muted.Problems, values.String(problem))
 	}
@@ -285,6 +275,3 @@ func (c Check) verdict(seen sweep.Report) error {
 	}
 	return nil
 }
-
-// errNotFound is the error for a canary that was planted and not found.
-var errNotFound = errors.New("the canary was planted but not found: this search finds nothing, so it proves nothing")

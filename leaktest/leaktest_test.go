@@ -91,17 +91,17 @@ func TestErrorHidesValues(t *testing.T) {
 	value := "s3cret\"word&" + rand.Text()
 	values := redact.New([]secrets.Known{{Name: "A", Value: secrets.New([]byte(value))}})
 	quoted := fmt.Errorf("no such image: example/%s: %w", value, context.DeadlineExceeded)
-	inURL := fmt.Errorf("GET /images/%s/json: %w", url.PathEscape(value), errNotFound)
+	inURL := fmt.Errorf("GET /images/%s/json: %w", url.PathEscape(value), context.Canceled)
 	for name, one := range map[string]struct{ err, is error }{
 		"of the engine": {quoted, context.DeadlineExceeded},
-		"encoded":       {inURL, errNotFound},
-		"of the check":  {&Error{Problems: []string{"log of " + value + " was not read: " + quoted.Error()}, cause: errNotFound}, errNotFound},
+		"encoded":       {inURL, context.Canceled},
+		"of the check":  {&Error{Problems: []string{"log of " + value + " was not read: " + quoted.Error()}}, nil},
 	} {
 		said := mute(values, one.err)
 		if strings.Contains(said.Error(), value) || !strings.Contains(said.Error(), "‹A›") {
 			t.Errorf("%s: the error shows the value", name)
 		}
-		if !errors.Is(said, one.is) {
+		if one.is != nil && !errors.Is(said, one.is) {
 			t.Errorf("%s: errors.Is does not find the cause", name)
 		}
 		for err := said; err != nil; err = errors.Unwrap(err) {
@@ -156,7 +156,7 @@ func TestPlantsPickEachWayOfLogging(t *testing.T) {
 
 func TestProgramIsExecutable(t *testing.T) {
 	for architecture, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
-		binary, err := program(architecture, output{1, "hello"})
+		binary, err := program(architecture, "hello", "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,11 +165,8 @@ func TestProgramIsExecutable(t *testing.T) {
 			t.Errorf("%s: %v, %+v", architecture, err, file)
 		}
 	}
-	if _, err := program("riscv64", output{1, "hello"}); err == nil || !strings.Contains(err.Error(), "riscv64") {
+	if _, err := program("riscv64", "hello", ""); err == nil || !strings.Contains(err.Error(), "riscv64") {
 		t.Errorf("riscv64: %v", err)
-	}
-	if _, err := program("amd64", output{1, strings.Repeat("x", 1<<16)}); err == nil {
-		t.Error("a text that is too long is accepted")
 	}
 }
 
@@ -179,7 +176,7 @@ func TestProgramPrints(t *testing.T) {
 		return // only Linux can run it
 	}
 	long := strings.Repeat("0123456789abcdef", 4095)
-	binary, err := program(runtime.GOARCH, output{1, "one\n"}, output{2, long}, output{1, "three\x00é\n"})
+	binary, err := program(runtime.GOARCH, "one\nthree\x00é\n", long)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,12 +96,12 @@ func TestModuleFromProxy(t *testing.T) {
 	publish(t, proxy, root+"/leaktest", version, files(t, "."))
 	publish(t, proxy, root, rootVersion, rootFiles(t, rootVersion))
 	s := newStranger(t, dir, proxy, version)
-	s.use(b.image("", output{1, "all is well\n"}))
+	s.use(b.image("", "all is well\n", ""))
 	if said, err := s.goes("test", "-trimpath", "-v", "-run", "TestSilence", "."); err != nil || !strings.Contains(said, "silence: 6 surfaces") || !strings.Contains(said, "--- PASS: TestSilence") {
 		t.Fatalf("silence: %v\n%s", err, said)
 	}
 	value := rand.Text()
-	s.use(b.image("", output{1, "the password is " + value + "\n"}))
+	s.use(b.image("", "the password is "+value+"\n", ""))
 	said, err := s.goes("test", "-trimpath", "-v", "-run", "TestLeak", ".")
 	search, failed := sweep.New([]secrets.Known{{Name: "PASSWORD", Value: secrets.New([]byte(value))}})
 	if failed != nil {

@@ -80,23 +80,22 @@ func Remove(ctx context.Context, docker client.APIClient, mark string) (stuck []
 	containers, err := docker.ContainerList(ctx, container.ListOptions{All: true})
 	note(err)
 	for _, c := range containers {
-		if !marked(c.Labels) {
-			continue
-		}
-		if err := docker.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}); !errdefs.IsConflict(err) { // a conflict: it is being removed
-			note(err)
+		if marked(c.Labels) {
+			err := docker.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
+			if !errdefs.IsConflict(err) { // a conflict: it is being removed
+				note(err)
+			}
 		}
 	}
 	networks, err := docker.NetworkList(ctx, network.ListOptions{})
 	note(err)
 	for _, n := range networks {
-		if !marked(n.Labels) {
-			continue
-		}
-		held, err := removeNetwork(ctx, docker, n.ID, settling)
-		note(err)
-		if held {
-			stuck = append(stuck, n.Name)
+		if marked(n.Labels) {
+			held, err := removeNetwork(ctx, docker, n.ID, settling)
+			note(err)
+			if held {
+				stuck = append(stuck, n.Name)
+			}
 		}
 	}
 	volumes, err := docker.VolumeList(ctx, volume.ListOptions{})

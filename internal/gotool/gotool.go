@@ -1,7 +1,7 @@
 // Package gotool runs the go command over keepmum's own checkout: it tests,
 // checks and compiles.
 //
-// [Tests] treats a run that fails, skips a test or runs none as an error: a skip
+// [Test] treats a run that fails, skips a test or runs none as an error: a skip
 // hides a broken engine, and a run of nothing proves nothing. [Proof] sums what
 // the tests report to have seen. [Mutation] breaks the code on purpose to see
 // whether the tests notice. [Lint] checks format, types and modules.
@@ -12,7 +12,10 @@ package gotool
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,24 +37,28 @@ type Command struct {
 // Output runs the command and returns what it wrote to standard output. If it
 // fails, the error contains what it wrote to both streams.
 func (c Command) Output(ctx context.Context) (string, error) {
-	program := c.Program
-	if program == "" {
-		program = "go"
+	var data bytes.Buffer
+	var all locked
+	err := c.run(ctx, io.MultiWriter(&data, &all), &all)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, exec.ErrNotFound) {
+		shown := strings.Join(append([]string{cmp.Or(c.Program, "go")}, c.Args...), " ")
+		err = &fault.Error{Code: fault.Failed, What: shown + " failed\n" + strings.TrimSpace(all.text.String()), Next: shown, Cause: err}
 	}
+	if err != nil {
+		return "", err
+	}
+	return data.String(), nil
+}
+
+// run runs the command. Each stream is written by its own goroutine.
+func (c Command) run(ctx context.Context, out, errOut io.Writer) error {
+	program := cmp.Or(c.Program, "go")
 	path, err := exec.LookPath(program)
 	if err != nil {
-		return "", &fault.Error{Code: fault.Failed, What: program + " is not on the PATH", Next: "install Go, then go version", Cause: err}
+		return &fault.Error{Code: fault.Failed, What: program + " is not on the PATH", Next: "install Go, then go version", Cause: err}
 	}
-	var written streams
-	err = proc.Command{Path: path, Args: c.Args, Dir: c.Dir, Env: environment(c.Env), Out: toBoth{&written}, ErrOut: toErr{&written}}.Run(ctx)
-	switch {
-	case err == nil:
-		return written.data.String(), nil
-	case ctx.Err() != nil:
-		return "", ctx.Err()
-	}
-	shown := strings.Join(append([]string{program}, c.Args...), " ")
-	return "", &fault.Error{Code: fault.Failed, What: shown + " failed\n" + strings.TrimSpace(written.all.String()), Next: shown, Cause: err}
+	err = proc.Command{Path: path, Args: c.Args, Dir: c.Dir, Env: environment(c.Env), Out: out, ErrOut: errOut}.Run(ctx)
+	return cmp.Or(ctx.Err(), err)
 }
 
 // environment is the process's own, with further variables. Other packages pick
@@ -65,32 +72,17 @@ func environment(further []string) map[string]string {
 	return env
 }
 
-// streams is what a command wrote: standard output alone, and both streams in
-// the order in which they came. Each is written by its own goroutine.
-type streams struct {
-	mu        sync.Mutex
-	data, all bytes.Buffer
+// locked is a buffer for both streams, in the order in which they came.
+type locked struct {
+	mu   sync.Mutex
+	text bytes.Buffer
 }
 
-// toBoth collects standard output.
-type toBoth struct{ *streams }
-
 // Write never fails.
-func (s toBoth) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all.Write(p)
-	return s.data.Write(p)
-}
-
-// toErr collects standard error.
-type toErr struct{ *streams }
-
-// Write never fails.
-func (s toErr) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.all.Write(p)
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
 }
 
 // Checkout returns an error unless a directory is keepmum's own checkout, before

@@ -1,6 +1,7 @@
 package gotool
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -72,7 +73,7 @@ type Mutation struct {
 	Dir      string
 	Progress fault.Progress
 	Only     string        // a package's directory, mutants, or one of its files; empty: all
-	Limit    time.Duration // for all of it; 0: none
+	Limit    time.Duration // for all of it
 }
 
 // Run returns the scores until its end, or until it was stopped. The error is of
@@ -95,19 +96,14 @@ func (m Mutation) Run(ctx context.Context) ([]Score, error) {
 		return nil, &fault.Error{Code: fault.Failed, What: "no temporary directory could be made", Next: "set TMPDIR to a directory that can be written", Cause: err}
 	}
 	defer os.RemoveAll(dir)
-	if err := copyCheckout(ctx, m.Dir, filepath.Join(dir, "checkout")); err != nil {
+	if err := copyCheckout(ctx, m.Dir, dir); err != nil {
 		return nil, err
 	}
-	limited, cancel := ctx, context.CancelFunc(func() {})
-	if m.Limit > 0 {
-		limited, cancel = context.WithTimeout(ctx, m.Limit)
-	}
+	late := &fault.Error{Code: fault.Incomplete, What: "the time is up, and not everything was tried", Next: "mage test:mutants -only=PACKAGE, for each that is not in the table"}
+	ctx, cancel := context.WithTimeoutCause(ctx, m.Limit, late)
 	defer cancel()
-	scores, err := m.scores(limited, dir, byHand, packages)
-	if ctx.Err() == nil && limited.Err() != nil {
-		err = &fault.Error{Code: fault.Incomplete, What: "the time is up, and not everything was tried", Next: "mage test:mutants -only=PACKAGE, for each that is not in the table"}
-	}
-	return scores, err
+	scores, err := m.scores(ctx, dir, byHand, packages)
+	return scores, cmp.Or(context.Cause(ctx), err)
 }
 
 // wants reports whether a path is named by Only, or is below it.
@@ -141,9 +137,7 @@ func (m Mutation) scores(ctx context.Context, dir string, byHand []Mutant, packa
 	var scores []Score
 	var findings []fault.Finding
 	if len(byHand) > 0 {
-		started := time.Now()
 		score, lived, err := TryMutants(ctx, filepath.Join(dir, "checkout"), byHand, m.Progress)
-		score.Took = time.Since(started)
 		if scores, findings = append(scores, score), lived; err != nil {
 			return scores, err
 		}
@@ -168,10 +162,7 @@ func (m Mutation) scores(ctx context.Context, dir string, byHand []Mutant, packa
 // unleash runs gremlins over one package.
 func (m Mutation) unleash(ctx context.Context, dir, path string) (Score, error) {
 	score, started := Score{Of: path}, time.Now()
-	report := filepath.Join(dir, "report.json")
-	if err := os.Remove(report); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return score, err
-	}
+	report := filepath.Join(dir, strings.ReplaceAll(path, "/", "-")+".json")
 	_, err := Command{Dir: filepath.Join(dir, "checkout"), Env: []string{"TMPDIR=" + dir, "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" "+gremlinsGoFlags)},
 		Args: append([]string{"tool", "-modfile=tools/gremlins.mod", "gremlins", "unleash", "./" + path, "--output=" + report}, gremlinsFlags[:]...)}.Output(ctx)
 	if err != nil {
@@ -191,52 +182,34 @@ func (m Mutation) unleash(ctx context.Context, dir, path string) (Score, error) 
 			}
 		}
 	}
-	if err == nil {
-		err = json.Unmarshal(data, &result)
-	}
-	if err != nil {
+	if err := cmp.Or(err, json.Unmarshal(data, &result)); err != nil {
 		return score, &fault.Error{Code: fault.Failed, What: "the report of gremlins cannot be read", Next: "go tool -modfile=tools/gremlins.mod gremlins unleash ./" + path, Cause: err}
 	}
+	count := map[string]int{}
 	for _, file := range result.Files {
 		for _, one := range file.Mutations {
-			switch one.Status {
-			case "KILLED":
-				score.Killed++
-			case "LIVED":
-				score.Lived++
+			count[one.Status]++
+			if one.Status == "LIVED" {
 				m.Progress.Say("LIVED   %s/%s:%d:%d %s", path, file.Name, one.Line, one.Column, one.Type)
-			case "NOT COVERED":
-				score.NotCovered++
-			case "TIMED OUT":
-				score.TimedOut++
 			}
 		}
 	}
+	score.Killed, score.Lived, score.NotCovered, score.TimedOut = count["KILLED"], count["LIVED"], count["NOT COVERED"], count["TIMED OUT"]
 	return score, nil
 }
 
 // copyCheckout copies the files of a checkout that git does not ignore, as they
-// are on disk. So no secret of whoever works here gets into a copy.
-func copyCheckout(ctx context.Context, from, to string) error {
-	list, err := Command{Program: "git", Dir: from, Args: []string{"ls-files", "-z", "--cached", "--others", "--exclude-standard"}}.Output(ctx)
-	if err != nil {
+// are on disk, to the directory checkout below a temporary one. So no secret of
+// whoever works here gets into the copy. The repository is not written to.
+func copyCheckout(ctx context.Context, from, dir string) error {
+	objects := filepath.Join(dir, "objects")
+	if err := os.Mkdir(objects, 0o700); err != nil {
 		return err
 	}
-	for name := range strings.SplitSeq(strings.TrimSuffix(list, "\x00"), "\x00") {
-		source, target := filepath.Join(from, filepath.FromSlash(name)), filepath.Join(to, filepath.FromSlash(name))
-		info, err := os.Lstat(source)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
-			continue // removed, and not committed yet; or a worktree below this one
-		}
-		var data []byte
-		if err == nil {
-			data, err = os.ReadFile(source)
-		}
-		if err == nil {
-			err = errors.Join(os.MkdirAll(filepath.Dir(target), 0o755), os.WriteFile(target, data, info.Mode().Perm()))
-		}
-		if err != nil {
-			return &fault.Error{Code: fault.Failed, What: name + " cannot be copied", Next: "check its owner and mode, and the room in TMPDIR", Cause: err}
+	env := []string{"GIT_INDEX_FILE=" + filepath.Join(dir, "index"), "GIT_OBJECT_DIRECTORY=" + objects}
+	for _, args := range [][]string{{"add", "--all"}, {"checkout-index", "--all", "--prefix=" + filepath.ToSlash(dir) + "/checkout/"}} {
+		if _, err := (Command{Program: "git", Dir: from, Env: env, Args: args}).Output(ctx); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package gotool_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -99,7 +100,7 @@ func mutated(t *testing.T, reports map[string]string) string {
 func mutate(ctx context.Context, t *testing.T, m gotool.Mutation) ([]gotool.Score, string, error) {
 	t.Helper()
 	var said heard
-	m.Progress = &said
+	m.Progress, m.Limit = &said, cmp.Or(m.Limit, time.Hour)
 	scores, err := m.Run(ctx)
 	if left, failed := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "mutants-*")); failed != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, failed)
@@ -195,7 +196,7 @@ func TestMutation_EndsInTime(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	scores, err := gotool.Mutation{Dir: dir, Progress: stopper{"pkg/hangs …", cancel}}.Run(ctx)
+	scores, err := gotool.Mutation{Dir: dir, Progress: stopper{"pkg/hangs …", cancel}, Limit: time.Hour}.Run(ctx)
 	if err != context.Canceled || !slices.Equal(of(scores), []string{"mutants", "pkg/good"}) {
 		t.Errorf("stopped: %v, %v", of(scores), err)
 	}

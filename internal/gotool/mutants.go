@@ -6,7 +6,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/keepmum/keepmum/internal/fault"
 )
@@ -91,13 +93,13 @@ func (m Mutant) apply(ctx context.Context, dir string, flags ...string) error {
 	return err
 }
 
-// tests returns the mutant's tests, with further arguments of go test.
-func (m Mutant) tests(dir string, args ...string) Tests {
-	packages := m.Test
-	if len(m.Test) > 2 && m.Test[0] == "-C" {
-		dir, packages = filepath.Join(dir, filepath.FromSlash(m.Test[1])), m.Test[2:]
+// test runs the mutant's tests, with further arguments of go test.
+func (m Mutant) test(ctx context.Context, dir string, args ...string) (Tally, error) {
+	own := m.Test
+	if len(own) > 2 && own[0] == "-C" {
+		dir, own = filepath.Join(dir, filepath.FromSlash(own[1])), own[2:]
 	}
-	return Tests{Dir: dir, Args: append([]string{"-vet=off"}, args...), Packages: packages, Progress: fault.Quiet{}}
+	return Test(ctx, dir, fault.Quiet{}, slices.Concat([]string{"-vet=off"}, args, own)...)
 }
 
 // TryMutants breaks a copy of a checkout by one mutant after the other. It
@@ -105,12 +107,12 @@ func (m Mutant) tests(dir string, args ...string) Tests {
 // is an error if the tests do not pass without the mutant, or if the code does
 // not compile with it: then nothing is known.
 func TryMutants(ctx context.Context, dir string, mutants []Mutant, talk fault.Progress) (Score, []fault.Finding, error) {
-	score := Score{Of: MutantsDir}
+	score, started := Score{Of: MutantsDir}, time.Now()
 	var findings []fault.Finding
 	sound := map[string]bool{}
 	for _, m := range mutants {
 		if test := strings.Join(m.Test, " "); !sound[test] {
-			if _, err := m.tests(dir).Run(ctx); err != nil {
+			if _, err := m.test(ctx, dir); err != nil {
 				return score, findings, m.fault(ctx, "without it, `go test "+test+"` does not pass or runs no test", err)
 			}
 			sound[test] = true
@@ -118,7 +120,7 @@ func TryMutants(ctx context.Context, dir string, mutants []Mutant, talk fault.Pr
 		if err := m.apply(ctx, dir); err != nil {
 			return score, findings, m.fault(ctx, "it does not apply to the code", err)
 		}
-		tally, failed := m.tests(dir, "-failfast").Run(ctx)
+		tally, failed := m.test(ctx, dir, "-failfast")
 		if ctx.Err() != nil || tally.Unbuilt {
 			return score, findings, m.fault(ctx, "with it, the code does not compile", failed)
 		}
@@ -134,6 +136,7 @@ func TryMutants(ctx context.Context, dir string, mutants []Mutant, talk fault.Pr
 			return score, findings, m.fault(ctx, "it cannot be taken back", err)
 		}
 	}
+	score.Took = time.Since(started)
 	return score, findings, nil
 }
 

@@ -5,8 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/keepmum/keepmum/internal/fault"
 )
 
 // TestTypeCheck_FindsFaultsPerPlatform: code that does not compile for one
@@ -34,17 +32,16 @@ func TestTypeCheck_FindsFaultsPerPlatform(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			lint := Lint{Dir: dir, Progress: fault.Quiet{}}
-			if err := lint.typeCheck(t.Context(), "linux", "amd64", "./..."); err != nil {
+			if err := typeCheck(t.Context(), dir, "linux", "amd64", "./..."); err != nil {
 				t.Errorf("on Linux: %v", err)
 			}
-			err := lint.typeCheck(t.Context(), "windows", "arm64", "./...")
+			err := typeCheck(t.Context(), dir, "windows", "arm64", "./...")
 			if (err == nil) != (one.fault == "") || err != nil && !strings.Contains(err.Error(), one.fault) {
 				t.Errorf("on Windows: %v, want %q", err, one.fault)
 			}
 		})
 	}
-	if err := (Lint{Dir: "../..", Progress: fault.Quiet{}}).typeCheck(t.Context(), "linux", "amd64", "fmt"); err == nil || !strings.Contains(err.Error(), "no package of this module") {
+	if err := typeCheck(t.Context(), "../..", "linux", "amd64", "fmt"); err == nil || !strings.Contains(err.Error(), "no package of this module") {
 		t.Errorf("only others' packages: %v", err)
 	}
 }

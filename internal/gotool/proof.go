@@ -2,7 +2,6 @@ package gotool
 
 import (
 	"fmt"
-	"maps"
 	"strconv"
 	"strings"
 
@@ -49,15 +48,11 @@ func proofIn(line string) Proof {
 
 // plus returns the sums of both.
 func (p Proof) plus(other Proof) Proof {
-	if len(other) == 0 {
-		return p
-	}
-	sum := maps.Clone(p)
-	if sum == nil {
-		sum = Proof{}
-	}
-	for key, n := range other {
-		sum[key] += n
+	sum := Proof{}
+	for _, one := range []Proof{p, other} {
+		for key, n := range one {
+			sum[key] += n
+		}
 	}
 	return sum
 }

@@ -6,22 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/keepmum/keepmum/internal/fault"
-	"github.com/keepmum/keepmum/internal/proc"
 )
-
-// Tests describes a run of go test.
-type Tests struct {
-	Dir      string         // where go.mod is
-	Tags     []string       // build tags
-	Packages []string       // empty: ./...
-	Args     []string       // further arguments of go test
-	Env      []string       // added to the process's own environment
-	Progress fault.Progress // gets a line at the end of each package, and each failure
-}
 
 // Tally counts what a run did.
 type Tally struct {
@@ -35,28 +24,27 @@ type Tally struct {
 // Plus adds two tallies.
 func (t Tally) Plus(other Tally) Tally {
 	return Tally{Passed: t.Passed + other.Passed, Failed: t.Failed + other.Failed, Unbuilt: t.Unbuilt || other.Unbuilt,
-		Skipped: append(append([]string{}, t.Skipped...), other.Skipped...), Proof: t.Proof.plus(other.Proof)}
+		Skipped: slices.Concat(t.Skipped, other.Skipped), Proof: t.Proof.plus(other.Proof)}
 }
 
 // Tagged returns the packages that have more test files with a build tag than
 // without it.
 func Tagged(ctx context.Context, dir, tag string) ([]string, error) {
-	const form = "{{.ImportPath}} {{.TestGoFiles}} {{.XTestGoFiles}}"
-	plain, err := Command{Dir: dir, Args: []string{"list", "-f", form, "./..."}}.Output(ctx)
+	list := func(tags string) ([]string, error) {
+		out, err := Command{Dir: dir, Args: []string{"list", "-tags", tags, "-f", "{{.ImportPath}} {{.TestGoFiles}} {{.XTestGoFiles}}", "./..."}}.Output(ctx)
+		return strings.Split(strings.TrimSpace(out), "\n"), err
+	}
+	plain, err := list("")
 	if err != nil {
 		return nil, err
 	}
-	tagged, err := Command{Dir: dir, Args: []string{"list", "-tags", tag, "-f", form, "./..."}}.Output(ctx)
+	tagged, err := list(tag)
 	if err != nil {
 		return nil, err
-	}
-	without := map[string]bool{}
-	for _, line := range strings.Split(plain, "\n") {
-		without[line] = true
 	}
 	var packages []string
-	for _, line := range strings.Split(tagged, "\n") {
-		if path, _, ok := strings.Cut(line, " "); ok && !without[line] {
+	for _, line := range tagged {
+		if path, _, _ := strings.Cut(line, " "); !slices.Contains(plain, line) {
 			packages = append(packages, path)
 		}
 	}
@@ -68,41 +56,25 @@ func Tagged(ctx context.Context, dir, tag string) ([]string, error) {
 
 // event is a line of go test -json; see cmd/test2json.
 type event struct {
-	Action     string
-	Package    string
-	ImportPath string
-	Test       string
-	Elapsed    float64
-	Output     string
+	Action, Package, Test, Output string
+	Elapsed                       float64
 }
 
-// Run runs go test and returns the tally. The error is of class Failed when a
-// test fails, is skipped, or none ran.
-func (r Tests) Run(ctx context.Context) (Tally, error) {
-	packages := r.Packages
-	if len(packages) == 0 {
-		packages = []string{"./..."}
-	}
-	args := []string{"test", "-json"}
-	if len(r.Tags) > 0 {
-		args = append(args, "-tags", strings.Join(r.Tags, ","))
-	}
-	path, err := exec.LookPath("go")
-	if err != nil {
-		return Tally{}, &fault.Error{Code: fault.Failed, What: "go is not on the PATH: it is needed to run the tests", Next: "install Go, then go version", Cause: err}
-	}
-	args = append(append(args, r.Args...), packages...)
+// Test runs go test with arguments in a directory and returns the tally. It prints
+// a line at the end of each package, and each failure. The error is of class
+// Failed when a test fails, is skipped, or none ran.
+func Test(ctx context.Context, dir string, progress fault.Progress, args ...string) (Tally, error) {
 	var talk strings.Builder
 	events, in := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
 		// It gets its own process group, so programs that tests start end with it.
-		err := proc.Command{Path: path, Args: args, Dir: r.Dir, Env: environment(r.Env), Out: in, ErrOut: &talk}.Run(ctx)
+		err := Command{Dir: dir, Args: append([]string{"test", "-json"}, args...)}.run(ctx, in, &talk)
 		in.Close()
 		ended <- err
 	}()
-	tally := count(events, r.Progress)
-	err = <-ended
+	tally := count(events, progress)
+	err := <-ended
 	if ctx.Err() != nil {
 		return tally, ctx.Err()
 	}
@@ -131,7 +103,7 @@ func (t Tally) String() string {
 
 // count reads events to the end and passes on what a person should see.
 func count(events io.Reader, talk fault.Progress) Tally {
-	tally := Tally{Skipped: []string{}, Proof: Proof{}}
+	var tally Tally
 	output := map[string][]string{}
 	lines := bufio.NewScanner(events)
 	lines.Buffer(nil, 4<<20)
@@ -147,9 +119,10 @@ func count(events io.Reader, talk fault.Progress) Tally {
 	return tally
 }
 
-// add counts one event.
+// add counts one event. One that names no test is about a package, and one of a
+// package without test files is a skip.
 func (t *Tally) add(e event, output map[string][]string, talk fault.Progress) {
-	key := e.Package + " " + e.Test
+	key, ofPackage := e.Package+" "+e.Test, e.Test == ""
 	switch e.Action {
 	case "output":
 		output[key] = append(output[key], strings.TrimRight(e.Output, "\n"))
@@ -158,39 +131,26 @@ func (t *Tally) add(e event, output map[string][]string, talk fault.Progress) {
 		talk.Say("%s", strings.TrimRight(e.Output, "\n"))
 	case "build-fail":
 		t.Unbuilt = true
-	case "pass", "fail", "skip":
-		t.end(e, output[key], talk)
-		delete(output, key)
-	}
-}
-
-// end counts the end of a test, or of a package if the event names no test.
-func (t *Tally) end(e event, output []string, talk fault.Progress) {
-	if e.Test == "" {
-		t.endPackage(e, output, talk)
-		return
-	}
-	switch e.Action {
 	case "pass":
-		t.Passed++
-	case "skip":
-		t.Skipped = append(t.Skipped, e.Package+"."+e.Test)
-	case "fail":
-		t.Failed++
-		talk.Say("%s", strings.Join(output, "\n"))
-	}
-}
-
-// endPackage reports the end of a package, unless it has no test files.
-func (t *Tally) endPackage(e event, output []string, talk fault.Progress) {
-	switch e.Action {
-	case "pass":
-		talk.Say("ok    %-60s %6.1f s", e.Package, e.Elapsed)
-	case "fail":
-		if t.Failed == 0 {
-			t.Failed++ // it did not build, or ended outside a test
+		if ofPackage {
+			talk.Say("ok    %-60s %6.1f s", e.Package, e.Elapsed)
+		} else {
+			t.Passed++
 		}
-		talk.Say("FAIL  %-60s %6.1f s", e.Package, e.Elapsed)
-		talk.Say("%s", strings.Join(output, "\n"))
+	case "skip":
+		if !ofPackage {
+			t.Skipped = append(t.Skipped, e.Package+"."+e.Test)
+		}
+	case "fail":
+		if !ofPackage || t.Failed == 0 { // a package with no failed test did not build, or ended outside a test
+			t.Failed++
+		}
+		if ofPackage {
+			talk.Say("FAIL  %-60s %6.1f s", e.Package, e.Elapsed)
+		}
+		talk.Say("%s", strings.Join(output[key], "\n"))
+	}
+	if e.Action == "pass" || e.Action == "skip" || e.Action == "fail" {
+		delete(output, key)
 	}
 }

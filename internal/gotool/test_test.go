@@ -31,11 +31,11 @@ func run(t *testing.T, body string) (gotool.Tally, string, error) {
 		}
 	}
 	var said heard
-	tally, err := gotool.Tests{Dir: dir, Progress: &said, Env: []string{"GOFLAGS=-mod=mod", "GOWORK=off"}}.Run(t.Context())
+	tally, err := gotool.Test(t.Context(), dir, &said, "./...")
 	return tally, strings.Join(said.lines, "\n"), err
 }
 
-func TestTests_FailUnlessAllRunAndPass(t *testing.T) {
+func TestTest_FailsUnlessAllRunAndPass(t *testing.T) {
 	tests := []struct {
 		name, body string
 		tally      string

@@ -1,11 +1,13 @@
 package test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,22 +27,25 @@ func target(ctx context.Context, fn func(context.Context, *console.Console) erro
 	})
 }
 
-// modules returns the directories of keepmum's modules.
-func modules() []string { return []string{".", "leaktest"} }
+// modules returns the directories of keepmum's modules. A test has a checkout with
+// one of them.
+func modules() []string {
+	return slices.DeleteFunc([]string{".", "leaktest"}, func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, "go.mod"))
+		return err != nil
+	})
+}
 
 // unit runs the tests without a build tag in all modules.
 func unit(ctx context.Context, c *console.Console) (gotool.Tally, error) {
-	return inModules(func(dir string) (gotool.Tally, error) { return gotool.Tests{Dir: dir, Progress: c}.Run(ctx) })
+	return inModules(func(dir string) (gotool.Tally, error) { return gotool.Test(ctx, dir, c, "./...") })
 }
 
-// inModules sums the results in each module that exists.
+// inModules sums the results in each module.
 func inModules(do func(dir string) (gotool.Tally, error)) (gotool.Tally, error) {
 	var total gotool.Tally
 	var failed []error
 	for _, dir := range modules() {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
-			continue // a test has a checkout with one module
-		}
 		tally, err := do(dir)
 		total, failed = total.Plus(tally), append(failed, err)
 	}
@@ -54,25 +59,23 @@ func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) 
 	if err := wire.Prepare(ctx, c); err != nil {
 		return gotool.Tally{}, err
 	}
-	tally, err := inModules(func(dir string) (gotool.Tally, error) { return tagged(ctx, c, dir) })
+	tally, err := inModules(func(dir string) (gotool.Tally, error) {
+		packages, err := gotool.Tagged(ctx, dir, "integration")
+		if err != nil {
+			return gotool.Tally{}, err
+		}
+		args := []string{"-tags", "integration", "-p", "2", "-parallel", "4", "-count", "1", "-timeout", "25m"}
+		return gotool.Test(ctx, dir, c, append(args, packages...)...)
+	})
 	if err == nil {
 		err = tally.Proof.Err()
 	}
 	return tally, err
 }
 
-// tagged runs the tests of one module that need an engine.
-func tagged(ctx context.Context, c *console.Console, dir string) (gotool.Tally, error) {
-	packages, err := gotool.Tagged(ctx, dir, "integration")
-	if err != nil {
-		return gotool.Tally{}, err
-	}
-	return gotool.Tests{Dir: dir, Tags: []string{"integration"}, Packages: packages, Args: []string{"-p", "2", "-parallel", "4", "-count", "1", "-timeout", "25m"}, Progress: c}.Run(ctx)
-}
-
-// lint describes what to check, in all modules.
-func lint(c *console.Console) gotool.Lint {
-	return gotool.Lint{Dir: ".", Modules: modules()[1:], Progress: c}
+// lint checks all modules.
+func lint(ctx context.Context, c *console.Console) error {
+	return gotool.Lint(ctx, modules(), c)
 }
 
 // show prints the last lines of a run: what was proven, if anything, then what
@@ -103,7 +106,7 @@ func all(ctx context.Context, c *console.Console) error {
 		return err
 	}
 	failed := errors.Join(
-		part("lint", func() (gotool.Tally, error) { return gotool.Tally{}, lint(c).Run(ctx) }),
+		part("lint", func() (gotool.Tally, error) { return gotool.Tally{}, lint(ctx, c) }),
 		part("unit tests", func() (gotool.Tally, error) { return unit(ctx, c) }),
 		part("integration tests", func() (gotool.Tally, error) { return integration(ctx, c) }),
 	)
@@ -119,10 +122,7 @@ const mutationTime = 2 * time.Hour
 // mutants tries the mutants and prints the scores, also of a run that was cut
 // short.
 func mutants(ctx context.Context, c *console.Console, only string, limit time.Duration) error {
-	if limit <= 0 {
-		limit = mutationTime
-	}
-	scores, err := gotool.Mutation{Dir: ".", Progress: c, Only: only, Limit: limit}.Run(ctx)
+	scores, err := gotool.Mutation{Dir: ".", Progress: c, Only: only, Limit: cmp.Or(limit, mutationTime)}.Run(ctx)
 	if len(scores) == 0 {
 		return err
 	}

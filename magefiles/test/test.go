@@ -69,7 +69,5 @@ func (Test) Mutants(ctx context.Context,
 
 // Lint checks the code: format, vet, staticcheck, modules, every platform.
 func Lint(ctx context.Context) error {
-	return target(ctx, func(ctx context.Context, c *console.Console) error {
-		return lint(c).Run(ctx)
-	})
+	return target(ctx, lint)
 }

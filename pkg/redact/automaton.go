@@ -46,17 +46,17 @@ type automaton struct {
 	open    []bool
 	entries []entry // entries[0] is not used
 	root    [256]int32
-	gram    int      // number of first bytes in the bit set, 1 to 4
 	deep    int32    // the first node of depth gram
-	bits    []uint64 // their hashes
+	bits    []uint64 // hashes of the first gram bytes of each pattern
 	shift   uint     // reduces a hash to the size of the set
 }
 
 // golden is 2^32 divided by the golden ratio, the multiplier of Knuth's hash.
 const golden = 2654435769
 
-// widest is the maximum number of bytes of a pattern that are hashed.
-const widest = 4
+// gram is the number of bytes of a pattern that are hashed. No pattern is
+// shorter.
+const gram = shortest
 
 // entry is a pattern that ends at a node, and the next one to report there.
 type entry struct {
@@ -64,7 +64,7 @@ type entry struct {
 	next int32
 }
 
-// newAutomaton compiles patterns, none of them empty. Their order is the
+// newAutomaton compiles patterns of at least gram bytes. Their order is the
 // order in which equal ones are reported.
 func newAutomaton(patterns []pattern) *automaton {
 	sorted := slices.Clone(patterns)
@@ -80,14 +80,10 @@ func newAutomaton(patterns []pattern) *automaton {
 
 // hash fills the bit set: at least 16 bits for each beginning.
 func (a *automaton) hash(sorted []pattern) {
-	a.gram = widest
-	for _, p := range sorted {
-		a.gram = min(a.gram, len(p.text))
-	}
-	a.deep = a.level[a.gram]
+	a.deep = a.level[gram]
 	beginnings := len(a.label) - int(a.deep)
-	if a.gram+1 < len(a.level) {
-		beginnings = int(a.level[a.gram+1] - a.deep)
+	if gram+1 < len(a.level) {
+		beginnings = int(a.level[gram+1] - a.deep)
 	}
 	size := max(12, bits.Len(uint(16*beginnings)))
 	a.bits = make([]uint64, 1<<size/64)
@@ -100,15 +96,7 @@ func (a *automaton) hash(sorted []pattern) {
 
 // sum hashes the first gram bytes of text by Knuth's multiplicative hash.
 func (a *automaton) sum(text []byte) uint32 {
-	var x uint32
-	if a.gram == widest {
-		x = binary.LittleEndian.Uint32(text)
-	} else {
-		for _, c := range text[:a.gram] {
-			x = x<<8 | uint32(c)
-		}
-	}
-	return x * golden >> (a.shift & 31)
+	return binary.LittleEndian.Uint32(text) * golden >> (a.shift & 31)
 }
 
 // grow builds the trie depth by depth. A node is the range of the sorted
@@ -131,7 +119,8 @@ func (a *automaton) grow(sorted []pattern) {
 		a.child = append(a.child, int32(len(a.label)))
 		i, end := low[v], high[v]
 		for ; i < end && len(sorted[i].text) == depth; i++ {
-			a.end(v, sorted[i].rule)
+			a.entries = append(a.entries, entry{rule: sorted[i].rule})
+			a.report(v, int32(len(a.entries)-1))
 		}
 		if plain != nil {
 			a.open = append(a.open, plain[end] > plain[i])
@@ -148,19 +137,13 @@ func (a *automaton) grow(sorted []pattern) {
 	a.child = append(a.child, int32(len(a.label)))
 }
 
-// end records that the pattern of rule ends at v, after those that already do.
-func (a *automaton) end(v, rule int32) {
-	a.entries = append(a.entries, entry{rule: rule})
-	added := int32(len(a.entries) - 1)
-	last := a.out[v]
-	if last == 0 {
-		a.out[v] = added
-		return
+// report adds entries to those of v, after those that it has.
+func (a *automaton) report(v, first int32) {
+	at := &a.out[v]
+	for *at != 0 {
+		at = &a.entries[*at].next
 	}
-	for a.entries[last].next != 0 {
-		last = a.entries[last].next
-	}
-	a.entries[last].next = added
+	*at = first
 }
 
 // trieSize counts the nodes that the sorted patterns need.
@@ -205,16 +188,7 @@ func (a *automaton) link() {
 			if v != 0 {
 				a.fail[w] = a.step(a.fail[v], a.label[w])
 			}
-			suffix := a.out[a.fail[w]]
-			last := a.out[w]
-			if last == 0 {
-				a.out[w] = suffix
-				continue
-			}
-			for a.entries[last].next != 0 {
-				last = a.entries[last].next
-			}
-			a.entries[last].next = suffix
+			a.report(w, a.out[a.fail[w]])
 		}
 	}
 }
@@ -264,16 +238,9 @@ func (w *walk) feed(piece []byte, found []hit) []hit {
 		}
 		if v < a.deep && begun <= i {
 			i = a.next(piece, i-begun)
-			if i+a.gram > len(piece) {
-				v = a.tail(piece[i:])
-				break
-			}
-			v = a.descend(piece[i : i+a.gram])
-			if v == 0 {
-				i++
-				continue
-			}
-			i += a.gram
+			end := min(i+gram, len(piece))
+			v = a.after(piece[i:end])
+			i = end
 		} else {
 			v = a.step(v, piece[i])
 			i++
@@ -290,44 +257,17 @@ func (w *walk) feed(piece []byte, found []hit) []hit {
 // judging by the hash of the bytes there. If there is none, it returns the
 // first place with fewer than gram bytes left.
 func (a *automaton) next(piece []byte, i int) int {
-	last := len(piece) - a.gram
-	if a.gram == widest {
-		set, shift := a.bits, a.shift&31
-		for ; i <= last; i++ {
-			h := binary.LittleEndian.Uint32(piece[i:]) * golden >> shift
-			if set[h>>6]&(1<<(h&63)) != 0 {
-				return i
-			}
-		}
-		return i
-	}
-	for ; i <= last; i++ {
+	for set := a.bits; i <= len(piece)-gram; i++ {
 		h := a.sum(piece[i:])
-		if a.bits[h>>6]&(1<<(h&63)) != 0 {
-			return i
+		if set[h>>6]&(1<<(h&63)) != 0 {
+			break
 		}
 	}
 	return i
 }
 
-// descend returns the node for the bytes of text, or the root if no pattern
-// begins with them.
-func (a *automaton) descend(text []byte) int32 {
-	v := a.root[text[0]]
-	for _, c := range text[1:] {
-		first := a.child[v]
-		i := bytes.IndexByte(a.label[first:a.child[v+1]], c)
-		if v == 0 || i < 0 {
-			return 0
-		}
-		v = first + int32(i)
-	}
-	return v
-}
-
-// tail returns the node after the last bytes of a piece, which are too few to
-// complete a pattern.
-func (a *automaton) tail(text []byte) int32 {
+// after returns the node after text, if nothing before it is part of a pattern.
+func (a *automaton) after(text []byte) int32 {
 	v := int32(0)
 	for _, c := range text {
 		v = a.step(v, c)

@@ -5,9 +5,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -37,15 +40,21 @@ func Encodings() []string {
 // base64 adds the letters that depend only on text, whatever comes before and
 // after it in the encoded data: text may begin at any of the three bytes of a
 // group. If only a line break or nothing follows, the letters up to the end and
-// the padding are known too.
+// the padding are known too. Of a short value only the whole is added.
 func (s *formSet) base64(text []byte) {
+	offsets := 3
+	if s.short {
+		offsets = 1
+	}
 	for _, alphabet := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
-		for offset := range 3 {
+		for offset := range offsets {
 			padded := append(make([]byte, offset, offset+len(text)+1), text...)
 			first := (offset*8 + 5) / 6
 			sure := len(padded) * 8 / 6
 			encoded := alphabet.EncodeToString(padded)
-			s.wrapping(base64Encoding, encoded[first:sure])
+			if !s.short {
+				s.wrapping(base64Encoding, encoded[first:sure])
+			}
 			s.ends(encoded[first:])
 			s.ends(alphabet.EncodeToString(append(padded, '\n'))[first:])
 		}
@@ -62,40 +71,25 @@ func (s *formSet) wrapping(encoding, text string) {
 	s.put(form{text: []byte(text), encoding: encoding, wraps: true})
 }
 
-// base64Whole adds the encodings of exactly text, and of text with a line break.
-func (s *formSet) base64Whole(text []byte) {
-	for _, alphabet := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
-		s.ends(alphabet.EncodeToString(text))
-		s.ends(alphabet.EncodeToString(append(text[:len(text):len(text)], '\n')))
-	}
-}
-
 func (s *formSet) hex(text []byte) {
 	lower := hex.EncodeToString(text)
 	s.wrapping(hexEncoding, lower)
 	s.wrapping(hexEncoding, strings.ToUpper(lower))
-	for _, digits := range []string{lowerHex, upperHex} { // % x
-		s.add(hexEncoding, numbers(text, " ", func(b []byte, c byte) []byte { return append(b, digits[c>>4], digits[c&15]) }))
-	}
+	s.add(hexEncoding, numbers(text, " ", "%02x")) // % x
+	s.add(hexEncoding, numbers(text, " ", "%02X"))
 }
 
 // letters reports whether text consists of letters and digits, which most
 // encoders leave unchanged.
 func letters(text []byte) bool {
-	for _, c := range text {
-		if !isWord(c) || c == '_' {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(text, func(c byte) bool { return !isWord(c) || c == '_' })
 }
 
 // percent adds the output of the various percent encoders. They differ in the
 // characters that they leave unchanged.
 func (s *formSet) percent(text []byte) {
-	all := percentFunc(text, func(byte) bool { return false })
-	s.add(percentEncoding, []byte(all))
-	s.add(percentEncoding, []byte(lowerPercent(all)))
+	s.add(percentEncoding, append([]byte("%"), numbers(text, "%", "%02X")...))
+	s.add(percentEncoding, append([]byte("%"), numbers(text, "%", "%02x")...))
 	if letters(text) {
 		return
 	}
@@ -121,44 +115,24 @@ func (s *formSet) percent(text []byte) {
 
 // percentExcept encodes all but letters, digits and the given characters.
 func percentExcept(text []byte, keep string) string {
-	return percentFunc(text, func(c byte) bool { return isWord(c) && c != '_' || strings.IndexByte(keep, c) >= 0 })
-}
-
-// percentFunc encodes the bytes for which keep is false.
-func percentFunc(text []byte, keep func(byte) bool) string {
-	b := make([]byte, 0, 3*len(text))
+	var b strings.Builder
 	for _, c := range text {
-		if keep(c) {
-			b = append(b, c)
+		if isWord(c) && c != '_' || strings.IndexByte(keep, c) >= 0 {
+			b.WriteByte(c)
 		} else {
-			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
+			fmt.Fprintf(&b, "%%%02X", c)
 		}
 	}
-	return string(b)
+	return b.String()
 }
-
-const (
-	lowerHex = "0123456789abcdef"
-	upperHex = "0123456789ABCDEF"
-)
 
 // lowerPercent converts the hex digits after each percent sign to lower case.
 func lowerPercent(s string) string {
-	b := []byte(s)
-	for i := 0; i+2 < len(b); i++ {
-		if b[i] == '%' {
-			b[i+1], b[i+2] = lowerDigit(b[i+1]), lowerDigit(b[i+2])
-			i += 2
-		}
+	parts := strings.Split(s, "%")
+	for i, part := range parts[1:] {
+		parts[i+1] = strings.ToLower(part[:2]) + part[2:]
 	}
-	return string(b)
-}
-
-func lowerDigit(c byte) byte {
-	if 'A' <= c && c <= 'F' {
-		return c - 'A' + 'a'
-	}
-	return c
+	return strings.Join(parts, "%")
 }
 
 // jsonStyle is a way to write a string in JSON. Encoders agree on the quote,
@@ -227,13 +201,19 @@ const replacement = 0xef
 func (j jsonStyle) quote(t string) string {
 	var b strings.Builder
 	b.Grow(len(t) + len(t)/4)
+	names := map[rune]string{'"': `\"`, '\\': `\\`, '\n': `\n`, '\r': `\r`, '\t': `\t`}
+	if j.slash {
+		names['/'] = `\/`
+	}
+	if !j.long {
+		names['\b'], names['\f'] = `\b`, `\f`
+	}
 	for i, r := range t {
-		short, named := j.name(r)
 		switch {
 		case strings.ContainsRune(j.more, r):
 			j.escape(&b, r)
-		case named:
-			b.WriteString(short)
+		case names[r] != "":
+			b.WriteString(names[r])
 		case r < ' ', j.ascii && r >= 0x7f,
 			j.golang && (r == 0x2028 || r == 0x2029 || r == utf8.RuneError && t[i] != replacement):
 			j.escape(&b, r)
@@ -244,41 +224,15 @@ func (j jsonStyle) quote(t string) string {
 	return b.String()
 }
 
-// name returns the two-character escape of r, if there is one.
-func (j jsonStyle) name(r rune) (string, bool) {
-	switch {
-	case r == '"':
-		return `\"`, true
-	case r == '\\':
-		return `\\`, true
-	case r == '/' && j.slash:
-		return `\/`, true
-	case r == '\b' && !j.long:
-		return `\b`, true
-	case r == '\f' && !j.long:
-		return `\f`, true
-	case r == '\n':
-		return `\n`, true
-	case r == '\r':
-		return `\r`, true
-	case r == '\t':
-		return `\t`, true
-	}
-	return "", false
-}
-
 // escape writes r as \uXXXX, or as a surrogate pair.
 func (j jsonStyle) escape(b *strings.Builder, r rune) {
 	format := `\u%04x`
 	if j.upper {
 		format = `\u%04X`
 	}
-	if r > 0xffff {
-		r -= 0x10000
-		fmt.Fprintf(b, format, 0xd800+r>>10)
-		r = 0xdc00 + r&0x3ff
+	for _, unit := range utf16.AppendRune(nil, r) {
+		fmt.Fprintf(b, format, unit)
 	}
-	fmt.Fprintf(b, format, r)
 }
 
 // html adds the output of the various HTML and XML escapers: they agree on &, <
@@ -353,22 +307,13 @@ func (s *formSet) shell(text []byte) {
 // runs of single quotes are in double quotes, and everything else is in single
 // quotes.
 func dashQuoted(t string) string {
-	var b strings.Builder
-	for rest := t; rest != ""; {
-		n := strings.IndexByte(rest, '\'')
-		quote := byte('\'')
-		if n == 0 {
-			n = len(rest) - len(strings.TrimLeft(rest, "'"))
-			quote = '"'
-		} else if n < 0 {
-			n = len(rest)
+	quoted := regexp.MustCompile(`'+|[^']+`).ReplaceAllStringFunc(t, func(run string) string {
+		if run[0] == '\'' {
+			return `"` + run + `"`
 		}
-		b.WriteByte(quote)
-		b.WriteString(rest[:n])
-		b.WriteByte(quote)
-		rest = rest[n:]
-	}
-	return b.String()[1 : b.Len()-1]
+		return "'" + run + "'"
+	})
+	return quoted[1 : len(quoted)-1]
 }
 
 // backslashed is bash's printf %q for printable characters. It escapes a ~
@@ -434,12 +379,9 @@ func dollarQuoted(t string, ascii bool) string {
 // golang adds the output of Go's strconv and fmt, and lists of the bytes as
 // numbers, as written by fmt and JavaScript's encoders.
 func (s *formSet) golang(text []byte) {
-	for _, between := range []string{" ", ","} {
-		s.add(goEncoding, numbers(text, between, func(b []byte, c byte) []byte { return strconv.AppendUint(b, uint64(c), 10) }))
-	}
-	s.add(goEncoding, numbers(text, ", ", func(b []byte, c byte) []byte {
-		return strconv.AppendUint(append(b, "0x"...), uint64(c), 16)
-	}))
+	s.add(goEncoding, numbers(text, " ", "%d"))
+	s.add(goEncoding, numbers(text, ",", "%d"))
+	s.add(goEncoding, numbers(text, ", ", "0x%x"))
 	if letters(text) {
 		return
 	}
@@ -456,14 +398,14 @@ func (s *formSet) golang(text []byte) {
 	}
 }
 
-// numbers lists the bytes of text as numbers.
-func numbers(text []byte, between string, number func([]byte, byte) []byte) []byte {
+// numbers lists the bytes of text, each in a format of fmt.
+func numbers(text []byte, between, format string) []byte {
 	b := make([]byte, 0, 4*len(text))
 	for i, c := range text {
 		if i > 0 {
 			b = append(b, between...)
 		}
-		b = number(b, c)
+		b = fmt.Appendf(b, format, c)
 	}
 	return b
 }
@@ -471,17 +413,12 @@ func numbers(text []byte, between string, number func([]byte, byte) []byte) []by
 // byteEscaped writes everything except printable ASCII as \xNN, like Python's
 // repr of bytes, which also escapes the single quote.
 func byteEscaped(text []byte) string {
+	names := map[byte]string{'\\': `\\`, '\'': `\'`, '\n': `\n`, '\r': `\r`, '\t': `\t`}
 	var b strings.Builder
 	for _, c := range text {
 		switch {
-		case c == '\\' || c == '\'':
-			b.WriteString(`\` + string(rune(c)))
-		case c == '\n':
-			b.WriteString(`\n`)
-		case c == '\r':
-			b.WriteString(`\r`)
-		case c == '\t':
-			b.WriteString(`\t`)
+		case names[c] != "":
+			b.WriteString(names[c])
 		case c < ' ' || c >= 0x7f:
 			fmt.Fprintf(&b, `\x%02x`, c)
 		default:

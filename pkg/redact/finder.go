@@ -40,8 +40,7 @@ func inOrder(a, b Match) int {
 // bounded memory. It is safe for concurrent use.
 type Finder struct {
 	mu     sync.Mutex
-	stream *stream // nil: nothing to find
-	names  []string
+	stream *stream
 	found  func(Match)
 	spans  []span // those that extend past the settled position
 	lines  int    // line breaks before the settled position
@@ -52,10 +51,7 @@ type Finder struct {
 // soon as no later byte can change it. Close it to get the last ones. found
 // must not use the Finder.
 func (m *Matcher) Finder(found func(Match)) *Finder {
-	if m.silent() {
-		return &Finder{}
-	}
-	return &Finder{stream: newStream(m), names: m.names, found: found}
+	return &Finder{stream: newStream(m), found: found}
 }
 
 // Write searches p. It fails only after Close.
@@ -64,9 +60,6 @@ func (f *Finder) Write(p []byte) (int, error) {
 	defer f.mu.Unlock()
 	if f.closed {
 		return 0, io.ErrClosedPipe
-	}
-	if f.stream == nil {
-		return len(p), nil
 	}
 	for piece := range slices.Chunk(p, pieceSize) {
 		f.settle(f.stream.next(piece))
@@ -78,7 +71,7 @@ func (f *Finder) Write(p []byte) (int, error) {
 func (f *Finder) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.closed && f.stream != nil {
+	if !f.closed {
 		f.settle(f.stream.last())
 	}
 	f.closed = true
@@ -103,7 +96,7 @@ func (f *Finder) settle(found []occurrence, settled int) {
 	for _, one := range f.spans {
 		if one.end <= settled {
 			r := f.stream.rules[one.rule]
-			f.found(Match{f.names[r.name], r.encoding, one.start, one.end, one.line})
+			f.found(Match{f.stream.names[r.name], r.encoding, one.start, one.end, one.line})
 		} else {
 			rest = append(rest, one)
 		}

@@ -44,6 +44,9 @@ type formSet struct {
 	forms []form
 	seen  map[string]bool
 	few   bool
+	// short: the value is masked only as a whole word, so the forms are the
+	// encodings of exactly this value, not of a longer text that contains it.
+	short bool
 }
 
 func (s *formSet) add(encoding string, text []byte) { s.put(form{text: text, encoding: encoding}) }
@@ -53,6 +56,7 @@ func (s *formSet) put(f form) {
 		return
 	}
 	s.seen[string(f.text)] = true
+	f.alone, f.wraps = s.short, f.wraps && !s.short
 	s.forms = append(s.forms, f)
 }
 
@@ -62,34 +66,30 @@ func formsOf(value []byte) []form {
 	if len(text) < shortest || len(bytes.TrimSpace(text)) == 0 {
 		return nil
 	}
-	s := &formSet{seen: map[string]bool{}, few: len(text) > fewFormsAbove}
-	if len(text) < anywhere {
-		s.short(text)
-		return s.forms
+	s := &formSet{seen: map[string]bool{}, few: len(text) > fewFormsAbove, short: len(text) < anywhere}
+	if s.short {
+		s.piece(text, rawEncoding)
+	} else {
+		s.whole(text, rawEncoding)
 	}
-	s.whole(text, rawEncoding)
 	return s.forms
 }
 
 // cutBreak removes one line break from the end.
 func cutBreak(value []byte) []byte {
-	if rest, ok := bytes.CutSuffix(value, []byte{'\n'}); ok {
+	rest, ok := bytes.CutSuffix(value, []byte{'\n'})
+	if ok {
 		rest, _ = bytes.CutSuffix(rest, []byte{'\r'})
-		return rest
 	}
-	return value
+	return rest
 }
 
 // whole adds the forms of a value, or of a string inside one: those of the
 // whole text or of its blocks, of its lines, and of the strings of a JSON
 // document.
 func (s *formSet) whole(text []byte, encoding string) {
-	if len(text) > blockLimit {
-		for _, block := range blocks(text) {
-			s.piece(block, encoding)
-		}
-	} else {
-		s.piece(text, encoding)
+	for _, block := range blocks(text) {
+		s.piece(block, encoding)
 	}
 	if leaves, ok := jsonLeaves(text); ok {
 		for _, leaf := range leaves {
@@ -113,13 +113,9 @@ func (s *formSet) whole(text []byte, encoding string) {
 		if len(line) < anywhere || pemBoundary(line) {
 			continue
 		}
-		if len(line) > blockLimit {
-			for _, block := range blocks(line) {
-				s.piece(block, lineEncoding)
-			}
-			continue
+		for _, block := range blocks(line) {
+			s.piece(block, lineEncoding)
 		}
-		s.piece(line, lineEncoding)
 	}
 }
 
@@ -138,25 +134,12 @@ func (s *formSet) piece(text []byte, encoding string) {
 	s.golang(text)
 }
 
-// short adds the forms of a short value, which is masked only as a whole word:
-// the encodings of exactly this value, not of a longer text that contains it.
-func (s *formSet) short(text []byte) {
-	s.add(rawEncoding, text)
-	s.base64Whole(text)
-	s.hex(text)
-	s.json(text)
-	s.percent(text)
-	s.html(text)
-	s.shell(text)
-	s.golang(text)
-	for i := range s.forms {
-		s.forms[i].alone, s.forms[i].wraps = true, false
-	}
-}
-
 // blocks splits a long text into overlapping blocks, between characters if it
-// is UTF-8.
+// is UTF-8. A text of up to blockLimit bytes is one block.
 func blocks(text []byte) [][]byte {
+	if len(text) <= blockLimit {
+		return [][]byte{text}
+	}
 	var all [][]byte
 	for start := 0; ; {
 		end := start + blockSize + blockOverlap
@@ -199,10 +182,7 @@ func parts(text []byte) [][]byte {
 		if !found {
 			return nil
 		}
-		plain, err := url.PathUnescape(string(password))
-		if err != nil {
-			return [][]byte{password}
-		}
+		plain, _ := url.PathUnescape(string(password)) // empty if it is not escaped
 		return [][]byte{password, []byte(plain)}
 	}
 	if user, password, ok := bytes.Cut(text, []byte(":")); ok && allWord(user) && !bytes.HasPrefix(password, []byte("//")) {
@@ -214,12 +194,7 @@ func parts(text []byte) [][]byte {
 // allWord reports whether name consists of characters that are allowed in a URL
 // scheme or the name of a database role.
 func allWord(name []byte) bool {
-	for _, c := range name {
-		if !isWord(c) && c != '-' && c != '.' && c != '+' {
-			return false
-		}
-	}
-	return len(name) > 0
+	return len(name) > 0 && !slices.ContainsFunc(name, func(c byte) bool { return !isWord(c) && c != '-' && c != '.' && c != '+' })
 }
 
 // jsonLeaves returns the strings in a JSON object or array that are not keys,

@@ -101,7 +101,7 @@ func (h *handler) value(v slog.Value) slog.Value {
 	case slog.KindAny:
 		return h.any(v)
 	case slog.KindTime:
-		return h.rendered(v, v.String(), v.Time().Format(time.RFC3339Nano), v.Time().Format(textTime))
+		return h.rendered(v, v.String(), v.Time().Format(time.RFC3339Nano), v.Time().Format("2006-01-02T15:04:05.000Z07:00")) // the last is a TextHandler's
 	case slog.KindDuration:
 		return h.rendered(v, v.String(), strconv.FormatInt(int64(v.Duration()), 10))
 	case slog.KindFloat64:
@@ -111,9 +111,6 @@ func (h *handler) value(v slog.Value) slog.Value {
 		return h.rendered(v, v.String())
 	}
 }
-
-// textTime is the layout of times in a TextHandler.
-const textTime = "2006-01-02T15:04:05.000Z07:00"
 
 // rendered masks a value of a simple kind if one of texts, the ways in which a
 // handler may write it, holds a known value.
@@ -177,7 +174,7 @@ func render(v any, kind below) (r rendering, instead string) {
 	var failed error
 	own := methods(v)
 	if err, ok := v.(error); ok && !own.json {
-		r.json = quoted(err.Error())
+		r.json, _ = marshal(err.Error()) // a string can always be written
 	} else if kind != textBelow || own.json || !own.text {
 		r.json, failed = marshal(v)
 		if cycle := new(json.UnsupportedValueError); errors.As(failed, &cycle) && strings.HasPrefix(cycle.Str, "encountered a cycle") {
@@ -254,9 +251,4 @@ func marshal(v any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-func quoted(text string) []byte {
-	b, _ := marshal(text) // a string can always be written
-	return b
 }

@@ -56,7 +56,7 @@ func (l *lane) line(line []byte, ended bool, found []occurrence) []occurrence {
 	if l.cr {
 		l.cr = false
 		if len(line) == 0 { // "\n" follows the "\r"
-			l.skip(l.at-1, 2)
+			l.breaks = append(l.breaks, mark{l.at - 1, 2})
 			l.at++
 			l.run = 0
 			return found
@@ -72,23 +72,21 @@ func (l *lane) line(line []byte, ended bool, found []occurrence) []occurrence {
 	found = l.read(body, found)
 	l.run = run
 	full := slices.Contains(l.widths, run)
-	switch {
-	case ended && full:
-		size := 1 + len(line) - len(body)
-		l.skip(l.at, size)
+	switch size := 1 + len(line) - len(body); {
+	case ended:
+		if full {
+			l.breaks = append(l.breaks, mark{l.at, size})
+		} else {
+			l.search.reset()
+		}
 		l.at += size
 		l.run = 0
-	case ended:
-		l.at += 1 + len(line) - len(body)
-		l.run = 0
-		l.search.reset()
-	case cr && full:
-		l.at++
-		l.cr = true
 	case cr:
 		l.at++
-		l.run = 0
-		l.search.reset()
+		if l.cr = full; !full {
+			l.run = 0
+			l.search.reset()
+		}
 	}
 	return found
 }
@@ -103,8 +101,6 @@ func (l *lane) read(piece []byte, found []occurrence) []occurrence {
 	l.at += len(piece)
 	return found
 }
-
-func (l *lane) skip(at, size int) { l.breaks = append(l.breaks, mark{at, size}) }
 
 // back returns the place n searched bytes before end, not counting skipped line
 // breaks.

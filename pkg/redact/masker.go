@@ -37,8 +37,7 @@ func merge(spans []span, together func(a, b span) bool) []span {
 // masker masks the text of a stream.
 type masker struct {
 	stream *stream
-	masks  []string // by name
-	spans  []span   // those that extend past the settled position, in order
+	spans  []span // those that extend past the settled position, in order
 	// The last mask written and the end of its span: an adjacent span of the
 	// same name needs no second mask.
 	lastEnd  int
@@ -48,7 +47,7 @@ type masker struct {
 }
 
 func newMasker(m *Matcher) *masker {
-	return &masker{stream: newStream(m), masks: m.masks, lastEnd: -1}
+	return &masker{stream: newStream(m), lastEnd: -1}
 }
 
 // restart prepares the masker for another text.
@@ -110,7 +109,7 @@ func (k *masker) settle(found []occurrence, settled int) []byte {
 // mask writes the mask of a span, unless the span just before it is adjacent
 // and has the same mask.
 func (k *masker) mask(s span) {
-	mask := k.masks[k.stream.rules[s.rule].name]
+	mask := k.stream.masks[k.stream.rules[s.rule].name]
 	if s.start != k.lastEnd || mask != k.lastMask {
 		k.out = append(k.out, mask...)
 	}

@@ -12,7 +12,7 @@ import (
 // immutable and safe for concurrent use. A nil Matcher and the zero Matcher
 // know no values and change nothing.
 type Matcher struct {
-	lanes    []track
+	tracks   []track
 	rules    []rule
 	names    []string
 	masks    []string // by name
@@ -66,7 +66,7 @@ type named struct {
 	form
 }
 
-// compile builds the rules and the lanes.
+// compile builds the rules and the tracks.
 func (m *Matcher) compile(all []named, widths []int) {
 	index := map[string]int32{}
 	var plain, wrapped []pattern
@@ -87,10 +87,10 @@ func (m *Matcher) compile(all []named, widths []int) {
 		}
 	}
 	if len(plain) > 0 {
-		m.lanes = append(m.lanes, track{automaton: newAutomaton(plain)})
+		m.tracks = append(m.tracks, track{automaton: newAutomaton(plain)})
 	}
 	if len(wrapped) > 0 {
-		m.lanes = append(m.lanes, track{automaton: newAutomaton(wrapped), widths: widths})
+		m.tracks = append(m.tracks, track{automaton: newAutomaton(wrapped), widths: widths})
 	}
 	m.maskers = &sync.Pool{}
 }
@@ -114,7 +114,7 @@ func (m *Matcher) Unmasked() []string {
 }
 
 // silent reports whether there is nothing to search for.
-func (m *Matcher) silent() bool { return m == nil || len(m.lanes) == 0 }
+func (m *Matcher) silent() bool { return m == nil || len(m.tracks) == 0 }
 
 // String returns s with every value masked, and s itself if it holds none.
 func (m *Matcher) String(s string) string {

@@ -224,10 +224,10 @@ func checks(t *testing.T, n string, property func(*rapid.T)) {
 // drawForms draws a small set of forms over an alphabet.
 func drawForms(t *rapid.T, alphabet string, wraps bool) []named {
 	letters := rapid.SampledFrom([]byte(alphabet))
-	shortest := rapid.IntRange(2, 5).Draw(t, "shortest")
+	least := rapid.IntRange(shortest, 6).Draw(t, "shortest")
 	var forms []named
 	for i := range rapid.IntRange(1, 5).Draw(t, "forms") {
-		f := form{text: rapid.SliceOfN(letters, shortest, 7).Draw(t, "form"), encoding: fmt.Sprint("e", i)}
+		f := form{text: rapid.SliceOfN(letters, least, 9).Draw(t, "form"), encoding: fmt.Sprint("e", i)}
 		f.wraps = wraps && !bytes.ContainsAny(f.text, "\r\n") && rapid.Bool().Draw(t, "wraps")
 		f.alone = !f.wraps && rapid.IntRange(0, 2).Draw(t, "alone") == 0
 		forms = append(forms, named{rapid.SampledFrom([]string{"X", "Y", "Z"}).Draw(t, "name"), f})
@@ -243,7 +243,7 @@ func TestMatchesOracleOnSmallAlphabets(t *testing.T) {
 		t.Run(fmt.Sprintf("%q", c.alphabet), func(t *testing.T) {
 			checks(t, "6000", func(t *rapid.T) {
 				o := oracle{drawForms(t, c.alphabet, c.wraps), []int{2, 3}}
-				text := string(rapid.SliceOfN(rapid.SampledFrom([]byte(c.alphabet)), 0, 24).Draw(t, "text"))
+				text := string(rapid.SliceOfN(rapid.SampledFrom([]byte(c.alphabet)), 0, 32).Draw(t, "text"))
 				if err := o.checkAll(o.matcher(), text); err != nil {
 					t.Fatal(err)
 				}

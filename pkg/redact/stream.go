@@ -11,8 +11,8 @@ const pieceSize = 32 << 10
 // stream reads a text in pieces and reports which occurrences are in it, and up
 // to which position that is settled.
 type stream struct {
+	*Matcher
 	lanes  []lane
-	rules  []rule
 	base   int    // number of bytes that are settled and released
 	before int    // the byte before base; -1 at the beginning
 	text   []byte // the text read and not released
@@ -24,9 +24,13 @@ type stream struct {
 	alone   func(back int) bool
 }
 
+// newStream returns a stream for a text in which m, which may be nil, searches.
 func newStream(m *Matcher) *stream {
-	s := &stream{rules: m.rules, before: -1}
-	for _, l := range m.lanes {
+	if m == nil {
+		m = &Matcher{}
+	}
+	s := &stream{Matcher: m, before: -1}
+	for _, l := range m.tracks {
 		s.lanes = append(s.lanes, lane{search: walk{automaton: l.automaton}, rules: m.rules, widths: l.widths})
 	}
 	s.alone = func(back int) bool {
