@@ -85,11 +85,15 @@ func (m *Machine) environment() map[string]string {
 // background starts a daemon in a new session, with its log as output, so that
 // neither our end nor a signal to our terminal reaches it.
 func (m *Machine) background(full string, step host.Step) error {
-	log, from, err := openLog(step.Log)
+	log, err := os.OpenFile(step.Log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	if err != nil {
+		return fmt.Errorf("the engine's log %s cannot be written: %w", step.Log, errors.Unwrap(err))
+	}
+	defer func() { _ = log.Close() }()
+	from, err := log.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Close() }()
 	cmd := exec.Command(full, step.Args[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.Env = log, log, string(filepath.Separator), proc.Environ(m.environment())
 	detach(cmd)
@@ -105,20 +109,6 @@ func (m *Machine) background(full string, step host.Step) error {
 	defer m.mu.Unlock()
 	m.daemon = d // a fallback replaces the first
 	return nil
-}
-
-// openLog opens a log for appending and returns its size.
-func openLog(path string) (*os.File, int64, error) {
-	log, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
-	if err != nil {
-		return nil, 0, fmt.Errorf("the engine's log %s cannot be written: %w", path, errors.Unwrap(err))
-	}
-	info, err := log.Stat()
-	if err != nil {
-		_ = log.Close()
-		return nil, 0, err
-	}
-	return log, info.Size(), nil
 }
 
 // Ended returns an error if a daemon that Run started has ended, with the line of

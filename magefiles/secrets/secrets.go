@@ -55,10 +55,7 @@ func (Secrets) Set(ctx context.Context, name string,
 	dryRun *bool, // check the value and store nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Target[values.EditResult]{JSON: json, Show: showEdit}.Run(ctx, func(ctx context.Context, t *wire.Tools) (values.EditResult, error) {
-		if err := wire.Name(name); err != nil {
-			return values.EditResult{}, err
-		}
+	return wire.Target[values.EditResult]{Name: name, JSON: json, Show: showEdit}.Run(ctx, func(ctx context.Context, t *wire.Tools) (values.EditResult, error) {
 		return t.Values().Set(ctx, name, func(ctx context.Context) (secrets.Secret, error) {
 			return t.Console.ReadValue(ctx, name, secretdir.MaxSize+2)
 		}, wire.Value(dryRun))
@@ -70,10 +67,7 @@ func (Secrets) Remove(ctx context.Context, name string,
 	dryRun *bool, // say what would be removed and remove nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Target[values.EditResult]{Limit: wire.Short, JSON: json, Show: showEdit}.Run(ctx, func(ctx context.Context, t *wire.Tools) (values.EditResult, error) {
-		if err := wire.Name(name); err != nil {
-			return values.EditResult{}, err
-		}
+	return wire.Target[values.EditResult]{Limit: wire.Short, Name: name, JSON: json, Show: showEdit}.Run(ctx, func(ctx context.Context, t *wire.Tools) (values.EditResult, error) {
 		return t.Values().Remove(ctx, name, wire.Value(dryRun))
 	})
 }
@@ -84,10 +78,7 @@ func (Secrets) Generate(ctx context.Context, name string,
 	dryRun *bool, // make a value and store nothing
 	json *bool, // print the result as JSON
 ) error {
-	return wire.Target[values.EditResult]{Limit: wire.Short, JSON: json, Show: showEdit}.Run(ctx, func(ctx context.Context, t *wire.Tools) (values.EditResult, error) {
-		if err := wire.Name(name); err != nil {
-			return values.EditResult{}, err
-		}
+	return wire.Target[values.EditResult]{Limit: wire.Short, Name: name, JSON: json, Show: showEdit}.Run(ctx, func(ctx context.Context, t *wire.Tools) (values.EditResult, error) {
 		return t.Values().Generate(ctx, name, wire.Value(force), wire.Value(dryRun))
 	})
 }

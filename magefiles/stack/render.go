@@ -74,10 +74,8 @@ func showDemo(c *console.Console, result demo.Result) error {
 		lines = append(lines, fmt.Sprintf("log loss    %-7s %.4f over %d finished games", score.Input, score.LogLoss, score.Games))
 	}
 	lines = append(lines, fmt.Sprintf("logs        %d read, %d bytes: %d values found, %d canaries planted and found", result.Logs.Logs, result.Logs.Bytes, result.Logs.Hits, result.Logs.Canaries))
-	for _, line := range lines {
-		if err := c.Print("%s", line); err != nil {
-			return err
-		}
+	if err := c.Print("%s", strings.Join(lines, "\n")); err != nil {
+		return err
 	}
 	c.Say("the stack runs on; go tool mage demo -clean removes it")
 	return nil

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -226,7 +227,9 @@ func lastWords(ctx context.Context, cli *client.Client, cause error) error {
 
 // sshFailure explains what ssh printed before it gave up.
 func sshFailure(t target, opt Options, err error) error {
-	text := err.Error()
+	say := func(detail, what, next string) error {
+		return failure(docker.CauseSSH, t.Endpoint, detail, "the engine at "+t.Host+" ("+t.Source+") "+what, next)
+	}
 	for _, known := range []struct{ sign, what, next string }{
 		{"Host key verification failed", "its host key is not known", "ssh to it once manually and accept the key"},
 		{"REMOTE HOST IDENTIFICATION HAS CHANGED", "its host key has changed", "find out why before accepting the new key"},
@@ -240,17 +243,14 @@ func sshFailure(t target, opt Options, err error) error {
 		{"permission denied while trying to connect", "its engine denies access to that user", "add the user to the group docker there"},
 		{"Cannot connect to the Docker daemon", "its engine is not running", "start the engine there"},
 	} {
-		if strings.Contains(text, known.sign) {
-			return failure(docker.CauseSSH, t.Endpoint, known.what,
-				"the engine at "+t.Host+" ("+t.Source+") cannot be used over ssh: "+known.what, known.next)
+		if strings.Contains(err.Error(), known.sign) {
+			return say(known.what, "cannot be used over ssh: "+known.what, known.next)
 		}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return failure(docker.CauseSSH, t.Endpoint, "no answer",
-			"the engine at "+t.Host+" ("+t.Source+") did not answer over ssh within "+opt.deadline(t).String(), "ssh to it manually to see why")
+		return say("no answer", "did not answer over ssh within "+opt.deadline(t).String(), "ssh to it manually to see why")
 	}
-	return failure(docker.CauseSSH, t.Endpoint, "ssh failed",
-		"the engine at "+t.Host+" ("+t.Source+") cannot be used over ssh", "ssh to it manually to see why")
+	return say("ssh failed", "cannot be used over ssh", "ssh to it manually to see why")
 }
 
 // elsewhere returns the hint if the chosen engine is not there: another one that
@@ -298,13 +298,11 @@ func isSocket(path string) bool {
 }
 
 func (o Options) deadline(t target) time.Duration {
-	switch {
-	case o.Deadline > 0:
-		return o.Deadline
-	case t.scheme == "ssh":
-		return 30 * time.Second
+	usual := 10 * time.Second
+	if t.scheme == "ssh" {
+		usual = 30 * time.Second
 	}
-	return 10 * time.Second
+	return cmp.Or(o.Deadline, usual)
 }
 
 func (o Options) installed() bool {

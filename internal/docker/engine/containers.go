@@ -50,10 +50,7 @@ func (e *Engine) Container(ctx context.Context, id string) (docker.Container, er
 	inner, cancel := e.quick(ctx)
 	defer cancel()
 	raw, err := e.client.ContainerInspect(inner, id)
-	if err != nil {
-		return docker.Container{}, e.fail(ctx, "inspecting the container "+id, err)
-	}
-	return containerOf(raw), nil
+	return containerOf(raw), e.fail(ctx, "inspecting the container "+id, err)
 }
 
 // InspectContainer returns the engine's raw JSON about a container. It may
@@ -62,10 +59,7 @@ func (e *Engine) InspectContainer(ctx context.Context, id string) ([]byte, error
 	inner, cancel := e.quick(ctx)
 	defer cancel()
 	_, raw, err := e.client.ContainerInspectWithRaw(inner, id, false)
-	if err != nil {
-		return nil, e.fail(ctx, "inspecting the container "+id, err)
-	}
-	return raw, nil
+	return raw, e.fail(ctx, "inspecting the container "+id, err)
 }
 
 func containerOf(raw container.InspectResponse) docker.Container {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"net"
 	"net/url"
 	"os"
@@ -63,10 +64,7 @@ func (o Options) explicit(host string) (target, error) {
 	ep := dockercontext.Endpoint{EndpointMeta: dockercontext.EndpointMeta{Host: host}}
 	if verify || plain {
 		ep.SkipTLSVerify = !verify
-		dir := o.env("DOCKER_CERT_PATH")
-		if dir == "" {
-			dir = o.configDir()
-		}
+		dir := cmp.Or(o.env("DOCKER_CERT_PATH"), o.configDir())
 		data, err := tlsFiles(dir)
 		if err != nil {
 			e := docker.Endpoint{Host: show(host), Source: "DOCKER_HOST", Remote: true}
@@ -238,13 +236,7 @@ func (o Options) env(name string) string {
 }
 
 func (o Options) configDir() string {
-	if o.ConfigDir != "" {
-		return o.ConfigDir
-	}
-	if dir := o.env("DOCKER_CONFIG"); dir != "" {
-		return dir
-	}
-	return filepath.Join(o.home(), ".docker")
+	return cmp.Or(o.ConfigDir, o.env("DOCKER_CONFIG"), filepath.Join(o.home(), ".docker"))
 }
 
 func (o Options) home() string {
@@ -256,8 +248,5 @@ func (o Options) home() string {
 }
 
 func (o Options) defaultHost() string {
-	if o.DefaultHost != "" {
-		return o.DefaultHost
-	}
-	return client.DefaultDockerHost
+	return cmp.Or(o.DefaultHost, client.DefaultDockerHost)
 }

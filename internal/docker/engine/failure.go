@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -85,10 +86,7 @@ func oneLine(text string) string {
 
 // patience returns how long a call that does not stream may take.
 func (e *Engine) patience() time.Duration {
-	if e.callDeadline > 0 {
-		return e.callDeadline
-	}
-	return 30 * time.Second
+	return cmp.Or(e.callDeadline, 30*time.Second)
 }
 
 // quick returns the context of a call that does not stream.

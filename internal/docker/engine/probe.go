@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -19,12 +20,7 @@ import (
 // cancelled, unless the engine hangs.
 func (e *Engine) RunProbe(ctx context.Context, p docker.Probe) (result docker.ProbeResult, err error) {
 	doing := "running a probe in " + p.Image
-	if p.Deadline == 0 {
-		p.Deadline = time.Minute
-	}
-	if p.MaxOutput == 0 {
-		p.MaxOutput = 64 << 10
-	}
+	p.Deadline, p.MaxOutput = cmp.Or(p.Deadline, time.Minute), cmp.Or(p.MaxOutput, 64<<10)
 	inner, cancel := context.WithTimeout(ctx, p.Deadline)
 	defer cancel()
 	name := "keepmum-probe-" + rand.Text()

@@ -88,6 +88,7 @@ func (t *Tools) Values() *values.Values {
 type Target[R any] struct {
 	Limit    time.Duration // 0: none
 	ReadOnly bool          // it changes nothing, not even the modes of secrets/
+	Name     string        // a positional, which must not be a flag
 	JSON     *bool         // print the result as one document
 	Show     func(*console.Console, R) error
 }
@@ -101,7 +102,9 @@ func (t Target[R]) Run(ctx context.Context, fn func(context.Context, *Tools) (R,
 		tools, err := Open(c, t.ReadOnly)
 		if err == nil {
 			defer tools.Close()
-			result, err = fn(ctx, tools)
+			if err = notFlag(t.Name); err == nil {
+				result, err = fn(ctx, tools)
+			}
 		}
 		return Show(c, t.JSON, result, err, t.Show)
 	})
@@ -149,9 +152,9 @@ func List(flag *string) []string {
 	return items
 }
 
-// Name refuses a positional that begins with a hyphen: mage takes flags after
+// notFlag refuses a positional that begins with a hyphen: mage takes flags after
 // positionals only, and would hand the flag over as the name.
-func Name(name string) error {
+func notFlag(name string) error {
 	if strings.HasPrefix(name, "-") {
 		return &fault.Error{Code: fault.Usage, What: "a flag stands where a name is expected", Next: "put the name first, then the flags"}
 	}
