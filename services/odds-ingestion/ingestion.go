@@ -24,9 +24,6 @@ type odds interface {
 
 const sportPath = "sports/basketball_nba/odds"
 
-// usedUpPause is the least time between calls when the quota is used up.
-const usedUpPause = 10 * time.Minute
-
 // ingestion is the work of the service, one poll at a time.
 type ingestion struct {
 	upstream service.Upstream
@@ -100,11 +97,7 @@ func (i *ingestion) query() url.Values {
 func (i *ingestion) live(ctx context.Context) (time.Duration, time.Time, error) {
 	var listed []event
 	reply, err := i.upstream.Get(ctx, "/v4/"+sportPath, i.query(), nil, &listed)
-	pause := time.Duration(0)
-	if reply.UsedUp {
-		pause = usedUpPause
-		i.log.Warn("the quota of the odds api is used up", "secret", keyName, "pause", pause.String())
-	}
+	pause := i.upstream.Pause(reply, i.log)
 	if err != nil {
 		return pause, time.Time{}, err
 	}

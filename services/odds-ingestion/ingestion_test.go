@@ -272,7 +272,7 @@ func TestPollFailures(t *testing.T) {
 	}{
 		"nothing valid":        {answering([]any{wire(bad)}), saved{}, "it contains no valid event", 0},
 		"another shape":        {answering(map[string]any{"message": keyValue}), saved{}, "unexpected JSON structure", 0},
-		"quota used up":        {answering(nil, "x-requests-remaining", "0"), saved{}, "", usedUpPause},
+		"quota used up":        {answering(nil, "x-requests-remaining", "0"), saved{}, "", 10 * time.Minute},
 		"401":                  {func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), http.StatusUnauthorized) }, saved{}, "refuses THE_ODDS_API_KEY", 0},
 		"store does not store": {answering([]any{}), saved{err: errors.New("store")}, "store", 0},
 	} {

@@ -22,7 +22,7 @@ func simulated(seed uint64) ([]played, odds.Score) {
 	var truth odds.Score
 	for _, g := range s.Games() {
 		var quotes []store.Quote
-		for _, q := range s.Closing(g) {
+		for _, q := range s.Quotes(g, g.Start) {
 			quotes = append(quotes,
 				store.Quote{Book: q.Book.Key, Outcome: store.Home, Price: q.Home},
 				store.Quote{Book: q.Book.Key, Outcome: store.Away, Price: q.Away})
