@@ -60,7 +60,7 @@ func testIngestion(t *testing.T, handler http.HandlerFunc, to *saved) (*ingestio
 	return i, text
 }
 
-// good is an event that is right in every way.
+// good is an event that is valid in every way.
 func good() event {
 	return event{
 		ID: "abc", Sport: "basketball_nba", Commence: now.Add(6 * time.Hour), Home: "LA Clippers", Away: "Miami Heat",
@@ -149,8 +149,8 @@ func TestValidateLeavesOutImplausibleEntries(t *testing.T) {
 	}
 }
 
-// A game that has begun is an event, and its prices, which are on the rest of
-// the game, are not stored.
+// A game that has begun is stored as an event, but its prices, which are for the
+// rest of the game, are not.
 func TestValidateLeavesOutLivePrices(t *testing.T) {
 	e := good()
 	e.Commence = now
