@@ -132,8 +132,8 @@ func (a *analyzer) analyse(ctx context.Context, id string, now time.Time, total 
 }
 
 // pairs puts home and away prices together: one quote for each moment at which
-// a book set either, with the other as it stood. A book that has set only one
-// so far has no price yet. The rows must be sorted by source time.
+// a book set either, with the other as it was. A book that has set only one so
+// far has no price yet. The rows must be sorted by source time.
 func pairs(rows []store.Quote) []line.Quote {
 	var all []line.Quote
 	standing := map[string]line.Quote{}
@@ -165,7 +165,8 @@ func pairs(rows []store.Quote) []line.Quote {
 }
 
 // replaceLast puts q in place of its book's last quote, which is of the same
-// moment: that one was of the new price of one side and the old of the other.
+// moment: that one combined the new price of one side with the old one of the
+// other.
 func replaceLast(all []line.Quote, q line.Quote) {
 	for i := len(all) - 1; i >= 0; i-- {
 		if all[i].Book == q.Book {
@@ -175,7 +176,7 @@ func replaceLast(all []line.Quote, q line.Quote) {
 	}
 }
 
-// rows turns a movement into what is stored.
+// rows turns a movement into the rows to store.
 func rows(id string, m line.Movement) ([]store.Line, []store.Movement) {
 	var lines []store.Line
 	var movements []store.Movement

@@ -189,7 +189,7 @@ func TestStepIsIdempotentAndSurvivesARestart(t *testing.T) {
 		step(t, a)
 	}
 	lines, movements := m.lines["e1"], m.movements["e1"]
-	step(t, analyzerOf(m)) // one that knows nothing
+	step(t, analyzerOf(m)) // as after a restart
 	if !reflect.DeepEqual(lines, m.lines["e1"]) || !reflect.DeepEqual(movements, m.movements["e1"]) {
 		t.Errorf("step by step:\n%+v\n%+v\nat once:\n%+v\n%+v", lines, movements, m.lines["e1"], m.movements["e1"])
 	}
@@ -225,8 +225,8 @@ func TestStepHandlesNewQuotesOnce(t *testing.T) {
 	}
 }
 
-// A backfill stores quotes of the past, observed in the past: of an event that
-// has closed they move the closing line.
+// A backfill stores quotes of the past, observed in the past: they move the closing
+// line of an event that has closed.
 func TestStepNoticesLateQuotes(t *testing.T) {
 	t.Parallel()
 	m := newMemory(quote("alpha", 60, 0.5))
@@ -250,7 +250,7 @@ func TestStepNoticesLateQuotes(t *testing.T) {
 	}
 }
 
-// A step that fails half-way is made up for by the next.
+// The next step does what a step that failed half-way left undone.
 func TestStepRetriesAfterAFailure(t *testing.T) {
 	t.Parallel()
 	m := newMemory(quote("alpha", 60, 0.5))
@@ -303,8 +303,8 @@ func TestPairs(t *testing.T) {
 
 // The simulator plants a steam move in a quarter of its games: the market jumps
 // by 1.8 to 3.3 points and every book follows within five minutes. Its ordinary
-// noise is a seventh of a point in ten minutes. Polled twice an hour, it knows none
-// of that and must find about as many.
+// noise is a seventh of a point in ten minutes. Package line knows none of that,
+// sees the prices twice an hour, and must find about as many moves.
 func TestSteamInASimulatedSeason(t *testing.T) {
 	t.Parallel()
 	s := season.New(season.Config{Seed: 5})

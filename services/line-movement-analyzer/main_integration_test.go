@@ -68,8 +68,8 @@ func TestService(t *testing.T) {
 	}
 }
 
-// sameAsFollow compares the stored rows with what the pure part computes from the
-// stored quotes.
+// sameAsFollow compares the stored rows with what package line computes from
+// the stored quotes.
 func sameAsFollow(t *testing.T, db *store.Store, g season.Game, now time.Time) {
 	t.Helper()
 	quotes, err := db.History(t.Context(), g.EventID)

@@ -24,9 +24,6 @@ type odds interface {
 
 const sportPath = "sports/basketball_nba/odds"
 
-// usedUpPause is the least time between calls when the quota is used up.
-const usedUpPause = 10 * time.Minute
-
 // ingestion is the work of the service, one poll at a time.
 type ingestion struct {
 	upstream service.Upstream
@@ -64,8 +61,7 @@ func outOfCredits(status int, body []byte) (service.Kind, string) {
 	return "", ""
 }
 
-// poll calls for what is offered now, and once for the missing past.
-// It returns the least time to wait before the next call.
+// poll asks for the current odds, and once for the missing past ones. It returns the least time to wait before the next call.
 func (i *ingestion) poll(ctx context.Context) (time.Duration, error) {
 	if !i.began {
 		last, err := i.store.LastObserved(ctx)
@@ -85,7 +81,7 @@ func (i *ingestion) poll(ctx context.Context) (time.Duration, error) {
 	return pause, i.past(ctx)
 }
 
-// query is what every call asks for.
+// query is the part of the query that every call has.
 func (i *ingestion) query() url.Values {
 	return url.Values{
 		"apiKey":     {i.config.Key.RevealString()},
@@ -96,15 +92,11 @@ func (i *ingestion) query() url.Values {
 	}
 }
 
-// live stores what is offered now and returns the upstream's time.
+// live stores the current odds and returns the upstream's time.
 func (i *ingestion) live(ctx context.Context) (time.Duration, time.Time, error) {
 	var listed []event
 	reply, err := i.upstream.Get(ctx, "/v4/"+sportPath, i.query(), nil, &listed)
-	pause := time.Duration(0)
-	if reply.UsedUp {
-		pause = usedUpPause
-		i.log.Warn("the quota of the odds api is used up", "secret", keyName, "pause", pause.String())
-	}
+	pause := i.upstream.Pause(reply, i.log)
 	if err != nil {
 		return pause, time.Time{}, err
 	}
@@ -115,7 +107,7 @@ func (i *ingestion) live(ctx context.Context) (time.Duration, time.Time, error) 
 	return pause, at, i.save(ctx, at, listed, i.store.SaveOdds)
 }
 
-// past works off the pending snapshots of the past.
+// past fetches and stores the pending snapshots of the past.
 func (i *ingestion) past(ctx context.Context) error {
 	for len(i.pending) > 0 {
 		query := i.query()

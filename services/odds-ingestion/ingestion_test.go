@@ -60,7 +60,7 @@ func testIngestion(t *testing.T, handler http.HandlerFunc, to *saved) (*ingestio
 	return i, text
 }
 
-// good is an event that is right in every way.
+// good is an event that is valid in every way.
 func good() event {
 	return event{
 		ID: "abc", Sport: "basketball_nba", Commence: now.Add(6 * time.Hour), Home: "LA Clippers", Away: "Miami Heat",
@@ -149,8 +149,8 @@ func TestValidateLeavesOutImplausibleEntries(t *testing.T) {
 	}
 }
 
-// A game that has begun is an event, and its prices, which are on the rest of
-// the game, are not stored.
+// A game that has begun is stored as an event, but its prices, which are for the
+// rest of the game, are not.
 func TestValidateLeavesOutLivePrices(t *testing.T) {
 	e := good()
 	e.Commence = now
@@ -272,7 +272,7 @@ func TestPollFailures(t *testing.T) {
 	}{
 		"nothing valid":        {answering([]any{wire(bad)}), saved{}, "it contains no valid event", 0},
 		"another shape":        {answering(map[string]any{"message": keyValue}), saved{}, "unexpected JSON structure", 0},
-		"quota used up":        {answering(nil, "x-requests-remaining", "0"), saved{}, "", usedUpPause},
+		"quota used up":        {answering(nil, "x-requests-remaining", "0"), saved{}, "", 10 * time.Minute},
 		"401":                  {func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), http.StatusUnauthorized) }, saved{}, "refuses THE_ODDS_API_KEY", 0},
 		"store does not store": {answering([]any{}), saved{err: errors.New("store")}, "store", 0},
 	} {

@@ -44,7 +44,7 @@ const (
 	maxName   = 64
 )
 
-// tally counts what was left out, by reason in our own words.
+// tally counts the entries that were left out, by reason in our own words.
 type tally map[string]int
 
 // validate returns the plausible part of an answer at the upstream's time at.

@@ -13,15 +13,15 @@
 // A prediction is stored when it is the event's first, or differs by a tenth
 // of a percentage point or more from the last.
 //
-// # How it is judged
+// # How it is scored
 //
 // Log loss and Brier score of the pool, of each input alone, and of the share
 // of games that home sides have won so far ("base"), side by side on the same
-// games: those that finished and had both inputs. The last
-// prediction before the start is the one judged. Games that finished before this
-// service started, or while it was down, are replayed: forecast from the last prices
-// before the start and from results of games that began four hours earlier or
-// more. Nothing is ever judged that used a result not known at the time.
+// games: those that finished and had both inputs. The last prediction before the
+// start is the one that counts. Games that finished before this service started, or
+// while it was down, are replayed: forecast from the last prices before the start
+// and from results of games that began four hours earlier or more. No forecast that
+// counts ever used a result that was not known at the time.
 package main
 
 import (

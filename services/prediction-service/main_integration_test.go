@@ -14,8 +14,8 @@ import (
 )
 
 // The service against a real Postgres, two weeks into a season: it predicts
-// what is listed, judges the past, and when the listed games have been played
-// judges what it said of them before.
+// the listed games, scores forecasts of the past ones, and, when the listed games
+// have been played, scores its own predictions of them.
 func TestService(t *testing.T) {
 	server := storetest.Start(t)
 	settings := server.Settings(store.RoleA)
@@ -50,8 +50,8 @@ func TestService(t *testing.T) {
 
 	later := now.AddDate(0, 0, 3)
 	storetest.SaveSeason(t, db, s, s.Start(), later)
-	// The season is stored in parts, and the service looks in between: it has
-	// judged all of it when it has judged so many.
+	// The season is stored in parts, and the service looks in between: it has scored
+	// all of it when it has scored this many games.
 	want := first[store.InputMarket].Games + len(s.Between(now.Add(-season.Duration), later.Add(-season.Duration)))
 	second := evaluation(t, db, want)
 	if got := second[store.InputMarket].Games; got != want {
@@ -69,7 +69,7 @@ func TestService(t *testing.T) {
 	}
 }
 
-// evaluation waits for one in which the market was judged on so many games.
+// evaluation waits for one in which the market was scored on this many games.
 func evaluation(t *testing.T, db *store.Store, games int) map[string]store.Evaluation {
 	t.Helper()
 	all := map[string]store.Evaluation{}

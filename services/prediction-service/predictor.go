@@ -85,8 +85,8 @@ func (p *predictor) step(ctx context.Context) (time.Duration, error) {
 	return 0, p.evaluate(ctx, learnt, now)
 }
 
-// past returns the finished games, with closing odds and closing prediction
-// where there are.
+// past returns the finished games, with closing odds and closing prediction if
+// there are any.
 func (p *predictor) past(ctx context.Context) ([]played, error) {
 	results, err := p.db.Results(ctx)
 	if err != nil {
@@ -123,7 +123,8 @@ func (p *predictor) forget(ctx context.Context) error {
 	return nil
 }
 
-// close looks up what is not known yet of finished games.
+// close looks up the closing odds and predictions of finished games that have not
+// been looked up yet.
 func (p *predictor) close(ctx context.Context, results []store.Game) error {
 	var open []string
 	for _, g := range results {
@@ -167,8 +168,8 @@ func grouped(quotes []store.Quote) map[string][]store.Quote {
 	return all
 }
 
-// predict returns the predictions of events that have not begun, where they
-// are new or differ enough from the last one stored.
+// predict returns the predictions of events that have not begun, if they are new
+// or differ enough from the last one stored.
 func (p *predictor) predict(ctx context.Context, learnt *model, now time.Time) ([]store.Prediction, error) {
 	events, err := p.db.Events(ctx, store.EventFilter{From: now, Listed: true})
 	if err != nil || len(events) == 0 {

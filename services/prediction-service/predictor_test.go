@@ -203,9 +203,9 @@ func TestStepStoresTheFirstForecastOfElo(t *testing.T) {
 	}
 }
 
-// A game is predicted, begins and finishes: what was said before the start is
-// judged, not what is known later.
-func TestStepJudgesTheClosingPrediction(t *testing.T) {
+// A game is predicted, begins and finishes: the prediction from before the start is
+// scored, not what is known later.
+func TestStepScoresTheClosingPrediction(t *testing.T) {
 	t.Parallel()
 	m := world()
 	p := predictorOf(m)
@@ -246,8 +246,8 @@ func TestStepJudgesTheClosingPrediction(t *testing.T) {
 	}
 }
 
-// A backfill stores quotes of the past: the market of a finished game is then
-// another, and so are the scores.
+// A backfill stores quotes of the past: the market's probability of a finished game
+// then changes, and so do the scores.
 func TestStepNoticesLateQuotes(t *testing.T) {
 	t.Parallel()
 	m := world()

@@ -29,7 +29,7 @@ type forecast struct {
 	market, elo *float64
 }
 
-// model is what was learnt from the past.
+// model is what has been learnt from the past.
 type model struct {
 	ratings *elo.Ratings
 	pool    *pool.Pool
@@ -38,7 +38,7 @@ type model struct {
 	won     int // of them by the home side
 	refused int // results that cannot be, and were left out
 	scores  map[string]odds.Score
-	said    map[int64]forecast // by game: what was judged
+	said    map[int64]forecast // by game: the forecast that was scored
 }
 
 // forecast joins the market's probability, if there is one, and Elo's, if
@@ -108,8 +108,8 @@ func (m *model) judge(g store.Game, f forecast) {
 
 // replay walks forward through finished games and returns the resulting model.
 // Each game is forecast from the results that were known when it began, and
-// only then learnt from. Where a prediction was made in time, that one is
-// judged; elsewhere (the service was not there yet) the replayed one.
+// only then learnt from. If a prediction was made in time, that one is scored;
+// otherwise (the service did not run yet) the replayed one.
 func replay(games []played) *model {
 	m := &model{ratings: elo.New(), pool: pool.New(), scores: map[string]odds.Score{}, said: map[int64]forecast{}}
 	games = slices.SortedFunc(slices.Values(games), func(a, b played) int {

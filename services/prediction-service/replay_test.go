@@ -111,7 +111,7 @@ func TestReplayNeverPeeks(t *testing.T) {
 	})
 }
 
-func TestReplayForgetsTheOrderOfItsInput(t *testing.T) {
+func TestReplayIgnoresTheOrderOfItsInput(t *testing.T) {
 	t.Parallel()
 	games, _ := simulated(9)
 	games = games[:200]
@@ -119,11 +119,11 @@ func TestReplayForgetsTheOrderOfItsInput(t *testing.T) {
 	rand.New(rand.NewPCG(1, 1)).Shuffle(len(games), func(i, j int) { games[i], games[j] = games[j], games[i] })
 	got := replay(games)
 	if !reflect.DeepEqual(got.said, want.said) || !maps.Equal(got.scores, want.scores) || !reflect.DeepEqual(got.ratings, want.ratings) {
-		t.Error("another order of the same games teaches something else")
+		t.Error("the same games in another order give another model")
 	}
 }
 
-func TestReplayJudgesWhatWasSaidInTime(t *testing.T) {
+func TestReplayScoresThePredictionMadeInTime(t *testing.T) {
 	t.Parallel()
 	said := store.Prediction{Home: 0.9, Market: some(0.8), Elo: some(0.7)}
 	m := replay([]played{

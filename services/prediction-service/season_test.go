@@ -10,8 +10,8 @@ import (
 	"github.com/keepmum/keepmum/services/provider-sim/season"
 )
 
-// inputTruth is the score of who knows the simulator's own probabilities:
-// no forecast can do better, on average.
+// inputTruth is the score of the simulator's own probabilities: no forecast can do
+// better, on average.
 const inputTruth = "truth"
 
 // simulated returns a whole season as the predictor would find it in the
@@ -22,7 +22,7 @@ func simulated(seed uint64) ([]played, odds.Score) {
 	var truth odds.Score
 	for _, g := range s.Games() {
 		var quotes []store.Quote
-		for _, q := range s.Closing(g) {
+		for _, q := range s.Quotes(g, g.Start) {
 			quotes = append(quotes,
 				store.Quote{Book: q.Book.Key, Outcome: store.Home, Price: q.Home},
 				store.Quote{Book: q.Book.Key, Outcome: store.Away, Price: q.Away})
@@ -37,8 +37,8 @@ func simulated(seed uint64) ([]played, odds.Score) {
 	return games, truth
 }
 
-// The three log losses over whole seasons. What is asserted is what must hold
-// for any seeds: the pool is no worse than the better input by more than the
+// The three log losses over whole seasons. The assertions must hold for any seeds:
+// the pool is no worse than the better input by more than the
 // price of learning the weight, ln(40) a season, and everything beats a coin.
 func TestLogLossOverSeasons(t *testing.T) {
 	t.Parallel()

@@ -88,7 +88,7 @@ func failGames(w http.ResponseWriter, r *http.Request, status int, key, message 
 	})
 }
 
-// parameters repeats the query in the envelope.
+// parameters returns the query, which the envelope repeats.
 func parameters(r *http.Request) map[string]string {
 	all := map[string]string{}
 	for name, values := range r.URL.Query() {
@@ -123,7 +123,7 @@ func (s *simulator) serveGames(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// choose returns the games that all parameters fit, and the name of the first
+// choose returns the games that match all parameters, or the name of the first
 // parameter that is not valid.
 func (s *simulator) choose(asked map[string]string) ([]game, string) {
 	now := s.now()
@@ -153,7 +153,7 @@ func (s *simulator) choose(asked map[string]string) ([]game, string) {
 	return games, ""
 }
 
-// fits reports whether a game fits the parameters besides the date.
+// fits reports whether a game matches the parameters other than the date.
 func fits(g game, asked map[string]string) bool {
 	is := func(name string, values ...int) bool {
 		text, ok := asked[name]
@@ -199,8 +199,8 @@ func render(g season.Game, now time.Time) game {
 	return shown
 }
 
-// statusOf names how far a game has come: -1 before it, else how many quarters
-// are over.
+// statusOf is the status of a game of which so many quarters are over; -1 means
+// that it has not begun.
 func statusOf(quarters int) status {
 	switch quarters {
 	case -1:

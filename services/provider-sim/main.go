@@ -1,7 +1,7 @@
 // Command provider-sim stands in for two providers of basketball data: The Odds
 // API v4 and API-Basketball. It serves one seeded season (package season) whose
-// time runs SIM_SPEED times as fast as ours, and refuses a wrong key in each
-// provider's own manner.
+// time runs SIM_SPEED times as fast as ours, and refuses a wrong key the way each
+// provider does.
 //
 //	GET  /v4/sports/basketball_nba/odds             key in the query: apiKey
 //	GET  /v4/historical/sports/basketball_nba/odds  the same, as of ?date=
@@ -14,17 +14,17 @@
 //
 // The Date header shows the simulated time. The season began some weeks before
 // the clock starts, so that there are results to learn from. The clock is a
-// function of our own time only, so that a restart does not turn it back,
-// except in the rare one that crosses the bound of a window of a hundred
-// simulated days; then another season starts, with other ids.
+// function of our own time only, so that a restart does not turn it back, unless
+// a window of a hundred simulated days has ended in between; then another season
+// starts, with other ids.
 //
 // # Faults
 //
-// Anybody inside the compose network may ask for faults: the port is not
+// Any container in the compose network may ask for faults: the port is not
 // published. Modes: slow, 500, 429, 401, hangup, malformed; none ends them. A
 // fault ends after count calls, or after the time for (in our own time), or
-// with the next request for a fault. A fault that is not 401 comes after the
-// key was checked, so that a call is counted as authenticated.
+// with the next request for a fault. Faults other than 401 happen after the key
+// is checked, so that the call is counted as authenticated.
 package main
 
 import (

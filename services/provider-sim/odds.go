@@ -168,8 +168,8 @@ func (s *simulator) chargeOdds(w http.ResponseWriter, cost int) {
 	setInt(w.Header(), "X-Requests-Last", cost)
 }
 
-// listing is what The Odds API lists at a time: the games that have not begun
-// and that at least one book has opened.
+// listing is what The Odds API lists at a time: the games that have not begun and
+// for which at least one book has prices.
 func (s *simulator) listing(at time.Time, query oddsQuery) []oddsEvent {
 	events := []oddsEvent{}
 	of := s.season(at)
@@ -214,7 +214,7 @@ func (q oddsQuery) outcomes(key string, g season.Game, quote season.Quote) []out
 			{Name: "Under", Price: q.price(quote.TotalUnder), Point: &quote.Total},
 		}
 	}
-	// As the provider does, by name.
+	// Sorted by name, as the provider does.
 	both := []outcome{{Name: g.Home.Name, Price: q.price(quote.Home)}, {Name: g.Away.Name, Price: q.price(quote.Away)}}
 	slices.SortFunc(both, func(a, b outcome) int { return strings.Compare(a.Name, b.Name) })
 	return both

@@ -4,13 +4,15 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// The modes of a fault.
+// The modes of a fault; see also [modes].
 const (
 	modeNone      = "none"
 	modeSlow      = "slow"
@@ -21,10 +23,15 @@ const (
 	modeMalformed = "malformed"
 )
 
-// slowest is how long a slow answer takes when the caller waits that long.
+// modes returns all modes of a fault.
+func modes() []string {
+	return []string{modeNone, modeSlow, mode500, mode429, mode401, modeHangup, modeMalformed}
+}
+
+// slowest is how long a slow answer takes if the caller waits that long.
 const slowest = time.Minute
 
-// provider is what the two have in common: a key, counters and faults.
+// provider is what both providers have in common: a key, counters and faults.
 type provider struct {
 	name   string
 	key    secrets.Secret
@@ -36,7 +43,7 @@ type provider struct {
 	fault    fault
 }
 
-// counters is how many calls a provider has had.
+// counters count the calls of a provider.
 type counters struct {
 	Authenticated int `json:"authenticated"` // with the right key
 	Refused       int `json:"refused"`       // with a wrong key or none
@@ -47,8 +54,8 @@ type counters struct {
 // fault is a failure to simulate.
 type fault struct {
 	mode       string
-	left       int       // calls; 0 without a bound
-	until      time.Time // our own time; zero without a bound
+	left       int       // calls; 0: no limit
+	until      time.Time // our own time; zero: no limit
 	retryAfter int       // seconds; for 429 and 500
 }
 
@@ -61,38 +68,33 @@ const (
 	tooMany
 )
 
-// keyOf reads the key from a request.
-type keyOf func(*http.Request) string
-
-// guard checks the key, counts, lets faults happen, and only then calls next.
-func (p *provider) guard(key keyOf, next http.HandlerFunc) http.Handler {
+// guard checks the key, counts, lets faults happen, and only then calls next. Key
+// reads the key from a request.
+func (p *provider) guard(key func(*http.Request) string, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		given := key(r)
 		right := secrets.New([]byte(given)).Equal(p.key)
 		mode, retryAfter := p.begin(right)
+		if retryAfter > 0 && (mode == mode429 || mode == mode500) {
+			setInt(w.Header(), "Retry-After", retryAfter)
+		}
 		switch {
 		case !right && given == "":
 			p.refuse(w, r, missingKey)
 		case !right, mode == mode401:
 			p.refuse(w, r, wrongKey)
 		case mode == mode429:
-			if retryAfter > 0 {
-				setInt(w.Header(), "Retry-After", retryAfter)
-			}
 			p.refuse(w, r, tooMany)
 		default:
-			p.misbehave(w, r, mode, retryAfter, next)
+			p.misbehave(w, r, mode, next)
 		}
 	})
 }
 
-// misbehave answers by the fault, or calls next without one.
-func (p *provider) misbehave(w http.ResponseWriter, r *http.Request, mode string, retryAfter int, next http.HandlerFunc) {
+// misbehave answers as the fault says, or calls next if there is none.
+func (p *provider) misbehave(w http.ResponseWriter, r *http.Request, mode string, next http.HandlerFunc) {
 	switch mode {
 	case mode500:
-		if retryAfter > 0 {
-			setInt(w.Header(), "Retry-After", retryAfter)
-		}
 		http.Error(w, "internal server error", http.StatusInternalServerError)
 	case modeMalformed:
 		w.Header().Set("Content-Type", "application/json")
@@ -120,7 +122,7 @@ func hangUp(w http.ResponseWriter) {
 	}
 }
 
-// begin counts a call and returns the fault that it meets.
+// begin counts a call and returns the fault for it.
 func (p *provider) begin(right bool) (mode string, retryAfter int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -149,8 +151,7 @@ func (p *provider) begin(right bool) (mode string, retryAfter int) {
 	return mode, retryAfter
 }
 
-// charge takes a call's cost from the quota and returns what was used and what
-// is left.
+// charge takes a call's cost from the quota and returns how much is used and left.
 func (p *provider) charge(cost int) (used, left int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -184,7 +185,7 @@ func (s *simulator) takeFault(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	made, what := asked.fault(s.real())
-	providers := s.chosen(asked.Provider)
+	providers := slices.DeleteFunc([]*provider{s.odds, s.games}, func(p *provider) bool { return asked.Provider != "" && asked.Provider != p.name })
 	if what == "" && len(providers) == 0 {
 		what = "provider is neither the-odds-api nor api-basketball"
 	}
@@ -200,26 +201,11 @@ func (s *simulator) takeFault(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// chosen returns the providers of a name, both for none.
-func (s *simulator) chosen(name string) []*provider {
-	switch name {
-	case "":
-		return []*provider{s.odds, s.games}
-	case s.odds.name:
-		return []*provider{s.odds}
-	case s.games.name:
-		return []*provider{s.games}
-	}
-	return nil
-}
-
-// fault checks what is asked for and says what is wrong with it.
+// fault returns what is asked for, or what is wrong with it.
 func (f faultRequest) fault(now time.Time) (fault, string) {
 	made := fault{mode: f.Mode, left: f.Count, retryAfter: f.RetryAfter}
-	switch f.Mode {
-	case modeNone, modeSlow, mode500, mode429, mode401, modeHangup, modeMalformed:
-	default:
-		return fault{}, "mode must be one of: none, slow, 500, 429, 401, hangup, malformed"
+	if !slices.Contains(modes(), f.Mode) {
+		return fault{}, "mode must be one of: " + strings.Join(modes(), ", ")
 	}
 	if f.Count < 0 || f.RetryAfter < 0 {
 		return fault{}, "count and retry_after are not negative"

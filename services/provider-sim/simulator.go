@@ -25,11 +25,11 @@ const (
 	window = 100 * day
 	// seasonLength is from one season's start to the next one's.
 	seasonLength = (season.Days + 16) * day
-	// quota is how many calls a key has; generous, a poller calls all day.
+	// quota is how many calls a key may make: plenty, because a poller calls all day.
 	quota = 5_000_000
 )
 
-// newClock anchors a clock at the last bound of a window before now.
+// newClock anchors a clock at the start of the window that now is in.
 func newClock(now time.Time, speed float64) clock {
 	length := int64(window.Seconds() / speed)
 	anchor := time.Unix(now.Unix()/max(length, 1)*max(length, 1), 0).UTC()
@@ -68,8 +68,8 @@ func newSimulator(c *config, now func() time.Time) *simulator {
 // now is the simulated time.
 func (s *simulator) now() time.Time { return s.clock.at(s.real()) }
 
-// season returns the season that is on at a time. There is one after another,
-// each with its own seed.
+// season returns the season at a time. Seasons follow one another, each with its
+// own seed.
 func (s *simulator) season(at time.Time) *season.Season {
 	number := max(0, int(at.Sub(s.clock.start)/seasonLength))
 	s.mu.Lock()

@@ -153,7 +153,7 @@ func TestHistoryIsWhatWasListed(t *testing.T) {
 	_, later := get[[]oddsEvent](t, server.URL+oddsPath+oddsValue)
 	response, answer := get[history](t, server.URL+"/v4/historical/sports/basketball_nba/odds?regions=us&date="+at.Format(time.RFC3339)+"&apiKey="+oddsValue)
 	if !reflect.DeepEqual(answer.Data, then) || reflect.DeepEqual(later, then) {
-		t.Error("the history differs from what was listed, or the listing does not move")
+		t.Error("the history differs from what was listed, or the listing does not change")
 	}
 	if !answer.Timestamp.Equal(at.Truncate(5*time.Minute)) || response.Header.Get("X-Requests-Last") != "10" {
 		t.Errorf("timestamp %v, cost %s", answer.Timestamp, response.Header.Get("X-Requests-Last"))
@@ -215,7 +215,7 @@ func TestGamesRefusesInvalidRequests(t *testing.T) {
 	}
 }
 
-// A game goes from scheduled over its quarters to finished.
+// A game goes from scheduled through its quarters to finished.
 func TestGameIsPlayed(t *testing.T) {
 	_, sim, now := started(t)
 	var g season.Game
@@ -332,8 +332,8 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// The clock never goes back within a window, also over restarts, runs at its
-// speed, and has some weeks of season behind it.
+// The clock never goes back within a window, even across restarts, runs at its
+// speed, and starts some weeks into the season.
 func TestClock(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		speed := rapid.Float64Range(0.5, 5000).Draw(t, "speed")
@@ -354,7 +354,7 @@ func TestClock(t *testing.T) {
 	})
 }
 
-// When a season is over another one begins, with other games.
+// When a season is over, another one begins, with other games.
 func TestNextSeason(t *testing.T) {
 	_, sim, _ := started(t)
 	one := sim.season(sim.clock.start)

@@ -24,9 +24,6 @@ type games interface {
 // league is the number of the NBA at API-Basketball.
 const league = "12"
 
-// usedUpPause is the least time between calls when the quota is used up.
-const usedUpPause = 10 * time.Minute
-
 // schedule is the work of the service, one poll at a time.
 type schedule struct {
 	upstream service.Upstream
@@ -89,11 +86,7 @@ func (s *schedule) call(ctx context.Context, query url.Values) (time.Duration, e
 	var answer envelope
 	header := http.Header{"X-Apisports-Key": {s.key.RevealString()}}
 	reply, err := s.upstream.Get(ctx, "/games", query, header, &answer)
-	pause := time.Duration(0)
-	if reply.UsedUp {
-		pause = usedUpPause
-		s.log.Warn("the quota of api-basketball is used up", "secret", keyName, "pause", pause.String())
-	}
+	pause := s.upstream.Pause(reply, s.log)
 	if err != nil {
 		return pause, err
 	}

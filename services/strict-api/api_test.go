@@ -403,7 +403,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// Docker asks every few seconds: a health check that is well would fill the log.
+// Docker asks every few seconds: logging each healthy answer would fill the log.
 func TestHealthyChecksAreLoggedAtDebug(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -490,9 +490,8 @@ func leaks(text, token string) []string {
 	return found
 }
 
-// A token in every wrong place that there is: it is refused, and neither the
-// answer nor the log, which here is not masked, has it. First a canary shows
-// that the search finds one.
+// A token in any wrong place is refused, and neither the answer nor the log, which
+// is not masked here, contains it. First a canary shows that the search finds one.
 func TestTokenInAWrongPlaceIsRefusedAndNotLogged(t *testing.T) {
 	t.Parallel()
 	for _, form := range forms(rightValue) {
@@ -556,7 +555,7 @@ func TestTokenInAWrongPlaceIsRefusedAndNotLogged(t *testing.T) {
 	}
 }
 
-// The canary of the canary: a log that did show the query would be found out.
+// The search above would find a log that does show the query.
 func TestTokenSearchFindsALoggedQuery(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -567,8 +566,8 @@ func TestTokenSearchFindsALoggedQuery(t *testing.T) {
 	}
 }
 
-// Not a proof, a tripwire: a comparison that stops at the first wrong byte, or
-// looks at the length first, does not go through a digest.
+// This proves nothing, but catches a change to a comparison without a digest, which
+// may stop at the first wrong byte or look at the length first.
 func TestTokensAreComparedAsDigests(t *testing.T) {
 	t.Parallel()
 	b := newBearer(secrets.New([]byte(rightValue)))

@@ -47,7 +47,7 @@ const (
 	rightToken
 )
 
-// of judges the Authorization header of a request.
+// of classifies the Authorization header of a request.
 func (b *bearer) of(r *http.Request) credentials {
 	headers := r.Header.Values("Authorization")
 	if len(headers) == 0 {

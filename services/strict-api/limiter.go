@@ -13,8 +13,8 @@ const (
 )
 
 // wrongTokens counts wrong tokens in windows of a minute, over all clients:
-// behind a published port they may all have one address. It is never in
-// the way of the right token. Safe for concurrent use.
+// behind a published port they may all have one address. It never blocks the
+// right token. Safe for concurrent use.
 type wrongTokens struct {
 	now func() time.Time
 
@@ -23,8 +23,8 @@ type wrongTokens struct {
 	count int
 }
 
-// another counts a wrong token. Above zero, retryAfter is when to come back: the
-// answer is 429. First is true for the first such token of its window.
+// another counts a wrong token. If retryAfter is above zero the answer is 429, and
+// first reports whether this is the first such answer of the window.
 func (l *wrongTokens) another() (retryAfter time.Duration, first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -87,6 +88,19 @@ type Upstream struct {
 type Reply struct {
 	At     time.Time // the upstream's clock, from its Date header; zero when absent
 	UsedUp bool      // no call is left in the quota
+}
+
+// usedUpPause is the least time between calls when the quota is used up.
+const usedUpPause = 10 * time.Minute
+
+// Pause returns how long to wait at least before the next call, and warns in the
+// log if the quota is used up.
+func (u Upstream) Pause(reply Reply, log *slog.Logger) time.Duration {
+	if !reply.UsedUp {
+		return 0
+	}
+	log.Warn("the quota of "+u.Name+" is used up", "secret", u.Secret, "pause", usedUpPause.String())
+	return usedUpPause
 }
 
 // Get calls path with query and header and decodes the JSON body into dst. It

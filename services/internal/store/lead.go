@@ -11,8 +11,8 @@ import (
 	"github.com/keepmum/keepmum/services/internal/service"
 )
 
-// lockInterval is the time between two questions for the lock, and between two
-// looks at the connection that holds it.
+// lockInterval is how often to ask for the lock, and how often to check the
+// connection that holds it.
 const lockInterval = time.Second
 
 // errLost is the cause of a leader's context when its connection is gone.
@@ -85,8 +85,8 @@ func (s *Store) leadOnce(ctx context.Context, name string, f func(context.Contex
 	return true, lost, err
 }
 
-// watch asks the connection again and again whether it still lives, because
-// the lock lives as long.
+// watch checks the connection at every interval, because the lock lasts only as
+// long as it does.
 func watch(ctx context.Context, stop context.CancelCauseFunc, conn *pgxpool.Conn, done chan<- struct{}) {
 	defer close(done)
 	for service.Sleep(ctx, lockInterval) {
@@ -100,8 +100,8 @@ func watch(ctx context.Context, stop context.CancelCauseFunc, conn *pgxpool.Conn
 	}
 }
 
-// unlock gives the lock back. A connection that cannot is closed, which gives
-// it back too.
+// unlock releases the lock. If that fails it closes the connection, which releases
+// the lock too.
 func unlock(ctx context.Context, conn *pgxpool.Conn, key int64, lost bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()

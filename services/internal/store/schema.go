@@ -103,8 +103,8 @@ func (t Target) try(ctx context.Context) error {
 	return classify(conn.Close(ctx), t.Role)
 }
 
-// applySchema creates tables, roles and rights in one transaction. Two at once
-// take turns.
+// applySchema creates tables, roles and rights in one transaction. Concurrent
+// calls take turns.
 func applySchema(ctx context.Context, conn *pgx.Conn) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", lockKey("schema")); err != nil {

@@ -240,8 +240,8 @@ func wantSame[T any](t *testing.T, err error, want, got T) {
 	}
 }
 
-// Postgres refuses what the schema forbids, and its words, which quote the row,
-// do not come through.
+// Postgres refuses rows that the schema forbids. Its message, which quotes the row,
+// does not reach the caller.
 func errorsQuoteNoRow(t *testing.T, db *store.Store) {
 	bad := oneEvent()
 	bad.Away = bad.Home
@@ -306,7 +306,8 @@ func equalRights(t *testing.T, server *storetest.Server, a, b store.Settings) {
 	}
 }
 
-// deadClients requires that the server looks after clients that are silent.
+// deadClients requires that the server checks whether silent clients are still
+// there.
 func deadClients(t *testing.T, server *storetest.Server, settings ...store.Settings) {
 	for _, one := range settings {
 		login, err := store.ParseLogin(one.Login)
@@ -347,7 +348,7 @@ func quietLog(t *testing.T, server *storetest.Server, settings ...store.Settings
 		}
 		known = append(known, secrets.Known{Name: "verifier", Value: secrets.New([]byte(verifier))})
 	}
-	// The canary proves that a statement would be seen, and the search find it.
+	// The canary proves that the log shows statements and that the search finds them.
 	if _, err := conn.Exec(t.Context(), "SELECT '"+known[0].Value.RevealString()+"'"); err != nil {
 		t.Fatal(err)
 	}
@@ -470,8 +471,8 @@ func loggedIn(t *testing.T, server *storetest.Server, login store.Login) *pgx.Co
 	return conn
 }
 
-// Of two copies one works; when the server goes away it stops, and when it is
-// back one works again.
+// Of two copies one works. When the server goes away, it stops; when the server is
+// back, one works again.
 func TestLead(t *testing.T) {
 	server := storetest.Start(t)
 	settings := server.Settings(store.RoleA)

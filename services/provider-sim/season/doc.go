@@ -1,4 +1,4 @@
-// Package season makes a season of an NBA-like league out of a seed: thirty
+// Package season generates a season of an NBA-like league from a seed: thirty
 // teams with hidden strengths, a schedule, true probabilities, results drawn
 // from them, and the prices of several books as they move until the start.
 //
@@ -7,11 +7,10 @@
 //		g.HomeProbability                 // the truth, hidden from the services
 //		g.HomeScore, g.AwayScore          // drawn from it
 //		s.Quotes(g, at)                   // what each book offers at that time
-//		s.Closing(g)                      // what each offered last
 //	}
 //
-// Everything is a function of the Config: the same Config gives the same
-// season, whatever is asked in whatever order, and a time asked twice gives the
+// Everything is a function of the [Config]: the same Config gives the same
+// season, in whatever order it is asked for, and asking for a time twice gives the
 // same prices. Nothing here knows HTTP, and nothing reads a clock.
 //
 // # The model
@@ -23,11 +22,10 @@
 // a Football Game" (1991), which basketball follows closely. The true
 // probability is that of a margin above zero.
 //
-// The market believes in its own mean: at the close the truth plus an
-// error of about a point and a half, so that an independent estimate, such as
-// Elo ratings, can still add to it; at the opening an error about twice as
-// large, which a random walk takes away. Each book follows the market with an
-// offset and its own delay, in half-hours when it is slow, and adds its
-// margin. In some games money comes in at once (a steam move): the market jumps
+// The market has its own estimate of the mean: at the close it is the truth plus
+// an error of about a point and a half, so that an independent estimate, such as
+// Elo ratings, can still add to it; at the opening the error is about twice as
+// large, and a random walk reduces it. Each book follows the market with an offset
+// and its own delay, of up to an hour, and adds its margin. In some games money comes in at once (a steam move): the market jumps
 // by a few points and every book follows within minutes.
 package season

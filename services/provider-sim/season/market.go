@@ -23,10 +23,10 @@ type Book struct {
 
 	margin float64       // of the head to head prices
 	offset float64       // standard deviation of the book's error, in points
-	delay  time.Duration // longest time it takes to follow the market
+	delay  time.Duration // longest time that it takes to follow the market
 }
 
-// Books returns the books, by key. Their margins and manners are invented.
+// Books returns the books, by key. Their margins and delays are invented.
 func Books() []Book {
 	return []Book{
 		{Key: "betmgm", Title: "BetMGM", margin: 0.048, offset: 0.5, delay: 40 * time.Minute},
@@ -49,8 +49,8 @@ const (
 	steamDelay = 5 * time.Minute // longest time a book takes to follow one
 )
 
-// path is what the market believes the margin's mean to be, at each step from
-// the opening to the start.
+// path is what the market believes the mean margin and the total to be, at each
+// step from the opening to the start.
 type path struct {
 	means   [steps + 1]float64
 	totals  [steps + 1]float64
@@ -62,14 +62,14 @@ type path struct {
 func (s *Season) market(g Game) path {
 	r := s.random(streamMarket, uint64(g.Number))
 	p := path{steamAt: -1}
-	closing := g.mean + s.config.MarketError*r.NormFloat64()
+	closing := g.mean + marketError*r.NormFloat64()
 	p.means[steps], p.totals[steps] = closing, g.total+2*r.NormFloat64()
 	jump := 0.0
 	if r.Float64() < steamShare {
 		p.steamAt = steps/4 + r.IntN(steps/2)
 		jump = (1.8 + 1.5*r.Float64()) * float64(1-2*r.IntN(2))
 	}
-	perStep := 1.5 * s.config.MarketError / math.Sqrt(float64(steps))
+	perStep := 1.5 * marketError / math.Sqrt(float64(steps))
 	for i := steps - 1; i >= 0; i-- {
 		p.means[i] = p.means[i+1] + perStep*r.NormFloat64()
 		p.totals[i] = p.totals[i+1] + 0.15*r.NormFloat64()
@@ -80,8 +80,8 @@ func (s *Season) market(g Game) path {
 	return p
 }
 
-// Quotes returns what each book offers for g at the given time, by book. It is
-// empty before the books open and, from the start on, what they offered last.
+// Quotes returns what each book offers for g at the given time, by book: nothing
+// before the books open and, from the start on, what they offered last.
 func (s *Season) Quotes(g Game, at time.Time) []Quote {
 	opening := g.Start.Add(-Listed)
 	if at.Before(opening) {
@@ -100,9 +100,6 @@ func (s *Season) Quotes(g Game, at time.Time) []Quote {
 	}
 	return quotes
 }
-
-// Closing returns what each book offered last before the start.
-func (s *Season) Closing(g Game) []Quote { return s.Quotes(g, g.Start) }
 
 // quote replays a book's prices up to since the opening and returns the last
 // that it set; false when it has not opened yet. A book looks at the market at
@@ -137,30 +134,28 @@ func (s *Season) quote(g Game, p path, book Book, number uint64, since time.Dura
 	return last, found
 }
 
-// prices makes a book's offer of what it believes the mean margin and the
-// total to be.
+// prices turns what a book believes the mean margin and the total to be into its
+// offer.
 func prices(book Book, mean, total float64) Quote {
-	home := min(max(winProbability(mean), 0.03), 0.97)
-	q := Quote{Book: book}
-	q.Home, q.Away = withMargin(home, book.margin)
-	q.Spread = -halfPoint(mean)
-	cover := min(max(winProbability(mean+q.Spread), 0.03), 0.97)
-	q.SpreadHome, q.SpreadAway = withMargin(cover, book.margin)
-	q.Total = halfPoint(total)
-	over := min(max(winProbability((total-q.Total)*marginSpread/totalSpread), 0.03), 0.97)
-	q.TotalOver, q.TotalUnder = withMargin(over, book.margin)
+	q := Quote{Book: book, Spread: -halfPoint(mean), Total: halfPoint(total)}
+	q.Home, q.Away = withMargin(winProbability(mean), book.margin)
+	q.SpreadHome, q.SpreadAway = withMargin(winProbability(mean+q.Spread), book.margin)
+	q.TotalOver, q.TotalUnder = withMargin(winProbability((total-q.Total)*marginSpread/totalSpread), book.margin)
 	return q
 }
 
-// withMargin turns a probability into two decimal prices, of cents, whose
-// inverses add up to one and the margin. Each side bears half of it, so that it
-// weighs more on the outsider, as it does in practice.
+// withMargin turns a probability, which it takes to be from 0.03 to 0.97, into two
+// decimal prices, rounded to cents, whose inverses add up to one plus the margin.
+// Each side bears half of the margin, so that it weighs more on the outsider, as it
+// does in practice.
 func withMargin(p, margin float64) (float64, float64) {
+	p = min(max(p, 0.03), 0.97)
 	price := func(q float64) float64 { return math.Max(1.01, math.Round(100/(q+margin/2))/100) }
 	return price(p), price(1 - p)
 }
 
-// halfPoint rounds to the next half, never to a whole: no bet is given back.
+// halfPoint rounds to a half, never to a whole number: no bet ends in a tie and is
+// paid back.
 func halfPoint(x float64) float64 { return math.Floor(x) + 0.5 }
 
 // same reports whether two offers are of the same prices.

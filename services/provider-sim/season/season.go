@@ -1,7 +1,6 @@
 package season
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -9,20 +8,16 @@ import (
 	"time"
 )
 
-// Config is what a season is made from. Zero fields get the defaults named.
+// Config determines a season.
 type Config struct {
 	Seed  uint64
-	Start time.Time // first day; its hours are cut off. Zero: 2026-10-20
-	// Strength is the standard deviation of the teams' strengths in points.
-	// Zero: 5.
-	Strength float64
-	// MarketError is the standard deviation of the market's error at the close
-	// in points. Zero: 1.5.
-	MarketError float64
+	Start time.Time // first day; its time of day is dropped. Zero: 2026-10-20
 }
 
 // The constants of the model, in points.
 const (
+	strength      = 5.0 // standard deviation of the teams' strengths
+	marketError   = 1.5 // standard deviation of the market's error at the close
 	homeAdvantage = 2.6
 	marginSpread  = 12.0 // standard deviation of a game's margin
 	driftPerDay   = 0.18 // of a strength
@@ -49,7 +44,7 @@ type Team struct {
 	Name string
 }
 
-// Game is one game with its truth.
+// Game is one game, with its true probability and its result.
 type Game struct {
 	Number    int    // in the season, from 0, by start
 	ID        int64  // as API-Basketball numbers it
@@ -81,8 +76,6 @@ func New(config Config) *Season {
 		config.Start = time.Date(2026, 10, 20, 0, 0, 0, 0, time.UTC)
 	}
 	config.Start = config.Start.UTC().Truncate(24 * time.Hour)
-	config.Strength = cmp.Or(config.Strength, 5)
-	config.MarketError = cmp.Or(config.MarketError, 1.5)
 	s := &Season{config: config}
 	strengths := s.strengths()
 	for _, game := range s.schedule() {
@@ -101,14 +94,14 @@ func (s *Season) Start() time.Time { return s.config.Start }
 // End is the first instant after the season's last game.
 func (s *Season) End() time.Time { return s.games[len(s.games)-1].Start.Add(Duration) }
 
-// Between returns the games that start at from or later and before to.
+// Between returns the games that start at or after from, and before to.
 func (s *Season) Between(from, to time.Time) []Game {
 	first, _ := slices.BinarySearchFunc(s.games, from, func(g Game, t time.Time) int { return g.Start.Compare(t) })
 	last, _ := slices.BinarySearchFunc(s.games, to, func(g Game, t time.Time) int { return g.Start.Compare(t) })
 	return s.games[first:max(first, last)]
 }
 
-// Streams keep the random numbers of one purpose apart from those of others.
+// Streams separate the random numbers of one purpose from those of others.
 const (
 	streamStrength = iota + 1
 	streamSchedule
@@ -127,7 +120,7 @@ func (s *Season) strengths() [teams][Days]float64 {
 	var all [teams][Days]float64
 	r := s.random(streamStrength, 0)
 	for team := range all {
-		level := r.NormFloat64() * s.config.Strength
+		level := r.NormFloat64() * strength
 		for day := range all[team] {
 			all[team][day] = level
 			level += r.NormFloat64() * driftPerDay
@@ -137,11 +130,11 @@ func (s *Season) strengths() [teams][Days]float64 {
 }
 
 // schedule returns the games by start, without their results. Every team plays
-// once in a round, so 82 times, half of them at home; a round takes two days,
-// so that some teams play on two days running, and none twice on one.
+// once in a round, so 82 times, about half of them at home; a round takes two
+// days, so that some teams play on two consecutive days, and none twice on one.
 func (s *Season) schedule() []Game {
 	r := s.random(streamSchedule, 0)
-	order := roundOrder(r)
+	order := r.Perm(rounds) // each of the 29 pairings about three times
 	who := r.Perm(teams)
 	var games []Game
 	for at, round := range order {
@@ -163,8 +156,8 @@ func (s *Season) schedule() []Game {
 	return games
 }
 
-// name gives a game its identities. They hold the season's first day, so that
-// two seasons share none.
+// name gives a game its ids. They contain the season's first day, so that no two
+// seasons share one.
 func (s *Season) name(g *Game, number int) {
 	day := s.config.Start.Unix() / (24 * 60 * 60)
 	g.Number = number
@@ -173,42 +166,24 @@ func (s *Season) name(g *Game, number int) {
 	g.EventID = fmt.Sprintf("%016x%016x", r.Uint64(), r.Uint64())
 }
 
-// roundOrder shuffles the rounds: each of the 29 pairings of the circle method
-// about three times, with home and away changed about.
-func roundOrder(r *rand.Rand) []int {
-	order := make([]int, rounds)
-	for i := range order {
-		order[i] = i
-	}
-	r.Shuffle(rounds, func(i, j int) { order[i], order[j] = order[j], order[i] })
-	return order
-}
-
 // pairing returns home and away of one pair in one round, by the circle
-// method: one team stays, the others go round.
+// method: one team stays in place, the others rotate.
 func pairing(round, pair int) (home, away int) {
 	turn, cycle := round%(teams-1), round/(teams-1)
-	a, b := teams-1, turn
+	a, b, alternating := teams-1, turn, turn
 	if pair > 0 {
 		a = (turn + pair) % (teams - 1)
 		b = (turn - pair + teams - 1) % (teams - 1)
+		alternating = pair
 	}
-	// Home alternates within a cycle, and changes about in the next.
-	if (pair+turn*boolean(pair == 0)+cycle)%2 == 0 {
+	// Home alternates within a cycle, and is swapped in the next one.
+	if (alternating+cycle)%2 == 0 {
 		return a, b
 	}
 	return b, a
 }
 
-// boolean is 1 for true.
-func boolean(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// play fills in the truth and draws the result.
+// play sets the true probability and draws the result.
 func (s *Season) play(g *Game, strengths [teams][Days]float64) {
 	day := int(g.Start.Sub(s.config.Start) / (24 * time.Hour))
 	g.mean = strengths[index(g.Home)][day] - strengths[index(g.Away)][day] + homeAdvantage
@@ -239,15 +214,6 @@ func team(i int) Team { return Team{ID: firstTeamID + i, Name: teamNames()[i]} }
 
 // index is the inverse of team.
 func index(t Team) int { return t.ID - firstTeamID }
-
-// Teams returns all teams, by number.
-func Teams() []Team {
-	var all []Team
-	for i := range teams {
-		all = append(all, team(i))
-	}
-	return all
-}
 
 // teamNames is sorted, as API-Basketball numbers the teams.
 func teamNames() [teams]string {

@@ -19,7 +19,7 @@ func ExampleNew() {
 	fmt.Println(g.Home.Name, "-", g.Away.Name)
 	fmt.Println(g.Start)
 	fmt.Printf("true probability %.3f, result %d:%d\n", g.HomeProbability, g.HomeScore, g.AwayScore)
-	q := s.Closing(g)[0]
+	q := s.Quotes(g, g.Start)[0]
 	fmt.Println(q.Book.Title, q.Home, q.Away)
 	// Output:
 	// New Orleans Pelicans - Milwaukee Bucks
@@ -28,7 +28,7 @@ func ExampleNew() {
 	// BetMGM 1.31 3.55
 }
 
-func TestSameConfigSameSeason(t *testing.T) {
+func TestNewDependsOnlyOnConfig(t *testing.T) {
 	one, two := season.New(season.Config{Seed: 7}), season.New(season.Config{Seed: 7})
 	if !reflect.DeepEqual(one.Games(), two.Games()) {
 		t.Error("two seasons of the same seed differ")
@@ -38,12 +38,12 @@ func TestSameConfigSameSeason(t *testing.T) {
 		t.Error("seasons of different seeds are the same")
 	}
 	g := one.Games()[100]
-	if !reflect.DeepEqual(one.Closing(g), two.Closing(g)) {
+	if !reflect.DeepEqual(one.Quotes(g, g.Start), two.Quotes(g, g.Start)) {
 		t.Error("prices of the same seed differ")
 	}
 }
 
-func TestScheduleIsLikeTheLeagues(t *testing.T) {
+func TestScheduleIsLikeTheNBAs(t *testing.T) {
 	s := season.New(season.Config{Seed: 3})
 	if got := len(s.Games()); got != 30*82/2 {
 		t.Fatalf("%d games, want 1230", got)
@@ -63,9 +63,12 @@ func TestScheduleIsLikeTheLeagues(t *testing.T) {
 			days[key] = true
 		}
 	}
-	for _, team := range season.Teams() {
-		if played[team.ID] != 82 || home[team.ID] < 38 || home[team.ID] > 44 {
-			t.Errorf("%s plays %d games, %d at home", team.Name, played[team.ID], home[team.ID])
+	if len(played) != 30 {
+		t.Errorf("%d teams, want 30", len(played))
+	}
+	for team, games := range played {
+		if games != 82 || home[team] < 38 || home[team] > 44 {
+			t.Errorf("team %d plays %d games, %d at home", team, games, home[team])
 		}
 	}
 	if len(events) != 1230 || len(ids) != 1230 {
@@ -76,7 +79,7 @@ func TestScheduleIsLikeTheLeagues(t *testing.T) {
 	}
 }
 
-// The results of many seasons agree with the probabilities they were drawn
+// The results of many seasons agree with the probabilities that they were drawn
 // from: in each tenth the share of home wins is within four standard errors.
 func TestResultsComeFromTheTrueProbabilities(t *testing.T) {
 	var n, wins, sum [10]float64
@@ -111,8 +114,8 @@ func logLoss(p float64, won bool) float64 {
 	return -math.Log(1 - p)
 }
 
-// The order that makes predictions worth something: truth before closing
-// market before opening market before a coin.
+// The order that makes predictions worthwhile: the truth predicts better than the
+// closing market, that better than the opening market, and that better than a coin.
 func TestMarketKnowsMuchButNotAll(t *testing.T) {
 	var truth, closing, opening, games float64
 	for seed := range uint64(6) {
@@ -120,7 +123,7 @@ func TestMarketKnowsMuchButNotAll(t *testing.T) {
 		for _, g := range s.Games() {
 			games++
 			truth += logLoss(g.HomeProbability, g.HomeWon())
-			closing += logLoss(consensus(s.Closing(g)), g.HomeWon())
+			closing += logLoss(consensus(s.Quotes(g, g.Start)), g.HomeWon())
 			opening += logLoss(consensus(s.Quotes(g, g.Start.Add(-season.Listed+time.Hour))), g.HomeWon())
 		}
 	}
@@ -134,7 +137,7 @@ func TestMarketKnowsMuchButNotAll(t *testing.T) {
 	}
 }
 
-// consensus is the mean of the books' probabilities, margin removed by
+// consensus is the mean of the books' probabilities, their margin removed in
 // proportion.
 func consensus(quotes []season.Quote) float64 {
 	sum := 0.0
@@ -236,6 +239,6 @@ func BenchmarkQuotes(b *testing.B) {
 	s := season.New(season.Config{Seed: 1})
 	g := s.Games()[0]
 	for b.Loop() {
-		s.Closing(g)
+		s.Quotes(g, g.Start)
 	}
 }

@@ -14,7 +14,8 @@
 // the margin, and those of the home side.
 //
 // A *move* of a line is a shift of its log-odds by 0.08 or more since its opening
-// or since the end of the previous move, however long that took; a *reversal* is a move in the opposite direction of the previous one.
+// or since the end of the previous move, however long that took; a *reversal* is a
+// move in the opposite direction of the previous one.
 //
 // A *steam move* is several books moving the same way in a short time, as
 // happens when informed money is bet everywhere at once. Exactly: at a moment
@@ -22,8 +23,8 @@
 // price at t minus those of its price ten minutes earlier (or of its opening,
 // if it is younger). There is steam towards home at t if at least three books,
 // and more than half of all that quote, shifted by +0.08 or more, and none by
-// -0.08 or less; towards away with the signs turned. Moments of steam the same way that follow each
-// other without a moment of no steam between them are one move.
+// -0.08 or less; towards away with the signs reversed. Consecutive moments of steam
+// the same way are one move.
 package line
 
 import (
