@@ -62,7 +62,7 @@ type Dir struct {
 	path string // as the user wrote it, slash-separated, for messages
 	name string // as the system names it
 	root *os.Root
-	step func() // called after each step of a write; nil except in tests of crashes
+	hooks
 }
 
 // Open opens the directory at path and, where it exists, sets its mode to
@@ -384,7 +384,7 @@ func (d *Dir) remove(name string) error {
 	if err := d.root.Remove(name); err != nil {
 		return d.fault("cannot be removed", name, err)
 	}
-	return d.sync()
+	return d.settle()
 }
 
 // absent is the error of a file that is not there.
