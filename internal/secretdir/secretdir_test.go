@@ -347,6 +347,21 @@ func TestSnapshotChangesNothing(t *testing.T) {
 	}
 }
 
+func TestSnapshotOfAClosedDirectoryFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secrets")
+	put(t, filepath.Join(path, "A"), "v")
+	d := open(t, path)
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Snapshot(t.Context()); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("error %v, want os.ErrClosed", err)
+	}
+	if err := open(t, filepath.Join(t.TempDir(), "none")).Close(); err != nil {
+		t.Errorf("a directory that does not exist: %v", err)
+	}
+}
+
 func TestLockThatIsNotAFileIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secrets")
 	if err := os.MkdirAll(filepath.Join(path, ".lock"), 0o700); err != nil {
