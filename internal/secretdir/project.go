@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -63,12 +62,7 @@ func (p *Project) Read(path string) ([]byte, error) {
 	case !info.Mode().IsRegular():
 		return nil, &fault.Error{Code: fault.Invalid, What: filepath.ToSlash(path) + " is not a regular file", Next: "name the file: -file=PATH"}
 	}
-	file, err := root.Open(name)
-	if err != nil {
-		return nil, unreadable(path, err)
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	data, err := readUpTo(root, name, maxFile)
 	if err != nil {
 		return nil, unreadable(path, err)
 	}

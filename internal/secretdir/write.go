@@ -6,9 +6,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"runtime"
-	"sort"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -26,11 +27,7 @@ const writers = 16
 // temporary files are written and synced, and only then the first is renamed.
 // The caller holds the lock.
 func (d *Dir) write(ctx context.Context, values map[string]secrets.Secret) error {
-	names := make([]string, 0, len(values))
-	for name := range values {
-		names = append(names, name)
-	}
-	sort.Strings(names)
+	names := slices.Sorted(maps.Keys(values))
 	if err := d.writable(names, values); err != nil {
 		return err
 	}
