@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -63,7 +64,8 @@ func (r *reader) checkEnvironment(s Service, body *yaml.Node) {
 			r.add(p.line, p.name, "the environment of "+s.Name+" sets it in the compose file itself", "remove the line, store the value with mage secrets:set "+p.name+", and replace it where it is used: the compose file is shared")
 		case strings.HasPrefix(p.value, mountDir+"/"):
 			target := strings.TrimPrefix(p.value, mountDir+"/")
-			if _, granted := findTarget(s.Grants, target); !granted && r.declared[target] {
+			granted := slices.ContainsFunc(s.Grants, func(g Grant) bool { return g.Target == target })
+			if !granted && r.declared[target] {
 				r.add(p.line, s.Name, p.name+" names "+mountDir+"/"+target+", which the service is not granted", "write - "+target+" under its secrets:")
 			}
 		}

@@ -14,39 +14,28 @@ func TestVariablesIn(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain":               "",
 		"$$A and $$$$":        "",
-		"$A":                  `A "" false false`,
-		"${A}":                `A "" false false`,
-		"${A:-x}":             `A "x" true false`,
-		"${A-x}":              `A "x" true false`,
-		"${A:-}":              `A "" true false`,
-		"${A:?why}":           `A "" false true`,
-		"${A?}":               `A "" false true`,
-		"${A:+x}":             `A "" false false`,
-		"$B$A":                `A "" false false, B "" false false`,
-		"${A:-${B:-${C}}}":    `A "${B:-${C}}" true false, B "${C}" true false, C "" false false`,
-		"${A:+$B}":            `A "" false false, B "" false false`,
-		"$A ${A:-x}":          `A "x" true false`,
+		"$A":                  `A "" false`,
+		"${A}":                `A "" false`,
+		"${A:-x}":             `A "x" true`,
+		"${A-x}":              `A "x" true`,
+		"${A:-}":              `A "" true`,
+		"${A:?why}":           `A "" false`,
+		"${A?}":               `A "" false`,
+		"${A:+x}":             `A "" false`,
+		"$B$A":                `A "" false, B "" false`,
+		"${A:-${B:-${C}}}":    `A "${B:-${C}}" true, B "${C}" true, C "" false`,
+		"${A:+$B}":            `A "" false, B "" false`,
+		"$A ${A:-x}":          `A "x" true`,
 		"${A":                 "",
 		"a${1}b":              "",
-		"${A_1} $_B ${c:-$d}": `A_1 "" false false, _B "" false false, c "$d" true false, d "" false false`,
+		"${A_1} $_B ${c:-$d}": `A_1 "" false, _B "" false, c "$d" true, d "" false`,
 	} {
 		var got []string
 		for _, v := range variablesIn(text) {
-			got = append(got, fmt.Sprintf("%s %q %v %v", v.Name, v.Default, v.HasDefault, v.Required))
+			got = append(got, fmt.Sprintf("%s %q %v", v.Name, v.Default, v.HasDefault))
 		}
 		if strings.Join(got, ", ") != want {
 			t.Errorf("%s has %s, want %s", text, strings.Join(got, ", "), want)
-		}
-	}
-}
-
-func TestWhole(t *testing.T) {
-	for text, want := range map[string]bool{
-		"$A": true, "${A}": true, "${A:-x}": true, "${A:?x y}": true,
-		"": false, "A": false, "$B": false, "$AB": false, "x$A": false, "$A ": false, "${A}x": false, "${A}${B}": false, "${A": false, "${A:-${B}}": false,
-	} {
-		if got := whole(text, "A"); got != want {
-			t.Errorf("%q is nothing but $A: %v, want %v", text, got, want)
 		}
 	}
 }
