@@ -11,16 +11,14 @@ import (
 // checkExposure finds the ways other than interpolation in which a value would
 // get into a container's configuration, an ungranted service or an image.
 func (r *reader) checkExposure() {
-	services, _ := get(r.root, "services")
-	for _, f := range fields(services) {
+	for _, f := range r.section("services") {
 		s, _ := r.manifest.Service(f.name())
 		r.checkEnvironment(s, f.value)
 		r.checkEnvFiles(s.Name, f.value)
 		r.checkMounts(s.Name, f.value)
 		r.checkBuild(s.Name, f.value)
 	}
-	configs, _ := get(r.root, "configs")
-	for _, f := range fields(configs) {
+	for _, f := range r.section("configs") {
 		if variable, at := get(f.value, "environment"); isText(variable) && r.declared[variable.Value] {
 			r.add(at.Line, variable.Value, "its value is put into the config "+f.name(), "grant the secret instead: configs can be read back from the engine")
 		}
