@@ -38,7 +38,7 @@ func (f Finder) built(ctx context.Context) (Tool, error) {
 	place := filepath.Join(dir, cacheKey(version, mod, sum))
 	binary := filepath.Join(place, program("docker-compose"))
 	if f.answers(ctx, binary, version) {
-		return f.tool(binary, nil, version, Built), nil
+		return f.tool(binary, nil, version), nil
 	}
 	release, err := f.lock(ctx, place)
 	if err != nil {
@@ -46,7 +46,7 @@ func (f Finder) built(ctx context.Context) (Tool, error) {
 	}
 	defer release()
 	if f.answers(ctx, binary, version) {
-		return f.tool(binary, nil, version, Built), nil
+		return f.tool(binary, nil, version), nil
 	}
 	if err := f.build(ctx, place, binary, version); err != nil {
 		return Tool{}, err
@@ -57,10 +57,10 @@ func (f Finder) built(ctx context.Context) (Tool, error) {
 		}
 		return Tool{}, &fault.Error{Code: fault.Failed, What: "the compose that was built in " + place + " does not run", Next: installHint}
 	}
-	return f.tool(binary, nil, version, Built), nil
+	return f.tool(binary, nil, version), nil
 }
 
-// answers tells whether the program at path is there and is that version.
+// answers reports whether the program at path is there and is that version.
 func (f Finder) answers(ctx context.Context, path, version string) bool {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return false
@@ -104,14 +104,15 @@ func (f Finder) lock(ctx context.Context, place string) (release func(), err err
 	return func() { _ = lock.Close() }, nil
 }
 
-// build builds the pinned Compose beside its place and moves it there whole.
+// build builds the pinned Compose next to its place and moves it there whole.
 func (f Finder) build(ctx context.Context, place, binary, version string) error {
 	goTool, err := f.LookPath("go")
 	if err != nil {
 		return &fault.Error{Code: fault.Failed, What: "there is no docker compose of version 2 or later, and no go to build one", Next: installHint}
 	}
-	for _, left := range leftovers(place) {
-		_ = os.RemoveAll(left) // of a run that was killed; the lock says that nobody works in it
+	leftovers, _ := filepath.Glob(filepath.Join(place, "build-*")) // no error: the pattern is valid
+	for _, left := range leftovers {
+		_ = os.RemoveAll(left) // of a run that was killed; no other run works in it: we have the lock
 	}
 	work, err := os.MkdirTemp(place, "build-")
 	if err != nil {
@@ -134,15 +135,6 @@ func (f Finder) build(ctx context.Context, place, binary, version string) error 
 	}
 	f.Progress.Say("compose %s built in %s", version, time.Since(begun).Round(time.Second))
 	return nil
-}
-
-// leftovers lists the working directories in place.
-func leftovers(place string) []string {
-	found, err := filepath.Glob(filepath.Join(place, "build-*"))
-	if err != nil {
-		return nil
-	}
-	return found
 }
 
 // goBuild runs go build in the directory work, for this machine.

@@ -9,13 +9,13 @@
 // toolchain. The old docker-compose 1.x is passed over with a line: it refuses
 // a top-level name and what else the compose file needs.
 //
-// # What it is told
+// # What it is given
 //
 // The child gets a short list of variables (a home, a path, which engine) and
-// the composition's own, and nothing else of the environment: a value that
-// somebody exported does not reach it. Unless the composition names an EnvFile,
-// it gets an empty one, because Compose reads .env by itself and its errors
-// quote the lines that it cannot read.
+// the composition's own, and nothing else of the environment: an
+// exported value does not reach it. Unless the composition names an EnvFile,
+// it gets the null device in its place: otherwise Compose reads .env, and its
+// errors quote the lines that it cannot read.
 //
 // # How it ends
 //
@@ -27,11 +27,14 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,23 +54,12 @@ const (
 // Tool is a Compose that can be run. Finder makes one.
 type Tool struct {
 	Path    string   // the program
-	Prefix  []string // what stands before Compose's own arguments: "compose" for the plugin
+	Prefix  []string // what comes before Compose's own arguments: "compose" for the plugin
 	Version string   // as it says itself, without a leading v
-	Origin  Origin   // where it was found
 
 	talk   fault.Progress
 	getenv func(string) (string, bool)
 }
-
-// Origin says where a Tool comes from.
-type Origin string
-
-// The origins.
-const (
-	Plugin     Origin = "plugin"     // docker compose
-	Standalone Origin = "standalone" // docker-compose on the path
-	Built      Origin = "built"      // from tools/compose.mod
-)
 
 // Up creates and starts the composition, detached. Images are never built. It
 // is an stack.Composer's method.
@@ -102,13 +94,7 @@ func (t Tool) Config(ctx context.Context, c stack.Composition) ([]byte, error) {
 // run runs one Compose command to its end. What Compose says on its standard
 // error goes to talk line by line.
 func (t Tool) run(ctx context.Context, c stack.Composition, out io.Writer, command ...string) error {
-	envFile, done, err := envFile(c)
-	if err != nil {
-		return err
-	}
-	defer done()
-	args := append([]string{}, t.Prefix...)
-	args = append(args, "--project-name", c.Project, "--project-directory", c.Dir, "--env-file", envFile, "--ansi", "never")
+	args := slices.Concat(t.Prefix, []string{"--project-name", c.Project, "--project-directory", c.Dir, "--env-file", cmp.Or(c.EnvFile, os.DevNull), "--ansi", "never"})
 	for _, file := range c.Files {
 		args = append(args, "--file", file)
 	}
@@ -121,7 +107,7 @@ func (t Tool) run(ctx context.Context, c stack.Composition, out io.Writer, comma
 		lost = lost || lostEngine(line) // also where the line itself is withheld
 		return c.EnvFile == "" || quotesNothing(line)
 	}}
-	err = proc.Command{
+	err := proc.Command{
 		Path: t.Path, Args: append(args, command...), Dir: c.Dir,
 		Env: t.environment(c), Out: out, ErrOut: lines,
 	}.Run(ctx)
@@ -133,9 +119,7 @@ func (t Tool) run(ctx context.Context, c stack.Composition, out io.Writer, comma
 // composition's variables, and settings that keep Compose quiet.
 func (t Tool) environment(c stack.Composition) map[string]string {
 	env := proc.Inherit(t.getenv, proc.EngineNames())
-	for name, value := range c.Variables {
-		env[name] = value
-	}
+	maps.Copy(env, c.Variables)
 	env["COMPOSE_MENU"] = "false"
 	env["COMPOSE_STATUS_STDOUT"] = "false"
 	env["DOCKER_CLI_HINTS"] = "false"
@@ -143,24 +127,6 @@ func (t Tool) environment(c stack.Composition) map[string]string {
 		env["COMPOSE_DISABLE_ENV_FILE"] = "true"
 	}
 	return env
-}
-
-// envFile returns the file that Compose reads: the composition's own, or an
-// empty one that done removes.
-func envFile(c stack.Composition) (path string, done func(), err error) {
-	if c.EnvFile != "" {
-		return c.EnvFile, func() {}, nil
-	}
-	dir, err := os.MkdirTemp("", "keepmum-compose-")
-	if err != nil {
-		return "", nil, &fault.Error{Code: fault.Failed, What: "no temporary directory could be made", Next: "set TMPDIR to a directory that can be written", Cause: err}
-	}
-	path = filepath.Join(dir, "empty.env")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		_ = os.RemoveAll(dir)
-		return "", nil, &fault.Error{Code: fault.Failed, What: "no temporary file could be written", Next: "set TMPDIR to a directory that can be written", Cause: err}
-	}
-	return path, func() { _ = os.RemoveAll(dir) }, nil
 }
 
 // explain makes the error of a call from how the child ended.
@@ -183,7 +149,7 @@ func explain(ctx context.Context, command string, c stack.Composition, lines *pr
 	if c.EnvFile != "" && (last == "" || lines.Held() > 0) {
 		return &fault.Error{
 			Code: fault.Failed, Next: "mage secrets:validate",
-			What: "compose " + command + " failed; its message is withheld, for it may quote a line of " + filepath.Base(c.EnvFile),
+			What: "compose " + command + " failed; its message is hidden because it may quote a line of " + filepath.Base(c.EnvFile),
 		}
 	}
 	if last == "" {
@@ -192,13 +158,9 @@ func explain(ctx context.Context, command string, c stack.Composition, lines *pr
 	return &fault.Error{Code: fault.Failed, What: "compose " + command + " failed: " + last, Next: "mage stack:status"}
 }
 
-// lostEngine tells whether a line says that no engine answers. Compose 2.40 puts
+// lostEngine reports whether a line says that no engine answers. Compose 2.40 puts
 // the name of an image before it.
 func lostEngine(line string) bool {
-	for _, sign := range []string{"Cannot connect to the Docker daemon", "error during connect", "failed to connect to the docker API", "docker daemon is not running"} {
-		if strings.Contains(line, sign) {
-			return true
-		}
-	}
-	return false
+	signs := []string{"Cannot connect to the Docker daemon", "error during connect", "failed to connect to the docker API", "docker daemon is not running"}
+	return slices.ContainsFunc(signs, func(sign string) bool { return strings.Contains(line, sign) })
 }

@@ -19,7 +19,7 @@ func real(t *testing.T, talk fault.Progress) Tool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("compose %s (%s)", tool.Version, tool.Origin)
+	t.Logf("compose %s (%s %s)", tool.Version, tool.Path, strings.Join(tool.Prefix, " "))
 	return tool
 }
 
@@ -57,7 +57,7 @@ func TestTheRealComposeReadsNoEnvFileUnlessAsked(t *testing.T) {
 	c = written(t, "TOKEN=canary-of-the-file\n")
 	c.EnvFile = filepath.Join(c.Dir, ".env")
 	if out, err = tool.Config(t.Context(), c); err != nil || !strings.Contains(string(out), "canary-of-the-file") {
-		t.Errorf("the old way: %v; the planted value is in the output: %v", err, strings.Contains(string(out), "canary"))
+		t.Errorf("legacy mode: %v; the planted value is in the output: %v", err, strings.Contains(string(out), "canary"))
 	}
 	c.Variables["TOKEN"] = ""
 	if out, err = tool.Config(t.Context(), c); err != nil || strings.Contains(string(out), "canary") {
@@ -74,7 +74,7 @@ func TestTheRealComposeWithoutAnEngine(t *testing.T) {
 		}
 		return lookup(name)
 	}
-	for name, envFile := range map[string]string{"now": "", "the old way": ".env"} {
+	for name, envFile := range map[string]string{"now": "", "legacy mode": ".env"} {
 		c := written(t, "TOKEN=x\n")
 		if envFile != "" {
 			c.EnvFile = filepath.Join(c.Dir, envFile)

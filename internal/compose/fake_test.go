@@ -18,7 +18,7 @@ import (
 )
 
 // A program that stands in for docker, docker-compose and go: this test binary
-// under that name. What it does stands in NAME.json beside it, and what it was
+// under that name. What it does is in NAME.json next to it, and what it was
 // given goes to NAME.seen, one JSON document a call.
 type behaviour struct {
 	Version string   // what it answers to a question for its version; "": it fails
@@ -194,7 +194,7 @@ func (p programs) calls(name string) []seen {
 	return all
 }
 
-// alive tells whether a process is there and is no zombie.
+// alive reports whether a process is there and is not a zombie.
 func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false

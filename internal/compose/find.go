@@ -28,14 +28,14 @@ type Finder struct {
 	Pin       func() (mod, sum, path string) // nil: tools/compose.mod, tools/compose.sum and the package to build
 }
 
-// Find returns the Compose to use, and builds it where there is none. The error
+// Find returns the Compose to use, and builds it if there is none. The error
 // is an *fault.Error with the way out.
 func (f Finder) Find(ctx context.Context) (Tool, error) {
 	f = f.filled()
 	if path, err := f.LookPath("docker"); err == nil {
 		if version, ok := f.ask(ctx, path, "compose", "version", "--short"); ok {
 			if major(version) >= 2 {
-				return f.tool(path, []string{"compose"}, version, Plugin), nil
+				return f.tool(path, []string{"compose"}, version), nil
 			}
 			f.Progress.Say("docker compose %s is too old and is passed over", version)
 		}
@@ -43,7 +43,7 @@ func (f Finder) Find(ctx context.Context) (Tool, error) {
 	if path, err := f.LookPath("docker-compose"); err == nil {
 		if version, ok := f.ask(ctx, path, "version", "--short"); ok {
 			if major(version) >= 2 {
-				return f.tool(path, nil, version, Standalone), nil
+				return f.tool(path, nil, version), nil
 			}
 			f.Progress.Say("docker-compose %s is too old for this compose file and is passed over", version)
 		}
@@ -72,8 +72,8 @@ func (f Finder) filled() Finder {
 }
 
 // tool makes a Tool that talks where f does.
-func (f Finder) tool(path string, prefix []string, version string, origin Origin) Tool {
-	return Tool{Path: path, Prefix: prefix, Version: version, Origin: origin, talk: f.Progress, getenv: f.LookupEnv}
+func (f Finder) tool(path string, prefix []string, version string) Tool {
+	return Tool{Path: path, Prefix: prefix, Version: version, talk: f.Progress, getenv: f.LookupEnv}
 }
 
 // ask runs a program for its version. False means that it gave none.
@@ -93,17 +93,15 @@ func (f Finder) ask(ctx context.Context, path string, args ...string) (string, b
 // major returns the first number of a version, 0 if there is none.
 func major(version string) int {
 	first, _, _ := strings.Cut(version, ".")
-	n, err := strconv.Atoi(first)
-	if err != nil {
-		return 0
-	}
+	n, _ := strconv.Atoi(first)
 	return n
 }
 
 // stopped is the error of a search that its context ended.
 func stopped(ctx context.Context) error {
-	if ctx.Err() == context.DeadlineExceeded {
-		return &fault.Error{Code: fault.Incomplete, What: "no compose tool was ready by the deadline", Next: "run it again: what was built so far is kept", Cause: ctx.Err()}
+	e := &fault.Error{Code: fault.Interrupted, What: "the search for a compose tool was stopped", Next: "run it again: what was built so far is kept", Cause: ctx.Err()}
+	if e.Cause == context.DeadlineExceeded {
+		e.Code, e.What = fault.Incomplete, "no compose tool was ready by the deadline"
 	}
-	return &fault.Error{Code: fault.Interrupted, What: "the search for a compose tool was stopped", Next: "run it again: what was built so far is kept", Cause: ctx.Err()}
+	return e
 }

@@ -32,18 +32,18 @@ func TestFindTakesTheFirstThatIsNewEnough(t *testing.T) {
 		name       string
 		docker     *behaviour
 		standalone *behaviour
-		origin     Origin
+		found      string // the program and what comes before Compose's own arguments
 		version    string
 		said       string
 	}{
-		{"plugin", &behaviour{Version: "2.40.3"}, &behaviour{Version: "v5.1.0"}, Plugin, "2.40.3", ""},
-		{"plugin with a v", &behaviour{Version: "v2.26.1-desktop.1"}, nil, Plugin, "2.26.1-desktop.1", ""},
-		{"no plugin, new standalone", &behaviour{}, &behaviour{Version: "5.5.1"}, Standalone, "5.5.1", ""},
-		{"no docker at all", nil, &behaviour{Version: "2.0.0"}, Standalone, "2.0.0", ""},
-		{"old standalone", &behaviour{}, &behaviour{Version: "1.29.2"}, Built, "5.5.1", "docker-compose 1.29.2 is too old"},
-		{"old plugin", &behaviour{Version: "1.0.0"}, nil, Built, "5.5.1", "docker compose 1.0.0 is too old"},
-		{"standalone that fails", nil, &behaviour{}, Built, "5.5.1", "building compose 5.5.1"},
-		{"nothing", nil, nil, Built, "5.5.1", "building compose 5.5.1"},
+		{"plugin", &behaviour{Version: "2.40.3"}, &behaviour{Version: "v5.1.0"}, "docker compose", "2.40.3", ""},
+		{"plugin with a v", &behaviour{Version: "v2.26.1-desktop.1"}, nil, "docker compose", "2.26.1-desktop.1", ""},
+		{"no plugin, new standalone", &behaviour{}, &behaviour{Version: "5.5.1"}, "docker-compose", "5.5.1", ""},
+		{"no docker at all", nil, &behaviour{Version: "2.0.0"}, "docker-compose", "2.0.0", ""},
+		{"old standalone", &behaviour{}, &behaviour{Version: "1.29.2"}, "built", "5.5.1", "docker-compose 1.29.2 is too old"},
+		{"old plugin", &behaviour{Version: "1.0.0"}, nil, "built", "5.5.1", "docker compose 1.0.0 is too old"},
+		{"standalone that fails", nil, &behaviour{}, "built", "5.5.1", "building compose 5.5.1"},
+		{"nothing", nil, nil, "built", "5.5.1", "building compose 5.5.1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p, talk := newPrograms(t), &recorder{}
@@ -54,14 +54,18 @@ func TestFindTakesTheFirstThatIsNewEnough(t *testing.T) {
 				p.add("docker-compose", *test.standalone)
 			}
 			f := finder(p, talk, t.TempDir())
-			prebuilt(t, f, behaviour{Version: "5.5.1"})
+			binary := prebuilt(t, f, behaviour{Version: "5.5.1"})
 			p.add("go", behaviour{Builds: true})
 			tool, err := f.Find(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if tool.Origin != test.origin || tool.Version != test.version {
-				t.Errorf("got %s %s, want %s %s", tool.Origin, tool.Version, test.origin, test.version)
+			found := strings.Join(append([]string{strings.TrimSuffix(filepath.Base(tool.Path), ".exe")}, tool.Prefix...), " ")
+			if tool.Path == binary {
+				found = "built"
+			}
+			if found != test.found || tool.Version != test.version {
+				t.Errorf("got %s %s, want %s %s", found, tool.Version, test.found, test.version)
 			}
 			if !strings.Contains(talk.text(), test.said) {
 				t.Errorf("said %q, which lacks %q", talk.text(), test.said)
@@ -116,7 +120,7 @@ func TestBuildHappensOnceAndIsKept(t *testing.T) {
 	if !strings.Contains(env, "GOPROXY=inherited GOPROXY") || !strings.Contains(env, "GOWORK=off") || !strings.Contains(env, "CGO_ENABLED=0") {
 		t.Errorf("go's environment lacks something: %s", env)
 	}
-	if left := leftovers(filepath.Dir(binary)); len(left) != 0 {
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(binary), "build-*")); err != nil || len(left) != 0 {
 		t.Errorf("the build left %v", left)
 	}
 	if said := strings.Count(talk.text(), "building compose"); said != 1 {

@@ -13,12 +13,12 @@ import (
 	"syscall"
 )
 
-// HostPorts tells about the ports of this machine, on which Compose publishes.
+// HostPorts reports on the ports of this machine, on which Compose publishes.
 // It is an ops.HostPorts.
 type HostPorts struct{}
 
-// Holder tries to listen on the port. Where that fails because somebody does
-// already, it names the process, as far as this user may know it.
+// Holder tries to listen on the port. If that fails because another
+// process does already, it names that one, as far as this user may know it.
 func (HostPorts) Holder(ctx context.Context, ip, port, protocol string) (holder string, taken bool, err error) {
 	var listen net.ListenConfig
 	address := net.JoinHostPort(ip, port)
@@ -53,20 +53,10 @@ func holderOf(proc string, port int) string {
 	if len(inodes) == 0 {
 		return ""
 	}
-	processes, err := filepath.Glob(filepath.Join(proc, "[0-9]*"))
-	if err != nil {
-		return ""
-	}
-	for _, dir := range processes {
-		links, err := filepath.Glob(filepath.Join(dir, "fd", "*"))
-		if err != nil {
-			continue
-		}
-		for _, link := range links {
-			target, err := os.Readlink(link)
-			if err == nil && inodes[target] {
-				return process(dir)
-			}
+	links, _ := filepath.Glob(filepath.Join(proc, "[0-9]*", "fd", "*")) // no error: the pattern is valid
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && inodes[target] {
+			return process(filepath.Dir(filepath.Dir(link)))
 		}
 	}
 	return ""

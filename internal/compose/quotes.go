@@ -15,8 +15,8 @@ func step(line string) string {
 	return found[1]
 }
 
-// underWay tells whether a line of progress is not worth telling: what has
-// begun, and how containers are, which the use case tells by itself.
+// underWay reports whether a line of progress is not worth showing: what has
+// begun, and the state of containers, which the use case shows.
 func underWay(line string) bool {
 	switch step(line) {
 	case "", "Removed", "Killed", "Pulling", "Pulled", "Error":

@@ -46,7 +46,7 @@ func look(t *testing.T, d *secretdir.Dir) *project.Snapshot {
 	return snapshot
 }
 
-// put writes files beside the package under test.
+// put writes files for the package under test.
 func put(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -296,7 +296,7 @@ func TestLockKeepsOtherCommandsOut(t *testing.T) {
 			heard := talk{then: cancel}
 			d.Progress = &heard
 			if err := try(ended, d); !errors.Is(err, context.Canceled) {
-				t.Errorf("beside a writer: %v, want it to wait until its context ends", err)
+				t.Errorf("during a write: %v, want it to wait until its context ends", err)
 			}
 			if len(heard.lines) != 1 || !strings.Contains(heard.lines[0], "another keepmum command holds") {
 				t.Errorf("said while waiting: %q", heard.lines)

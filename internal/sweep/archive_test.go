@@ -171,7 +171,7 @@ func TestImageThatIsNotAllThere(t *testing.T) {
 		"missing layer":      {tarBytes(t, config, layer, manifestOf(t, "c", "l", "gone")), "layer 2 of 2"},
 		"layer to nowhere":   {tarBytes(t, config, file{name: "l", to: "gone"}, manifestOf(t, "c", "l")), "layer 1 of 1"},
 		"missing config":     {tarBytes(t, layer, manifestOf(t, "c", "l")), "configuration"},
-		"layer is no tar":    {tarBytes(t, config, file{name: "l", content: "text"}, manifestOf(t, "c", "l")), "layer 1 of 1"},
+		"layer is not tar":   {tarBytes(t, config, file{name: "l", content: "text"}, manifestOf(t, "c", "l")), "layer 1 of 1"},
 		"layer in zstd":      {tarBytes(t, config, file{name: "l", content: "\x28\xb5\x2f\xfd...."}, manifestOf(t, "c", "l")), "zstd"},
 		"gzip of no length":  {tarBytes(t, config, file{name: "l", content: "\x1f\x8b\x08"}, manifestOf(t, "c", "l")), "EOF"},
 		"broken gzip":        {tarBytes(t, config, file{name: "l", content: string(gzipped(t, []byte(layer.content))[:60])}, manifestOf(t, "c", "l")), "EOF"},
