@@ -136,7 +136,7 @@ func keepmumCell(t *testing.T, r row) string {
 		if p.Line > 0 {
 			where = fmt.Sprintf("line %d ", p.Line)
 		}
-		parts = append(parts, "**"+where+"refused**: "+faultWords()[faultOf(t, p)])
+		parts = append(parts, "**"+where+"refused**: "+reasonWords()[reasonOf(t, p)])
 	}
 	if len(parts) == 0 {
 		return "*nothing*"
@@ -144,19 +144,19 @@ func keepmumCell(t *testing.T, r row) string {
 	return strings.Join(parts, "; ")
 }
 
-// faultWords are the words for faults in the tables.
-func faultWords() map[fault]string {
-	return map[fault]string{
-		faultName: "not an assignment to a legal name", faultNameBlank: "invisible blank at the name",
-		faultBare: "no value", faultBase64: "looks like base64", faultUnterminated: "quote never closed", faultMispaired: "quote closed in the middle of a later line",
-		faultPEM: "PEM block without quotes", faultAfterQuote: "text after the closing quote",
-		faultGlued: "directly after a quoted value", faultColon: "`:` without a blank",
-		faultLoneCR: "carriage return without line feed", faultQuoteEscape: "`\\'` in single quotes",
-		faultNUL: "NUL byte", faultUTF8: "not UTF-8", faultTooLarge: "too large", faultDuplicate: "assigned twice",
-		faultDollar: "Compose expands `$`", faultEscape: "Compose decodes an escape",
-		faultComment: "unclear where the comment begins", faultBlank: "Compose trims an invisible blank",
-		faultComposeRefuses: "Compose refuses it", faultComposeUnknown: "Compose's expansion cannot be known",
-		faultUTF16: "UTF-16",
+// reasonWords are the words for reasons in the tables.
+func reasonWords() map[reason]string {
+	return map[reason]string{
+		reasonName: "not an assignment to a legal name", reasonNameBlank: "invisible blank at the name",
+		reasonBare: "no value", reasonBase64: "looks like base64", reasonUnterminated: "quote never closed", reasonMispaired: "quote closed in the middle of a later line",
+		reasonPEM: "PEM block without quotes", reasonAfterQuote: "text after the closing quote",
+		reasonGlued: "directly after a quoted value", reasonColon: "`:` without a blank",
+		reasonLoneCR: "carriage return without line feed", reasonQuoteEscape: "`\\'` in single quotes",
+		reasonNUL: "NUL byte", reasonUTF8: "not UTF-8", reasonTooLarge: "too large", reasonDuplicate: "assigned twice",
+		reasonDollar: "Compose expands `$`", reasonEscape: "Compose decodes an escape",
+		reasonComment: "unclear where the comment begins", reasonBlank: "Compose trims an invisible blank",
+		reasonComposeRefuses: "Compose refuses it", reasonComposeUnknown: "Compose's expansion cannot be known",
+		reasonUTF16: "UTF-16",
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
@@ -26,15 +27,6 @@ type Entry struct {
 	Note          string         // a warning about an accepted key, usually ""
 }
 
-// Problem is one reason why a key has no entry. It never holds a value.
-type Problem struct {
-	File string
-	Line int    // from 1; 0 if the problem is not in a line
-	Key  string // "" if the line has no legal name
-	What string // what is wrong, in lower case
-	Next string // what to do
-}
-
 // noteOtherwise is the only Note.
 const noteOtherwise = "accepted, but godotenv 1.5.1 reads a different value: a program that loads this file with godotenv uses that one"
 
@@ -43,12 +35,13 @@ const noteOtherwise = "accepted, but godotenv 1.5.1 reads a different value: a p
 // twice has a problem and no entry, even if both values are the same: a later
 // change of only one of them would come as a surprise.
 //
-// A problem without a key may mean that the value above it ends too early,
+// The subject of a problem is its key, "" if the line has no legal name; its
+// line is 0 if it is not in a line. A problem without a key may mean that the value above it ends too early,
 // because its quotes are missing: store entries only if there is no such
 // problem.
-func Parse(data []byte, opt Options) ([]Entry, []Problem) {
+func Parse(data []byte, opt Options) ([]Entry, []fault.Finding) {
 	if isUTF16(data) {
-		return nil, []Problem{faultUTF16.problem(opt.File, 0, 0, "")}
+		return nil, []fault.Finding{reasonUTF16.problem(opt.File, 0, 0, "")}
 	}
 	p := newParse(string(data), opt)
 	for i, st := range p.statements {
@@ -77,7 +70,7 @@ type parse struct {
 	refused    map[string]bool
 	exports    []*statement // export NAME, without a value
 	entries    []Entry
-	problems   []Problem
+	problems   []fault.Finding
 }
 
 func newParse(text string, opt Options) *parse {
@@ -100,18 +93,18 @@ func (p *parse) statement(i int, st *statement) {
 		return
 	}
 	compose := p.compose.read(st, p.text[st.start:st.end])
-	if f := nameFault(p.text, st); f != noFault {
+	if f := nameReason(p.text, st); f != noReason {
 		p.refuse(f, st, "")
 		return
 	}
 	if first := p.first[st.key]; first > 0 {
-		p.problems = append(p.problems, faultDuplicate.problem(p.file, st.line, first, st.key))
+		p.problems = append(p.problems, reasonDuplicate.problem(p.file, st.line, first, st.key))
 		p.refused[st.key] = true
 		return
 	}
 	p.first[st.key] = st.line
 	value, settled, f := p.decide(st, p.follower(i), compose)
-	if f != noFault {
+	if f != noReason {
 		p.refuse(f, st, st.key)
 		return
 	}
@@ -122,24 +115,24 @@ func (p *parse) statement(i int, st *statement) {
 	p.entries = append(p.entries, entry)
 }
 
-// nameFault says why the name of an assignment must not be shown.
-func nameFault(text string, st *statement) fault {
+// nameReason says why the name of an assignment must not be shown.
+func nameReason(text string, st *statement) reason {
 	switch {
 	case !st.legal():
-		return faultName
+		return reasonName
 	case looksLikeBase64(text[st.start:st.end]):
-		return faultBase64
+		return reasonBase64
 	}
-	return noFault
+	return noReason
 }
 
 // unreadable adds the problem of a statement without a value. The name is shown
 // only if it is followed by a separator: a line without one may be the rest of
 // a value.
 func (p *parse) unreadable(st *statement) {
-	f, key := st.fault, ""
+	f, key := st.reason, ""
 	if st.form == bare {
-		f = faultBare
+		f = reasonBare
 	}
 	if st.form == broken && st.separator > 0 && st.legal() {
 		key = st.key
@@ -150,7 +143,7 @@ func (p *parse) unreadable(st *statement) {
 }
 
 // refuse adds a problem, so that its key gets no entry.
-func (p *parse) refuse(f fault, st *statement, key string) {
+func (p *parse) refuse(f reason, st *statement, key string) {
 	p.problems = append(p.problems, f.problem(p.file, st.line, 0, key))
 	if key != "" {
 		p.refused[key] = true
@@ -168,21 +161,21 @@ func (p *parse) follower(i int) *statement {
 
 // decide applies the rule: it returns the value of a key and whether an option
 // settled it, or why there is none.
-func (p *parse) decide(st, follower *statement, compose reading) (value string, settled bool, f fault) {
+func (p *parse) decide(st, follower *statement, compose reading) (value string, settled bool, f reason) {
 	literal := readLiteral(p.text, st, follower)
-	f = literal.fault
-	if f == noFault {
+	f = literal.reason
+	if f == noReason {
 		f = limits(literal.value)
 	}
-	if f == noFault && (compose.state != readOK || compose.value != literal.value) {
+	if f == noReason && (compose.state != readOK || compose.value != literal.value) {
 		f = difference(st, p.text[st.valueStart:st.end], compose)
 	}
-	if f == noFault {
-		return literal.value, false, noFault
+	if f == noReason {
+		return literal.value, false, noReason
 	}
 	switch t := textOf(f); {
 	case t.literal && p.literal[st.key]:
-		return literal.value, true, noFault
+		return literal.value, true, noReason
 	case t.asCompose && p.asCompose[st.key] && compose.state == readOK:
 		return compose.value, true, limits(compose.value)
 	}
@@ -190,16 +183,16 @@ func (p *parse) decide(st, follower *statement, compose reading) (value string, 
 }
 
 // limits says why a value cannot be a secret although the readings agree.
-func limits(value string) fault {
+func limits(value string) reason {
 	switch {
 	case strings.IndexByte(value, 0) >= 0:
-		return faultNUL
+		return reasonNUL
 	case len(value) > secrets.MaxSize:
-		return faultTooLarge
+		return reasonTooLarge
 	case !utf8.ValidString(value):
-		return faultUTF8
+		return reasonUTF8
 	}
-	return noFault
+	return noReason
 }
 
 // checkExports adds problems for the names that are exported but never
@@ -207,7 +200,7 @@ func limits(value string) fault {
 func (p *parse) checkExports() {
 	for _, st := range p.exports {
 		if p.first[st.key] == 0 {
-			p.refuse(faultBare, st, "")
+			p.refuse(reasonBare, st, "")
 		}
 	}
 }
@@ -221,19 +214,19 @@ func (p *parse) checkOptions() {
 			shown = ""
 		}
 		if p.literal[key] && p.asCompose[key] {
-			p.problems = append(p.problems, faultBothOptions.problem(p.file, 0, 0, shown))
+			p.problems = append(p.problems, reasonBothOptions.problem(p.file, 0, 0, shown))
 			p.refused[key] = true
 		}
 		if p.first[key] == 0 {
-			p.problems = append(p.problems, faultNotInFile.problem(p.file, 0, 0, shown))
+			p.problems = append(p.problems, reasonNotInFile.problem(p.file, 0, 0, shown))
 		}
 	}
 }
 
 // result returns the entries of keys without a problem, and the problems.
-func (p *parse) result() ([]Entry, []Problem) {
+func (p *parse) result() ([]Entry, []fault.Finding) {
 	entries := slices.DeleteFunc(p.entries, func(e Entry) bool { return p.refused[e.Key] })
-	slices.SortStableFunc(p.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+	slices.SortStableFunc(p.problems, func(a, b fault.Finding) int { return cmp.Compare(a.Line, b.Line) })
 	return entries, p.problems
 }
 

@@ -15,7 +15,7 @@ func ExampleParse() {
 		fmt.Printf("%d %s %v\n", e.Line, e.Key, e.Value)
 	}
 	for _, p := range problems {
-		fmt.Printf("%s:%d: %s: %s\n", p.File, p.Line, p.Key, p.What)
+		fmt.Println(p)
 	}
 	// Output:
 	// 2 DB_HOST ‹secret›

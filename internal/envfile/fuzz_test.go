@@ -29,15 +29,15 @@ func checkNoPiece(t testing.TB, data []byte) {
 	_, problems := Parse(data, Options{File: "x.env"})
 	whole, _ := wholeCompose(data)
 	var fixed strings.Builder
-	for f := noFault + 1; f < faultCount; f++ {
+	for f := noReason + 1; f < reasonCount; f++ {
 		fixed.WriteString(textOf(f).what + "\n" + textOf(f).next + "\n")
 	}
 	for _, p := range problems {
-		known := strings.ReplaceAll(fixed.String(), "KEY", p.Key) + strings.ReplaceAll(fixed.String(), "KEY", "NAME")
+		known := strings.ReplaceAll(fixed.String(), "KEY", p.Subject) + strings.ReplaceAll(fixed.String(), "KEY", "NAME")
 		for _, value := range whole {
 			for i := 0; i+4 <= len(value); i++ {
 				piece := value[i : i+4]
-				if strings.Contains(p.What+"\n"+p.Next, piece) && !strings.Contains(known, piece) {
+				if strings.Contains(p.Problem+"\n"+p.Next, piece) && !strings.Contains(known, piece) {
 					t.Fatalf("line %d: the problem holds a piece of a value", p.Line)
 				}
 			}

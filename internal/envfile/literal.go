@@ -4,8 +4,8 @@ import "strings"
 
 // written is the literal reading of a statement.
 type written struct {
-	value string
-	fault fault // why there is no value, or none that could agree with Compose's
+	value  string
+	reason reason // why there is no value, or none that could agree with Compose's
 }
 
 // readLiteral reads an assignment like a person who knows quotes, comments and
@@ -13,29 +13,29 @@ type written struct {
 // begins on the line on which st ends.
 func readLiteral(text string, st, follower *statement) written {
 	if st.sharesLine && st.previousEnd == st.start {
-		return written{fault: faultGlued}
+		return written{reason: reasonGlued}
 	}
 	if hasOddBlanks(text, st) {
-		return written{fault: faultNameBlank}
+		return written{reason: reasonNameBlank}
 	}
 	if text[st.separator] == ':' && !blankOrEnd(text, st.separator+1) {
-		return written{fault: faultColon}
+		return written{reason: reasonColon}
 	}
 	if st.quote == 0 {
 		return unquoted(text[st.separator+1 : st.end])
 	}
 	if trimBlanks(text[st.separator+1:st.valueStart]) != "" {
-		return written{fault: faultNameBlank}
+		return written{reason: reasonNameBlank}
 	}
 	if !blankOrEnd(text, st.end) || follower != nil && follower.form != assignment {
-		return written{fault: faultAfterQuote}
+		return written{reason: reasonAfterQuote}
 	}
 	body := text[st.valueStart+1 : st.end-1]
 	if st.quote == '"' {
 		return written{value: decodeEscapes(body)}
 	}
 	if strings.Contains(body, `\'`) {
-		return written{fault: faultQuoteEscape}
+		return written{reason: reasonQuoteEscape}
 	}
 	return written{value: body}
 }
@@ -61,7 +61,7 @@ func hasOddBlanks(text string, st *statement) bool {
 func unquoted(raw string) written {
 	raw = strings.TrimSuffix(raw, "\r")
 	if strings.Contains(raw, "\r") {
-		return written{fault: faultLoneCR}
+		return written{reason: reasonLoneCR}
 	}
 	return written{value: trimBlanks(raw[:commentStart(raw)])}
 }
@@ -109,22 +109,22 @@ func decodeEscapes(body string) string {
 }
 
 // difference names the kind of difference between two readings.
-func difference(st *statement, body string, compose reading) fault {
+func difference(st *statement, body string, compose reading) reason {
 	switch {
 	case compose.state == readRefused:
-		return faultComposeRefuses
+		return reasonComposeRefuses
 	case compose.state == readUnknown:
-		return faultComposeUnknown
+		return reasonComposeUnknown
 	case compose.state == readPanicked:
-		return faultPanic
+		return reasonPanic
 	case compose.expanded || strings.Contains(body, "$$"):
-		return faultDollar
+		return reasonDollar
 	case st.quote == '"':
-		return faultEscape
+		return reasonEscape
 	case strings.IndexByte(body, '#') >= 0:
-		return faultComment
+		return reasonComment
 	}
-	return faultBlank
+	return reasonBlank
 }
 
 // looksLikeBase64 reports whether an assignment of an empty value is more likely

@@ -6,10 +6,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
 // only returns the value of the only entry.
-func only(t *testing.T, entries []Entry, problems []Problem) string {
+func only(t *testing.T, entries []Entry, problems []fault.Finding) string {
 	t.Helper()
 	if len(entries) != 1 || len(problems) != 0 {
 		t.Fatalf("%d entries, %s", len(entries), outcome(t, nil, problems))
@@ -53,7 +55,7 @@ func TestOptionsSettleDifferences(t *testing.T) {
 				t.Helper()
 				entries, problems := parseQuietly(t, []byte(c.file), opt)
 				if want == "-" {
-					if len(entries) != 0 || len(problems) == 0 || problems[0].Key != "A" {
+					if len(entries) != 0 || len(problems) == 0 || problems[0].Subject != "A" {
 						t.Errorf("%v settled a difference that it cannot settle", opt)
 					}
 				} else if got := only(t, entries, problems); got != want {
@@ -116,35 +118,35 @@ func TestProblemsAreSortedByLine(t *testing.T) {
 // TestProblemText pins the message that a user sees for the README's example.
 func TestProblemText(t *testing.T) {
 	_, problems := Parse([]byte("# c\nDB_PASSWORD=\"pa$SWORD1!\"\n"), Options{File: "app.env"})
-	want := Problem{
-		File: "app.env", Line: 2, Key: "DB_PASSWORD",
-		What: "two readings that differ: as written, and as Compose expands $ variables",
-		Next: "to keep it as written, put it in single quotes (if it contains none) or pass -literal=DB_PASSWORD; to take what Compose reads, pass -asCompose=DB_PASSWORD",
+	want := fault.Finding{
+		File: "app.env", Line: 2, Subject: "DB_PASSWORD",
+		Problem: "two readings that differ: as written, and as Compose expands $ variables",
+		Next:    "to keep it as written, put it in single quotes (if it contains none) or pass -literal=DB_PASSWORD; to take what Compose reads, pass -asCompose=DB_PASSWORD",
 	}
 	if len(problems) != 1 || problems[0] != want {
 		t.Errorf("got %+v", problems)
 	}
 	_, problems = Parse([]byte("A=1\n\nA=2\n"), Options{})
-	if len(problems) != 1 || problems[0].Line != 3 || !strings.Contains(problems[0].What, "line 1") {
+	if len(problems) != 1 || problems[0].Line != 3 || !strings.Contains(problems[0].Problem, "line 1") {
 		t.Errorf("a duplicate does not name both lines: %+v", problems)
 	}
 }
 
-// TestFaultTexts: each fault has both texts, no two faults share one, and an
+// TestReasons_HaveBothTexts: each reason has both texts, no two reasons share one, and an
 // option is offered exactly if it helps.
-func TestFaultTexts(t *testing.T) {
+func TestReasons_HaveBothTexts(t *testing.T) {
 	seen := map[string]bool{}
-	for f := noFault + 1; f < faultCount; f++ {
+	for f := noReason + 1; f < reasonCount; f++ {
 		text := textOf(f)
 		switch {
-		case text.what == "" || text.next == "" || faultNames()[f] == "":
-			t.Errorf("fault %d has no text or name", f)
+		case text.what == "" || text.next == "" || reasonNames()[f] == "":
+			t.Errorf("reason %d has no text or name", f)
 		case seen[text.what]:
-			t.Errorf("%s: has the text of another fault", faultNames()[f])
+			t.Errorf("%s: has the text of another reason", reasonNames()[f])
 		case text.literal != strings.Contains(text.next, "-literal=KEY"):
-			t.Errorf("%s: -literal is offered but does not settle it, or the reverse", faultNames()[f])
+			t.Errorf("%s: -literal is offered but does not settle it, or the reverse", reasonNames()[f])
 		case text.asCompose != strings.Contains(text.next, "-asCompose=KEY"):
-			t.Errorf("%s: -asCompose is offered but does not settle it, or the reverse", faultNames()[f])
+			t.Errorf("%s: -asCompose is offered but does not settle it, or the reverse", reasonNames()[f])
 		}
 		seen[text.what] = true
 	}
@@ -183,12 +185,12 @@ func TestParserPanicIsContained(t *testing.T) {
 	}
 	// A lookup without a reader panics within compose-go.
 	r := runCompose("A", "A=$B", &lookups{})
-	if r.state != readPanicked || difference(&statement{}, "", r) != faultPanic {
+	if r.state != readPanicked || difference(&statement{}, "", r) != reasonPanic {
 		t.Errorf("state %d", r.state)
 	}
 }
 
-// TestJSONReplacesInvalidBytes is the reason for faultUTF8: Compose passes values
+// TestJSONReplacesInvalidBytes is the reason for reasonUTF8: Compose passes values
 // to the engine as JSON.
 func TestJSONReplacesInvalidBytes(t *testing.T) {
 	if out, err := json.Marshal("p\xe4ss"); err != nil || string(out) != `"p\ufffdss"` {

@@ -11,11 +11,12 @@ import (
 	"github.com/sirupsen/logrus"
 	"pgregory.net/rapid"
 
+	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 // parseQuietly is Parse, and fails if anything was logged meanwhile.
-func parseQuietly(t testing.TB, data []byte, opt Options) ([]Entry, []Problem) {
+func parseQuietly(t testing.TB, data []byte, opt Options) ([]Entry, []fault.Finding) {
 	t.Helper()
 	var logged bytes.Buffer
 	logger := logrus.StandardLogger()
@@ -40,8 +41,8 @@ func checkFile(t testing.TB, data []byte) {
 }
 
 // checkShape: a key has an entry or a problem; lines are in order; there are no
-// messages except those of the faults, and no illegal keys.
-func checkShape(t testing.TB, data []byte, entries []Entry, problems []Problem) {
+// messages except those of the reasons, and no illegal keys.
+func checkShape(t testing.TB, data []byte, entries []Entry, problems []fault.Finding) {
 	t.Helper()
 	lines := bytes.Count(data, []byte("\n")) + 1
 	seen, last := map[string]bool{}, 0
@@ -56,11 +57,11 @@ func checkShape(t testing.TB, data []byte, entries []Entry, problems []Problem) 
 	}
 	last = 0
 	for _, p := range problems {
-		faultOf(t, p)
+		reasonOf(t, p)
 		if p.File != "x.env" || p.Line < last || p.Line > lines {
 			t.Fatal("a problem is out of order, or of another file")
 		}
-		if p.Key != "" && (seen[p.Key] || secrets.ValidName(p.Key) != nil) {
+		if p.Subject != "" && (seen[p.Subject] || secrets.ValidName(p.Subject) != nil) {
 			t.Fatal("a problem has a key that also has an entry, or that is not legal")
 		}
 		last = p.Line
@@ -69,7 +70,7 @@ func checkShape(t testing.TB, data []byte, entries []Entry, problems []Problem) 
 
 // checkAgainstCompose: if Compose reads the whole file, it reads the values that
 // we accept, and our pieces are its pieces; if it refuses the file, so do we.
-func checkAgainstCompose(t testing.TB, data []byte, entries []Entry, problems []Problem) {
+func checkAgainstCompose(t testing.TB, data []byte, entries []Entry, problems []fault.Finding) {
 	t.Helper()
 	whole, ok := wholeCompose(data)
 	if !ok {
@@ -90,7 +91,7 @@ func checkAgainstCompose(t testing.TB, data []byte, entries []Entry, problems []
 	reader, pieces := newComposeReader(), map[string]string{}
 	for _, st := range scan(text) {
 		switch {
-		case st.fault == faultPEM:
+		case st.reason == reasonPEM:
 			return // Compose reads on inside the block; we do not
 		case st.form == broken:
 			t.Fatalf("line %d: broken, but Compose reads the whole file", st.line)
@@ -142,8 +143,8 @@ func checkOptionsSettle(t testing.TB, data []byte) {
 	before, problems := Parse(data, Options{})
 	var keys []string
 	for _, p := range problems {
-		if p.Key != "" && faultOf(t, p) != faultDuplicate {
-			keys = append(keys, p.Key)
+		if p.Subject != "" && reasonOf(t, p) != reasonDuplicate {
+			keys = append(keys, p.Subject)
 		}
 	}
 	whole, ok := wholeCompose(data)
@@ -282,7 +283,7 @@ func TestParseIntendedValues(t *testing.T) {
 		}
 		entries, problems := Parse([]byte(file), Options{})
 		if len(problems) > 0 || len(entries) != len(want) {
-			t.Fatalf("%d entries of %d, %d problems, the first on line %d", len(entries), len(want), len(problems), append(problems, Problem{})[0].Line)
+			t.Fatalf("%d entries of %d, %d problems, the first on line %d", len(entries), len(want), len(problems), append(problems, fault.Finding{})[0].Line)
 		}
 		for i, w := range want {
 			if entries[i].Key != w.key || entries[i].Value.RevealString() != w.value {
@@ -303,7 +304,7 @@ func TestProblemsHoldNoValue(t *testing.T) {
 			t.Fatal("there are no problems, but the file has some")
 		}
 		for _, p := range problems {
-			for _, s := range []string{p.Key, p.What, p.Next} {
+			for _, s := range []string{p.Subject, p.Problem, p.Next} {
 				if strings.ContainsAny(s, "ЖЩЮЯ") {
 					t.Fatalf("line %d: the problem holds a piece of the file", p.Line)
 				}
@@ -321,7 +322,7 @@ func TestParseRefusesEveryDifference(t *testing.T) {
 		after := rapid.StringMatching(`[ !?%]?[a-z!?%]{0,5}`).Draw(t, "after")
 		quote := rapid.SampledFrom([]string{"", `"`}).Draw(t, "quote")
 		entries, problems := Parse([]byte("KEY="+quote+before+middle+after+quote+"\nB=1\n"), Options{})
-		if len(entries) != 1 || entries[0].Key != "B" || len(problems) != 1 || problems[0].Key != "KEY" {
+		if len(entries) != 1 || entries[0].Key != "B" || len(problems) != 1 || problems[0].Subject != "KEY" {
 			t.Fatal("a value that Compose expands was not refused")
 		}
 	})

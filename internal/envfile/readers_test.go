@@ -15,6 +15,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/joho/godotenv"
 	"github.com/sirupsen/logrus"
+
+	"github.com/keepmum/keepmum/internal/fault"
 )
 
 // wholeCompose reads a whole file with compose-go, as Compose does, without the
@@ -93,39 +95,39 @@ func render(vars map[string]string) string {
 	return strings.Join(parts, " ")
 }
 
-// faultNames are the words for faults in the corpus.
-func faultNames() map[fault]string {
-	return map[fault]string{
-		faultName: "name", faultBase64: "base64", faultNameBlank: "nameBlank", faultBare: "bare", faultUnterminated: "unterminated",
-		faultMispaired: "mispaired", faultPEM: "pem", faultAfterQuote: "afterQuote", faultColon: "colon", faultGlued: "glued",
-		faultLoneCR: "loneCR", faultQuoteEscape: "quoteEscape", faultNUL: "nul", faultUTF8: "utf8",
-		faultTooLarge: "tooLarge", faultDuplicate: "duplicate", faultPanic: "panic", faultDollar: "dollar",
-		faultEscape: "escape", faultComment: "comment", faultBlank: "blank", faultComposeRefuses: "composeRefuses",
-		faultComposeUnknown: "composeUnknown", faultBothOptions: "bothOptions", faultNotInFile: "notInFile",
-		faultUTF16: "utf16",
+// reasonNames are the words for reasons in the corpus.
+func reasonNames() map[reason]string {
+	return map[reason]string{
+		reasonName: "name", reasonBase64: "base64", reasonNameBlank: "nameBlank", reasonBare: "bare", reasonUnterminated: "unterminated",
+		reasonMispaired: "mispaired", reasonPEM: "pem", reasonAfterQuote: "afterQuote", reasonColon: "colon", reasonGlued: "glued",
+		reasonLoneCR: "loneCR", reasonQuoteEscape: "quoteEscape", reasonNUL: "nul", reasonUTF8: "utf8",
+		reasonTooLarge: "tooLarge", reasonDuplicate: "duplicate", reasonPanic: "panic", reasonDollar: "dollar",
+		reasonEscape: "escape", reasonComment: "comment", reasonBlank: "blank", reasonComposeRefuses: "composeRefuses",
+		reasonComposeUnknown: "composeUnknown", reasonBothOptions: "bothOptions", reasonNotInFile: "notInFile",
+		reasonUTF16: "utf16",
 	}
 }
 
-// faultOf finds the fault of a problem. That proves that its messages contain
+// reasonOf finds the reason of a problem. That proves that its messages contain
 // nothing variable except the key and line numbers.
-func faultOf(t testing.TB, p Problem) fault {
+func reasonOf(t testing.TB, p fault.Finding) reason {
 	t.Helper()
-	for f := noFault + 1; f < faultCount; f++ {
+	for f := noReason + 1; f < reasonCount; f++ {
 		for first := range p.Line + 1 {
-			if p == f.problem(p.File, p.Line, first, p.Key) {
+			if p == f.problem(p.File, p.Line, first, p.Subject) {
 				return f
 			}
-			if f != faultDuplicate {
+			if f != reasonDuplicate {
 				break
 			}
 		}
 	}
-	t.Fatalf("line %d: a problem that matches no fault", p.Line)
-	return noFault
+	t.Fatalf("line %d: a problem that matches no reason", p.Line)
+	return noReason
 }
 
 // outcome returns the result of Parse in the notation of the corpus.
-func outcome(t testing.TB, entries []Entry, problems []Problem) string {
+func outcome(t testing.TB, entries []Entry, problems []fault.Finding) string {
 	t.Helper()
 	var parts []string
 	for _, e := range entries {
@@ -136,7 +138,7 @@ func outcome(t testing.TB, entries []Entry, problems []Problem) string {
 		parts = append(parts, e.Key+"=‹"+e.Value.RevealString()+"›"+mark)
 	}
 	for _, p := range problems {
-		parts = append(parts, fmt.Sprintf("%d:%s:%s", p.Line, p.Key, faultNames()[faultOf(t, p)]))
+		parts = append(parts, fmt.Sprintf("%d:%s:%s", p.Line, p.Subject, reasonNames()[reasonOf(t, p)]))
 	}
 	return strings.Join(parts, " ")
 }

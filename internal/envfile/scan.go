@@ -17,15 +17,15 @@ type form int
 const (
 	assignment form = iota // NAME=value, NAME: value
 	bare                   // NAME alone: Compose takes the value from the host
-	broken                 // no reader gets past it; see statement.fault
+	broken                 // no reader gets past it; see statement.reason
 )
 
 // statement is one item between blanks and comments, exactly as Compose splits
 // the file. Offsets are in bytes.
 type statement struct {
 	form     form
-	fault    fault // why it is broken
-	exported bool  // it begins with the word export
+	reason   reason // why it is broken
+	exported bool   // it begins with the word export
 
 	start, end    int // from its first byte to the end of its value
 	line, endLine int // the lines of start and end, from 1
@@ -120,12 +120,12 @@ func (s *scanner) name(st *statement) {
 		case r == '\n':
 			st.form, st.end = bare, st.nameStart+i
 		default:
-			st.fault = faultName
+			st.reason = reasonName
 			return
 		}
 		st.key = strings.TrimRightFunc(s.text[st.nameStart:st.nameStart+i], unicode.IsSpace)
 		if strings.Contains(st.key, " ") {
-			st.form, st.fault = broken, faultName
+			st.form, st.reason = broken, reasonName
 		}
 		return
 	}
@@ -147,7 +147,7 @@ func (s *scanner) value(st *statement) {
 	}
 	end := closingQuote(s.text, st.valueStart)
 	if end < 0 {
-		st.form, st.fault = broken, faultUnterminated
+		st.form, st.reason = broken, reasonUnterminated
 		return
 	}
 	st.end = end + 1
@@ -157,7 +157,7 @@ func (s *scanner) value(st *statement) {
 // resume sets pos to the place from which to look for the next statement.
 func (s *scanner) resume(st *statement) {
 	if unquotedPEM(s.text, st) {
-		st.form, st.fault = broken, faultPEM
+		st.form, st.reason = broken, reasonPEM
 	}
 	if st.form != broken {
 		s.pos, s.line = st.end, st.endLine
@@ -169,11 +169,11 @@ func (s *scanner) resume(st *statement) {
 		// quote of another value: read the lines in between again.
 		s.out = s.out[:len(s.out)-1]
 		st = opener
-		opener.form, opener.fault = broken, faultMispaired
+		opener.form, opener.reason = broken, reasonMispaired
 		opener.end, opener.endLine = s.lineEnd(opener.start), opener.line
 		s.line = opener.line
 	}
-	if st.fault == faultName {
+	if st.reason == reasonName {
 		s.pos = s.lineEnd(st.start)
 		return
 	}

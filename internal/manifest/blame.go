@@ -12,10 +12,10 @@ import (
 // maxBlame is how many parts of a refused file are tried.
 const maxBlame = 400
 
-// blame finds the smallest parts of a model that compose-go refuses: each
-// entry of each section alone, then each key of the entry alone.
+// blame adds findings for the smallest parts of a model that compose-go refuses:
+// each entry of each section alone, then each key of the entry alone.
 func (r *reader) blame(model map[string]any) {
-	b := blamer{reader: r, left: maxBlame}
+	b := blamer{reader: r, explained: slices.Clone(r.findings), left: maxBlame}
 	for _, section := range slices.Sorted(maps.Keys(model)) {
 		entries, isMap := model[section].(map[string]any)
 		if !isMap || !slices.Contains([]string{"services", "secrets", "networks", "volumes", "configs"}, section) {
@@ -30,7 +30,8 @@ func (r *reader) blame(model map[string]any) {
 
 type blamer struct {
 	*reader
-	left int
+	explained []fault.Finding
+	left      int
 }
 
 // refused reports whether compose-go refuses one part alone, and the error.
@@ -72,29 +73,15 @@ func (b *blamer) part(keys []string, value any) {
 	}
 }
 
-// blamed is a part of the file that compose-go refuses, and why.
-type blamed struct {
-	keys   []string
-	reason string
-}
-
-// report records one blamed place.
+// report adds a finding for a refused place unless another finding explains it.
 func (b *blamer) report(keys []string, err error) {
-	b.blamed = append(b.blamed, blamed{keys, reasonOf(err)})
-}
-
-// addBlamed adds a finding for each blamed place that no other finding explains.
-func (r *reader) addBlamed() {
-	explained := slices.Clone(r.findings)
-	for _, b := range r.blamed {
-		first, last := r.linesOf(b.keys)
-		inside := func(f fault.Finding) bool { return f.Line >= first && f.Line <= last }
-		if first > 0 && slices.ContainsFunc(explained, inside) {
-			continue
-		}
-		r.add(first, subjectOf(b.keys), "Compose does not accept "+strings.Join(b.keys, ".")+b.reason,
-			"see "+b.keys[len(b.keys)-1]+" in the Compose file reference, or run docker compose config -q")
+	first, end := b.linesOf(keys)
+	inside := func(f fault.Finding) bool { return f.Line >= first && f.Line <= end }
+	if first > 0 && slices.ContainsFunc(b.explained, inside) {
+		return
 	}
+	b.add(first, subjectOf(keys), "Compose does not accept "+strings.Join(keys, ".")+reasonOf(err),
+		"see "+last(keys)+" in the Compose file reference, or run docker compose config -q")
 }
 
 // linesOf returns the first and last line of a place. For a place that comes from an alias these are the lines of the anchor.

@@ -63,8 +63,8 @@ func checkSize(raw, bare []byte) []Problem {
 		return []Problem{{Rule: "size", What: "is empty"}}
 	case len(bare) == 0:
 		return []Problem{{Rule: "size", What: "is empty except for a newline"}}
-	case len(bare) > MaxSize:
-		return []Problem{{Rule: "size", What: fmt.Sprintf("is larger than %d bytes, the largest size of a Swarm secret", MaxSize)}}
+	case len(bare) > secrets.MaxSize:
+		return []Problem{{Rule: "size", What: fmt.Sprintf("is larger than %d bytes, the largest size of a Swarm secret", secrets.MaxSize)}}
 	}
 	return nil
 }

@@ -6,21 +6,22 @@ import (
 	"io"
 	"maps"
 	"strconv"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/sirupsen/logrus"
 )
 
-// errGaveUp replaces a panic of compose-go.
-var errGaveUp = errors.New("compose-go gave up")
+// errGaveUp replaces a panic of a library.
+var errGaveUp = errors.New("the library gave up")
 
 // silence turns off compose-go's log, which goes to the process-wide logger of
 // logrus and quotes the file. Nothing else here uses that logger.
 func silence() { logrus.SetOutput(io.Discard) }
 
-// guarded calls into compose-go. A panic there is an error like any other: a
-// compose file must not be able to stop the program.
+// guarded calls compose-go or the YAML library. A panic there is an error like
+// any other: a compose file must not be able to stop the program.
 func guarded(call func() error) (err error) {
 	defer func() {
 		if recover() != nil {
@@ -30,10 +31,10 @@ func guarded(call func() error) (err error) {
 	return call()
 }
 
-// askCompose has compose-go read the model and reports whether it accepts it. If
-// so, its view becomes the manifest's Model and services; if not, the smallest
-// parts that it refuses become findings.
-func (r *reader) askCompose() bool {
+// askCompose has compose-go read the model. If it accepts it, its view becomes
+// the manifest's Model and services. If not, the unknown keys become findings,
+// and refused is the model that it refuses also without them; nil: there is none.
+func (r *reader) askCompose() (refused map[string]any) {
 	project, err := r.load(r.model, false)
 	if err == nil {
 		r.manifest.Model = project
@@ -42,21 +43,19 @@ func (r *reader) askCompose() bool {
 	}
 	if err == nil {
 		r.takeServices(project)
-		return true
+		return nil
 	}
-	unknown := unknownKeys(r.root, composeShape(), nil)
 	model := clone(r.model).(map[string]any)
-	for _, key := range unknown {
+	for _, key := range unknownKeys(r.root, composeShape(), nil) {
 		next := didYouMean(last(key.keys), key.known, "remove it, or rename it to x-"+last(key.keys)+" if another program reads it")
-		r.add(key.line, subjectOf(key.keys), "unknown key "+key.path(), next)
+		r.add(key.line, subjectOf(key.keys), "unknown key "+strings.Join(key.keys, "."), next)
 		remove(model, key.keys)
 	}
 	if project, err = r.load(model, false); err == nil {
 		r.takeServices(project)
-		return false
+		return nil
 	}
-	r.blame(model)
-	return false
+	return model
 }
 
 // load hands a model to compose-go. alone leaves out the checks that concern
@@ -82,7 +81,7 @@ func (r *reader) load(model map[string]any, alone bool) (project *types.Project,
 		project, err = loader.LoadWithContext(context.TODO(), details, func(o *loader.Options) {
 			o.SetProjectName(r.projectName(), true)
 			o.SkipInclude = true
-			o.SkipExtends = r.extendsElsewhere()
+			o.SkipExtends = r.extendsElsewhere
 			o.SkipResolveEnvironment = true
 			o.SkipResolveLabels = true
 			o.ResolvePaths = false
@@ -102,18 +101,6 @@ func (r *reader) projectName() string {
 		return "project"
 	}
 	return name
-}
-
-// extendsElsewhere reports whether a service extends one of another file.
-func (r *reader) extendsElsewhere() bool {
-	services, _ := get(r.root, "services")
-	for _, f := range fields(services) {
-		extends, _ := get(f.value, "extends")
-		if file, _ := get(extends, "file"); file.Kind != 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // clone copies a model deeply.

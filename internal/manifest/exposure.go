@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -10,16 +11,14 @@ import (
 // checkExposure finds the ways other than interpolation in which a value would
 // get into a container's configuration, an ungranted service or an image.
 func (r *reader) checkExposure() {
-	services, _ := get(r.root, "services")
-	for _, f := range fields(services) {
+	for _, f := range r.section("services") {
 		s, _ := r.manifest.Service(f.name())
 		r.checkEnvironment(s, f.value)
 		r.checkEnvFiles(s.Name, f.value)
 		r.checkMounts(s.Name, f.value)
 		r.checkBuild(s.Name, f.value)
 	}
-	configs, _ := get(r.root, "configs")
-	for _, f := range fields(configs) {
+	for _, f := range r.section("configs") {
 		if variable, at := get(f.value, "environment"); isText(variable) && r.declared[variable.Value] {
 			r.add(at.Line, variable.Value, "its value is put into the config "+f.name(), "grant the secret instead: configs can be read back from the engine")
 		}
@@ -63,7 +62,8 @@ func (r *reader) checkEnvironment(s Service, body *yaml.Node) {
 			r.add(p.line, p.name, "the environment of "+s.Name+" sets it in the compose file itself", "remove the line, store the value with mage secrets:set "+p.name+", and replace it where it is used: the compose file is shared")
 		case strings.HasPrefix(p.value, mountDir+"/"):
 			target := strings.TrimPrefix(p.value, mountDir+"/")
-			if _, granted := findTarget(s.Grants, target); !granted && r.declared[target] {
+			granted := slices.ContainsFunc(s.Grants, func(g Grant) bool { return g.Target == target })
+			if !granted && r.declared[target] {
 				r.add(p.line, s.Name, p.name+" names "+mountDir+"/"+target+", which the service is not granted", "write - "+target+" under its secrets:")
 			}
 		}

@@ -1,8 +1,6 @@
 package manifest
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -131,25 +129,4 @@ func draw(into []byte, count int, alphabet string, random io.Reader) ([]byte, er
 		}
 	}
 	return into, nil
-}
-
-// sameBytes is an endless stream that is the same in every run: SHA-256 of a
-// counter. It is only for trying out a generate rule, never for a value.
-type sameBytes struct {
-	block [sha256.Size]byte
-	used  int
-	next  uint64
-}
-
-// Read fills p.
-func (s *sameBytes) Read(p []byte) (int, error) {
-	for i := range p {
-		if s.next == 0 || s.used == len(s.block) {
-			s.block, s.used = sha256.Sum256(binary.BigEndian.AppendUint64(nil, s.next)), 0
-			s.next++
-		}
-		p[i] = s.block[s.used]
-		s.used++
-	}
-	return len(p), nil
 }

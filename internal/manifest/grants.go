@@ -3,6 +3,7 @@ package manifest
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -99,24 +100,10 @@ func fileInMount(target string) (string, bool) {
 	return name, true
 }
 
-// findTarget returns the grant with that target.
-func findTarget(grants []Grant, target string) (Grant, bool) {
-	for _, g := range grants {
-		if g.Target == target {
-			return g, true
-		}
-	}
-	return Grant{}, false
-}
-
 // checkGrants finds grants of secrets that are not declared, and secrets that
 // are granted to no service.
 func (r *reader) checkGrants() {
-	var known []string
-	for name := range r.declared {
-		known = append(known, name)
-	}
-	slices.Sort(known)
+	known := slices.Sorted(maps.Keys(r.declared))
 	granted := map[string]bool{}
 	for _, s := range r.manifest.Services {
 		for _, g := range s.Grants {

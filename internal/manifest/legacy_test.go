@@ -235,8 +235,9 @@ func plainEnvironment(s Service) map[string]string {
 // carried checks that a variable of legacy mode is nothing but its secret.
 func (c *comparison) carried(s Service, name, secret string) {
 	for _, v := range c.b.Variables {
-		if v.Service == s.Name && v.Name == secret && strings.HasPrefix(v.Path, "services."+s.Name+".environment.") &&
-			(strings.HasSuffix(v.Path, "."+name) || v.Assigned == name) && v.Whole && v.HasDefault && v.Default == "" {
+		value, inList := strings.CutPrefix(v.text, name+"=")
+		if v.Service == s.Name && strings.HasPrefix(v.Path, "services."+s.Name+".environment.") &&
+			inList != strings.HasSuffix(v.Path, "."+name) && (value == "${"+secret+":-}" || value == "${"+secret+"-}") {
 			return
 		}
 	}

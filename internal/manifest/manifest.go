@@ -10,10 +10,6 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// MaxSize is the largest value in bytes that a Swarm secret can hold, and so
-// the largest that a rule can allow.
-const MaxSize = 511_999
-
 // RulesKey is the key of a secret's entry that holds keepmum's rules.
 const RulesKey = "x-keepmum"
 
@@ -64,7 +60,7 @@ type Declaration struct {
 	Line        int            // of the name in the compose file
 	Description string         // for people: what it is and where it comes from
 	MinLength   int            // in bytes; 0 means 1
-	MaxLength   int            // in bytes; 0 means MaxSize
+	MaxLength   int            // in bytes; 0 means secrets.MaxSize
 	Pattern     *regexp.Regexp // nil: any value
 	Type        Type           // "" means Text
 	Newline     Newline        // "" means Strip
@@ -108,12 +104,9 @@ type Variable struct {
 	Name       string
 	Path       string // dotted keys down to the value, e.g. services.postgres.image
 	Service    string // "" if it is not in a service
-	Assigned   string // NAME if the use is in a list entry NAME=...
 	Line       int
 	Default    string // text of ${NAME:-default}, as written
 	HasDefault bool
-	Required   bool // ${NAME:?}
-	Whole      bool // the whole value is this one use
 
 	text string // the whole value that it is in
 }
@@ -129,12 +122,11 @@ func (m *Manifest) Secret(name string) (Declaration, bool) {
 
 // Service returns the service of that name.
 func (m *Manifest) Service(name string) (Service, bool) {
-	for _, s := range m.Services {
-		if s.Name == name {
-			return s, true
-		}
+	i := slices.IndexFunc(m.Services, func(s Service) bool { return s.Name == name })
+	if i < 0 {
+		return Service{}, false
 	}
-	return Service{}, false
+	return m.Services[i], true
 }
 
 // GrantedTo returns the names of the services that are granted the secret,
@@ -146,7 +138,6 @@ func (m *Manifest) GrantedTo(secret string) []string {
 			names = append(names, s.Name)
 		}
 	}
-	slices.Sort(names)
 	return names
 }
 

@@ -41,12 +41,11 @@ func (o Options) Parse(file string, data []byte) (*Manifest, []fault.Finding) {
 	r.readVariables()
 	r.lookUp(o)
 	r.readServices()
-	accepted := r.askCompose()
+	refused := r.askCompose()
 	r.checkGrants()
 	r.checkExposure()
 	r.checkReferences()
-	r.addBlamed()
-	if !accepted && len(r.findings) == 0 {
+	if r.blame(refused); refused != nil && len(r.findings) == 0 {
 		r.add(0, "", "Compose does not accept this file, though each part of it alone is fine", "run docker compose config -q to see why")
 	}
 	r.finish()
@@ -82,15 +81,20 @@ type reader struct {
 	model       map[string]any
 	manifest    *Manifest
 	declared    map[string]bool // secrets by name, also those with findings
-	networks    []string        // declared names, sorted
-	volumes     []string        // declared names, sorted
-	blamed      []blamed        // parts that compose-go refuses
 	findings    []fault.Finding
+
+	extendsElsewhere bool // a service extends one of another file
 }
 
 // add adds a finding.
 func (r *reader) add(line int, subject, problem, next string) {
 	r.findings = append(r.findings, fault.Finding{File: r.file, Line: line, Subject: subject, Problem: problem, Next: next})
+}
+
+// section returns the entries of a top-level key.
+func (r *reader) section(key string) []field {
+	value, _ := get(r.root, key)
+	return fields(value)
 }
 
 // finish sorts everything and drops duplicate findings.

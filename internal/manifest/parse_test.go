@@ -355,7 +355,7 @@ func TestParse_AcceptsVariablesWithoutAValue(t *testing.T) {
 	if web, _ := m.Service("web"); web.Image != "" || len(web.Ports) != 3 {
 		t.Errorf("image %q (not known), %d ports", web.Image, len(web.Ports))
 	}
-	if len(m.Variables) != 12 || !m.Variables[0].Required || m.Variables[0].Name != "IMAGE" {
+	if len(m.Variables) != 12 || m.Variables[0].Name != "IMAGE" {
 		t.Errorf("variables: %+v", m.Variables)
 	}
 }
@@ -375,21 +375,21 @@ x-other: {y: "${M:?must}"}
 `))
 	var got []string
 	for _, v := range m.Variables {
-		got = append(got, fmt.Sprintf("%d %s %s %q %v %v %v %s", v.Line, v.Name, v.Path, v.Default, v.HasDefault, v.Required, v.Whole, v.Assigned))
+		got = append(got, fmt.Sprintf("%d %s %s %q %v", v.Line, v.Name, v.Path, v.Default, v.HasDefault))
 	}
 	want := []string{
-		`3 A services.web.image "one" true false false `,
-		`3 B services.web.image "two" true false false `,
-		`3 C services.web.image "" false false false `,
-		`5 E services.web.environment.LIST "" false false false `,
-		`5 F services.web.environment.LIST "" false false false `,
-		`5 G services.web.environment.LIST "${H}" true false false `,
-		`5 H services.web.environment.LIST "" false false false `,
-		`8 I services.web.environment.BLOCK "" false false false `,
-		`9 J services.web.environment.J "" true false true `,
-		`10 K services.web.labels.0 "" true false true k`,
-		`10 L services.web.labels.1 "" false false false l`,
-		`11 M x-other.y "" false true true `,
+		`3 A services.web.image "one" true`,
+		`3 B services.web.image "two" true`,
+		`3 C services.web.image "" false`,
+		`5 E services.web.environment.LIST "" false`,
+		`5 F services.web.environment.LIST "" false`,
+		`5 G services.web.environment.LIST "${H}" true`,
+		`5 H services.web.environment.LIST "" false`,
+		`8 I services.web.environment.BLOCK "" false`,
+		`9 J services.web.environment.J "" true`,
+		`10 K services.web.labels.0 "" true`,
+		`10 L services.web.labels.1 "" false`,
+		`11 M x-other.y "" false`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

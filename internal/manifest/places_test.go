@@ -121,7 +121,7 @@ func TestUnknownKeys(t *testing.T) {
 	} {
 		var got []string
 		for _, key := range unknownKeys(nodeOfText(t, text), shape, nil) {
-			got = append(got, key.path())
+			got = append(got, strings.Join(key.keys, "."))
 		}
 		slices.Sort(got)
 		if strings.Join(got, " ") != want {

@@ -23,45 +23,28 @@ func (r *reader) checkTopLevel() {
 	if jobs, at := get(r.root, "jobs"); !isNull(jobs) {
 		r.add(at.Line, "jobs", "keepmum reads services, not jobs", "make each job a service that exits")
 	}
-	for _, section := range []string{"networks", "volumes"} {
-		var names []string
-		declared, _ := get(r.root, section)
-		for _, f := range fields(declared) {
-			names = append(names, f.name())
-		}
-		slices.Sort(names)
-		if section == "networks" {
-			r.networks = names
-		} else {
-			r.volumes = names
-		}
-	}
-	services, at := get(r.root, "services")
-	if len(fields(services)) == 0 {
+	if _, at := get(r.root, "services"); len(r.section("services")) == 0 {
 		r.add(at.Line, "services", "the compose file has no services", "write services: and below it a name with image:")
 	}
-	for _, f := range fields(services) {
-		extends, extendsAt := get(f.value, "extends")
+	for _, f := range r.section("services") {
+		extends, at := get(f.value, "extends")
 		if file, _ := get(extends, "file"); file.Kind != 0 {
-			r.add(extendsAt.Line, f.name(), "extends a service of another file, which keepmum does not read", "write the service out in full")
+			r.extendsElsewhere = true
+			r.add(at.Line, f.name(), "extends a service of another file, which keepmum does not read", "write the service out in full")
 		}
 	}
 }
 
 // checkReferences finds names that services use but the file does not declare.
 func (r *reader) checkReferences() {
-	services, _ := get(r.root, "services")
-	var names []string
-	for _, f := range fields(services) {
-		names = append(names, f.name())
-	}
-	for _, f := range fields(services) {
+	services, networks, volumes := r.names("services"), append(r.names("networks"), "default"), r.names("volumes")
+	for _, f := range r.section("services") {
 		for _, use := range []struct {
 			key, section string
 			known        []string
 		}{
-			{"depends_on", "services", names},
-			{"networks", "networks", append([]string{"default"}, r.networks...)},
+			{"depends_on", "services", services},
+			{"networks", "networks", networks},
 		} {
 			value, _ := get(f.value, use.key)
 			for _, name := range namesIn(value) {
@@ -70,13 +53,23 @@ func (r *reader) checkReferences() {
 				}
 			}
 		}
-		volumes, _ := get(f.value, "volumes")
-		for _, item := range items(volumes) {
-			if name, at := volumeName(item); name != "" && !slices.Contains(r.volumes, name) {
-				r.add(at, f.name(), "mounts the volume "+name+", which is not under volumes:", didYouMean(name, r.volumes, "write "+name+": under the top-level volumes:"))
+		mounts, _ := get(f.value, "volumes")
+		for _, item := range items(mounts) {
+			if name, at := volumeName(item); name != "" && !slices.Contains(volumes, name) {
+				r.add(at, f.name(), "mounts the volume "+name+", which is not under volumes:", didYouMean(name, volumes, "write "+name+": under the top-level volumes:"))
 			}
 		}
 	}
+}
+
+// names returns the names of a section's entries, sorted.
+func (r *reader) names(section string) []string {
+	var names []string
+	for _, f := range r.section(section) {
+		names = append(names, f.name())
+	}
+	slices.Sort(names)
+	return names
 }
 
 // namesIn returns the names of a list or the keys of a mapping.

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"regexp"
 	"strings"
 	"time"
@@ -42,9 +43,9 @@ func (s rules) readRule(f field) {
 	case "description":
 		s.into.Description = s.text(f)
 	case "min_length":
-		s.into.MinLength = s.number(f, 1, MaxSize)
+		s.into.MinLength = s.number(f, 1, secrets.MaxSize)
 	case "max_length":
-		s.into.MaxLength = s.number(f, 1, MaxSize)
+		s.into.MaxLength = s.number(f, 1, secrets.MaxSize)
 	case "pattern":
 		s.into.Pattern = s.pattern(f)
 	case "type":
@@ -209,7 +210,8 @@ func (r *reader) checkContradictions(d Declaration) {
 		r.add(d.Line, d.Name, "generate cannot make a value of type "+string(d.Type), "remove generate, or write type: text")
 		return
 	}
-	if _, err := d.newValue(&sameBytes{}, parseTries); err != nil {
+	// The same bytes in every run, so that one file has the same findings.
+	if _, err := d.newValue(rand.NewChaCha8([32]byte{}), parseTries); err != nil {
 		r.add(d.Line, d.Name, "generate cannot make a value that keeps the other rules: "+err.Error(), "change generate (bytes, alphabet, prefix), or the rules it breaks")
 	}
 }

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,15 +55,8 @@ func (r *reader) variablesOf(node *yaml.Node, at []string) {
 	if len(at) > 1 && at[0] == "services" {
 		service = at[1]
 	}
-	assigned, after := "", node.Value
-	if _, err := strconv.Atoi(at[len(at)-1]); err == nil {
-		if name, rest, found := strings.Cut(node.Value, "="); found && !strings.Contains(name, "$") {
-			assigned, after = name, rest
-		}
-	}
 	for _, v := range variablesIn(node.Value) {
-		v.Path, v.Service, v.Line = strings.Join(at, "."), service, lineOf(node, v.Name)
-		v.Assigned, v.Whole, v.text = assigned, whole(after, v.Name), node.Value
+		v.Path, v.Service, v.Line, v.text = strings.Join(at, "."), service, lineOf(node, v.Name), node.Value
 		r.manifest.Variables = append(r.manifest.Variables, v)
 	}
 }
@@ -75,7 +69,7 @@ func variablesIn(text string) []Variable {
 	found := map[string]Variable{}
 	_ = guarded(func() error {
 		for name, v := range template.ExtractVariables(map[string]any{"": text}, nil) {
-			found[name] = Variable{Name: name, Default: v.DefaultValue, Required: v.Required}
+			found[name] = Variable{Name: name, Default: v.DefaultValue}
 		}
 		return nil
 	})
@@ -94,22 +88,13 @@ func variablesIn(text string) []Variable {
 		}
 	}
 	delete(found, "") // of a text that Compose refuses, such as ${}
-	variables := make([]Variable, 0, len(found))
-	for _, v := range found {
-		v.HasDefault = strings.Contains(text, "${"+v.Name+":-") || strings.Contains(text, "${"+v.Name+"-")
+	var variables []Variable
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		v := found[name]
+		v.HasDefault = strings.Contains(text, "${"+name+":-") || strings.Contains(text, "${"+name+"-")
 		variables = append(variables, v)
 	}
-	slices.SortFunc(variables, func(a, b Variable) int { return cmp.Compare(a.Name, b.Name) })
 	return variables
-}
-
-// whole reports whether a text is nothing but one use of the variable.
-func whole(text, name string) bool {
-	if text == "$"+name {
-		return true
-	}
-	rest, found := strings.CutPrefix(text, "${"+name)
-	return found && rest != "" && strings.IndexByte(rest, '}') == len(rest)-1
 }
 
 // lineOf returns the line of a variable's first use in a scalar. Only a

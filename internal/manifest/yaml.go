@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -14,7 +15,7 @@ import (
 // maxFile is the largest compose file that is read. Larger ones are mistakes.
 const maxFile = 16 << 20
 
-// maxDepth ends the descent into nested or self-referring nodes.
+// maxDepth ends the descent into nested nodes.
 const maxDepth = 64
 
 // maxNodes is the largest file in nodes, with its aliases written out.
@@ -35,11 +36,11 @@ func (r *reader) readYAML(data []byte) bool {
 	}
 	var document, second yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	if err := decode(decoder, &document); err != nil {
+	if err := guarded(func() error { return decoder.Decode(&document) }); err != nil {
 		r.addYAMLError(err)
 		return false
 	}
-	if err := decode(decoder, &second); err == nil {
+	if err := guarded(func() error { return decoder.Decode(&second) }); err == nil {
 		r.add(second.Line, "", "the file contains more than one YAML document", "keep one document in the file, without a line ---")
 		return false
 	} else if !errors.Is(err, io.EOF) {
@@ -65,17 +66,6 @@ func unreadable(data []byte) string {
 		return "the compose file is not UTF-8 text"
 	}
 	return ""
-}
-
-// decode reads one document. A panic of the YAML library is an error like any
-// other: a compose file must not be able to stop the program.
-func decode(decoder *yaml.Decoder, into any) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errors.New("the YAML reader gave up")
-		}
-	}()
-	return decoder.Decode(into)
 }
 
 // addYAMLError adds a finding at the line of a YAML error. The error's text is
@@ -163,30 +153,24 @@ func (r *reader) dropDuplicates(mapping *yaml.Node) {
 }
 
 // readModel builds the plain model for compose-go from the nodes.
-func (r *reader) readModel(document *yaml.Node) (ok bool) {
-	defer func() {
-		if recover() != nil || !ok {
-			r.add(0, "", "not readable as YAML: anchors or tags do not resolve", "write the parts out instead of using & and *")
-			ok = false
+func (r *reader) readModel(document *yaml.Node) bool {
+	if expanded(document, map[*yaml.Node]int{}) <= maxNodes {
+		var model any
+		err := guarded(func() error {
+			return document.Load(&model, yaml.WithV3Defaults(), yaml.WithUniqueKeys(false)) // duplicates are gone already
+		})
+		if mapping, ok := model.(map[string]any); ok && err == nil {
+			r.model = mapping
+			return true
 		}
-	}()
-	if expanded(document, map[*yaml.Node]int{}) > maxNodes {
-		return false
 	}
-	var model any
-	if document.Load(&model, yaml.WithV3Defaults(), yaml.WithUniqueKeys(false)) != nil { // duplicates are gone already
-		return false
-	}
-	r.model, ok = model.(map[string]any)
-	return ok
+	r.add(0, "", "not readable as YAML: anchors or tags do not resolve", "write the parts out instead of using & and *")
+	return false
 }
 
 // expanded counts the nodes below a node with every alias written out; an alias
 // inside its own anchor counts as too many.
 func expanded(node *yaml.Node, known map[*yaml.Node]int) int {
-	if node == nil {
-		return 0
-	}
 	if count, seen := known[node]; seen {
 		return count
 	}
@@ -202,54 +186,42 @@ func expanded(node *yaml.Node, known map[*yaml.Node]int) int {
 	return count
 }
 
-// resolve follows an alias to its node. It never returns nil.
+// resolve follows an alias to its node, which is never an alias itself.
 func resolve(node *yaml.Node) *yaml.Node {
-	for range maxDepth {
-		if node == nil {
-			return &yaml.Node{}
-		}
-		if node.Kind != yaml.AliasNode {
-			return node
-		}
-		node = node.Alias
+	if node.Kind == yaml.AliasNode {
+		return node.Alias
 	}
-	return &yaml.Node{}
+	return node
 }
 
 // fields returns the keys of a mapping in order, with merge keys (<<) expanded:
-// a key that is in the mapping itself wins.
-func fields(node *yaml.Node) []field { return mergedFields(node, 0) }
-
-func mergedFields(node *yaml.Node, depth int) []field {
+// a key that is in the mapping itself wins. No node is inside itself: readModel
+// refuses such a file.
+func fields(node *yaml.Node) []field {
 	node = resolve(node)
-	if node.Kind != yaml.MappingNode || depth > maxDepth {
+	if node.Kind != yaml.MappingNode {
 		return nil
 	}
-	var own, merged []field
+	var all, merged []field
 	for i := 0; i+1 < len(node.Content); i += 2 {
-		key, value := node.Content[i], node.Content[i+1]
-		if key.ShortTag() != "!!merge" {
-			own = append(own, field{key, resolve(value)})
-			continue
-		}
-		value = resolve(value)
-		if value.Kind != yaml.SequenceNode {
-			merged = append(merged, mergedFields(value, depth+1)...)
-			continue
-		}
-		for _, one := range value.Content {
-			merged = append(merged, mergedFields(one, depth+1)...)
+		key, value := node.Content[i], resolve(node.Content[i+1])
+		switch {
+		case key.ShortTag() != "!!merge":
+			all = append(all, field{key, value})
+		case value.Kind == yaml.SequenceNode:
+			for _, one := range value.Content {
+				merged = append(merged, fields(one)...)
+			}
+		default:
+			merged = append(merged, fields(value)...)
 		}
 	}
 	seen := map[string]bool{}
-	var all []field
-	for _, f := range append(own, merged...) {
-		if !seen[f.name()] {
-			seen[f.name()] = true
-			all = append(all, f)
-		}
-	}
-	return all
+	return slices.DeleteFunc(append(all, merged...), func(f field) bool {
+		again := seen[f.name()]
+		seen[f.name()] = true
+		return again
+	})
 }
 
 // get returns the value of a mapping's key, and the key itself; both are empty

@@ -13,7 +13,7 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// BenchmarkWriteAgainstPlain times a first write of n values beside plainly
+// BenchmarkWriteAgainstPlain times a first write of n values against plainly
 // writing and syncing as many files, and their directory, one after the other. The two take turns; what
 // is reported is the median of each, in milliseconds, and the median, least and
 // greatest of the ratios of neighbours.

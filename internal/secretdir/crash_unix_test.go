@@ -202,9 +202,9 @@ func TestTwoWritersLeaveOneOfTheirBatches(t *testing.T) {
 	}
 }
 
-// TestATemporaryFileIsOnesOwn: until its mode is set, nobody else can read it,
-// also where the directory lets them in.
-func TestATemporaryFileIsOnesOwn(t *testing.T) {
+// TestTemporaryFileIsPrivate: until its mode is set, no other user can read it,
+// even if the directory lets them in.
+func TestTemporaryFileIsPrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secrets")
 	d := open(t, path)
 	var mu sync.Mutex

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,6 +25,7 @@ const (
 type Project struct {
 	root    *os.Root
 	keyFile string // KEEPMUM_KEY_FILE, or empty
+	hooks
 }
 
 // OpenProject opens the project at dir. A keyFile that is not empty names the
@@ -62,12 +62,7 @@ func (p *Project) Read(path string) ([]byte, error) {
 	case !info.Mode().IsRegular():
 		return nil, &fault.Error{Code: fault.Invalid, What: filepath.ToSlash(path) + " is not a regular file", Next: "name the file: -file=PATH"}
 	}
-	file, err := root.Open(name)
-	if err != nil {
-		return nil, unreadable(path, err)
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	data, err := readUpTo(root, name, maxFile)
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
@@ -114,7 +109,7 @@ func (p *Project) Replace(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	return replace(root, name, data, mode)
+	return p.replace(root, name, data, mode)
 }
 
 // Replaceable returns the error that Replace would return as far as that can be
@@ -164,27 +159,13 @@ func temporaryOf(name string) string {
 	return filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+"."+rand.Text()[:12]+".tmp")
 }
 
-// replace writes, syncs and renames.
-func replace(root *os.Root, name string, data []byte, mode fs.FileMode) error {
+// replace writes and syncs a file next to another, and renames it over that one.
+func (p *Project) replace(root *os.Root, name string, data []byte, mode fs.FileMode) error {
 	temporary := temporaryOf(name)
-	file, err := root.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, tmpMode)
-	if err != nil {
+	if err := p.create(root, temporary, data, mode); err != nil {
 		return unwritable(name, err)
 	}
-	_, err = file.Write(data)
-	if err == nil {
-		err = file.Chmod(mode)
-	}
-	if err == nil {
-		err = file.Sync()
-	}
-	if failed := file.Close(); err == nil {
-		err = failed
-	}
-	if err == nil {
-		err = root.Rename(temporary, name)
-	}
-	if err != nil {
+	if err := root.Rename(temporary, name); err != nil {
 		_ = root.Remove(temporary)
 		return unwritable(name, err)
 	}
@@ -210,7 +191,7 @@ func (p *Project) Scaffold(path string, data []byte) (made bool, err error) {
 	if err := p.root.MkdirAll(filepath.Dir(path), mode); err != nil {
 		return false, unwritable(path, err)
 	}
-	return true, replace(p.root, path, data, publicMode)
+	return true, p.replace(p.root, path, data, publicMode)
 }
 
 // Key returns the project's key. If there is none, create makes it, exclusively
@@ -259,9 +240,9 @@ func (p *Project) readKey() (fingerprint.Key, error) {
 func (p *Project) makeKey() (made bool, err error) {
 	random := make([]byte, fingerprint.KeySize)
 	_, _ = rand.Read(random) // never fails since Go 1.24
-	temporary := filepath.Join(filepath.Dir(keyPath), ".key."+rand.Text()[:12]+".tmp")
-	if err := replace(p.root, temporary, random, tmpMode); err != nil {
-		return false, err
+	temporary := temporaryOf(keyPath)
+	if err := p.create(p.root, temporary, random, tmpMode); err != nil {
+		return false, unwritable(keyPath, err)
 	}
 	defer p.root.Remove(temporary)
 	// A link, not a rename: of two commands that make a key, one wins.

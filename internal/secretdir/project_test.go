@@ -58,10 +58,13 @@ func TestReadFollowsLinksInsideOnly(t *testing.T) {
 }
 
 func TestReadRefusesAFileThatIsTooLarge(t *testing.T) {
-	dir := t.TempDir()
-	put(t, filepath.Join(dir, ".env"), strings.Repeat("x", 16<<20+1))
-	if _, err := newProject(t, dir, "").Read(".env"); fault.CodeOf(err) != fault.Invalid {
-		t.Errorf("error %v, want class Invalid", err)
+	const most = 16 << 20
+	for size, code := range map[int]fault.Code{most: 0, most + 1: fault.Invalid} {
+		dir := t.TempDir()
+		put(t, filepath.Join(dir, ".env"), strings.Repeat("x", size))
+		if data, err := newProject(t, dir, "").Read(".env"); fault.CodeOf(err) != code || code == 0 && len(data) != size {
+			t.Errorf("%d bytes: %d read, error %v, want class %d", size, len(data), err, code)
+		}
 	}
 }
 
@@ -108,8 +111,15 @@ func TestScaffoldKeepsWhatIsThere(t *testing.T) {
 	if data, _ := p.Read("secrets/README.md"); string(data) != "a" {
 		t.Error("a file that is there was changed")
 	}
-	if m := mode(t, filepath.Join(dir, "secrets")); m != 0o700 && runtime.GOOS != "windows" {
-		t.Errorf("secrets/ has mode %#o, want 0700", m)
+	for _, path := range []string{".keepmum/.gitignore", "docs/sub/README.md"} {
+		if _, err := p.Scaffold(path, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for folder, want := range map[string]fs.FileMode{"secrets": 0o700, ".keepmum": 0o700, "docs": 0o755, "docs/sub": 0o755} {
+		if m := mode(t, filepath.Join(dir, folder)); m != want && runtime.GOOS != "windows" {
+			t.Errorf("%s has mode %#o, want %#o", folder, m, want)
+		}
 	}
 }
 

@@ -31,7 +31,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
 	"time"
 
@@ -52,7 +51,7 @@ const (
 )
 
 // MaxSize is the greatest size of a value, in bytes.
-const MaxSize = 511_999
+const MaxSize = secrets.MaxSize
 
 // Dir is a directory of values. One that does not exist yet is empty, and
 // the first write or lock makes it. Close it.
@@ -62,7 +61,7 @@ type Dir struct {
 	path string // as the user wrote it, slash-separated, for messages
 	name string // as the system names it
 	root *os.Root
-	step func() // called after each step of a write; nil except in tests of crashes
+	hooks
 }
 
 // Open opens the directory at path and, where it exists, sets its mode to
@@ -72,9 +71,9 @@ func Open(path string) (*Dir, error) {
 	if err != nil || d.root == nil {
 		return d, err
 	}
-	if err := d.private(); err != nil {
+	if err := d.root.Chmod(".", dirMode); err != nil {
 		d.Close()
-		return nil, err
+		return nil, d.fault("cannot be made private", "", err)
 	}
 	return d, nil
 }
@@ -97,14 +96,6 @@ func Look(path string) (*Dir, error) {
 		return nil, d.fault("cannot be opened", "", err)
 	}
 	return d, nil
-}
-
-// private sets the directory's mode.
-func (d *Dir) private() error {
-	if err := d.root.Chmod(".", dirMode); err != nil {
-		return d.fault("cannot be made private", "", err)
-	}
-	return nil
 }
 
 // ensure makes the directory if it does not exist.
@@ -140,12 +131,8 @@ func (d *Dir) lock(ctx context.Context) (unlock func(), err error) {
 	if _, err := d.lockFile(); err != nil {
 		return nil, err
 	}
-	file, err := d.root.OpenFile(lockName, os.O_CREATE|os.O_RDWR, tmpMode)
-	if err != nil {
-		return nil, d.fault("cannot be locked", lockName, err)
-	}
-	file.Close()
-	return d.acquire(ctx, flock.New(filepath.Join(d.root.Name(), lockName)), (*flock.Flock).TryLock, (*flock.Flock).TryLockContext)
+	lock := flock.New(filepath.Join(d.root.Name(), lockName), flock.SetPermissions(tmpMode))
+	return d.acquire(ctx, lock, lock.TryLock, lock.TryLockContext)
 }
 
 // lockFile reports whether the lock's file is there, and refuses anything else in
@@ -172,20 +159,20 @@ func (d *Dir) share(ctx context.Context) (unlock func(), ok bool, err error) {
 		return nil, false, err
 	}
 	lock := flock.New(filepath.Join(d.root.Name(), lockName), flock.SetFlag(os.O_RDONLY))
-	unlock, err = d.acquire(ctx, lock, (*flock.Flock).TryRLock, (*flock.Flock).TryRLockContext)
+	unlock, err = d.acquire(ctx, lock, lock.TryRLock, lock.TryRLockContext)
 	return unlock, err == nil, err
 }
 
 // acquire tries a lock, and says so if another command holds it.
-func (d *Dir) acquire(ctx context.Context, lock *flock.Flock, try func(*flock.Flock) (bool, error), wait func(*flock.Flock, context.Context, time.Duration) (bool, error)) (unlock func(), err error) {
-	got, err := try(lock)
+func (d *Dir) acquire(ctx context.Context, lock *flock.Flock, try func() (bool, error), wait func(context.Context, time.Duration) (bool, error)) (unlock func(), err error) {
+	got, err := try()
 	if err == nil && !got {
 		if d.Progress != nil {
 			d.Progress.Say("another keepmum command holds %s/%s; waiting for it, %s at most", d.path, lockName, lockWait)
 		}
 		waiting, cancel := context.WithTimeout(ctx, lockWait)
 		defer cancel()
-		got, err = wait(lock, waiting, lockPoll)
+		got, err = wait(waiting, lockPoll)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -291,7 +278,6 @@ func (d *Dir) snapshot() (*project.Snapshot, error) {
 			s.Strays = append(s.Strays, name)
 		}
 	}
-	sort.Strings(s.Strays)
 	return s, nil
 }
 
@@ -306,17 +292,9 @@ func scaffold(name string) bool {
 	return strings.HasSuffix(name, ".example")
 }
 
-// entries reads the directory.
+// entries reads the directory, sorted by name.
 func (d *Dir) entries() ([]fs.DirEntry, error) {
-	if d.root == nil {
-		return nil, nil
-	}
-	dir, err := d.root.Open(".")
-	if err != nil {
-		return nil, d.fault("cannot be read", "", err)
-	}
-	defer dir.Close()
-	entries, err := dir.ReadDir(-1)
+	entries, err := fs.ReadDir(d.root.FS(), ".")
 	if err != nil {
 		return nil, d.fault("cannot be read", "", err)
 	}
@@ -331,13 +309,7 @@ func (d *Dir) read(name string) project.Value {
 		return project.Value{Err: err}
 	}
 	value := project.Value{Written: info.ModTime(), Mode: info.Mode().Perm()}
-	file, err := d.root.Open(name)
-	if err != nil {
-		value.Err = d.fault("cannot be read", name, err)
-		return value
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, MaxSize+1))
+	content, err := readUpTo(d.root, name, MaxSize)
 	switch {
 	case err != nil:
 		value.Err = d.fault("cannot be read", name, err)
@@ -351,18 +323,25 @@ func (d *Dir) read(name string) project.Value {
 	return value
 }
 
+// readUpTo reads a file, at most one byte more than limit.
+func readUpTo(root *os.Root, name string, limit int64) ([]byte, error) {
+	file, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, limit+1))
+}
+
 // regular checks the name and that it is a regular file.
 func (d *Dir) regular(name string) (fs.FileInfo, error) {
 	if err := secrets.ValidName(name); err != nil {
 		return nil, &fault.Error{Code: fault.Usage, What: err.Error(), Next: "use letters, digits and _"}
 	}
-	if d.root == nil {
-		return nil, d.absent(name)
-	}
 	info, err := d.root.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, d.absent(name)
+		return nil, fmt.Errorf("%s does not exist: %w", d.at(name), fs.ErrNotExist)
 	case err != nil:
 		return nil, d.fault("cannot be looked at", name, err)
 	case info.Mode()&fs.ModeSymlink != 0:
@@ -384,12 +363,7 @@ func (d *Dir) remove(name string) error {
 	if err := d.root.Remove(name); err != nil {
 		return d.fault("cannot be removed", name, err)
 	}
-	return d.sync()
-}
-
-// absent is the error of a file that is not there.
-func (d *Dir) absent(name string) error {
-	return fmt.Errorf("%s does not exist: %w", d.at(name), fs.ErrNotExist)
+	return d.settle()
 }
 
 // at names a file of the directory in a message.

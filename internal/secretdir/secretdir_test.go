@@ -46,7 +46,7 @@ func look(t *testing.T, d *secretdir.Dir) *project.Snapshot {
 	return snapshot
 }
 
-// put writes files beside the package under test.
+// put writes files for the package under test.
 func put(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -296,7 +296,7 @@ func TestLockKeepsOtherCommandsOut(t *testing.T) {
 			heard := talk{then: cancel}
 			d.Progress = &heard
 			if err := try(ended, d); !errors.Is(err, context.Canceled) {
-				t.Errorf("beside a writer: %v, want it to wait until its context ends", err)
+				t.Errorf("during a write: %v, want it to wait until its context ends", err)
 			}
 			if len(heard.lines) != 1 || !strings.Contains(heard.lines[0], "another keepmum command holds") {
 				t.Errorf("said while waiting: %q", heard.lines)
@@ -344,6 +344,21 @@ func TestSnapshotChangesNothing(t *testing.T) {
 	entries, err := os.ReadDir(path)
 	if err != nil || len(entries) != 1 {
 		t.Errorf("the directory has %v, %v; want A alone", entries, err)
+	}
+}
+
+func TestSnapshotOfAClosedDirectoryFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secrets")
+	put(t, filepath.Join(path, "A"), "v")
+	d := open(t, path)
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Snapshot(t.Context()); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("error %v, want os.ErrClosed", err)
+	}
+	if err := open(t, filepath.Join(t.TempDir(), "none")).Close(); err != nil {
+		t.Errorf("a directory that does not exist: %v", err)
 	}
 }
 

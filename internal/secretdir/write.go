@@ -1,13 +1,15 @@
 package secretdir
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"runtime"
-	"sort"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -25,11 +27,7 @@ const writers = 16
 // temporary files are written and synced, and only then the first is renamed.
 // The caller holds the lock.
 func (d *Dir) write(ctx context.Context, values map[string]secrets.Secret) error {
-	names := make([]string, 0, len(values))
-	for name := range values {
-		names = append(names, name)
-	}
-	sort.Strings(names)
+	names := slices.Sorted(maps.Keys(values))
 	if err := d.writable(names, values); err != nil {
 		return err
 	}
@@ -55,7 +53,10 @@ func (d *Dir) write(ctx context.Context, values map[string]secrets.Secret) error
 				return err
 			}
 			defer d.stepped()
-			return d.place(temporary(name), name, values[name])
+			if err := d.create(d.root, temporary(name), values[name].Reveal(), valueMode); err != nil {
+				return d.fault("cannot be written, and no value was changed", name, err)
+			}
+			return nil
 		})
 	}
 	if err := group.Wait(); err != nil && ctx.Err() == nil {
@@ -71,14 +72,7 @@ func (d *Dir) write(ctx context.Context, values map[string]secrets.Secret) error
 		done++
 		d.stepped()
 	}
-	return d.sync()
-}
-
-// stepped lets a test of crashes know that a step was taken.
-func (d *Dir) stepped() {
-	if d.step != nil {
-		d.step()
-	}
+	return d.settle()
 }
 
 // writable reports everything that is known to be in the way of a write.
@@ -111,31 +105,45 @@ func (d *Dir) writable(names []string, values map[string]secrets.Secret) error {
 	return &fault.Error{Code: fault.Invalid, What: "nothing was written to " + d.path, Findings: findings, Next: findings[0].Next}
 }
 
-// place writes and syncs the temporary file of name, mode 0444. It must not
-// exist yet. No file has been renamed by then, so that a fault changes nothing.
-func (d *Dir) place(temporary, name string, value secrets.Secret) error {
-	const fault = "cannot be written, and no value was changed"
-	file, err := d.root.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, tmpMode)
+// hooks are for tests; their zero value is what every command uses.
+type hooks struct {
+	step  func()               // called after each step of a write; nil: nothing is called
+	fsync func(*os.File) error // nil: (*os.File).Sync
+}
+
+func (h hooks) stepped() {
+	if h.step != nil {
+		h.step()
+	}
+}
+
+func (h hooks) sync(file *os.File) error {
+	if h.fsync != nil {
+		return h.fsync(file)
+	}
+	return file.Sync()
+}
+
+// create writes and syncs a file that does not exist yet. Until it is whole
+// only its owner can read it; if that fails, it is removed.
+func (h hooks) create(root *os.Root, name string, data []byte, mode fs.FileMode) error {
+	file, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, tmpMode)
 	if err != nil {
-		return d.fault(fault, name, err)
+		return err
 	}
-	d.stepped()
-	_, err = file.Write(value.Reveal())
-	d.stepped()
+	h.stepped()
+	_, err = file.Write(data)
+	h.stepped()
 	if err == nil {
-		err = file.Chmod(valueMode)
+		err = file.Chmod(mode)
 	}
 	if err == nil {
-		err = file.Sync()
+		err = h.sync(file)
 	}
-	if failed := file.Close(); err == nil {
-		err = failed
+	if err = cmp.Or(err, file.Close()); err != nil {
+		_ = root.Remove(name)
 	}
-	if err != nil {
-		_ = d.root.Remove(temporary)
-		return d.fault(fault, name, err)
-	}
-	return nil
+	return err
 }
 
 // tidy removes the temporary files of writes that were cut off. The caller
@@ -155,9 +163,9 @@ func (d *Dir) tidy() error {
 	return nil
 }
 
-// sync makes renames and removals of the directory last through a power
+// settle makes renames and removals in the directory last through a power
 // failure.
-func (d *Dir) sync() error {
+func (d *Dir) settle() error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
@@ -166,7 +174,7 @@ func (d *Dir) sync() error {
 		return d.fault("cannot be synced", "", err)
 	}
 	defer dir.Close()
-	if err := dir.Sync(); err != nil {
+	if err := d.sync(dir); err != nil {
 		return d.fault("cannot be synced", "", err)
 	}
 	return nil

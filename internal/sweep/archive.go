@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -134,7 +135,6 @@ func (r *reading) entries(w *watched, place string, in io.Reader, visit func(*ta
 		}
 		inside := place + path.Clean(header.Name)
 		w.mark(inside)
-		r.result.Parts++
 		if err := visit(header, inside, archive); err != nil {
 			return err
 		}
@@ -157,19 +157,16 @@ const mostManifest = 16 << 20
 // file in a layer, and a file in a compressed layer.
 func (r *reading) image(in io.Reader) error {
 	w := r.search("")
-	if !r.outside {
-		front, err := r.canaryArchive(false)
-		if err != nil {
-			return err
-		}
-		r.own += int64(len(front))
-		in = io.MultiReader(bytes.NewReader(front), in)
+	front, err := r.canaryArchive(false)
+	if err != nil {
+		return err
 	}
-	stream := io.TeeReader(bufio.NewReaderSize(in, 64<<10), w)
+	r.own += int64(len(front))
+	stream := io.TeeReader(bufio.NewReaderSize(io.MultiReader(bytes.NewReader(front), in), 64<<10), w)
 	kinds := map[string]kind{}
 	links := map[string]string{}
 	var manifests []manifest
-	err := r.entries(w, "", stream, func(h *tar.Header, name string, content io.Reader) error {
+	err = r.entries(w, "", stream, func(h *tar.Header, name string, content io.Reader) error {
 		switch {
 		case h.Typeflag == tar.TypeSymlink:
 			links[name] = path.Join(path.Dir(name), h.Linkname)
@@ -196,24 +193,26 @@ func (r *reading) image(in io.Reader) error {
 	if err := w.finish(); err != nil {
 		return err
 	}
-	if err := complete(manifests, kinds, links); err != nil {
+	for _, m := range manifests {
+		for i, layer := range m.Layers {
+			layer = path.Clean(layer)
+			m.Layers[i] = cmp.Or(links[layer], layer)
+		}
+	}
+	if err := complete(manifests, kinds); err != nil {
 		return err
 	}
-	r.rename(manifests, links)
+	r.rename(manifests)
 	return nil
 }
 
 // rename names places by their role in the manifests, because the engine's file
 // names are digests and differ from release to release. It must be called once,
 // at the end: the manifest comes last.
-func (r *reading) rename(manifests []manifest, links map[string]string) {
+func (r *reading) rename(manifests []manifest) {
 	words := map[string]string{}
 	for _, m := range manifests {
 		for i, layer := range m.Layers {
-			layer = path.Clean(layer)
-			if to, linked := links[layer]; linked {
-				layer = to
-			}
 			if words[layer] == "" { // one file can be several layers
 				words[layer] = fmt.Sprintf("layer %d of %d", i+1, len(m.Layers))
 			}
@@ -239,7 +238,7 @@ func (r *reading) rename(manifests []manifest, links map[string]string) {
 }
 
 // complete returns an error unless every file named in the manifests was read.
-func complete(manifests []manifest, kinds map[string]kind, links map[string]string) error {
+func complete(manifests []manifest, kinds map[string]kind) error {
 	if len(manifests) == 0 {
 		return errors.New("it has no manifest.json: it is not a saved image, or is truncated")
 	}
@@ -248,10 +247,6 @@ func complete(manifests []manifest, kinds map[string]kind, links map[string]stri
 			return errors.New("the configuration that its manifest names was not read")
 		}
 		for i, layer := range m.Layers {
-			layer = path.Clean(layer)
-			if to, linked := links[layer]; linked {
-				layer = to
-			}
 			if is, read := kinds[layer]; !read || is == plainFile {
 				return fmt.Errorf("layer %d of %d that its manifest names was not read", i+1, len(m.Layers))
 			}
@@ -311,9 +306,6 @@ func tarOf(ended bool, files map[string][]byte) ([]byte, error) {
 // archives proves that archives are opened, by reading one that contains the
 // canary.
 func (r *reading) archives() error {
-	if r.outside {
-		return nil
-	}
 	archive, err := r.canaryArchive(true)
 	if err != nil {
 		return err

@@ -1,6 +1,6 @@
 // Package sweep searches surfaces for known values. A [Surface] is a place
 // where a value could appear, such as logs, inspect output, images, file trees
-// or keepmum's own output.
+// or the output of a command.
 //
 //	s, err := sweep.New(known)
 //	report := s.Run(ctx,
@@ -14,8 +14,8 @@
 //
 // A [Hit] has the name, the encoding, the surface and the place; never the
 // value or the text around it. Values are searched for as package redact masks
-// them: raw and in every encoding. [Report] lists the names of values that are
-// too short to be searched for.
+// them: raw and in every encoding. [Sweep.Unsearched] returns the names of values
+// that are too short to be searched for.
 //
 // # Why a clean result can be trusted
 //
@@ -29,9 +29,8 @@
 // the encoders of the standard library and a shell.
 //
 // This canary cannot prove anything about the way from a program to the
-// engine's log. A caller who plants the canary in the real surface, such as a
-// container that prints it, sets Planted: then sweep plants none, and the
-// surface is unread unless that one is found.
+// engine's log. A caller who plants a canary in the real surface, such as a
+// container that prints it, adds it to the known values and looks for the hit.
 //
 // # What it reads
 //

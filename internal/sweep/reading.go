@@ -13,20 +13,12 @@ import (
 
 // reading is one reading of one surface.
 type reading struct {
-	ctx     context.Context
-	sweep   *Sweep
-	outside bool // the canary was planted by the caller
-	result  Result
-	set     []string        // places where a canary was planted
-	seen    map[string]bool // places where one was found
-	own     int64           // bytes of planted canaries
-}
-
-func newReading(ctx context.Context, s *Sweep, surface string, outside bool) *reading {
-	return &reading{
-		ctx: ctx, sweep: s, outside: outside, seen: map[string]bool{},
-		result: Result{Surface: s.matcher.String(surface), Hits: []Hit{}},
-	}
+	ctx    context.Context
+	sweep  *Sweep
+	result Result
+	set    []string        // places where a canary was planted
+	seen   map[string]bool // places where one was found
+	own    int64           // bytes of planted canaries
 }
 
 // close decides whether the surface counts as read.
@@ -34,12 +26,6 @@ func (r *reading) close(mayBeEmpty bool) (Result, error) {
 	r.result.Bytes -= r.own
 	r.result.Canaries = len(r.seen)
 	slices.Sort(r.result.Opaque)
-	if r.outside {
-		if len(r.seen) == 0 {
-			return r.result, errors.New("the canary that was planted in it was not found")
-		}
-		return r.result, nil
-	}
 	if len(r.set) == 0 {
 		return r.result, errors.New("no canary was planted in it")
 	}
@@ -79,16 +65,13 @@ const mostMarks = 4096
 // watch begins a stream with a canary planted at its end.
 func (r *reading) watch(place string) *watched {
 	w := r.search(place)
-	if !r.outside {
-		w.plant = true
-		r.set = append(r.set, w.place)
-	}
+	w.plant = true
+	r.set = append(r.set, w.place)
 	return w
 }
 
 // search begins a stream without a canary.
 func (r *reading) search(place string) *watched {
-	r.result.Parts++
 	w := &watched{r: r, place: r.sweep.matcher.String(place)}
 	w.finder = r.sweep.matcher.Finder(w.found)
 	return w
@@ -142,9 +125,7 @@ func (w *watched) found(m redact.Match) {
 	case len(r.result.Hits) == mostHits:
 		r.result.More++
 	default:
-		r.result.Hits = append(r.result.Hits, Hit{
-			Name: m.Name, Encoding: m.Encoding, Surface: r.result.Surface, Place: place, Line: line, Offset: int64(m.Start),
-		})
+		r.result.Hits = append(r.result.Hits, Hit{m.Name, m.Encoding, r.result.Surface, place, line})
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
 
 	"github.com/keepmum/keepmum/internal/docker"
 )
@@ -13,14 +12,8 @@ import (
 // Surface is a place where a value could appear. [Bytes], [Stream], [Logs] and
 // the other functions of this package return one.
 type Surface struct {
-	Name string // as shown in hits and errors
-
-	// Planted says that the caller has put the canary into the real surface.
-	// Then none is planted while reading, and the surface counts as unread
-	// unless that one is found.
-	Planted bool
-
-	empty bool // the surface may be empty
+	Name  string // as shown in hits and errors
+	empty bool   // the surface may be empty
 	read  func(*reading) error
 }
 
@@ -122,37 +115,4 @@ func Archive(name string, save func(context.Context, io.Writer) error) Surface {
 		go func() { out.CloseWithError(save(ctx, out)) }()
 		return r.image(in)
 	}}
-}
-
-// Watch is a surface that is written to, such as keepmum's own output while a
-// command runs: it searches what is written and keeps nothing.
-type Watch struct {
-	mu   sync.Mutex
-	r    *reading
-	part *watched
-}
-
-// Watch returns a Watch. Call [Watch.Result] at the end. Writing fails once the
-// context has ended.
-func (s *Sweep) Watch(ctx context.Context, name string) *Watch {
-	r := newReading(ctx, s, name, false)
-	return &Watch{r: r, part: r.watch("")}
-}
-
-// Write searches p.
-func (w *Watch) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.part.Write(p)
-}
-
-// Result returns the result for everything written. Nothing can be written
-// afterwards.
-func (w *Watch) Result() (Result, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err := w.part.finish(); err != nil {
-		return w.r.result, err
-	}
-	return w.r.close(true)
 }

@@ -53,10 +53,6 @@ func newWith(known []secrets.Known, search func([]secrets.Known) *redact.Matcher
 	return s, nil
 }
 
-// Canary returns the text to plant. It is random, consists of letters and
-// digits, and is not a secret.
-func (s *Sweep) Canary() string { return s.canary }
-
 // Unsearched returns, sorted, the names of the values that are too short to be
 // searched for.
 func (s *Sweep) Unsearched() []string { return s.matcher.Unmasked() }
@@ -88,41 +84,37 @@ func prove(find func([]byte) []redact.Match, value string) error {
 
 // Hit is a value found where it must not be.
 type Hit struct {
-	Name     string `json:"name"`     // of the secret
-	Encoding string `json:"encoding"` // raw, base64 and so on, of package redact
-	Surface  string `json:"surface"`
-	Place    string `json:"place,omitempty"` // the part of the surface: a stream, a file, a file in a layer
-	Line     int    `json:"line"`            // in the place, from 1
-	Offset   int64  `json:"offset"`          // in the stream that was read, in bytes
+	Name     string // of the secret
+	Encoding string // raw, base64 and so on, of package redact
+	Surface  string
+	Place    string // the part of the surface: a stream, a file, a file in a layer; "" if it has none
+	Line     int    // in the place, from 1
 }
 
 // Result is the result of reading one surface.
 type Result struct {
-	Surface  string   `json:"surface"`
-	Hits     []Hit    `json:"hits"`
-	More     int      `json:"more,omitempty"` // hits beyond the first thousand
-	Bytes    int64    `json:"bytes"`          // read, without the canary; includes the content of archives
-	Parts    int      `json:"parts"`          // streams and files read
-	Canaries int      `json:"canaries"`       // planted or required, and all found
-	Excluded []string `json:"excluded,omitempty"`
-	Opaque   []string `json:"opaque,omitempty"` // files in a compression format that is not opened
+	Surface  string
+	Hits     []Hit
+	More     int      // hits beyond the first thousand
+	Bytes    int64    // read, without the canary; includes the content of archives
+	Canaries int      // planted, and all found
+	Opaque   []string // files in a compression format that is not opened
 }
 
 // Unread is a surface that was not read, or not to its end, so it may hold any
 // value.
 type Unread struct {
-	Surface string `json:"surface"`
-	Why     string `json:"why"`
+	Surface string
+	Why     string
 }
 
 // Report is the result of a sweep.
 type Report struct {
-	Results    []Result `json:"results"`
-	Unread     []Unread `json:"unread"`
-	Unsearched []string `json:"unsearched"` // names of values that are too short
-	Hits       int      `json:"hits"`
-	Bytes      int64    `json:"bytes"`
-	Canaries   int      `json:"canaries"`
+	Results  []Result
+	Unread   []Unread
+	Hits     int
+	Bytes    int64
+	Canaries int
 
 	stopped bool
 }
@@ -131,9 +123,9 @@ type Report struct {
 // read, and stops when the context ends: then the remaining surfaces are
 // unread.
 func (s *Sweep) Run(ctx context.Context, surfaces ...Surface) Report {
-	report := Report{Results: []Result{}, Unread: []Unread{}, Unsearched: s.Unsearched()}
+	var report Report
 	for _, surface := range surfaces {
-		result, err := s.Read(ctx, surface)
+		result, err := s.read(ctx, surface)
 		if err != nil {
 			report.Unread = append(report.Unread, Unread{surface.Name, s.matcher.String(err.Error())})
 			report.stopped = report.stopped || errors.Is(ctx.Err(), context.Canceled)
@@ -149,10 +141,10 @@ func (s *Sweep) Run(ctx context.Context, surfaces ...Surface) Report {
 	return report
 }
 
-// Read reads one surface. On an error the hits in the result are valid, but
+// read reads one surface. On an error the hits in the result are valid, but
 // there may be more in the surface.
-func (s *Sweep) Read(ctx context.Context, surface Surface) (Result, error) {
-	r := newReading(ctx, s, surface.Name, surface.Planted)
+func (s *Sweep) read(ctx context.Context, surface Surface) (Result, error) {
+	r := &reading{ctx: ctx, sweep: s, seen: map[string]bool{}, result: Result{Surface: s.matcher.String(surface.Name)}}
 	err := ctx.Err()
 	if err == nil {
 		err = surface.read(r)

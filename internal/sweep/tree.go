@@ -15,8 +15,7 @@ import (
 // Tree is every file below the root of a file system: content, names and the
 // targets of symlinks, which are not followed. Archives are opened. A path that
 // matches a pattern in exclude (path.Match on the slash-separated path from the
-// root) is skipped, with everything below it, and listed in the result; all
-// other files must be readable.
+// root) is skipped, with everything below it; all other files must be readable.
 func Tree(name string, root fs.FS, exclude ...string) Surface {
 	return Surface{Name: name, read: func(r *reading) error {
 		for _, pattern := range exclude {
@@ -26,9 +25,6 @@ func Tree(name string, root fs.FS, exclude ...string) Surface {
 		}
 		if err := r.archives(); err != nil {
 			return err
-		}
-		if r.outside {
-			return r.tree(root, exclude)
 		}
 		r.set = append(r.set, canaryDir, "file names")
 		r.own += int64(len(r.sweep.canary) + len(canaryDir) + 1)
@@ -41,9 +37,7 @@ const mostFailures = 10
 
 func (r *reading) tree(root fs.FS, exclude []string) error {
 	names := r.search("file names")
-	if !r.outside {
-		names.plant = true
-	}
+	names.plant = true
 	var failures []error
 	fail := func(name string, err error) {
 		failures = append(failures, fmt.Errorf("%s: %w", name, err))
@@ -56,7 +50,6 @@ func (r *reading) tree(root fs.FS, exclude []string) error {
 			fail(name, err)
 			return nil
 		case excluded(name, exclude):
-			r.result.Excluded = append(r.result.Excluded, r.sweep.matcher.String(name))
 			if entry.IsDir() {
 				return fs.SkipDir
 			}

@@ -199,8 +199,8 @@ func (e *lazyEnv) lookup(name string) (string, bool) {
 	}
 	entries, problems := parseEnv(e.project.EnvFileName(), e.data, []string{name})
 	for _, problem := range problems {
-		if problem.Key == name {
-			e.findings = append(e.findings, fault.Finding{File: problem.File, Line: problem.Line, Subject: problem.Key, Problem: problem.What, Next: problem.Next})
+		if problem.Subject == name {
+			e.findings = append(e.findings, problem)
 		}
 	}
 	for _, entry := range entries {
@@ -221,7 +221,7 @@ func (p Project) readEnvFile() ([]byte, error) {
 }
 
 // parseEnv reads a .env, the named keys as Compose does.
-func parseEnv(file string, data []byte, asCompose []string) ([]envfile.Entry, []envfile.Problem) {
+func parseEnv(file string, data []byte, asCompose []string) ([]envfile.Entry, []fault.Finding) {
 	if data == nil {
 		return nil, nil
 	}
@@ -232,7 +232,7 @@ func parseEnv(file string, data []byte, asCompose []string) ([]envfile.Entry, []
 		assigned[entry.Key] = true
 	}
 	for _, problem := range problems {
-		assigned[problem.Key] = true
+		assigned[problem.Subject] = true
 	}
 	named := slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(asCompose))), func(key string) bool { return !assigned[key] })
 	if len(named) == 0 {

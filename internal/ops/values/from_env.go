@@ -141,10 +141,10 @@ func (v *Values) readEnv(state *project.State, o FromEnvOptions) (dotEnv, error)
 	entries, problems := envfile.Parse(env.data, envfile.Options{File: o.File, Literal: o.Literal, AsCompose: o.AsCompose})
 	undeclared := map[string]bool{}
 	for _, p := range problems {
-		if _, ok := state.Manifest.Secret(p.Key); p.Key == "" || ok {
-			env.findings = append(env.findings, fault.Finding{File: p.File, Line: p.Line, Subject: p.Key, Problem: p.What, Next: p.Next})
+		if _, ok := state.Manifest.Secret(p.Subject); p.Subject == "" || ok {
+			env.findings = append(env.findings, p)
 		} else {
-			undeclared[p.Key] = true
+			undeclared[p.Subject] = true
 		}
 	}
 	for _, entry := range entries {

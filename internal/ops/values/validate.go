@@ -93,7 +93,7 @@ func (v *Values) keysOfEnv() map[string]bool {
 		keys[entry.Key] = !entry.Empty
 	}
 	for _, problem := range problems {
-		keys[problem.Key] = true
+		keys[problem.Subject] = true
 	}
 	return keys
 }
