@@ -215,6 +215,9 @@ func TestLimiterAnswersManyWrongTokens(t *testing.T) {
 		if want == 429 && w.Header().Get("Retry-After") != "60" {
 			t.Errorf("Retry-After %q, want 60", w.Header().Get("Retry-After"))
 		}
+		if logged := strings.Contains(f.log.String(), "many wrong tokens"); logged != (want == 429) {
+			t.Fatalf("wrong token %d: logged %t", i+1, logged)
+		}
 	}
 	if w := f.get("/games"); w.Code != 200 {
 		t.Errorf("the right token is held up: status %d", w.Code)
