@@ -2,6 +2,7 @@ package compose
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -28,16 +29,9 @@ func underWay(line string) bool {
 // quotesNothing reports whether a line of Compose cannot quote a line of an
 // environment file: progress of a named object, and the engine's own errors.
 func quotesNothing(line string) bool {
-	if step(line) != "" {
-		return true
-	}
-	for _, sign := range []string{
+	signs := []string{
 		"Error response from daemon: ", "dependency failed to start: ", "Cannot connect to the Docker daemon",
 		"error during connect", "failed to connect to the docker API",
-	} {
-		if strings.HasPrefix(line, sign) {
-			return true
-		}
 	}
-	return false
+	return step(line) != "" || slices.ContainsFunc(signs, func(sign string) bool { return strings.HasPrefix(line, sign) })
 }

@@ -16,6 +16,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,12 +39,17 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// Console is the streams of one command. The zero value is not usable: New
-// makes one, Run makes one for the process's own streams.
-type Console struct {
+// Streams are what a command reads and writes.
+type Streams struct {
 	In     io.Reader
 	Out    io.Writer
 	ErrOut io.Writer
+}
+
+// Console is the streams of one command, and what masks them. The zero value is
+// not usable: New makes one, Run makes one for the process's own streams.
+type Console struct {
+	Streams
 
 	mu     sync.Mutex
 	masker *redact.Matcher
@@ -51,7 +57,7 @@ type Console struct {
 
 // New returns a console over the given streams.
 func New(in io.Reader, out, errOut io.Writer) *Console {
-	return &Console{In: in, Out: out, ErrOut: errOut}
+	return &Console{Streams: Streams{in, out, errOut}}
 }
 
 // Mask makes every later line of talk, and every table, go through a matcher
@@ -187,13 +193,6 @@ func (c *Console) ReadValue(ctx context.Context, name string, limit int) (secret
 	}
 }
 
-// Streams are what a command reads and writes.
-type Streams struct {
-	In     io.Reader
-	Out    io.Writer
-	ErrOut io.Writer
-}
-
 // streamsKey is the key of the streams in a context.
 type streamsKey struct{}
 
@@ -217,7 +216,7 @@ func Run(ctx context.Context, limit time.Duration, fn func(context.Context, *Con
 // RunWith calls fn with a context that ends at the first SIGINT or SIGTERM and
 // after limit (no limit if it is 0), and returns what mage is to exit with.
 func RunWith(ctx context.Context, streams Streams, limit time.Duration, fn func(context.Context, *Console) error) error {
-	c := New(streams.In, streams.Out, streams.ErrOut)
+	c := &Console{Streams: streams}
 	signalled, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	limited := signalled
@@ -252,17 +251,14 @@ func (c *Console) guard(ctx context.Context, fn func(context.Context, *Console) 
 // interrupted turns an error into that of a signal: the state stays in the text,
 // and there is a command that continues.
 func interrupted(err error) error {
-	var told *fault.Error
-	next := nextOf(err)
-	if next == "" {
-		next = "run the same command again"
-	}
+	var said *fault.Error
+	next := cmp.Or(nextOf(err), "run the same command again")
 	switch {
-	case errors.As(err, &told) && told.Code == fault.Interrupted:
-		with := *told
+	case errors.As(err, &said) && said.Code == fault.Interrupted:
+		with := *said
 		with.Next = next
 		return &with
-	case told == nil && errors.Is(err, context.Canceled):
+	case said == nil && errors.Is(err, context.Canceled):
 		return &fault.Error{Code: fault.Interrupted, What: "interrupted", Next: next, Cause: err}
 	}
 	return &fault.Error{Code: fault.Interrupted, What: "interrupted: " + text(err), Next: next, Cause: err}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -32,7 +33,7 @@ func masked(c *Console) {
 
 func TestEveryWayOutIsMasked(t *testing.T) {
 	c, out, errOut := piped("")
-	tell := func() string {
+	show := func() string {
 		out.Reset()
 		errOut.Reset()
 		c.Say("said %s", value)
@@ -42,16 +43,16 @@ func TestEveryWayOutIsMasked(t *testing.T) {
 		err := c.Exit(&fault.Error{What: "what " + value, Next: "next " + value, Findings: []fault.Finding{{Problem: value}}})
 		return out.String() + errOut.String() + err.Error()
 	}
-	if n := strings.Count(tell(), value); n != 7 {
-		t.Fatalf("without a masker the value is told %d times, want 7: the test cannot fail", n)
+	if n := strings.Count(show(), value); n != 7 {
+		t.Fatalf("without a masker the value is shown %d times, want 7: the test cannot fail", n)
 	}
 	masked(c)
-	told := tell()
-	if strings.Contains(told, value) {
-		t.Error("a value is told")
+	said := show()
+	if strings.Contains(said, value) {
+		t.Error("a value is shown")
 	}
-	if n := strings.Count(told, "‹LOGIN›"); n != 7 {
-		t.Errorf("%d masks, want 7:\n%s", n, told)
+	if n := strings.Count(said, "‹LOGIN›"); n != 7 {
+		t.Errorf("%d masks, want 7:\n%s", n, said)
 	}
 }
 
@@ -159,6 +160,21 @@ func TestASignalEndsTheContextAndGives130(t *testing.T) {
 		})
 		if mg.ExitStatus(err) != 130 || !strings.Contains(err.Error(), "2 of 3 are up") || !strings.Contains(err.Error(), "next: mage stack:up") {
 			t.Errorf("%v: code %d, text %q", sig, mg.ExitStatus(err), err)
+		}
+	}
+}
+
+func TestInterrupted_KeepsWhatIsKnown(t *testing.T) {
+	for want, err := range map[string]error{
+		"interrupted\nnext: run the same command again": fmt.Errorf("asking: %w", context.Canceled),
+		"interrupted: 2 of 3 are up\nnext: mage x":      &fault.Error{Code: fault.Failed, What: "2 of 3 are up", Next: "mage x", Cause: context.Canceled},
+		"stopped\n  f: p\nnext: run the same command again": &fault.Error{
+			Code: fault.Interrupted, What: "stopped", Findings: []fault.Finding{{File: "f", Problem: "p"}},
+		},
+		"stopped\nnext: mage x": &fault.Error{Code: fault.Interrupted, What: "stopped", Next: "mage x"},
+	} {
+		if got := interrupted(err); Describe(got) != want || fault.CodeOf(got) != fault.Interrupted {
+			t.Errorf("%v becomes %q with code %d, want %q with code 130", err, Describe(got), fault.CodeOf(got), want)
 		}
 	}
 }

@@ -20,11 +20,11 @@ type Options struct {
 // Entry is a key with the value on which the literal reading and Compose's
 // agree.
 type Entry struct {
-	Key           string
-	Line, EndLine int            // from 1; they differ for a value of several lines
-	Value         secrets.Secret // the zero Secret if Empty
-	Empty         bool           // the value has no bytes
-	Note          string         // a warning about an accepted key, usually ""
+	Key   string
+	Line  int            // from 1, on which it begins
+	Value secrets.Secret // the zero Secret if Empty
+	Empty bool           // the value has no bytes
+	Note  string         // a warning about an accepted key, usually ""
 }
 
 // noteOtherwise is the only Note.
@@ -43,13 +43,20 @@ func Parse(data []byte, opt Options) ([]Entry, []fault.Finding) {
 	if isUTF16(data) {
 		return nil, []fault.Finding{reasonUTF16.problem(opt.File, 0, 0, "")}
 	}
-	p := newParse(string(data), opt)
+	p := &parse{
+		text: string(data), file: opt.File, statements: scan(string(data)), compose: newComposeReader(),
+		named:   slices.Concat(opt.Literal, opt.AsCompose),
+		literal: setOf(opt.Literal), asCompose: setOf(opt.AsCompose),
+		first: map[string]int{}, refused: map[string]bool{},
+	}
 	for i, st := range p.statements {
 		p.statement(i, st)
 	}
 	p.checkExports()
 	p.checkOptions()
-	return p.result()
+	entries := slices.DeleteFunc(p.entries, func(e Entry) bool { return p.refused[e.Key] })
+	slices.SortStableFunc(p.problems, func(a, b fault.Finding) int { return cmp.Compare(a.Line, b.Line) })
+	return entries, p.problems
 }
 
 // isUTF16 reports whether data begins with a byte order mark of UTF-16.
@@ -71,15 +78,6 @@ type parse struct {
 	exports    []*statement // export NAME, without a value
 	entries    []Entry
 	problems   []fault.Finding
-}
-
-func newParse(text string, opt Options) *parse {
-	return &parse{
-		text: text, file: opt.File, statements: scan(text), compose: newComposeReader(),
-		named:   slices.Concat(opt.Literal, opt.AsCompose),
-		literal: setOf(opt.Literal), asCompose: setOf(opt.AsCompose),
-		first: map[string]int{}, refused: map[string]bool{},
-	}
 }
 
 // statement adds the entry or the problem of one statement.
@@ -108,7 +106,7 @@ func (p *parse) statement(i int, st *statement) {
 		p.refuse(f, st, st.key)
 		return
 	}
-	entry := Entry{Key: st.key, Line: st.line, EndLine: st.endLine, Value: secrets.New([]byte(value)), Empty: value == ""}
+	entry := Entry{Key: st.key, Line: st.line, Value: secrets.New([]byte(value)), Empty: value == ""}
 	if !settled && !compose.expanded && godotenvReadsOtherwise(p.text[st.start:st.end], st.key, value) {
 		entry.Note = noteOtherwise
 	}
@@ -162,20 +160,19 @@ func (p *parse) follower(i int) *statement {
 // decide applies the rule: it returns the value of a key and whether an option
 // settled it, or why there is none.
 func (p *parse) decide(st, follower *statement, compose reading) (value string, settled bool, f reason) {
-	literal := readLiteral(p.text, st, follower)
-	f = literal.reason
+	literal, f := readLiteral(p.text, st, follower)
 	if f == noReason {
-		f = limits(literal.value)
+		f = limits(literal)
 	}
-	if f == noReason && (compose.state != readOK || compose.value != literal.value) {
+	if f == noReason && (compose.state != readOK || compose.value != literal) {
 		f = difference(st, p.text[st.valueStart:st.end], compose)
 	}
 	if f == noReason {
-		return literal.value, false, noReason
+		return literal, false, noReason
 	}
 	switch t := textOf(f); {
 	case t.literal && p.literal[st.key]:
-		return literal.value, true, noReason
+		return literal, true, noReason
 	case t.asCompose && p.asCompose[st.key] && compose.state == readOK:
 		return compose.value, true, limits(compose.value)
 	}
@@ -221,13 +218,6 @@ func (p *parse) checkOptions() {
 			p.problems = append(p.problems, reasonNotInFile.problem(p.file, 0, 0, shown))
 		}
 	}
-}
-
-// result returns the entries of keys without a problem, and the problems.
-func (p *parse) result() ([]Entry, []fault.Finding) {
-	entries := slices.DeleteFunc(p.entries, func(e Entry) bool { return p.refused[e.Key] })
-	slices.SortStableFunc(p.problems, func(a, b fault.Finding) int { return cmp.Compare(a.Line, b.Line) })
-	return entries, p.problems
 }
 
 func setOf(keys []string) map[string]bool {

@@ -2,42 +2,37 @@ package envfile
 
 import "strings"
 
-// written is the literal reading of a statement.
-type written struct {
-	value  string
-	reason reason // why there is no value, or none that could agree with Compose's
-}
-
 // readLiteral reads an assignment like a person who knows quotes, comments and
 // five escapes, and for whom $ means $. follower is the next statement if it
-// begins on the line on which st ends.
-func readLiteral(text string, st, follower *statement) written {
+// begins on the line on which st ends. The reason says why there is no value, or
+// none that could agree with Compose's.
+func readLiteral(text string, st, follower *statement) (string, reason) {
 	if st.sharesLine && st.previousEnd == st.start {
-		return written{reason: reasonGlued}
+		return "", reasonGlued
 	}
 	if hasOddBlanks(text, st) {
-		return written{reason: reasonNameBlank}
+		return "", reasonNameBlank
 	}
 	if text[st.separator] == ':' && !blankOrEnd(text, st.separator+1) {
-		return written{reason: reasonColon}
+		return "", reasonColon
 	}
 	if st.quote == 0 {
 		return unquoted(text[st.separator+1 : st.end])
 	}
 	if trimBlanks(text[st.separator+1:st.valueStart]) != "" {
-		return written{reason: reasonNameBlank}
+		return "", reasonNameBlank
 	}
 	if !blankOrEnd(text, st.end) || follower != nil && follower.form != assignment {
-		return written{reason: reasonAfterQuote}
+		return "", reasonAfterQuote
 	}
 	body := text[st.valueStart+1 : st.end-1]
 	if st.quote == '"' {
-		return written{value: decodeEscapes(body)}
+		return decodeEscapes(body), noReason
 	}
 	if strings.Contains(body, `\'`) {
-		return written{reason: reasonQuoteEscape}
+		return "", reasonQuoteEscape
 	}
-	return written{value: body}
+	return body, noReason
 }
 
 // hasOddBlanks reports whether there are blanks other than space and tab
@@ -58,12 +53,12 @@ func hasOddBlanks(text string, st *statement) bool {
 
 // unquoted reads the text between the separator and the end of the line: up to
 // a # after a blank, without surrounding blanks.
-func unquoted(raw string) written {
+func unquoted(raw string) (string, reason) {
 	raw = strings.TrimSuffix(raw, "\r")
 	if strings.Contains(raw, "\r") {
-		return written{reason: reasonLoneCR}
+		return "", reasonLoneCR
 	}
-	return written{value: trimBlanks(raw[:commentStart(raw)])}
+	return trimBlanks(raw[:commentStart(raw)]), noReason
 }
 
 // commentStart returns the offset of the # that begins a comment, or the length

@@ -157,9 +157,9 @@ func TestEntryLines(t *testing.T) {
 	entries, _ := Parse([]byte("\r\n# c\r\nA='1\r\n2'\r\n\nB=\"x\ny\nz\" C=''\nD=1"), Options{})
 	var got []string
 	for _, e := range entries {
-		got = append(got, fmt.Sprintf("%s:%d-%d:%t", e.Key, e.Line, e.EndLine, e.Empty))
+		got = append(got, fmt.Sprintf("%s:%d:%t", e.Key, e.Line, e.Empty))
 	}
-	if s := strings.Join(got, " "); s != "A:3-4:false B:6-8:false C:8-8:true D:9-9:false" {
+	if s := strings.Join(got, " "); s != "A:3:false B:6:false C:8:true D:9:false" {
 		t.Error(s)
 	}
 }

@@ -142,13 +142,11 @@ func pemProblem(value []byte) string {
 
 // blanksProblem warns of blanks around a value.
 func blanksProblem(value []byte) string {
-	leading := len(bytes.TrimLeftFunc(value, unicode.IsSpace)) < len(value)
-	trailing := len(bytes.TrimRightFunc(value, unicode.IsSpace)) < len(value)
 	var where []string
-	if leading {
+	if len(bytes.TrimLeftFunc(value, unicode.IsSpace)) < len(value) {
 		where = append(where, "starts")
 	}
-	if trailing {
+	if len(bytes.TrimRightFunc(value, unicode.IsSpace)) < len(value) {
 		where = append(where, "ends")
 	}
 	if where == nil {

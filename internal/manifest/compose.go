@@ -1,11 +1,11 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"maps"
-	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/loader"
@@ -96,11 +96,7 @@ func (r *reader) load(model map[string]any, alone bool) (project *types.Project,
 // projectName is the project's name as compose-go accepts it: a bad one has its
 // own finding and must not hide others.
 func (r *reader) projectName() string {
-	name := loader.NormalizeProjectName(r.manifest.Project)
-	if name == "" {
-		return "project"
-	}
-	return name
+	return cmp.Or(loader.NormalizeProjectName(r.manifest.Project), "project")
 }
 
 // clone copies a model deeply.
@@ -139,8 +135,8 @@ func remove(value any, keys []string) {
 			remove(value[keys[0]], keys[1:])
 		}
 	case []any:
-		for i, one := range value {
-			if keys[0] == "[]" || keys[0] == strconv.Itoa(i) {
+		for _, one := range value {
+			if keys[0] == "[]" {
 				remove(one, keys[1:])
 			}
 		}

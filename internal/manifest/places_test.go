@@ -161,15 +161,16 @@ func TestParse_SilencesComposesLog(t *testing.T) {
 }
 
 func TestRemove(t *testing.T) {
-	model := map[string]any{"a": map[string]any{"b": []any{map[string]any{"c": 1, "d": 2}, map[string]any{"c": 3}}}, "e": 4}
+	model := map[string]any{"a": map[string]any{"b": []any{map[string]any{"c": 1, "d": 2}, map[string]any{"c": 3}}}, "e": 4, "f": []any{[]any{5}}}
 	copied := clone(model).(map[string]any)
 	remove(copied, []string{"a", "b", "[]", "c"})
 	remove(copied, []string{"e"})
 	remove(copied, []string{"none", "deeper"})
-	if got, want := fmt.Sprint(copied), "map[a:map[b:[map[d:2] map[]]]]"; got != want {
+	remove(copied, []string{"f", "c"}) // a list, not a mapping
+	if got, want := fmt.Sprint(copied), "map[a:map[b:[map[d:2] map[]]] f:[[5]]]"; got != want {
 		t.Errorf("left %s, want %s", got, want)
 	}
-	if got, want := fmt.Sprint(model), "map[a:map[b:[map[c:1 d:2] map[c:3]]] e:4]"; got != want {
+	if got, want := fmt.Sprint(model), "map[a:map[b:[map[c:1 d:2] map[c:3]]] e:4 f:[[5]]]"; got != want {
 		t.Errorf("the original became %s", got)
 	}
 }

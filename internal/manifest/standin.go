@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,15 +10,13 @@ import (
 // default, so that a file such as `ports: ["${PORT:?}:80"]` is judged by what it
 // says and not by the environment. It reports whether there was any.
 func (r *reader) standIn() bool {
-	environment := maps.Clone(r.environment)
 	r.stoodIn = map[string]bool{}
 	for _, v := range r.manifest.Variables {
-		if _, set := environment[v.Name]; !set && !v.HasDefault {
+		if _, set := r.environment[v.Name]; !set && !v.HasDefault {
 			r.stoodIn[v.Name] = true
-			environment[v.Name] = standInFor(v)
+			r.environment[v.Name] = standInFor(v)
 		}
 	}
-	r.environment = environment
 	return len(r.stoodIn) > 0
 }
 
