@@ -85,7 +85,7 @@ func (l *lockedBuffer) has(text string) bool {
 
 func TestLogs_FollowNewContainers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := started(t)
+		w := startedHere(t)
 		w.logs["api"] = "first\n"
 		var out lockedBuffer
 		end := follow(t, w, &out)
@@ -109,7 +109,7 @@ func TestLogs_FollowNewContainers(t *testing.T) {
 
 func TestLogs_FollowEndsWhenTheEngineGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := started(t)
+		w := startedHere(t)
 		done := make(chan error, 1)
 		go func() {
 			_, err := w.use().Logs(t.Context(), stack.LogsOptions{Out: io.Discard, Follow: true})
@@ -337,7 +337,7 @@ func TestLogs_FailIfTheEngineGoesWhileOneIsRead(t *testing.T) {
 
 func TestLogs_FollowEndsIfTheEngineGoesWhileOneIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := started(t)
+		w := startedHere(t)
 		w.read = func(context.Context, docker.Container, docker.LogOptions, io.Writer, io.Writer) error {
 			return &fault.Error{Code: fault.NoEngine, What: "gone"}
 		}
@@ -351,7 +351,7 @@ func TestLogs_FollowEndsIfTheEngineGoesWhileOneIsRead(t *testing.T) {
 
 func TestLogs_FollowAContainerThatStartsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := started(t)
+		w := startedHere(t)
 		w.logs["db"] = "first\n"
 		var out lockedBuffer
 		end := follow(t, w, &out)
@@ -389,7 +389,7 @@ func TestLogs_FollowAContainerThatStartsAgain(t *testing.T) {
 
 func TestLogs_FollowReadsALogOnceAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := started(t)
+		w := startedHere(t)
 		w.read = func(ctx context.Context, _ docker.Container, _ docker.LogOptions, _, _ io.Writer) error {
 			<-ctx.Done()
 			return ctx.Err()
@@ -407,7 +407,7 @@ func TestLogs_FollowReadsALogOnceAtATime(t *testing.T) {
 
 func TestLogs_FollowWithholdsAContainerAlsoAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := started(t)
+		w := startedHere(t)
 		w.write("TOKEN", opstest.OtherValue)
 		w.logs["api"] = "login with " + opstest.TokenValue + "\n"
 		var out lockedBuffer

@@ -87,7 +87,8 @@ func newRealStack(t *testing.T, kind string) *realStack {
 	}
 	t.Cleanup(func() { workspace.Close(); s.store.Close(); s.engine.Close() })
 	p := project.Project{Workspace: workspace, Store: s.store, Progress: s, Dir: s.dir, LookupEnv: func(name string) (string, bool) {
-		return s.port, name == "KEEPMUM_API_PORT"
+		value, set := map[string]string{"KEEPMUM_API_PORT": s.port}[name]
+		return value, set
 	}}
 	s.config = stack.Config{
 		Project: p, Values: values.New(values.Config{Project: p}), Ports: compose.HostPorts{},

@@ -117,7 +117,7 @@ func TestWatch_WaitsFiveMinutesUnlessTold(t *testing.T) {
 		w := newWorld(t)
 		w.become = starting
 		begun := time.Now()
-		result, err := w.up(stack.UpOptions{})
+		result, err := w.upHere(stack.UpOptions{})
 		if e := asError(t, err, fault.Incomplete); time.Since(begun) != 5*time.Minute || !errors.Is(e, context.DeadlineExceeded) || !strings.Contains(e.What, "not healthy after 5m0s") {
 			t.Errorf("after %s: %v", time.Since(begun), err)
 		}
@@ -144,7 +144,7 @@ func TestWatch_SaysEachStateOnceAndWhenAServiceIsReady(t *testing.T) {
 		w.become = starting
 		done := make(chan stack.UpResult, 1)
 		go func() {
-			result, err := w.up(stack.UpOptions{})
+			result, err := w.upHere(stack.UpOptions{})
 			if err != nil {
 				t.Error(err)
 			}
@@ -194,7 +194,7 @@ func TestWatch_OneShotMustEndWell(t *testing.T) {
 					c.State, c.ExitCode = test.state, test.code
 				}
 			}
-			_, err := w.up(stack.UpOptions{})
+			_, err := w.upHere(stack.UpOptions{})
 			if test.want == "" { // Docker could not remove it; it is waited for
 				asError(t, err, fault.Incomplete)
 				return
@@ -227,27 +227,27 @@ func TestWatch_ShowsWhyAContainerCouldNotStart(t *testing.T) {
 
 func TestWatch_LetsComposeReplaceWhatHadFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := started(t)
+		w := startedHere(t)
 		w.change("api", func(c *docker.Container) { c.State, c.Health, c.ExitCode = "exited", "", 1 })
 		w.again = func(service string, c *docker.Container) {
 			if service == "api" {
 				c.State, c.Health, c.Started = "running", "healthy", time.Now().Add(time.Hour)
 			}
 		}
-		result, err := w.up(stack.UpOptions{})
+		result, err := w.upHere(stack.UpOptions{})
 		if err != nil || did(result) != "api started healthy, db unchanged healthy, setup unchanged done" {
 			t.Errorf("%s, %v", did(result), err)
 		}
 		w.again = nil // Compose leaves it as it is
 		w.change("api", func(c *docker.Container) { c.State, c.Health, c.ExitCode = "exited", "", 1 })
-		_, err = w.up(stack.UpOptions{})
+		_, err = w.upHere(stack.UpOptions{})
 		asError(t, err, fault.Failed)
 	})
 }
 
 func TestWatch_JudgesAnOldContainerOnlyAfterCompose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := started(t)
+		w := startedHere(t)
 		w.change("api", func(c *docker.Container) { c.State, c.Health, c.ExitCode = "exited", "", 1 })
 		w.upHangs = true
 		ctx, cancel := context.WithCancel(t.Context())
@@ -272,13 +272,13 @@ func TestWatch_JudgesAnOldContainerOnlyAfterCompose(t *testing.T) {
 
 func TestWatch_TakesNoWordOfAContainerThatIsToBeReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := started(t)
+		w := startedHere(t)
 		w.change("api", func(c *docker.Container) { c.State, c.Health, c.ExitCode = "exited", "", 3 })
 		w.logs["api"] = "login failed: " + opstest.TokenValue + "\n"
 		w.write("TOKEN", opstest.OtherValue)
 		w.Said.Reset()
 		w.half, w.upHangs = []string{}, true
-		_, err := w.up(stack.UpOptions{Deadline: time.Minute})
+		_, err := w.upHere(stack.UpOptions{Deadline: time.Minute})
 		asError(t, err, fault.Incomplete)
 		if w.saw("api") {
 			t.Errorf("said %s", w.Said.String())
@@ -304,7 +304,7 @@ func TestWatch_ShowsTheLastLinesOfWhatIsLate(t *testing.T) {
 			return nil
 		}
 		begun := time.Now()
-		_, err := w.up(stack.UpOptions{Deadline: time.Minute})
+		_, err := w.upHere(stack.UpOptions{Deadline: time.Minute})
 		asError(t, err, fault.Incomplete)
 		if took := time.Since(begun); took != 65*time.Second {
 			t.Errorf("took %s", took)
@@ -325,18 +325,18 @@ func TestWatch_ServiceOfAProfileIsNotWaitedFor(t *testing.T) {
 		w := newWorld(t)
 		w.Put("docker-compose.yml", strings.Replace(stackFile, "secrets:\n  ADMIN", "  tool:\n    image: shop/tool\n    profiles: [once]\nsecrets:\n  ADMIN", 1))
 		w.half = []string{"api", "db", "setup"}
-		result, err := w.up(stack.UpOptions{})
+		result, err := w.upHere(stack.UpOptions{})
 		if err != nil || did(result) != "api created healthy, db created healthy, setup created done, tool unchanged absent" {
 			t.Errorf("%s, %v", did(result), err)
 		}
 		w.half, w.become = nil, starting // now it is there, and then it counts
-		_, err = w.up(stack.UpOptions{})
+		_, err = w.upHere(stack.UpOptions{})
 		if e := asError(t, err, fault.Incomplete); !strings.Contains(e.What, "not healthy after 5m0s: tool;") {
 			t.Errorf("got %v", err)
 		}
 		w.half = []string{"api", "db"} // without a profile it is missed
 		delete(w.containers, "setup")
-		_, err = w.up(stack.UpOptions{})
+		_, err = w.upHere(stack.UpOptions{})
 		if e := asError(t, err, fault.Incomplete); !strings.Contains(e.What, ": setup, tool;") {
 			t.Errorf("got %v", err)
 		}
@@ -352,7 +352,7 @@ func TestWatch_WaitsForAContainerThatMayStillStart(t *testing.T) {
 					c.State, c.Health, c.ExitCode = state, "", 1
 				}
 			}
-			_, err := w.up(stack.UpOptions{Deadline: time.Minute})
+			_, err := w.upHere(stack.UpOptions{Deadline: time.Minute})
 			if e := asError(t, err, fault.Incomplete); !strings.Contains(e.What, "not healthy after 1m0s: api;") {
 				t.Errorf("%s: %v", state, err)
 			}

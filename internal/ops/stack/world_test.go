@@ -271,8 +271,17 @@ func (w *world) config() stack.Config {
 // use makes the use cases.
 func (w *world) use() *stack.Stack { return stack.New(w.config()) }
 
-// up runs stack:up and requires that no value is shown.
-func (w *world) up(o stack.UpOptions) (stack.UpResult, error) {
+// up runs stack:up and requires that no value is shown. It has its own bubble:
+// what waits for ever takes no time.
+func (w *world) up(o stack.UpOptions) (result stack.UpResult, err error) {
+	w.T.Helper()
+	synctest.Test(w.T, func(t *testing.T) { result, err = w.use().Up(t.Context(), o) })
+	w.silentStack(result, err)
+	return result, err
+}
+
+// upHere is up in the bubble of the test.
+func (w *world) upHere(o stack.UpOptions) (stack.UpResult, error) {
 	w.T.Helper()
 	result, err := w.use().Up(w.T.Context(), o)
 	w.silentStack(result, err)
@@ -302,6 +311,16 @@ func started(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
 	if _, err := w.up(stack.UpOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// startedHere is started in the bubble of the test.
+func startedHere(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	if _, err := w.upHere(stack.UpOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return w

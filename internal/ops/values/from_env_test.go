@@ -416,3 +416,14 @@ func TestFromEnv_RefusesADirectoryInPlaceOfAValue(t *testing.T) {
 		}
 	}
 }
+
+func TestFromEnv_FindingsOfOneLineKeepTheOrderOfTheRules(t *testing.T) {
+	b := opstest.New(t)
+	b.Put("docker-compose.yml", strings.Replace(opstest.ComposeFile, "description: of the database, min_length: 8", `description: of the database, min_length: 30, pattern: "^[0-9]+$$"`, 1))
+	b.Put(".env", "TOKEN=short\nLOGIN="+opstest.LoginValue+"\n")
+	_, err := fromEnv(b, nil)
+	refused(t, err, fault.Invalid, ".env:1 TOKEN", ".env:2 LOGIN", ".env:2 LOGIN")
+	if findings := err.(*fault.Error).Findings; !strings.Contains(findings[1].Problem, "min_length") || !strings.Contains(findings[2].Problem, "pattern") {
+		t.Errorf("findings %v", findings)
+	}
+}
