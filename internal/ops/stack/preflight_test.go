@@ -151,7 +151,7 @@ func TestPreflight_NamesEachTakenPort(t *testing.T) {
 
 // run adds a container of api in a state.
 func run(w *world, state string) {
-	w.extra = append(w.extra, docker.Container{ID: state, Name: "shop-api-" + state, Service: "api", State: state})
+	w.extra = append(w.extra, docker.Container{ID: state, Name: fmt.Sprint("shop-api-", len(w.extra)), Service: "api", State: state})
 }
 
 func TestPreflight_LooksAtPortsOfThisMachineAlone(t *testing.T) {
