@@ -272,6 +272,10 @@ func TestLogs_ShowAServiceThatWasNeverGrantedAnything(t *testing.T) {
 	if want := []string{"left | left\n", "web | served\n"}; !slices.Equal(got, want) || err != nil || len(result.Withheld) > 0 {
 		t.Errorf("got %q, %+v, %v; want %q", got, result, err, want)
 	}
+	w.Put("docker-compose.yml", stackFile) // web is no longer declared, and its digest is that of no grants
+	if got, result, err = logsOf(w, stack.LogsOptions{}); !slices.Equal(got, []string{"left | left\n", "web | served\n"}) || err != nil || len(result.Withheld) > 0 {
+		t.Errorf("not declared: %q, %+v, %v", got, result, err)
+	}
 }
 
 func TestLogs_SayWhyThereIsNothing(t *testing.T) {

@@ -151,7 +151,7 @@ func TestPreflight_NamesEachTakenPort(t *testing.T) {
 
 // run adds a container of api in a state.
 func run(w *world, state string) {
-	w.extra = append(w.extra, docker.Container{ID: state, Name: "shop-api-" + state, Service: "api", State: state})
+	w.extra = append(w.extra, docker.Container{ID: state, Name: fmt.Sprint("shop-api-", len(w.extra)), Service: "api", State: state})
 }
 
 func TestPreflight_LooksAtPortsOfThisMachineAlone(t *testing.T) {
@@ -237,5 +237,27 @@ func TestPreflight_ProbesInTheImageThatIsStarted(t *testing.T) {
 		if got := w.ups[len(w.ups)-1].Variables[images.PostgresVariable]; got != "postgres:own" {
 			t.Errorf("Compose was given %s", got)
 		}
+	}
+}
+
+func TestPreflight_ProbesInTheImageOfPostgresThatWasMade(t *testing.T) {
+	w := newWorld(t)
+	w.Put("docker-compose.yml", strings.NewReplacer(`"999:999"`, "postgres", "shop/setup\n    user: \"65532:65532\"", "shop/setup\n    user: app").Replace(stackFile))
+	delete(w.images.Images, "postgres:17")
+	config := w.config()
+	config.Postgres = &opstest.ImageMaker{OfferAnswer: images.PostgresOffer{Ref: "keepmum/postgres:17", Digest: "new"}}
+	if _, err := stack.New(config).Up(t.Context(), stack.UpOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range w.probes {
+		got = append(got, p.User+" in "+p.Image)
+	}
+	slices.Sort(got)
+	if want := []string{"65532:65532 in " + images.ProbeImage, "app in shop/setup", "postgres in keepmum/postgres:17"}; !slices.Equal(got, want) {
+		t.Errorf("probed %q, want %q", got, want)
+	}
+	if got := w.ups[0].Variables[images.PostgresVariable]; got != "keepmum/postgres:17" {
+		t.Errorf("Compose was given %s", got)
 	}
 }

@@ -359,3 +359,15 @@ func TestWatch_WaitsForAContainerThatMayStillStart(t *testing.T) {
 		})
 	}
 }
+
+func TestWatch_EndsAfterComposeHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.become, w.upHangs, w.grace = starting, true, 3*time.Second
+		begun := time.Now()
+		_, err := w.upHere(stack.UpOptions{Deadline: time.Minute})
+		if asError(t, err, fault.Incomplete); time.Since(begun) != 63*time.Second {
+			t.Errorf("took %s: Compose still runs, or is waited for in vain", time.Since(begun))
+		}
+	})
+}

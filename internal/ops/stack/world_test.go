@@ -99,6 +99,7 @@ type world struct {
 	upErr      error
 	upHangs    bool
 
+	grace      time.Duration                             // that Compose takes to end when it is stopped
 	again      func(service string, c *docker.Container) // what becomes of a container that Compose leaves
 	half       []string                                  // the services that Compose makes before it fails; nil: all
 	extra      []docker.Container                        // listed along with containers
@@ -242,6 +243,7 @@ func (w *world) Up(ctx context.Context, c stack.Composition) error {
 	w.mu.Unlock()
 	if hangs {
 		<-ctx.Done()
+		<-time.After(w.grace)
 		return &fault.Error{Code: fault.Interrupted, What: "compose up was stopped", Cause: ctx.Err()}
 	}
 	return failure
