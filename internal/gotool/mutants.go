@@ -36,6 +36,8 @@ type Mutant struct {
 	File string // relative to the checkout, with slashes
 	What string // the first line
 	Test []string
+
+	changes []string // the files that it changes, as in the diff
 }
 
 // Mutants returns the mutants of a checkout that are written by hand, in the
@@ -57,7 +59,12 @@ func Mutants(ctx context.Context, dir string) ([]Mutant, error) {
 		if err != nil {
 			return nil, &fault.Error{Code: fault.Failed, What: m.File + " cannot be read", Next: "check its owner and mode", Cause: err}
 		}
-		head, _, _ := strings.Cut(string(text), "\n--- ")
+		head, diff, _ := strings.Cut(string(text), "\n--- ")
+		for line := range strings.Lines(diff) {
+			if name, ok := strings.CutPrefix(line, "+++ b/"); ok {
+				m.changes = append(m.changes, strings.TrimSpace(name))
+			}
+		}
 		for line := range strings.Lines(head) {
 			if args, ok := strings.CutPrefix(line, "Test: "); ok {
 				m.Test = strings.Fields(args)
@@ -93,6 +100,26 @@ func (m Mutant) apply(ctx context.Context, dir string, flags ...string) error {
 	return err
 }
 
+// save returns a function that puts back the files that the mutant changes. A
+// patch that applied at another line than its own may not apply in reverse.
+func (m Mutant) save(dir string) (restore func() error, err error) {
+	before := map[string][]byte{}
+	for _, name := range m.changes {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if before[path], err = os.ReadFile(path); err != nil {
+			return nil, err
+		}
+	}
+	return func() error {
+		for path, text := range before {
+			if err := os.WriteFile(path, text, 0o644); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
 // test runs the mutant's tests, with further arguments of go test.
 func (m Mutant) test(ctx context.Context, dir string, args ...string) (Tally, error) {
 	own := m.Test
@@ -117,7 +144,11 @@ func TryMutants(ctx context.Context, dir string, mutants []Mutant, talk fault.Pr
 			}
 			sound[test] = true
 		}
-		if err := m.apply(ctx, dir); err != nil {
+		restore, err := m.save(dir)
+		if err == nil {
+			err = m.apply(ctx, dir)
+		}
+		if err != nil {
 			return score, findings, m.fault(ctx, "it does not apply to the code", err)
 		}
 		tally, failed := m.test(ctx, dir, "-failfast")
@@ -132,7 +163,7 @@ func TryMutants(ctx context.Context, dir string, mutants []Mutant, talk fault.Pr
 			talk.Say("LIVED   %s: %s", m.File, m.What)
 			findings = append(findings, fault.Finding{File: m.File, Problem: "no test fails for it: " + m.What})
 		}
-		if err := m.apply(ctx, dir, "-R"); err != nil {
+		if err := restore(); err != nil {
 			return score, findings, m.fault(ctx, "it cannot be taken back", err)
 		}
 	}
