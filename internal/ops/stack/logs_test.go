@@ -212,6 +212,9 @@ func TestLogs_AskForTheGivenPart(t *testing.T) {
 	if _, _, err := logsOf(w, stack.LogsOptions{Service: "db", Tail: 7, Since: since}); err != nil {
 		t.Fatal(err)
 	}
+	if w.saw("not masked") {
+		t.Errorf("said %s", w.Said.String())
+	}
 	if want := []docker.LogOptions{{Tail: 7, Since: since}}; !slices.Equal(w.asked, want) {
 		t.Errorf("asked for %+v, want %+v", w.asked, want)
 	}

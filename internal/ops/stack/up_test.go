@@ -292,6 +292,8 @@ func TestUp_NextCommandDependsOnAllFindings(t *testing.T) {
 			"secrets have no files yet, and .env has their values", "mage secrets:fromEnv, or mage stack:up -legacyEnv for legacy mode"},
 		"one is not": {func(w *world) { w.remove("ADMIN"); w.remove("LOGIN") },
 			"the stack cannot be started: 2 findings", "mage secrets:set ADMIN"},
+		"it has none": {func(w *world) { _ = os.Remove(filepath.Join(w.Dir, ".dockerignore")); w.Put(".dockerignore/x", "") },
+			"the stack cannot be started: .dockerignore is a directory where a file should be", ""},
 		"something else is wrong too": {func(w *world) { w.remove("TOKEN"); w.Put(".dockerignore", "") },
 			"the stack cannot be started: 5 findings", "mage secrets:init"},
 	} {
