@@ -33,9 +33,9 @@ type layer struct {
 var (
 	core     = []string{"pkg/secrets", "pkg/redact"}
 	ground   = []string{"internal/fault", "internal/fingerprint", "internal/docker"}
-	domain   = []string{"internal/envfile", "internal/manifest", "internal/sweep"}
-	usecases = []string{"internal/ops/project", "internal/ops/values", "internal/ops/images", "internal/ops/host", "internal/ops/mounts", "internal/ops/stack", "internal/ops/demo"}
-	adapters = []string{"internal/docker/engine", "internal/proc", "internal/machine", "internal/imagebuild", "internal/compose", "internal/secretdir", "internal/strictapi", "internal/console", "internal/worktree", "internal/gotool"}
+	domain   = []string{"internal/envfile", "internal/manifest", "internal/rollout", "internal/sweep"}
+	usecases = []string{"internal/ops/project", "internal/ops/values", "internal/ops/images", "internal/ops/host", "internal/ops/mounts", "internal/ops/stack", "internal/ops/demo", "internal/ops/cluster", "internal/ops/versions", "internal/ops/deploy"}
+	adapters = []string{"internal/docker/engine", "internal/docker/convert", "internal/docker/swarm", "internal/proc", "internal/machine", "internal/imagebuild", "internal/compose", "internal/secretdir", "internal/strictapi", "internal/console", "internal/worktree", "internal/gotool"}
 	clients  = []string{"github.com/docker/", "github.com/containerd/", "github.com/distribution/", "github.com/moby/", "github.com/opencontainers/"}
 )
 
@@ -46,6 +46,12 @@ func only(dirs ...string) []string {
 		exact[i] = "=" + dir
 	}
 	return exact
+}
+
+// overEngine lets an adapter of the Docker client use the connection of another.
+func overEngine(l layer) layer {
+	l.may = append(l.may, "internal/docker/engine")
+	return l
 }
 
 // layers lists the rules, most special directory first. An adapter may import
@@ -68,6 +74,8 @@ func layers() []layer {
 		{"ground fault", []string{"internal/fault"}, []string{}, []string{}},
 		{"ground fingerprint", []string{"internal/fingerprint"}, core, []string{}},
 		adapter("internal/docker/engine", clients...),
+		adapter("internal/docker/convert", append([]string{"github.com/compose-spec/compose-go/v2/types", "go.yaml.in/yaml/v4"}, clients...)...),
+		overEngine(adapter("internal/docker/swarm", clients...)),
 		{"ground docker", []string{"internal/docker"}, []string{}, []string{}},
 		{"L1 envfile", []string{"internal/envfile"}, append(only("internal/envfile", "internal/fault"), core...), []string{"github.com/joho/godotenv", "github.com/compose-spec/compose-go/v2/dotenv", "github.com/compose-spec/compose-go/v2/template", "github.com/sirupsen/logrus"}},
 		{"L1 manifest", []string{"internal/manifest"}, append(only("internal/manifest", "internal/fault"), core...), []string{"github.com/compose-spec/compose-go/v2/", "github.com/moby/patternmatcher", "go.yaml.in/yaml/v4", "github.com/sirupsen/logrus"}},
@@ -79,12 +87,16 @@ func layers() []layer {
 		usecase("mounts", "images"),
 		usecase("stack", "project", "values", "images", "mounts"),
 		usecase("demo", "project", "values", "stack"),
+		usecase("cluster", "project"),
+		usecase("versions", "project", "cluster"),
+		usecase("deploy", "project", "cluster", "versions"),
 		{"L3 adapter internal/proc", []string{"internal/proc"}, []string{"internal/proc", "=internal/fault"}, []string{"golang.org/x/"}},
 		adapter("internal/machine"),
 		adapter("internal/imagebuild"),
 		adapter("internal/compose", "github.com/gofrs/flock"),
 		adapter("internal/secretdir", "github.com/gofrs/flock"),
 		adapter("internal/strictapi"),
+		{"L1 rollout", []string{"internal/rollout"}, slices.Concat(core, only("internal/rollout", "internal/fault", "internal/docker")), []string{}},
 		{"L1 sweep", []string{"internal/sweep"}, slices.Concat(core, only("internal/sweep", "internal/fault", "internal/docker")), []string{"golang.org/x/"}},
 		adapter("internal/console", "github.com/magefile/mage/mg"),
 		adapter("internal/worktree"),

@@ -22,7 +22,7 @@ func written(t *testing.T, path string, source any) []string {
 	var places []string
 	ast.Inspect(file, func(n ast.Node) bool {
 		text, ok := n.(*ast.BasicLit)
-		if ok && text.Kind == token.STRING && (strings.Contains(text.Value, "io.keepmum.") || strings.Contains(text.Value, "com.docker.compose.")) {
+		if ok && text.Kind == token.STRING && (strings.Contains(text.Value, "io.keepmum.") || strings.Contains(text.Value, "com.docker.compose.") || strings.Contains(text.Value, "com.docker.stack.")) {
 			places = append(places, files.Position(text.Pos()).String())
 		}
 		return true
@@ -31,7 +31,7 @@ func written(t *testing.T, path string, source any) []string {
 }
 
 func TestLabels_SpelledOutOnce(t *testing.T) {
-	if found := written(t, "probe.go", "package p\n\nvar a = \"io.keepmum.x\" // io.keepmum.y\nvar b = `com.docker.compose.z`\n"); len(found) != 2 {
+	if found := written(t, "probe.go", "package p\n\nvar a = \"io.keepmum.x\" // io.keepmum.y\nvar b = `com.docker.compose.z`\nvar c = `com.docker.stack.z`\n"); len(found) != 3 {
 		t.Fatalf("the search finds %v", found)
 	}
 	seen := 0
