@@ -1,7 +1,6 @@
 package test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +18,12 @@ import (
 
 // target is the frame of a target over keepmum's own checkout.
 func target(ctx context.Context, fn func(context.Context, *console.Console) error) error {
-	return console.Run(ctx, wire.Tests, func(ctx context.Context, c *console.Console) error {
+	return within(ctx, wire.Tests, fn)
+}
+
+// within is target with another deadline.
+func within(ctx context.Context, limit time.Duration, fn func(context.Context, *console.Console) error) error {
+	return console.Run(ctx, limit, func(ctx context.Context, c *console.Console) error {
 		if err := gotool.Checkout("."); err != nil {
 			return err
 		}
@@ -116,13 +120,14 @@ func all(ctx context.Context, c *console.Console) error {
 	return show(c, total, failed)
 }
 
-// mutationTime bounds test:mutants where no limit is given.
+// mutationTime bounds test:mutants where no limit is given; copying the tree and
+// the tools' first build come on top.
 const mutationTime = 2 * time.Hour
 
 // mutants tries the mutants and prints the scores, also of a run that was cut
 // short.
 func mutants(ctx context.Context, c *console.Console, only string, limit time.Duration) error {
-	scores, err := gotool.Mutation{Dir: ".", Progress: c, Only: only, Limit: cmp.Or(limit, mutationTime)}.Run(ctx)
+	scores, err := gotool.Mutation{Dir: ".", Progress: c, Only: only, Limit: limit}.Run(ctx)
 	if len(scores) == 0 {
 		return err
 	}

@@ -3,6 +3,7 @@
 package test
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -62,8 +63,9 @@ func (Test) Mutants(ctx context.Context,
 	only *string, // a package such as pkg/redact, or mutants, or one patch in it (default: all)
 	limit *time.Duration, // for the whole run, such as 20m (default 2h); exit code 6 when it passes
 ) error {
-	return target(ctx, func(ctx context.Context, c *console.Console) error {
-		return mutants(ctx, c, wire.Value(only), wire.Value(limit))
+	bound := cmp.Or(wire.Value(limit), mutationTime)
+	return within(ctx, bound+wire.Long, func(ctx context.Context, c *console.Console) error {
+		return mutants(ctx, c, wire.Value(only), bound)
 	})
 }
 
