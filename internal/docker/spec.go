@@ -71,7 +71,8 @@ type SwarmMount struct {
 	Type   string // bind, volume, tmpfs, npipe, cluster
 	Source string
 	Target string
-	Driver string // of a volume; "" and local: the node's own disk
+	Driver string // of a volume; "" and local: the node's own disk, unless Shared
+	Shared bool   // a volume whose options name a network file system
 }
 
 // NetworkSpec is a network as the engine's API makes it.
@@ -220,7 +221,12 @@ func ParseTaskSpec(data []byte) (TaskSpec, error) {
 			}
 			Mounts []struct {
 				Type, Source, Target string
-				VolumeOptions        *struct{ DriverConfig *struct{ Name string } }
+				VolumeOptions        *struct {
+					DriverConfig *struct {
+						Name    string
+						Options map[string]string
+					}
+				}
 			}
 			StopGracePeriod *time.Duration
 		}
@@ -262,6 +268,8 @@ func ParseTaskSpec(data []byte) (TaskSpec, error) {
 			mount := SwarmMount{Type: m.Type, Source: m.Source, Target: m.Target}
 			if m.VolumeOptions != nil && m.VolumeOptions.DriverConfig != nil {
 				mount.Driver = m.VolumeOptions.DriverConfig.Name
+				kind := m.VolumeOptions.DriverConfig.Options["type"]
+				mount.Shared = kind != "" && kind != "none" && kind != "tmpfs"
 			}
 			task.Mounts = append(task.Mounts, mount)
 		}
