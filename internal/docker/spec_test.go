@@ -77,10 +77,10 @@ func TestParseServiceSpec_KnowsTheModes(t *testing.T) {
 		mode     string
 		replicas uint64
 	}{
-		`{"Global": {}}`:        {"global", 0},
-		`{"GlobalJob": {}}`:     {"global-job", 0},
-		`{"ReplicatedJob": {}}`: {"replicated-job", 1},
-		`{"ReplicatedJob": {"MaxConcurrent": 2}}`:                        {"replicated-job", 2},
+		`{"Global": {}}`:                          {"global", 0},
+		`{"GlobalJob": {}}`:                       {"global-job", 0},
+		`{"ReplicatedJob": {}}`:                   {"replicated-job", 1},
+		`{"ReplicatedJob": {"MaxConcurrent": 2}}`: {"replicated-job", 2},
 		`{"ReplicatedJob": {"MaxConcurrent": 2, "TotalCompletions": 5}}`: {"replicated-job", 5},
 		`{"Replicated": {}}`: {"replicated", 1},
 		`{}`:                 {"replicated", 1},

@@ -1,0 +1,265 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/manifest"
+	"github.com/keepmum/keepmum/internal/ops/cluster"
+	"github.com/keepmum/keepmum/internal/ops/project"
+	"github.com/keepmum/keepmum/internal/rollout"
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+// Swarm is a connection to a Swarm's manager, for one stack.
+type Swarm struct {
+	Cluster  *cluster.Cluster
+	Configs  cluster.Configs
+	Services Services
+	Tasks    Tasks
+	Networks Networks
+	Fleet    Fleet
+	Volumes  Volumes
+	API      string // version of the engine's API that is spoken
+	Close    func() error
+}
+
+// Converter makes the specifications of a stack from its compose file. The
+// findings are what the file asks for and a Swarm cannot do; the notices, what
+// has no effect there.
+type Converter func(m *manifest.Manifest, stack, api string) (spec docker.StackSpec, findings, notices []fault.Finding)
+
+// Renderer makes the file that docker stack deploy takes. The names of versions
+// are by declared name.
+type Renderer func(m *manifest.Manifest, secrets, configs map[string]string) ([]byte, error)
+
+// Config is what the use cases work with.
+type Config struct {
+	Project project.Project // of the Swarm file and the manifest
+	Stack   string          // "": the name of the manifest's project
+	Connect func(ctx context.Context) (Swarm, error)
+	Convert Converter
+	Render  Renderer
+	Values  func(ctx context.Context, from string) ([]secrets.Known, error) // of a source that is named; nil: no value is known here
+
+	Clock func() time.Duration // monotonic; nil: time since New
+	Every time.Duration        // between two looks at the tasks; 0: 250 ms
+}
+
+// Deploy is the use cases over one stack.
+type Deploy struct{ Config }
+
+// New makes the use cases.
+func New(c Config) *Deploy {
+	if c.Clock == nil {
+		begun := time.Now()
+		c.Clock = func() time.Duration { return time.Since(begun) }
+	}
+	if c.Every == 0 {
+		c.Every = 250 * time.Millisecond
+	}
+	return &Deploy{c}
+}
+
+// Options say how a stack is deployed.
+type Options struct {
+	Adopt       bool          // take over a stack that keepmum did not deploy
+	Prune       bool          // remove services that the file does not have
+	AllowOutage bool          // update also what cannot be updated without an outage
+	ShowLogs    bool          // show logs of failed tasks also where masking is not certain
+	From        string        // a source of values: for masking logs; "": none
+	Reason      string        // for the record
+	Timeout     time.Duration // for all to converge; 0: five minutes
+}
+
+// Result says what a deployment did, or would do.
+type Result struct {
+	cluster.Heading
+	Plan     rollout.Plan    `json:"plan"`
+	Outcome  string          `json:"outcome"` // planned, unchanged, deployed, rolled back, in between, interrupted, refused
+	Services []ServiceResult `json:"services"`
+	Kept     []string        `json:"kept"` // after a failure: what was made and stays
+	Seconds  float64         `json:"seconds"`
+}
+
+// ServiceResult is what became of one service.
+type ServiceResult struct {
+	Service  string   `json:"service"`
+	Action   string   `json:"action"` // created, updated, removed, unchanged, restored
+	State    string   `json:"state"`
+	Versions []string `json:"versions"` // of secrets, that its running tasks mount
+	Cause    string   `json:"cause,omitempty"`
+	Problem  string   `json:"problem,omitempty"`
+	Attempts int      `json:"attempts,omitempty"`
+	Seconds  float64  `json:"seconds"` // until it had converged
+}
+
+// session is one command over the stack: what it read, and the connection.
+type session struct {
+	*Deploy
+	Swarm
+	options Options
+	file    *project.State // of the Swarm file
+	state   *cluster.State
+	want    docker.StackSpec
+	now     rollout.Current
+	all     []docker.Service // of every stack
+	nodes   []docker.Node
+	plan    rollout.Plan
+	notices []string
+}
+
+// open connects, and reads the Swarm file and the stack. Everything that is
+// wrong with the file is in the error.
+func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
+	if o.Timeout < 0 {
+		return nil, &fault.Error{Code: fault.Usage, What: "a deadline in the past: nothing can have converged by then", Next: "mage deploy:swarm -timeout=5m"}
+	}
+	s := &session{Deploy: d, options: o}
+	var err error
+	if s.file, err = d.Project.LoadSwarm(); err != nil {
+		return nil, err
+	}
+	stack, err := d.stack()
+	if err != nil {
+		return nil, err
+	}
+	if s.Swarm, err = d.Connect(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.read(ctx, stack); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) close() {
+	if s.Close != nil {
+		_ = s.Close()
+	}
+}
+
+// stack returns the stack's name: the one that was asked for, else that of the
+// manifest's project.
+func (d *Deploy) stack() (string, error) {
+	name := d.Stack
+	if name == "" {
+		manifest, err := d.Project.LoadManifest()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		if err == nil {
+			name = manifest.Manifest.Project
+		}
+	}
+	return name, rollout.CheckStack(name)
+}
+
+// read converts the file and reads what the Swarm has.
+func (s *session) read(ctx context.Context, stack string) error {
+	var err error
+	if s.state, err = s.Cluster.Open(ctx, stack); err != nil {
+		return err
+	}
+	want, findings, notices := s.Convert(s.file.Manifest, stack, s.API)
+	if len(findings) > 0 {
+		return &fault.Error{Code: fault.Invalid, What: s.file.Manifest.File + " has " + fault.Count(len(findings), "field") + " that a Swarm cannot honour", Findings: findings, Next: "change them, then mage deploy:plan"}
+	}
+	s.want, s.notices = want, nil
+	for _, n := range notices {
+		s.notices = append(s.notices, n.String())
+	}
+	return s.readSwarm(ctx)
+}
+
+// readSwarm reads what the Swarm has now.
+func (s *session) readSwarm(ctx context.Context) error {
+	var err error
+	if s.all, err = s.Swarm.Services.Services(ctx); err != nil {
+		return err
+	}
+	s.now = rollout.Current{Secrets: s.state.Secrets, Configs: s.state.Configs}
+	for _, service := range s.all {
+		if service.Spec.Labels[docker.LabelNamespace] == s.want.Name {
+			s.now.Services = append(s.now.Services, service)
+		}
+	}
+	if s.now.Networks, err = s.Swarm.Networks.Networks(ctx); err != nil {
+		return err
+	}
+	s.nodes, err = s.Fleet.Nodes(ctx)
+	return err
+}
+
+// makePlan plans, and checks all that can be known before the first change.
+func (s *session) makePlan(ctx context.Context) error {
+	images, err := s.resolveImages(ctx)
+	if err != nil {
+		return err
+	}
+	plan, findings := rollout.Make(s.want, s.now, rollout.Options{Prune: s.options.Prune})
+	plan.Notices = append(slices.Clone(s.notices), plan.Notices...)
+	s.plan = plan
+	for i, f := range findings {
+		if f.File == "" && f.Line > 0 {
+			findings[i].File = s.file.Manifest.File
+		}
+	}
+	findings = slices.Concat(s.state.Findings, findings, images, s.preflight())
+	if len(findings) > 0 {
+		return &fault.Error{Code: fault.Invalid, What: s.want.Name + " cannot be deployed: " + fault.Count(len(findings), "problem") + "; nothing was changed", Findings: findings, Next: findings[0].Next}
+	}
+	return nil
+}
+
+// Plan says what a deployment would do. Its error has the code fault.Pending if
+// that is anything.
+func (d *Deploy) Plan(ctx context.Context, o Options) (Result, error) {
+	s, err := d.open(ctx, o)
+	if err != nil {
+		return Result{Outcome: "refused"}, err
+	}
+	defer s.close()
+	err = s.makePlan(ctx)
+	result := Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "planned"}
+	if err == nil && s.plan.Empty() {
+		result.Outcome = "unchanged"
+		return result, nil
+	}
+	if err == nil {
+		err = &fault.Error{Code: fault.Pending, What: fault.Count(len(s.plan.Steps), "change") + " due", Next: "mage deploy:swarm"}
+	}
+	return result, err
+}
+
+// Rendered returns the file that docker stack deploy takes, with the newest
+// versions.
+func (d *Deploy) Rendered(ctx context.Context) ([]byte, error) {
+	s, err := d.open(ctx, Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	plan, findings := rollout.Make(s.want, s.now, rollout.Options{})
+	if len(findings) > 0 {
+		return nil, &fault.Error{Code: fault.Invalid, What: "the file cannot be rendered", Findings: findings, Next: findings[0].Next}
+	}
+	secrets, configs := plan.Names()
+	return s.Render(s.file.Manifest, secrets, configs)
+}
+
+// mountedVersions returns the names of the secrets that a task mounts, sorted.
+func mountedVersions(task docker.TaskSpec) []string {
+	names := map[string]bool{}
+	for _, r := range task.Secrets {
+		names[r.Name] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}

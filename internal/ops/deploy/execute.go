@@ -1,0 +1,385 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/cluster"
+	"github.com/keepmum/keepmum/internal/rollout"
+)
+
+// usualTimeout is how long all services together may take to converge.
+const usualTimeout = 5 * time.Minute
+
+// Swarm deploys the stack: it plans, checks, takes the lock, plans again over
+// what it then reads, changes, waits until all has converged, and verifies from
+// the running tasks. If that fails, every service that was touched goes back to
+// what it was.
+func (d *Deploy) Swarm(ctx context.Context, o Options) (Result, error) {
+	s, err := d.open(ctx, o)
+	if err != nil {
+		return Result{Outcome: "refused"}, err
+	}
+	defer s.close()
+	if err := s.makePlan(ctx); err != nil {
+		return Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "refused"}, err
+	}
+	return s.underLock(ctx, "deploy", func(ctx context.Context) (Result, error) {
+		if err := s.again(ctx); err != nil {
+			return Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "refused"}, err
+		}
+		return s.recorded(ctx, "deploy")
+	})
+}
+
+// recorded executes the plan, with a record of it.
+func (s *session) recorded(ctx context.Context, operation string) (Result, error) {
+	if s.plan.Empty() {
+		return s.execute(ctx)
+	}
+	if err := s.begin(ctx, operation); err != nil {
+		return Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "refused"}, err
+	}
+	result, err := s.execute(ctx)
+	s.end(ctx, operation, result)
+	return result, err
+}
+
+// again reads the Swarm once more and plans: somebody else may have changed it
+// before the lock was taken.
+func (s *session) again(ctx context.Context) error {
+	if err := s.read(ctx, s.want.Name); err != nil {
+		return err
+	}
+	return s.makePlan(ctx)
+}
+
+// underLock runs fn while the stack's lock is held, and writes the record: before
+// the first change, so that a run that is killed leaves a trace, and at the end.
+func (s *session) underLock(ctx context.Context, operation string, fn func(context.Context) (Result, error)) (Result, error) {
+	begun := s.Clock()
+	result := Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "refused"}
+	err := s.state.Under(ctx, operation, func(ctx context.Context) (err error) {
+		result, err = fn(ctx)
+		return err
+	})
+	result.Seconds = (s.Clock() - begun).Seconds()
+	return result, err
+}
+
+// begin writes the record of what is going to be changed.
+func (s *session) begin(ctx context.Context, operation string) error {
+	var names []string
+	for _, step := range s.plan.Steps {
+		if step.Kind == rollout.CreateService || step.Kind == rollout.UpdateService || step.Kind == rollout.RemoveService {
+			names = append(names, step.Name)
+		}
+	}
+	return s.state.Record(ctx, cluster.Entry{Operation: operation, Outcome: "begun", Reason: s.options.Reason, Services: names})
+}
+
+// end writes the record of how it ended.
+func (s *session) end(ctx context.Context, operation string, result Result) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	e := cluster.Entry{Operation: operation, Outcome: result.Outcome, Reason: s.options.Reason}
+	for _, service := range result.Services {
+		if service.Action != "unchanged" {
+			e.Services = append(e.Services, service.Service)
+		}
+	}
+	if err := s.state.Record(ctx, e); err != nil {
+		s.Project.Progress.Say("warning: the record was not written: %s", fault.Text(err))
+	}
+}
+
+// execution is one walk over a plan.
+type execution struct {
+	*session
+	plan    rollout.Plan
+	forward bool // false: on the way back
+	begun   time.Duration
+	secrets map[string]string // ids by name
+	configs map[string]string
+	touched []touched // services, in the order of the changes
+	made    []string  // what was made besides services
+	watches map[string]*watched
+}
+
+// touched is a service that was changed, and what it was before.
+type touched struct {
+	name   string
+	id     string
+	action string // created, updated, removed
+	before docker.Service
+}
+
+// execute walks the plan.
+func (s *session) execute(ctx context.Context) (Result, error) {
+	e := &execution{session: s, plan: s.plan, forward: true, begun: s.Clock(), watches: map[string]*watched{}, secrets: map[string]string{}, configs: map[string]string{}}
+	for _, one := range s.now.Secrets {
+		e.secrets[one.Name] = one.ID
+	}
+	for _, one := range s.now.Configs {
+		e.configs[one.Name] = one.ID
+	}
+	timeout := s.options.Timeout
+	if timeout == 0 {
+		timeout = usualTimeout
+	}
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := e.walk(limited)
+	if err == nil {
+		err = e.verify(limited)
+	}
+	result := e.result()
+	switch {
+	case err == nil && e.plan.Empty():
+		result.Outcome = "unchanged"
+		return result, nil
+	case err == nil:
+		result.Outcome = "deployed"
+		return result, nil
+	case ctx.Err() != nil && fault.CodeOf(context.Cause(ctx)) != fault.Incomplete:
+		result.Outcome = "interrupted"
+		return result, e.interrupted()
+	}
+	return e.failed(ctx, limited, err, result)
+}
+
+// walk does the plan's steps: first what services need, then the services, wave
+// by wave.
+func (e *execution) walk(ctx context.Context) error {
+	if err := e.watchUnchanged(ctx); err != nil {
+		return err
+	}
+	wave := 0
+	for _, step := range e.plan.Steps {
+		if step.Wave > wave && wave > 0 {
+			if err := e.converge(ctx); err != nil {
+				return err
+			}
+		}
+		wave = max(wave, step.Wave)
+		if step.Kind == rollout.RemoveService { // last: nothing needs them any more
+			if err := e.converge(ctx); err != nil {
+				return err
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := e.step(ctx, step); err != nil {
+			return err
+		}
+	}
+	return e.converge(ctx)
+}
+
+// step does one step.
+func (e *execution) step(ctx context.Context, step rollout.Step) error {
+	e.Project.Progress.Say("%s %s", step.Kind, step.Name)
+	switch step.Kind {
+	case rollout.CreateNetwork:
+		_, err := e.Swarm.Networks.CreateNetwork(ctx, step.Network)
+		if errors.Is(err, docker.ErrExists) {
+			err = nil // made meanwhile: by a run that was killed, or by somebody else
+		}
+		return e.keep(err, "network "+step.Name)
+	case rollout.CreateConfig:
+		id, err := e.Configs.CreateConfig(ctx, step.Config.Name, step.Config.Labels, step.Config.Data)
+		e.configs[step.Name] = id
+		return e.keep(err, "config "+step.Name)
+	case rollout.CreateService:
+		return e.create(ctx, step)
+	case rollout.UpdateService:
+		return e.update(ctx, step)
+	case rollout.RemoveService:
+		return e.remove(ctx, step.Before)
+	}
+	return nil
+}
+
+// keep notes what was made besides services.
+func (e *execution) keep(err error, what string) error {
+	if err == nil {
+		e.made = append(e.made, what)
+	}
+	return err
+}
+
+func (e *execution) warn(name string, warnings []string) {
+	for _, w := range warnings {
+		e.Project.Progress.Say("warning of the engine about %s: %s", name, w)
+	}
+}
+
+func (e *execution) create(ctx context.Context, step rollout.Step) error {
+	id, warnings, err := e.Swarm.Services.CreateService(ctx, rollout.WithIDs(step.Service, e.secrets, e.configs))
+	if err != nil {
+		return err
+	}
+	e.warn(step.Name, warnings)
+	e.touched = append(e.touched, touched{name: step.Name, id: id, action: "created"})
+	return e.watch(ctx, id, nil)
+}
+
+// update changes one service. Between reading and changing, somebody else may
+// have changed it: then it is changed only if what they changed is not what a
+// task runs or the plan says, which a second look shows.
+func (e *execution) update(ctx context.Context, step rollout.Step) error {
+	spec, before := rollout.WithIDs(step.Service, e.secrets, e.configs), step.Before
+	past, err := e.past(ctx, before.ID)
+	if err != nil {
+		return err
+	}
+	for range updateTries {
+		warnings, err := e.Swarm.Services.UpdateService(ctx, before.ID, before.Version, spec)
+		if err == nil {
+			e.warn(step.Name, warnings)
+			e.touched = append(e.touched, touched{name: step.Name, id: before.ID, action: "updated", before: step.Before})
+			return e.watch(ctx, before.ID, past)
+		}
+		if !errors.Is(err, docker.ErrOutOfDate) {
+			return err
+		}
+		now, err := e.Swarm.Services.Service(ctx, before.ID)
+		if err != nil {
+			return err
+		}
+		if string(now.Spec.JSON) != string(step.Before.Spec.JSON) {
+			return &fault.Error{Code: fault.Failed, What: step.Name + " was changed by somebody else while the plan was carried out", Next: "mage deploy:plan", Cause: docker.ErrOutOfDate}
+		}
+		before = now
+	}
+	return &fault.Error{Code: fault.Failed, What: step.Name + " is changed by somebody else all the time", Next: "docker service inspect " + step.Name + ", then mage deploy:plan", Cause: docker.ErrOutOfDate}
+}
+
+// updateTries bounds how often an update is sent again because the service's
+// version moved: the Swarm itself moves it while an earlier update goes on.
+const updateTries = 10
+
+func (e *execution) remove(ctx context.Context, service docker.Service) error {
+	if err := e.Swarm.Services.RemoveService(ctx, service.ID); err != nil && !errors.Is(err, docker.ErrNotFound) {
+		return err
+	}
+	e.touched = append(e.touched, touched{name: service.Spec.Name, id: service.ID, action: "removed", before: service})
+	return nil
+}
+
+// interrupted is the error after a signal: nothing was put back.
+func (e *execution) interrupted() error {
+	return &fault.Error{Code: fault.Interrupted, What: "stopped; nothing was put back; so far: " + e.summary(),
+		Next: "mage deploy:swarm goes on, mage deploy:rollback " + e.want.Name + " undoes it", Cause: context.Canceled}
+}
+
+// failed puts everything back and says what happened.
+func (e *execution) failed(ctx, limited context.Context, cause error, result Result) (Result, error) {
+	what := fault.Text(cause)
+	if limited.Err() != nil && ctx.Err() == nil {
+		what = "not converged in time: " + e.summary()
+	}
+	f := &fault.Error{Code: fault.Failed, What: what, Findings: e.findings(), Cause: cause, Next: "mage deploy:plan"}
+	e.showLogs(context.WithoutCancel(ctx))
+	if len(e.touched) == 0 {
+		if limited.Err() != nil || errors.Is(cause, errUnchanged) {
+			f.Code = fault.Incomplete
+		} else if code := fault.CodeOf(cause); code != fault.Failed {
+			f.Code = code
+		}
+		result.Outcome, result.Kept = "refused", e.made
+		return result, f
+	}
+	back, err := e.goBack(ctx)
+	result.Services, result.Kept = back.services(e), e.made
+	switch {
+	case err == nil:
+		result.Outcome, f.Code = "rolled back", fault.RolledBack
+		f.What += "; rolled back: every service that was touched is as it was and has converged"
+	case ctx.Err() != nil:
+		result.Outcome, f.Code = "interrupted", fault.Interrupted
+		f.What += "; stopped on the way back: " + fault.Text(err)
+		f.Next = "mage deploy:status, then mage deploy:rollback " + e.want.Name
+	default:
+		result.Outcome, f.Code = "in between", fault.Incomplete
+		f.What += "; not everything is back: " + fault.Text(err)
+		f.Next = "mage deploy:status, then mage deploy:rollback " + e.want.Name
+	}
+	if len(e.made) > 0 {
+		f.What += "; these stay: " + strings.Join(e.made, ", ")
+	}
+	return result, f
+}
+
+// goBack puts every service that was touched back, the last one first, and waits
+// until all have converged.
+func (e *execution) goBack(ctx context.Context) (*execution, error) {
+	e.Project.Progress.Say("going back")
+	limited, cancel := context.WithTimeout(ctx, usualTimeout)
+	defer cancel()
+	back := &execution{session: e.session, begun: e.begun, watches: map[string]*watched{}}
+	var failed []error
+	for _, t := range slices.Backward(e.touched) {
+		if err := back.restore(limited, t); err != nil {
+			e.Project.Progress.Say("%s is not back: %s", t.name, fault.Text(err))
+			failed = append(failed, err)
+		}
+	}
+	failed = append(failed, back.converge(limited))
+	return back, errors.Join(failed...)
+}
+
+// restore puts one service back to what it was.
+func (e *execution) restore(ctx context.Context, t touched) error {
+	switch t.action {
+	case "created":
+		return e.vanish(ctx, t.id)
+	case "removed":
+		id, _, err := e.Swarm.Services.CreateService(ctx, t.before.Spec)
+		if err != nil {
+			return err
+		}
+		return e.watch(ctx, id, nil)
+	}
+	past, err := e.past(ctx, t.id)
+	if err != nil {
+		return err
+	}
+	for range updateTries {
+		now, err := e.Swarm.Services.Service(ctx, t.id)
+		if err != nil {
+			return err
+		}
+		if string(now.Spec.JSON) == string(t.before.Spec.JSON) {
+			break // the Swarm rolled it back itself
+		}
+		if _, err = e.Swarm.Services.UpdateService(ctx, t.id, now.Version, t.before.Spec); err == nil {
+			break
+		}
+		if !errors.Is(err, docker.ErrOutOfDate) {
+			return err
+		}
+	}
+	return e.watch(ctx, t.id, past)
+}
+
+// vanish removes a service that did not exist before, and waits until its tasks
+// are gone.
+func (e *execution) vanish(ctx context.Context, id string) error {
+	if err := e.Swarm.Services.RemoveService(ctx, id); err != nil && !errors.Is(err, docker.ErrNotFound) {
+		return err
+	}
+	return e.until(ctx, func() (bool, error) {
+		tasks, err := e.Swarm.Tasks.Tasks(ctx, id)
+		if errors.Is(err, docker.ErrNotFound) {
+			return true, nil
+		}
+		return !slices.ContainsFunc(tasks, func(t docker.Task) bool { return !t.Over() }), err
+	})
+}

@@ -1,0 +1,147 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/cluster"
+)
+
+// Volumes are the volumes of the connected engine.
+type Volumes interface {
+	// RemoveVolume removes a volume. The error matches docker.ErrNotFound and
+	// docker.ErrInUse.
+	RemoveVolume(ctx context.Context, name string) error
+}
+
+// RemoveOptions say what is removed besides services, networks and configs.
+type RemoveOptions struct {
+	Adopt   bool     // also a stack that keepmum did not deploy
+	Volumes []string // names of data volumes on the connected engine
+	DryRun  bool
+	Reason  string
+}
+
+// RemoveResult says what was removed, after it was seen to be gone.
+type RemoveResult struct {
+	cluster.Heading
+	DryRun   bool     `json:"dryRun"`
+	Services []string `json:"services"`
+	Networks []string `json:"networks"`
+	Configs  []string `json:"configs"`
+	Volumes  []string `json:"volumes"`
+	Stay     []string `json:"stay"` // versions of secrets
+}
+
+// Remove removes the stack and waits until its tasks are gone. The versions of
+// its secrets stay, and so do its volumes, except those that are named.
+func (d *Deploy) Remove(ctx context.Context, o RemoveOptions) (RemoveResult, error) {
+	s, err := d.attach(ctx, Options{Adopt: o.Adopt, Reason: o.Reason})
+	if err != nil {
+		return RemoveResult{}, err
+	}
+	defer s.close()
+	result := s.removable(o)
+	if o.DryRun {
+		return result, nil
+	}
+	_, err = s.underLock(ctx, "remove", func(ctx context.Context) (Result, error) {
+		err := s.removeAll(ctx, result, o.Volumes)
+		end := Result{Outcome: "removed"}
+		if err != nil {
+			end.Outcome = "in between"
+		}
+		s.end(ctx, "remove", end)
+		return end, err
+	})
+	return result, err
+}
+
+// removable says what a removal takes.
+func (s *session) removable(o RemoveOptions) RemoveResult {
+	result := RemoveResult{Heading: s.state.Heading, DryRun: o.DryRun, Volumes: o.Volumes}
+	for _, service := range s.now.Services {
+		result.Services = append(result.Services, service.Spec.Name)
+	}
+	for _, n := range s.now.Networks {
+		if n.Labels[docker.LabelNamespace] == s.want.Name {
+			result.Networks = append(result.Networks, n.Name)
+		}
+	}
+	for _, c := range s.state.Configs {
+		if c.Labels[docker.LabelNamespace] == s.want.Name {
+			result.Configs = append(result.Configs, c.Name)
+		}
+	}
+	for _, versions := range s.state.Versions {
+		for _, v := range versions {
+			result.Stay = append(result.Stay, v.Name)
+		}
+	}
+	for _, list := range [][]string{result.Services, result.Networks, result.Configs, result.Stay} {
+		slices.Sort(list)
+	}
+	return result
+}
+
+// removeAll removes everything, and goes on after an error.
+func (s *session) removeAll(ctx context.Context, r RemoveResult, volumes []string) error {
+	e := &execution{session: s, begun: s.Clock(), watches: map[string]*watched{}}
+	var failed []error
+	for _, service := range s.now.Services {
+		s.Project.Progress.Say("remove service %s", service.Spec.Name)
+		failed = append(failed, e.vanish(ctx, service.ID))
+	}
+	for _, n := range s.now.Networks {
+		if n.Labels[docker.LabelNamespace] == s.want.Name {
+			failed = append(failed, e.free(ctx, func() error { return s.Swarm.Networks.RemoveNetwork(ctx, n.ID) }))
+		}
+	}
+	for _, c := range s.state.Configs {
+		if slices.Contains(r.Configs, c.Name) {
+			failed = append(failed, e.free(ctx, func() error { return s.Configs.RemoveConfig(ctx, c.ID) }))
+		}
+	}
+	for _, name := range volumes {
+		failed = append(failed, e.free(ctx, func() error { return s.Volumes.RemoveVolume(ctx, name) }))
+	}
+	err := errors.Join(failed...)
+	if err == nil {
+		return nil
+	}
+	var texts []string
+	for _, one := range failed {
+		if one != nil {
+			texts = append(texts, fault.Text(one))
+		}
+	}
+	code := fault.CodeOf(err)
+	if code == fault.Failed {
+		code = fault.Incomplete
+	}
+	return &fault.Error{Code: code, What: "not all of " + s.want.Name + " is gone: " + strings.Join(texts, "; "), Next: "mage deploy:remove " + s.want.Name, Cause: err}
+}
+
+// free removes something, again while it is still in use. What is not there any
+// more is removed.
+func (e *execution) free(ctx context.Context, remove func() error) error {
+	var last error
+	err := e.until(ctx, func() (bool, error) {
+		last = remove()
+		if errors.Is(last, docker.ErrInUse) {
+			return false, nil
+		}
+		if errors.Is(last, docker.ErrNotFound) {
+			last = nil
+		}
+		return true, last
+	})
+	if last != nil {
+		return last
+	}
+	return err
+}

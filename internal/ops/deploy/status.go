@@ -1,0 +1,101 @@
+package deploy
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/cluster"
+	"github.com/keepmum/keepmum/internal/rollout"
+)
+
+// StatusResult says how a stack is.
+type StatusResult struct {
+	cluster.Heading
+	Services []ServiceStatus `json:"services"`
+	Last     *cluster.Entry  `json:"last"`  // operation on the stack; null: none is recorded
+	Drift    []string        `json:"drift"` // what deploy:swarm would change
+}
+
+// ServiceStatus says how one service is.
+type ServiceStatus struct {
+	Service  string   `json:"service"`
+	Image    string   `json:"image"`
+	Want     int      `json:"want"`
+	Ready    int      `json:"ready"`
+	State    string   `json:"state"`
+	Versions []string `json:"versions"` // of secrets, as its specification grants them
+	Nodes    []string `json:"nodes"`    // host names of those where it runs
+}
+
+// Status says how the stack is, from its tasks. The error has the code
+// fault.Failed if something that should run does not.
+func (d *Deploy) Status(ctx context.Context) (StatusResult, error) {
+	s, err := d.attach(ctx, Options{Adopt: true})
+	if err != nil {
+		return StatusResult{}, err
+	}
+	defer s.close()
+	result := StatusResult{Heading: s.state.Heading}
+	var down []string
+	for _, service := range s.now.Services {
+		one, ready, err := s.status(ctx, service)
+		if err != nil {
+			return result, err
+		}
+		if !ready {
+			down = append(down, one.Service+" "+one.State)
+		}
+		result.Services = append(result.Services, one)
+	}
+	slices.SortFunc(result.Services, func(a, b ServiceStatus) int { return strings.Compare(a.Service, b.Service) })
+	if history, err := s.state.History(ctx); err == nil && len(history) > 0 {
+		result.Last = &history[len(history)-1]
+	}
+	result.Drift = d.drift(ctx)
+	if len(down) > 0 {
+		return result, &fault.Error{Code: fault.Failed, What: "not as it should be: " + strings.Join(down, ", "), Next: "docker service ps SERVICE, then mage deploy:swarm"}
+	}
+	return result, nil
+}
+
+// status judges one service by one look at its tasks.
+func (s *session) status(ctx context.Context, service docker.Service) (ServiceStatus, bool, error) {
+	tasks, err := s.Swarm.Tasks.Tasks(ctx, service.ID)
+	if err != nil {
+		return ServiceStatus{}, false, err
+	}
+	watch := rollout.Watch{Spec: service.Spec, Job: service.Job, Unchanged: true}
+	verdict := watch.See(s.Clock(), service, tasks, s.nodes)
+	status := ServiceStatus{Service: service.Spec.Name, Image: service.Spec.Task.Image, Want: verdict.Want, Ready: verdict.Ready, State: verdict.String(), Versions: mountedVersions(service.Spec.Task)}
+	for _, node := range s.nodes {
+		if slices.ContainsFunc(tasks, func(t docker.Task) bool { return t.NodeID == node.ID && t.State == "running" }) {
+			status.Nodes = append(status.Nodes, node.Hostname)
+		}
+	}
+	return status, verdict.State == rollout.Converged, nil
+}
+
+// drift says what a deployment of the file would change; nothing if there is no
+// file, or one that cannot be deployed.
+func (d *Deploy) drift(ctx context.Context) []string {
+	s, err := d.open(ctx, Options{Adopt: true, AllowOutage: true})
+	if err != nil {
+		return nil
+	}
+	defer s.close()
+	if err := s.makePlan(ctx); err != nil {
+		return nil
+	}
+	var all []string
+	for _, step := range s.plan.Steps {
+		line := string(step.Kind) + " " + step.Name
+		for _, change := range step.Changes {
+			line += "; " + change.String()
+		}
+		all = append(all, line)
+	}
+	return all
+}

@@ -1,0 +1,370 @@
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/fingerprint"
+	"github.com/keepmum/keepmum/internal/rollout"
+	"github.com/keepmum/keepmum/pkg/redact"
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+// errUnchanged is the cause if a service that the plan did not touch does not
+// run.
+var errUnchanged = errors.New("a service that was not changed does not run")
+
+// errTasks is the cause if tasks of a service that was changed fail.
+var errTasks = errors.New("tasks fail")
+
+// watched is a service that must converge.
+type watched struct {
+	rollout.Watch
+	id       string
+	verdict  rollout.Verdict
+	said     string
+	after    time.Duration // until it had converged
+	versions []string      // that its running tasks mount
+}
+
+// past returns the ids of a service's tasks that have failed already.
+func (e *execution) past(ctx context.Context, id string) (map[string]bool, error) {
+	tasks, err := e.Swarm.Tasks.Tasks(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	past := map[string]bool{}
+	for _, t := range tasks {
+		if t.State == "failed" || t.State == "rejected" {
+			past[t.ID] = true
+		}
+	}
+	return past, nil
+}
+
+// watch begins to watch a service that was changed, by its specification as the
+// Swarm has it now.
+func (e *execution) watch(ctx context.Context, id string, past map[string]bool) error {
+	now, err := e.Swarm.Services.Service(ctx, id)
+	if err != nil {
+		return err
+	}
+	e.watches[now.Spec.Name] = &watched{id: id, Watch: rollout.Watch{Spec: now.Spec, Job: now.Job, Past: past}}
+	return nil
+}
+
+// watchUnchanged begins to watch the services that the plan leaves as they are:
+// that they were deployed once does not say that they run.
+func (e *execution) watchUnchanged(ctx context.Context) error {
+	for _, service := range e.now.Services {
+		if !slices.Contains(e.plan.Unchanged, service.Spec.Name) {
+			continue
+		}
+		past, err := e.past(ctx, service.ID)
+		if err != nil {
+			return err
+		}
+		e.watches[service.Spec.Name] = &watched{id: service.ID, Watch: rollout.Watch{Spec: service.Spec, Job: service.Job, Past: past, Unchanged: true}}
+	}
+	return nil
+}
+
+// until polls until done says so, it fails, or the context ends.
+func (e *execution) until(ctx context.Context, done func() (bool, error)) error {
+	tick := time.NewTicker(e.Every)
+	defer tick.Stop()
+	for {
+		over, err := done()
+		if over || err != nil && !e.passing(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// passing reports whether an error may go away: a Swarm that elects a leader
+// answers nothing for some ten seconds.
+func (e *execution) passing(err error) bool { return fault.CodeOf(err) == fault.NoEngine }
+
+// converge waits until every service that is watched has converged, or one that
+// was changed has failed.
+func (e *execution) converge(ctx context.Context) error {
+	return e.until(ctx, func() (bool, error) {
+		if err := e.look(ctx); err != nil {
+			return false, err
+		}
+		all, failed := true, []string{}
+		for _, name := range slices.Sorted(maps.Keys(e.watches)) {
+			w := e.watches[name]
+			all = all && w.verdict.State == rollout.Converged
+			if w.verdict.State == rollout.Failing && !w.Unchanged {
+				failed = append(failed, name)
+			}
+		}
+		if len(failed) > 0 {
+			return true, &fault.Error{Code: fault.Failed, What: strings.Join(failed, ", ") + " failed", Cause: errTasks}
+		}
+		if !all && e.stuck() {
+			return true, &fault.Error{Code: fault.Failed, What: "a service that was not changed does not run: " + e.summary(), Cause: errUnchanged}
+		}
+		return all, nil
+	})
+}
+
+// stuck reports whether all that is still not converged are services that were
+// not changed and have failed.
+func (e *execution) stuck() bool {
+	for _, w := range e.watches {
+		if w.verdict.State == rollout.Converging || w.verdict.State == rollout.Failing && !w.Unchanged {
+			return false
+		}
+	}
+	return true
+}
+
+// look judges every service once.
+func (e *execution) look(ctx context.Context) error {
+	if len(e.watches) == 0 {
+		return nil
+	}
+	ids := []string{}
+	for _, w := range e.watches {
+		ids = append(ids, w.id)
+	}
+	slices.Sort(ids)
+	services, err := e.Swarm.Services.Services(ctx)
+	if err != nil {
+		return err
+	}
+	tasks, err := e.Swarm.Tasks.Tasks(ctx, ids...)
+	if err != nil {
+		return err
+	}
+	if e.nodes, err = e.Fleet.Nodes(ctx); err != nil {
+		return err
+	}
+	byService := map[string][]docker.Task{}
+	for _, t := range tasks {
+		byService[t.ServiceID] = append(byService[t.ServiceID], t)
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.watches)) {
+		w := e.watches[name]
+		i := slices.IndexFunc(services, func(s docker.Service) bool { return s.ID == w.id })
+		if i < 0 {
+			return &fault.Error{Code: fault.Failed, What: name + " was removed by somebody else", Next: "mage deploy:plan", Cause: docker.ErrNotFound}
+		}
+		e.see(name, w, services[i], byService[w.id])
+	}
+	return nil
+}
+
+// see judges one service and says what changed.
+func (e *execution) see(name string, w *watched, service docker.Service, tasks []docker.Task) {
+	was := w.verdict.State
+	w.verdict = w.See(e.Clock(), service, tasks, e.nodes)
+	w.versions = mountedVersions(w.Spec.Task)
+	if w.verdict.State == rollout.Converged && was != rollout.Converged {
+		w.after = e.Clock() - e.begun
+	}
+	if now := w.verdict.String(); now != w.said && !(w.Unchanged && w.said == "" && w.verdict.State == rollout.Converged) {
+		e.Project.Progress.Say("%s: %s", name, now)
+		w.said = now
+	}
+}
+
+// verify looks once more, after all have converged: the Swarm must have the
+// specifications of the plan, and the running tasks must mount the versions that
+// the plan names.
+func (e *execution) verify(ctx context.Context) error {
+	if err := e.look(ctx); err != nil {
+		return err
+	}
+	var findings []fault.Finding
+	for _, name := range slices.Sorted(maps.Keys(e.plan.Services)) {
+		want := rollout.WithIDs(e.plan.Services[name], e.secrets, e.configs)
+		w, ok := e.watches[name]
+		switch {
+		case !ok:
+			findings = append(findings, fault.Finding{Subject: name, Problem: "was not looked at"})
+		case w.verdict.State != rollout.Converged:
+			findings = append(findings, fault.Finding{Subject: name, Problem: "had converged, and does not run any more: " + w.verdict.String()})
+		case !sameReferences(want.Task.Secrets, w.Spec.Task.Secrets):
+			findings = append(findings, fault.Finding{Subject: name, Problem: "its running tasks mount other versions than the plan names"})
+		}
+	}
+	if len(findings) > 0 {
+		return &fault.Error{Code: fault.Failed, What: "the running tasks do not prove the plan", Findings: findings, Next: "mage deploy:status", Cause: errTasks}
+	}
+	return nil
+}
+
+// sameReferences reports whether two lists name the same ids at the same targets.
+func sameReferences(a, b []docker.Reference) bool {
+	keys := func(list []docker.Reference) []string {
+		var all []string
+		for _, r := range list {
+			all = append(all, r.Target+" "+r.ID)
+		}
+		slices.Sort(all)
+		return all
+	}
+	return slices.Equal(keys(a), keys(b))
+}
+
+// services says what became of each service: after a way back, of those that
+// went forward.
+func (e *execution) services(forward *execution) []ServiceResult {
+	actions := map[string]string{}
+	for _, t := range forward.touched {
+		actions[t.name] = t.action
+	}
+	list := []ServiceResult{}
+	for _, name := range slices.Sorted(maps.Keys(forward.plan.Services)) {
+		r := ServiceResult{Service: name, Action: "unchanged"}
+		if action, ok := actions[name]; ok {
+			r.Action = action
+		}
+		w, ok := forward.watches[name]
+		if ok && w.verdict.State != rollout.Converged {
+			r.Cause, r.Problem, r.Attempts = string(w.verdict.Cause), w.verdict.Problem, w.verdict.Attempts
+		}
+		if e != forward && r.Action != "unchanged" {
+			r.Action = "restored"
+			w, ok = e.watches[name]
+		}
+		r.State = "absent"
+		if ok {
+			r.State, r.Versions, r.Seconds = w.verdict.String(), w.versions, w.after.Seconds()
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// result is what is known of the execution so far.
+func (e *execution) result() Result {
+	return Result{Heading: e.state.Heading, Plan: e.plan, Services: e.services(e)}
+}
+
+// summary says the state of every service that has not converged on one line.
+func (e *execution) summary() string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(e.watches)) {
+		if w := e.watches[name]; w.verdict.State != rollout.Converged {
+			parts = append(parts, name+" "+w.verdict.String())
+		}
+	}
+	if len(parts) == 0 {
+		return "all that was changed has converged"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// findings says of each service that failed, why.
+func (e *execution) findings() []fault.Finding {
+	var findings []fault.Finding
+	for _, name := range slices.Sorted(maps.Keys(e.watches)) {
+		w := e.watches[name]
+		if w.verdict.State == rollout.Converged || w.verdict.Cause == "" {
+			continue
+		}
+		f := e.at(name, string(w.verdict.Cause), adviceOn(w.verdict.Cause))
+		if w.verdict.Problem != "" {
+			f.Problem += ": " + fault.Printable(w.verdict.Problem)
+		}
+		if w.verdict.Attempts > 0 {
+			f.Problem += fmt.Sprintf(" (%s)", fault.Count(w.verdict.Attempts, "attempt"))
+		}
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// adviceOn is the way out of a cause.
+func adviceOn(cause rollout.Cause) string {
+	return map[rollout.Cause]string{
+		rollout.CausePull:       "docker pull the image on the node that rejected it; check the registry's credentials",
+		rollout.CauseCrash:      "read the log: docker service logs SERVICE",
+		rollout.CauseMemory:     "raise deploy.resources.limits.memory, or find out who killed it",
+		rollout.CauseHealth:     "check the healthcheck and its start_period",
+		rollout.CauseScheduling: "docker node ls; check constraints, reservations and ports",
+		rollout.CauseStart:      "check image, entrypoint, mounts and user",
+		rollout.CauseForeign:    "find out who changes it, then mage deploy:plan",
+	}[cause]
+}
+
+// logLines is how much of a failed task's log is shown.
+const logLines = 20
+
+// showLogs says the last lines of failed tasks, masked, if the value of every
+// version that the task mounts is known here.
+func (e *execution) showLogs(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for _, name := range slices.Sorted(maps.Keys(e.watches)) {
+		w := e.watches[name]
+		if w.verdict.State == rollout.Converged || len(w.verdict.Failed) == 0 {
+			continue
+		}
+		task := w.verdict.Failed[len(w.verdict.Failed)-1]
+		matcher, unknown := e.matcher(ctx, task)
+		if len(unknown) > 0 && !e.options.ShowLogs {
+			e.Project.Progress.Say("%s: log withheld: the value of %s is not known here and could not be masked; use -showLogs", name, strings.Join(unknown, ", "))
+			continue
+		}
+		var log bytes.Buffer
+		if err := e.Swarm.Tasks.TaskLogs(ctx, task, logLines, &log, &log); err != nil {
+			e.Project.Progress.Say("%s: its log cannot be read: %s", name, fault.Text(err))
+			continue
+		}
+		for _, line := range strings.Split(strings.TrimSpace(matcher.String(log.String())), "\n") {
+			if line != "" {
+				e.Project.Progress.Say("%s | %s", name, fault.Printable(line))
+			}
+		}
+	}
+}
+
+// matcher masks what is known, and names the versions of a task whose values are
+// not.
+func (e *execution) matcher(ctx context.Context, task docker.Task) (*redact.Matcher, []string) {
+	var known []secrets.Known
+	if e.Values != nil && e.options.From != "" {
+		known, _ = e.Values(ctx, e.options.From) // what cannot be read is not known
+	}
+	key, _, err := e.Project.Workspace.Key(false)
+	var unknown []string
+	for _, r := range task.Spec.Secrets {
+		if err != nil || !e.isKnown(key, r, known) {
+			unknown = append(unknown, r.Name)
+		}
+	}
+	return redact.New(append(known, e.Fleet.Credentials(task.Spec.Image)...)), unknown
+}
+
+// isKnown reports whether one of the values is that of the version that a task
+// mounts.
+func (e *execution) isKnown(key fingerprint.Key, r docker.Reference, known []secrets.Known) bool {
+	for _, s := range e.state.Secrets {
+		of, stack := s.Labels[docker.LabelSecret], s.Labels[docker.LabelStack]
+		if s.ID != r.ID {
+			continue
+		}
+		return slices.ContainsFunc(known, func(k secrets.Known) bool {
+			return k.Name == of && key.Compare(s.Labels[docker.LabelFingerprint], stack, of, k.Value) == fingerprint.Same
+		})
+	}
+	return false
+}
