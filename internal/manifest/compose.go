@@ -39,7 +39,9 @@ func (r *reader) askCompose() (refused map[string]any) {
 	if err == nil {
 		r.manifest.Model = project
 	} else if r.standIn() {
-		project, err = r.load(r.model, false)
+		if project, err = r.load(r.model, false); err == nil && r.swarm {
+			r.requireVariables()
+		}
 	}
 	if err == nil {
 		r.takeServices(project)

@@ -11,42 +11,53 @@ import (
 
 // readDeclarations reads the top-level secrets: with all their rules.
 func (r *reader) readDeclarations() {
-	r.declared = map[string]bool{}
+	r.declared, r.sources = map[string]bool{}, map[string]bool{}
 	section, at := get(r.root, "secrets")
 	if !isNull(section) && section.Kind != yaml.MappingNode {
 		r.add(at.Line, "secrets", "must be a mapping of names", "write secrets: and below it NAME: with file: ./secrets/NAME")
 		return
 	}
 	for _, f := range fields(section) {
-		if strings.HasPrefix(f.name(), "x-") && !r.declared[f.name()] && secrets.ValidName(f.name()) != nil {
+		if !r.swarm && strings.HasPrefix(f.name(), "x-") && !r.declared[f.name()] && secrets.ValidName(f.name()) != nil {
 			r.add(f.key.Line, f.name(), "is under secrets: but is not a valid secret name", "move it into the entry of the secret that it is about, or remove it")
 			continue
 		}
 		r.readDeclaration(f)
 	}
-	r.checkNames()
+	if !r.swarm {
+		r.checkNames()
+	}
 }
 
 // readDeclaration reads one secret.
 func (r *reader) readDeclaration(f field) {
 	name := f.name()
 	r.declared[name] = true
+	if r.swarm {
+		r.readSwarmDeclaration(f)
+		return
+	}
 	if secrets.ValidName(name) != nil {
 		r.add(f.key.Line, name, "not a valid secret name: use letters, digits and _, and do not start with a digit", "rename it, here and in the grants, for example to "+validName(name))
 		return
 	}
 	d := Declaration{Name: name, Line: f.key.Line, Type: Text, Newline: Strip}
 	r.readPlace(f, &d)
-	for _, key := range fields(f.value) {
-		if key.name() != RulesKey && strings.HasPrefix(key.name(), "x-") && edits(key.name(), RulesKey) <= 3 {
-			r.add(key.key.Line, name, "unknown key "+key.name(), "did you mean "+RulesKey+"?")
-		}
-	}
+	r.checkRulesKey(f)
 	if rules, at := get(f.value, RulesKey); !isNull(rules) {
 		r.readRules(rules, at, &d)
 	}
 	r.checkContradictions(d)
 	r.manifest.Secrets = append(r.manifest.Secrets, d)
+}
+
+// checkRulesKey finds a key that was probably meant to be x-keepmum.
+func (r *reader) checkRulesKey(f field) {
+	for _, key := range fields(f.value) {
+		if key.name() != RulesKey && strings.HasPrefix(key.name(), "x-") && edits(key.name(), RulesKey) <= 3 {
+			r.add(key.key.Line, f.name(), "unknown key "+key.name(), "did you mean "+RulesKey+"?")
+		}
+	}
 }
 
 // validName turns any text into a valid name, for a suggestion.

@@ -32,6 +32,17 @@
 // [Declaration.NewValue] makes a value by the generate rule, and
 // [Declaration.Example] returns the text of NAME.example, which Check refuses.
 //
+// # A Swarm file
+//
+// With [Options.Swarm] the file is docker-compose.swarm.yml or anybody's stack
+// file. Secrets exist in the Swarm: external: true means the newest version of
+// the stack's secret, name: beside it a secret that somebody else manages, and
+// file: or environment: declares a secret whose value is not read from there.
+// Their names follow Docker's rule. uid, gid, mode and target of a grant count;
+// x-keepmum has the one key from; a top-level name: is a finding, and so is a
+// variable without which Compose refuses the file. [Manifest.LineOf] gives the
+// line of anything for findings of later stages.
+//
 // # Ignore files
 //
 // [Manifest.CheckGitignore] and [Manifest.CheckDockerignore] find what version

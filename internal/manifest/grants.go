@@ -57,7 +57,9 @@ func (r *reader) readGrant(service string, item *yaml.Node) (Grant, bool) {
 			return g, false
 		}
 		g.Secret, g.Line = source.Value, source.Line
-		r.checkGrantKeys(service, item)
+		if !r.swarm {
+			r.checkGrantKeys(service, item)
+		}
 	default:
 		r.add(item.Line, service, "a grant is neither a name nor a mapping", "write - NAME")
 		return g, false
@@ -69,6 +71,9 @@ func (r *reader) readGrant(service string, item *yaml.Node) (Grant, bool) {
 	g.Target = g.Secret
 	if target, at := get(item, "target"); isText(target) {
 		name, ok := fileInMount(target.Value)
+		if r.swarm {
+			name, ok = strings.TrimPrefix(target.Value, mountDir+"/"), true // the conversion judges it
+		}
 		if !ok {
 			r.add(at.Line, service, "the target of "+g.Secret+" is not a file name in "+mountDir, "write a plain file name, or remove target: (the default is "+mountDir+"/"+g.Secret+")")
 			return g, false
@@ -112,6 +117,9 @@ func (r *reader) checkGrants() {
 				r.add(g.Line, s.Name, "is granted "+g.Secret+", which is not declared", didYouMean(g.Secret, known, "declare it under the top-level secrets:, or remove the grant"))
 			}
 		}
+	}
+	if r.swarm {
+		return // other stacks may use it
 	}
 	for _, d := range r.manifest.Secrets {
 		if !granted[d.Name] {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/keepmum/keepmum/pkg/secrets"
+	"go.yaml.in/yaml/v4"
 )
 
 // RulesKey is the key of a secret's entry that holds keepmum's rules.
@@ -28,8 +29,11 @@ type Manifest struct {
 	// that the file itself holds is a finding. It is shared: do not change it.
 	//
 	// It is nil when Compose refuses the file, also when it refuses only because
-	// a variable has neither a value nor a default (which is not a finding).
+	// a variable has neither a value nor a default (which is a finding in a Swarm
+	// file only).
 	Model *types.Project
+
+	root *yaml.Node // the top-level mapping; nil if the file could not be read
 }
 
 // Type says what kind of content a value must have.
@@ -56,7 +60,7 @@ const (
 // value of each rule is its default.
 type Declaration struct {
 	Name        string         // the secret's name
-	File        string         // where its value is stored, slash-separated, relative: secrets/NAME; "" for an external secret
+	File        string         // where its value is stored, slash-separated, relative: secrets/NAME; "" for an external secret and in a Swarm file
 	Line        int            // of the name in the compose file
 	Description string         // for people: what it is and where it comes from
 	MinLength   int            // in bytes; 0 means 1
@@ -69,6 +73,8 @@ type Declaration struct {
 	Generate    *Generate      // nil: a person must supply the value
 	RotateEvery time.Duration  // 0: no rule
 	External    bool           // it exists in a Swarm, not in a file
+	SwarmName   string         // of a Swarm file: the Swarm's secret that is used as it is; "": the newest version
+	From        string         // of a Swarm file: the stack whose versions are used; "": the file's own
 }
 
 // Generate says how NewValue makes a value.
@@ -95,7 +101,7 @@ type Service struct {
 // Grant is one entry of a service's own secrets: list.
 type Grant struct {
 	Secret string // name of the declaration
-	Target string // name of the file in /run/secrets
+	Target string // name of the file in /run/secrets; in a Swarm file also a path below it, or an absolute path
 	Line   int    // of the entry in the compose file
 }
 
@@ -107,6 +113,7 @@ type Variable struct {
 	Line       int
 	Default    string // text of ${NAME:-default}, as written
 	HasDefault bool
+	MayBeUnset bool // the file says what holds then: by a default, or by ${NAME:+text}
 
 	text string // the whole value that it is in
 }

@@ -20,6 +20,10 @@ type Options struct {
 	// Secret reports whether a name is a secret that another file declares:
 	// Lookup is not asked for it either. Nil: there is none.
 	Secret func(name string) bool
+
+	// Swarm reads the file in the dialect of a Swarm, as docker-compose.swarm.yml
+	// and other people's stack files are written: see the package comment.
+	Swarm bool
 }
 
 // Parse reads a compose file as the manifest. file is the name that findings
@@ -32,10 +36,11 @@ func Parse(file string, data []byte) (*Manifest, []fault.Finding) {
 
 // Parse reads a compose file as the package's Parse does, with these options.
 func (o Options) Parse(file string, data []byte) (*Manifest, []fault.Finding) {
-	r := &reader{file: file, manifest: &Manifest{File: file}}
+	r := &reader{file: file, swarm: o.Swarm, manifest: &Manifest{File: file}}
 	if !r.readYAML(data) {
 		return r.manifest, r.findings
 	}
+	r.manifest.root = r.root
 	r.checkTopLevel()
 	r.readDeclarations()
 	r.readVariables()
@@ -45,6 +50,9 @@ func (o Options) Parse(file string, data []byte) (*Manifest, []fault.Finding) {
 	r.checkGrants()
 	r.checkExposure()
 	r.checkReferences()
+	if r.swarm {
+		r.checkSwarm()
+	}
 	if r.blame(refused); refused != nil && len(r.findings) == 0 {
 		r.add(0, "", "Compose does not accept this file, though each part of it alone is fine", "run docker compose config -q to see why")
 	}
@@ -63,7 +71,7 @@ func (r *reader) lookUp(o Options) {
 		names[v.Name] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if r.declared[name] || o.Secret != nil && o.Secret(name) {
+		if r.declared[name] || r.sources[name] || o.Secret != nil && o.Secret(name) {
 			continue
 		}
 		if value, set := o.Lookup(name); set {
@@ -81,6 +89,8 @@ type reader struct {
 	model       map[string]any
 	manifest    *Manifest
 	declared    map[string]bool // secrets by name, also those with findings
+	sources     map[string]bool // variables from which a secret of a Swarm file says that it comes
+	swarm       bool
 	findings    []fault.Finding
 
 	extendsElsewhere bool // a service extends one of another file

@@ -11,7 +11,11 @@ import (
 
 // checkTopLevel reads the project's name and finds what keepmum does not follow.
 func (r *reader) checkTopLevel() {
-	if name, at := get(r.root, "name"); isText(name) {
+	if name, at := get(r.root, "name"); r.swarm {
+		if name.Kind != 0 {
+			r.add(at.Line, "name", "docker stack deploy refuses a top-level name:", "remove it: the stack's name comes from -stack, KEEPMUM_STACK or name: of docker-compose.yml")
+		}
+	} else if isText(name) {
 		r.manifest.Project = name.Value
 		if loader.NormalizeProjectName(name.Value) != name.Value && !strings.Contains(name.Value, "$") {
 			r.add(at.Line, "name", "not a valid project name: use lower-case letters, digits, - and _, and start with a letter or digit", "write name: "+r.projectName())

@@ -29,6 +29,7 @@ func (r *reader) readServices() {
 
 // takeServices adds compose-go's view to the services.
 func (r *reader) takeServices(project *types.Project) {
+	r.takeSwarmNames(project)
 	for i, s := range r.manifest.Services {
 		s.ServiceConfig = project.Services[s.Name]
 		s.Grants = inherited(s)

@@ -19,7 +19,7 @@ func (r *reader) readVariables() {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Name, b.Name))
 	})
 	for _, v := range r.manifest.Variables {
-		if r.declared[v.Name] {
+		if r.declared[v.Name] || r.sources[v.Name] {
 			r.add(v.Line, v.Name, "its value is put into the compose file at "+v.Path+": Compose reads .env, and docker inspect shows the value", "grant the secret to the service and read "+mountDir+"/"+v.Name+" there; write $$ if a shell in the container should see a $")
 		}
 	}
@@ -92,6 +92,7 @@ func variablesIn(text string) []Variable {
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		v := found[name]
 		v.HasDefault = strings.Contains(text, "${"+name+":-") || strings.Contains(text, "${"+name+"-")
+		v.MayBeUnset = v.HasDefault || strings.Contains(text, "${"+name+":+") || strings.Contains(text, "${"+name+"+")
 		variables = append(variables, v)
 	}
 	return variables
