@@ -26,6 +26,9 @@ type ServiceSpec struct {
 	Task         TaskSpec
 }
 
+// String names the service: its environment is nobody's to print.
+func (s ServiceSpec) String() string { return "specification of " + s.Name }
+
 // TaskSpec is what a service's tasks run.
 type TaskSpec struct {
 	JSON json.RawMessage
@@ -47,6 +50,9 @@ type TaskSpec struct {
 	ReservedMemory  int64 // bytes
 	ForceUpdate     uint64
 }
+
+// String names the image.
+func (t TaskSpec) String() string { return "task of " + t.Image }
 
 // Reference is a service's use of a secret or a config.
 type Reference struct {
@@ -108,8 +114,9 @@ type StackSpec struct {
 	ExternalNetworks []string
 	ExternalConfigs  []string
 
-	// After names, for each service, the services that must run before it, and
-	// After[service][other] says how: "started", "healthy" or "completed".
+	// After names, for each service, the services that must run before it, by their
+	// names in the file; After[service][other] says how: "started", "healthy" or
+	// "completed".
 	After map[string]map[string]string
 }
 

@@ -1,6 +1,7 @@
 package docker_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,15 @@ func TestTask_IsOverInItsLastStates(t *testing.T) {
 	for state, want := range map[string]bool{"new": false, "pending": false, "starting": false, "running": false, "complete": true, "shutdown": true, "failed": true, "rejected": true, "remove": true, "orphaned": true} {
 		if got := (docker.Task{State: state}).Over(); got != want {
 			t.Errorf("%s: %v", state, got)
+		}
+	}
+}
+
+func TestSpec_IsPrintedByItsNameAlone(t *testing.T) {
+	s := parse(t, `{"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": "web:1", "Env": ["PASSWORD=hunter2"]}}}`)
+	for _, format := range []string{"%v", "%+v", "%s"} {
+		if text := fmt.Sprintf(format, docker.Service{Spec: s}) + fmt.Sprintf(format, s) + fmt.Sprintf(format, s.Task); strings.Contains(text, "hunter2") || strings.Contains(text, "104 117") || !strings.Contains(text, "web") {
+			t.Errorf("%s: %s", format, text)
 		}
 	}
 }

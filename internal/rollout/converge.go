@@ -86,6 +86,9 @@ type Watch struct {
 	// Unchanged says that the service was running before the observer came: a task
 	// that runs then is settled, unless others of its kind have failed.
 	Unchanged bool
+	// Back says that the service is on its way back: that the Swarm rolls it back
+	// itself is no failure then.
+	Back bool
 
 	running map[string]time.Duration // by task: when it was first seen running
 	failed  map[string]docker.Task   // by task
@@ -223,7 +226,7 @@ func (l *look) judge(service docker.Service) {
 		if !strings.HasPrefix(service.Update.State, "rollback") {
 			v.Cause, v.Problem = CauseForeign, "its specification is not the one that was sent"
 		}
-	case strings.HasPrefix(service.Update.State, "rollback") || service.Update.State == "paused":
+	case !l.Back && strings.HasPrefix(service.Update.State, "rollback") || strings.HasSuffix(service.Update.State, "paused"):
 		v.State = Failing
 	case v.Ready >= v.Want && v.Old == 0:
 		v.State, v.Cause, v.Problem = Converged, "", ""

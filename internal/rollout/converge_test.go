@@ -192,6 +192,19 @@ func TestWatch_TheSwarmsOwnRollbackOrPauseIsAFailure(t *testing.T) {
 	s.see(rollout.Converged, "")
 }
 
+func TestWatch_OnTheWayBackARollbackIsNoFailure(t *testing.T) {
+	s := newScene(t)
+	s.watch.Back = true
+	s.task(1, "n1", "running")
+	s.task(2, "n2", "running")
+	s.service.Update.State = "rollback_completed"
+	s.see(rollout.Converged, "2/2")
+	for _, state := range []string{"paused", "rollback_paused"} {
+		s.service.Update.State = state
+		s.see(rollout.Failing, "")
+	}
+}
+
 func TestWatch_CompletedProvesNothing(t *testing.T) {
 	s := newScene(t)
 	s.service.Update.State = "completed"

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/keepmum/keepmum/internal/docker"
 )
 
 // Change is one difference between a service as it is and as it should be. From
@@ -247,7 +249,10 @@ func compare(from, to tree) []Change {
 	c := comparison{}
 	c.walk("", from, to)
 	slices.SortFunc(c.changes, func(a, b Change) int { return strings.Compare(a.Field, b.Field) })
-	return slices.Compact(c.changes)
+	if len(c.changes) > 1 { // the image's own change says it
+		c.changes = slices.DeleteFunc(c.changes, func(c Change) bool { return strings.HasPrefix(c.Field, "deploy.labels "+docker.LabelStackImage) })
+	}
+	return c.changes
 }
 
 // comparison collects the differences of one service.

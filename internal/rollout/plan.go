@@ -290,8 +290,7 @@ func (p *planner) update(spec docker.ServiceSpec, old docker.Service) (Step, boo
 	}
 	is, _ := canonical("", p.named(parse(old.Spec.JSON))).(tree)
 	should, _ := canonical("", p.named(want)).(tree)
-	step := Step{Kind: UpdateService, Name: spec.Name, Service: spec, Before: old, Changes: compare(is, should)}
-	step.Restarts = !equal(is["TaskTemplate"], should["TaskTemplate"]) || !equal(is["EndpointSpec"], should["EndpointSpec"])
+	step := Step{Kind: UpdateService, Name: spec.Name, Service: spec, Before: old, Changes: compare(is, should), Restarts: restarts(is, should)}
 	if old.Spec.Mode != spec.Mode {
 		p.refuse(0, spec.Name, "is "+old.Spec.Mode+" and should be "+spec.Mode+"; a Swarm cannot change the mode of a service", "docker service rm "+spec.Name+", then deploy again; or give it another name in the file")
 	}
@@ -406,8 +405,8 @@ func Waves(want docker.StackSpec) map[string]int {
 			return n
 		}
 		n := 1
-		for other := range want.After[name] {
-			n = max(n, wave(other, depth+1)+1)
+		for other := range want.After[strings.TrimPrefix(name, want.Name+"_")] {
+			n = max(n, wave(want.Name+"_"+other, depth+1)+1)
 		}
 		waves[name] = n
 		return n
@@ -426,6 +425,13 @@ func (p Plan) Names() (secrets, configs map[string]string) { return p.secrets, p
 func Back(service docker.Service) Step {
 	is, _ := canonical("", parse(service.Spec.JSON)).(tree)
 	should, _ := canonical("", parse(service.Previous.JSON)).(tree)
-	return Step{Kind: UpdateService, Name: service.Spec.Name, Wave: 1, Service: *service.Previous, Before: service, Changes: compare(is, should),
-		Restarts: !equal(is["TaskTemplate"], should["TaskTemplate"]) || !equal(is["EndpointSpec"], should["EndpointSpec"])}
+	return Step{Kind: UpdateService, Name: service.Spec.Name, Wave: 1, Service: *service.Previous, Before: service, Changes: compare(is, should), Restarts: restarts(is, should)}
+}
+
+// restarts reports whether the Swarm replaces the tasks of a service whose
+// specification changes like this.
+//
+// Source: IsTaskDirty of swarmkit's orchestrator.
+func restarts(is, should tree) bool {
+	return !equal(is["TaskTemplate"], should["TaskTemplate"]) || !equal(is["EndpointSpec"], should["EndpointSpec"])
 }

@@ -367,7 +367,7 @@ func TestMake_ServicesThatTheFileLacksStayUnlessPruned(t *testing.T) {
 func TestMake_DependentsComeInLaterWaves(t *testing.T) {
 	name := func(n string) docker.ServiceSpec { return web(t, with("Name", n)) }
 	want := shop(t, name("shop_a"), name("shop_b"), name("shop_c"), name("shop_d"))
-	want.After = map[string]map[string]string{"shop_a": {"shop_b": "healthy", "shop_c": "started"}, "shop_b": {"shop_c": "completed"}}
+	want.After = map[string]map[string]string{"a": {"b": "healthy", "c": "started"}, "b": {"c": "completed"}}
 	plan := mustMake(t, want, rollout.Current{Secrets: []docker.SwarmSecret{version("shop", "TOKEN", 1)}}, rollout.Options{})
 	var got []string
 	for _, s := range plan.Steps {
@@ -380,8 +380,8 @@ func TestMake_DependentsComeInLaterWaves(t *testing.T) {
 
 func TestWaves_ACircleEnds(t *testing.T) {
 	name := func(n string) docker.ServiceSpec { return docker.ServiceSpec{Name: n} }
-	want := docker.StackSpec{Services: []docker.ServiceSpec{name("a"), name("b")}, After: map[string]map[string]string{"a": {"b": "started"}, "b": {"a": "started"}}}
-	if waves := rollout.Waves(want); waves["a"] < 1 || waves["b"] < 1 {
+	want := docker.StackSpec{Name: "s", Services: []docker.ServiceSpec{name("s_a"), name("s_b")}, After: map[string]map[string]string{"a": {"b": "started"}, "b": {"a": "started"}}}
+	if waves := rollout.Waves(want); waves["s_a"] < 1 || waves["s_b"] < 1 {
 		t.Errorf("%v", waves)
 	}
 }

@@ -120,9 +120,6 @@ func (s *session) publishing(spec docker.ServiceSpec) []fault.Finding {
 		if port.Mode == "host" && spec.UpdateOrder == "start-first" {
 			findings = append(findings, s.at(spec.Name, fmt.Sprintf("publishes port %d in host mode and updates start-first: the new task would wait for the port of the old one without end", port.Published), "deploy.update_config.order: stop-first"))
 		}
-		if port.Mode == "ingress" && spec.EndpointMode == "dnsrr" {
-			findings = append(findings, s.at(spec.Name, fmt.Sprintf("publishes port %d in ingress mode, which endpoint_mode: dnsrr excludes", port.Published), "mode: host, endpoint_mode: vip, or publish by an edge proxy"))
-		}
 		for _, other := range s.all {
 			if other.Spec.Name != spec.Name && port.Published != 0 && holds(other.Spec, port) {
 				findings = append(findings, s.at(spec.Name, fmt.Sprintf("publishes port %d, which the service %s has", port.Published, other.Spec.Name), "publish another port"))

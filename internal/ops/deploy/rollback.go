@@ -129,7 +129,7 @@ func (s *session) last(ctx context.Context) (cluster.Entry, error) {
 	if err != nil {
 		return cluster.Entry{}, err
 	}
-	for _, e := range slices.Backward(history) {
+	for _, e := range history {
 		if len(e.Services) > 0 {
 			return e, nil
 		}

@@ -52,7 +52,7 @@ func (d *Deploy) Status(ctx context.Context) (StatusResult, error) {
 	}
 	slices.SortFunc(result.Services, func(a, b ServiceStatus) int { return strings.Compare(a.Service, b.Service) })
 	if history, err := s.state.History(ctx); err == nil && len(history) > 0 {
-		result.Last = &history[len(history)-1]
+		result.Last = &history[0]
 	}
 	result.Drift = d.drift(ctx)
 	if len(down) > 0 {

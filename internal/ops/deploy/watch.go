@@ -57,7 +57,7 @@ func (e *execution) watch(ctx context.Context, id string, past map[string]bool) 
 	if err != nil {
 		return err
 	}
-	e.watches[now.Spec.Name] = &watched{id: id, Watch: rollout.Watch{Spec: now.Spec, Job: now.Job, Past: past}}
+	e.watches[now.Spec.Name] = &watched{id: id, Watch: rollout.Watch{Spec: now.Spec, Job: now.Job, Past: past, Back: !e.forward}}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,9 @@ import (
 // .env through the containers' environment.
 const LegacyFile = "docker-compose.env.yml"
 
+// swarmFiles are the names that a Swarm file is looked for under.
+var swarmFiles = [...]string{"docker-compose.swarm.yml", "docker-compose.swarm.yaml", "compose.swarm.yaml", "compose.swarm.yml"}
+
 // composeFiles are the names a manifest is looked for under, in the order of
 // the Compose specification.
 var composeFiles = [...]string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"}
@@ -32,6 +36,7 @@ type Project struct {
 	Name        string                      // of the Compose project; empty: the manifest's
 	Dir         string                      // absolute path; needed by the use cases of a stack
 	ComposeFile string                      // empty: the first of Compose's own names that exists
+	SwarmFile   string                      // empty: docker-compose.swarm.yml, or one of its other names
 	EnvFile     string                      // empty: .env
 	LookupEnv   func(string) (string, bool) // the environment, for what the compose file interpolates; nil: nothing is interpolated
 }
@@ -49,7 +54,7 @@ type State struct {
 // there is nothing to work with; what is wrong with the compose file itself is
 // in the state's findings.
 func (p Project) Load(ctx context.Context) (*State, error) {
-	state, err := p.loadFile(p.ComposeFile, nil)
+	state, err := p.loadManifest()
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +74,7 @@ func (p Project) LoadValid(ctx context.Context) (*State, error) {
 // LoadManifest reads the compose file alone, for a use case that goes on only
 // without findings.
 func (p Project) LoadManifest() (*State, error) {
-	state, err := p.loadFile(p.ComposeFile, nil)
+	state, err := p.loadManifest()
 	if err == nil {
 		err = state.Valid()
 	}
@@ -78,14 +83,15 @@ func (p Project) LoadManifest() (*State, error) {
 
 // HasManifest returns an error if there is no compose file that can be read.
 func (p Project) HasManifest() error {
-	_, err := p.loadFile(p.ComposeFile, nil)
+	_, err := p.loadManifest()
 	return err
 }
 
 // LoadLegacy reads the compose file of legacy mode, over the values that state
 // has. What the manifest declares as a secret is a secret there too.
 func (p Project) LoadLegacy(state *State) (*State, error) {
-	legacy, err := p.loadFile(LegacyFile, state.Manifest)
+	declared := func(name string) bool { _, is := state.Manifest.Secret(name); return is }
+	legacy, err := p.loadFile([]string{LegacyFile}, manifest.Options{Secret: declared}, "")
 	if err != nil {
 		return nil, err
 	}
@@ -130,13 +136,31 @@ func (p Project) Path(name string) string {
 	return strings.TrimSuffix(p.Dir, "/") + "/" + strings.TrimPrefix(name, "./")
 }
 
-// loadFile reads and parses one compose file. declared names further secrets;
-// nil: the file's own alone.
-func (p Project) loadFile(file string, declared *manifest.Manifest) (*State, error) {
-	candidates := composeFiles[:]
-	if file != "" {
-		candidates = []string{file}
+// LoadSwarm reads the file of the stack in a Swarm, in a Swarm's dialect, for a
+// use case that goes on only without findings. No value is read.
+func (p Project) LoadSwarm() (*State, error) {
+	candidates := swarmFiles[:]
+	if p.SwarmFile != "" {
+		candidates = []string{p.SwarmFile}
 	}
+	state, err := p.loadFile(candidates, manifest.Options{Swarm: true}, "name it by -file, or set KEEPMUM_SWARM_FILE")
+	if err == nil {
+		err = state.Valid()
+	}
+	return state, err
+}
+
+// loadManifest reads and parses the manifest.
+func (p Project) loadManifest() (*State, error) {
+	candidates := composeFiles[:]
+	if p.ComposeFile != "" {
+		candidates = []string{p.ComposeFile}
+	}
+	return p.loadFile(candidates, manifest.Options{}, "")
+}
+
+// loadFile reads and parses the first of the files that is there.
+func (p Project) loadFile(candidates []string, options manifest.Options, next string) (*State, error) {
 	for _, candidate := range candidates {
 		data, err := p.Workspace.Read(candidate)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -145,20 +169,16 @@ func (p Project) loadFile(file string, declared *manifest.Manifest) (*State, err
 		if err != nil {
 			return nil, err
 		}
-		return p.parse(candidate, data, declared)
+		return p.parse(candidate, data, options)
 	}
 	return nil, &fault.Error{Code: fault.Invalid, What: "no compose file here: looked for " + strings.Join(candidates, ", "),
-		Next: "go to the directory of docker-compose.yml, or set KEEPMUM_COMPOSE_FILE"}
+		Next: cmp.Or(next, "go to the directory of docker-compose.yml, or set KEEPMUM_COMPOSE_FILE"), Cause: fs.ErrNotExist}
 }
 
 // parse parses a compose file, and asks for the variables that it interpolates:
 // first the environment, then the file that Compose would read.
-func (p Project) parse(file string, data []byte, declared *manifest.Manifest) (*State, error) {
+func (p Project) parse(file string, data []byte, options manifest.Options) (*State, error) {
 	state := &State{Variables: map[string]string{}}
-	options := manifest.Options{}
-	if declared != nil {
-		options.Secret = func(name string) bool { _, is := declared.Secret(name); return is }
-	}
 	env := &lazyEnv{project: p}
 	if p.LookupEnv != nil {
 		options.Lookup = func(name string) (string, bool) {

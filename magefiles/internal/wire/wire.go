@@ -84,6 +84,9 @@ func (t *Tools) Values() *values.Values {
 	return values.New(values.Config{Project: t.Project, Running: engine.Running{}, Git: worktree.Git{Dir: "."}, Docker: secrets.Docker(""), Env: secrets.Env(nil)})
 }
 
+// Context is context.Context, for targets that have a flag of that name.
+type Context = context.Context
+
 // Target is the frame of a target over a project.
 type Target[R any] struct {
 	Limit    time.Duration // 0: none
@@ -91,6 +94,7 @@ type Target[R any] struct {
 	Name     string        // a positional, which must not be a flag
 	JSON     *bool         // print the result as one document
 	Show     func(*console.Console, R) error
+	Always   bool // Show shows the result to a person along with an error, too
 }
 
 // Run opens the project, calls fn, and renders its result by Show. With JSON the
@@ -105,6 +109,9 @@ func (t Target[R]) Run(ctx context.Context, fn func(context.Context, *Tools) (R,
 			if err = notFlag(t.Name); err == nil {
 				result, err = fn(ctx, tools)
 			}
+		}
+		if t.Always {
+			return ShowAlways(c, t.JSON, result, err, t.Show)
 		}
 		return Show(c, t.JSON, result, err, t.Show)
 	})

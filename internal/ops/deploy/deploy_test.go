@@ -1,0 +1,613 @@
+package deploy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/docker/convert"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/fingerprint"
+	"github.com/keepmum/keepmum/internal/manifest"
+	"github.com/keepmum/keepmum/internal/ops/cluster"
+	"github.com/keepmum/keepmum/internal/ops/deploy"
+	"github.com/keepmum/keepmum/internal/ops/opstest"
+	"github.com/keepmum/keepmum/internal/ops/project"
+	"github.com/keepmum/keepmum/pkg/secrets"
+)
+
+// swarmFile is a stack of an API that depends on a database, and a one-shot.
+const swarmFile = `version: "3.9"
+x-health: &health {test: [CMD, /x], interval: 1s}
+services:
+  api:
+    image: shop/api:1
+    secrets: [TOKEN, LOGIN]
+    healthcheck: *health
+    depends_on: [db]
+    deploy: {replicas: 2, update_config: {order: start-first, failure_action: rollback}}
+  db:
+    image: shop/db:1
+    secrets: [LOGIN]
+    healthcheck: *health
+    deploy: {placement: {constraints: [node.role == manager]}}
+secrets:
+  TOKEN: {external: true}
+  LOGIN: {external: true}
+`
+
+// bench is a project and a Swarm in memory.
+type bench struct {
+	*opstest.Bench
+	sim    *sim
+	values map[string]string // of the source that -from names
+	stack  string
+}
+
+func newBench(t *testing.T) *bench {
+	b := &bench{Bench: opstest.New(t), sim: newSim(), values: map[string]string{}, stack: "shop"}
+	b.Put("docker-compose.swarm.yml", swarmFile)
+	b.version("TOKEN", 1)
+	b.version("LOGIN", 1)
+	return b
+}
+
+// edit replaces text in the Swarm file.
+func (b *bench) edit(pairs ...string) {
+	b.Put("docker-compose.swarm.yml", strings.NewReplacer(pairs...).Replace(swarmFile))
+}
+
+// version makes a version in the Swarm.
+func (b *bench) version(name string, number int) {
+	b.T.Helper()
+	labels := map[string]string{docker.LabelStack: "shop", docker.LabelSecret: name, docker.LabelVersion: fmt.Sprint(number), docker.LabelEnvironment: "staging"}
+	value := secrets.New([]byte(fmt.Sprintf("%s-value-%d", name, number)))
+	if key, _, err := b.Workspace.Key(true); err == nil {
+		labels[docker.LabelFingerprint] = key.Fingerprint([fingerprint.SaltSize]byte{1}, "shop", name, value)
+	}
+	if _, err := b.sim.CreateSecret(b.T.Context(), fmt.Sprintf("shop_%s.v%d", name, number), labels, value); err != nil {
+		b.T.Fatal(err)
+	}
+}
+
+func (b *bench) deploy() *deploy.Deploy {
+	said := b.Bench
+	p := project.Project{Workspace: b.Workspace, Store: b.Store, Dir: b.Dir, Progress: said}
+	s := b.sim
+	return deploy.New(deploy.Config{
+		Project: p, Stack: b.stack, Every: time.Millisecond, Clock: s.clock,
+		Connect: func(context.Context) (deploy.Swarm, error) {
+			at := cluster.New(cluster.Config{Manager: s, Secrets: s, Configs: s, Progress: said, By: "ana@host"})
+			return deploy.Swarm{Cluster: at, Configs: s, Services: s, Tasks: s, Networks: s, Fleet: s, Volumes: s, API: "1.41"}, nil
+		},
+		Convert: func(m *manifest.Manifest, stack, api string) (docker.StackSpec, []fault.Finding, []fault.Finding) {
+			return convert.Convert(m, convert.Options{Stack: stack, API: api, Dir: b.Dir, ReadFile: b.Workspace.Read})
+		},
+		Render: func(_ *manifest.Manifest, secrets, configs map[string]string) ([]byte, error) {
+			return []byte(fmt.Sprint(secrets, configs)), nil
+		},
+		Values: func(context.Context, string) ([]secrets.Known, error) {
+			var known []secrets.Known
+			for name, value := range b.values {
+				known = append(known, secrets.Known{Name: name, Value: secrets.New([]byte(value))})
+			}
+			return known, nil
+		},
+	})
+}
+
+// run deploys, and requires an outcome and an exit code.
+func (b *bench) run(o deploy.Options, outcome string, code fault.Code) (deploy.Result, error) {
+	b.T.Helper()
+	result, err := b.deploy().Swarm(b.T.Context(), o)
+	if result.Outcome != outcome || fault.CodeOf(err) != code {
+		b.T.Fatalf("%s with %d: %v\n%s", result.Outcome, fault.CodeOf(err), err, b.Said.String())
+	}
+	return result, err
+}
+
+// since returns what changed in the Swarm while fn ran.
+func (b *bench) since(fn func()) []string {
+	before := len(b.sim.changes())
+	fn()
+	return b.sim.changes()[before:]
+}
+
+func (b *bench) want(got []string, want ...string) {
+	b.T.Helper()
+	if !slices.Equal(got, want) {
+		b.T.Errorf("%q\nwant %q\n%s", got, want, b.Said.String())
+	}
+}
+
+// texts are the findings of an error.
+func texts(t *testing.T, err error) []string {
+	t.Helper()
+	var e *fault.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("%v is no *fault.Error", err)
+	}
+	var all []string
+	for _, f := range e.Findings {
+		all = append(all, f.String()+" / "+f.Next)
+	}
+	return all
+}
+
+func (b *bench) wantTexts(err error, parts ...string) {
+	b.T.Helper()
+	all := texts(b.T, err)
+	if len(all) != len(parts) {
+		b.T.Errorf("%d findings: %q", len(all), all)
+		return
+	}
+	for i, part := range parts {
+		if !strings.Contains(all[i], part) {
+			b.T.Errorf("finding %q, want %q", all[i], part)
+		}
+	}
+}
+
+func TestSwarm_FromNothingDeploysInOrderAndProvesIt(t *testing.T) {
+	b := newBench(t)
+	changes := b.since(func() {
+		r, _ := b.run(deploy.Options{Reason: "first"}, "deployed", 0)
+		if r.Context != "test" || r.Cluster != "cluster1" || r.Environment != "staging" || r.Stack != "shop" {
+			t.Errorf("heading %+v", r.Heading)
+		}
+		var got []string
+		for _, s := range r.Services {
+			got = append(got, fmt.Sprint(s.Service, " ", s.Action, " ", s.State, " ", s.Versions))
+		}
+		b.want(got, "shop_api created 2/2 running [shop_LOGIN.v1 shop_TOKEN.v1]", "shop_db created 1/1 running [shop_LOGIN.v1]")
+	})
+	b.want(changes, "network shop_default", "create shop_db", "create shop_api")
+	if said := b.Said.String(); strings.Index(said, "shop_db: 1/1 running") > strings.Index(said, "create service shop_api") {
+		t.Errorf("the API did not wait for the database:\n%s", said)
+	}
+	services, _ := b.sim.Services(t.Context())
+	for _, s := range services {
+		if s.Spec.Labels[docker.LabelNamespace] != "shop" || s.Spec.Labels[docker.LabelStack] != "shop" {
+			t.Errorf("labels of %s: %v", s.Spec.Name, s.Spec.Labels)
+		}
+	}
+	b.wantRecord("deploy deployed first [shop_api shop_db]", "deploy begun first [shop_db shop_api]")
+}
+
+// wantRecord requires the entries of the stack's record, the newest first.
+func (b *bench) wantRecord(want ...string) {
+	b.T.Helper()
+	s := b.sim
+	state, err := cluster.New(cluster.Config{Manager: s, Secrets: s, Configs: s}).Open(b.T.Context(), "shop")
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	history, err := state.History(b.T.Context())
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	var got []string
+	for _, e := range history {
+		got = append(got, fmt.Sprint(e.Operation, " ", e.Outcome, " ", e.Reason, " ", e.Services))
+	}
+	b.want(got, want...)
+}
+
+func TestSwarm_TheSameAgainChangesNothingAndSaysThatItRuns(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	changes := b.since(func() {
+		r, _ := b.run(deploy.Options{}, "unchanged", 0)
+		if len(r.Services) != 2 || r.Services[0].Action != "unchanged" || r.Services[0].State != "2/2 running" {
+			t.Errorf("%+v", r.Services)
+		}
+	})
+	b.want(changes)
+	b.wantRecord("deploy deployed  [shop_api shop_db]", "deploy begun  [shop_db shop_api]")
+}
+
+func TestSwarm_UnchangedIsNotSaidOfWhatDoesNotRun(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.sim.services["shop_db"].tasks[0].State, b.sim.services["shop_db"].tasks[0].Desired = "failed", "shutdown"
+	b.sim.Images["shop/db:1"] = "crash"
+	changes := b.since(func() {
+		_, err := b.run(deploy.Options{}, "refused", fault.Incomplete)
+		if !strings.Contains(err.Error(), "shop_db") || !strings.Contains(err.Error(), "crash") {
+			t.Error(err)
+		}
+	})
+	b.want(changes)
+}
+
+func TestSwarm_ANewVersionRePointsItsUsers(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.version("TOKEN", 2)
+	changes := b.since(func() {
+		r, _ := b.run(deploy.Options{}, "deployed", 0)
+		if v := r.Services[0].Versions; !slices.Equal(v, []string{"shop_LOGIN.v1", "shop_TOKEN.v2"}) {
+			t.Errorf("%v", v)
+		}
+	})
+	b.want(changes, "update shop_api shop/api:1")
+}
+
+func TestSwarm_AFailureGoesBackInReverseOrder(t *testing.T) {
+	for name, behaviour := range map[string]struct{ does, cause string }{"crash": {"crash", "crash"}, "pull": {"pull", "pull"}} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.run(deploy.Options{}, "deployed", 0)
+			b.edit("shop/api:1", "shop/api:2", "shop/db:1", "shop/db:2")
+			b.sim.Images["shop/api:2"] = behaviour.does
+			var result deploy.Result
+			changes := b.since(func() {
+				var err error
+				result, err = b.run(deploy.Options{AllowOutage: true}, "rolled back", fault.RolledBack)
+				if !strings.Contains(err.Error(), "shop_api failed") || !strings.Contains(err.Error(), "every service that was touched is as it was") {
+					t.Error(err)
+				}
+				b.wantTexts(err, behaviour.cause)
+			})
+			wanted := []string{"update shop_db shop/db:2", "update shop_api shop/api:2", "update shop_api shop/api:1", "update shop_db shop/db:1"}
+			if name == "crash" { // the Swarm itself had put it back
+				wanted = slices.Delete(wanted, 2, 3)
+			}
+			b.want(changes, wanted...)
+			if s := result.Services[0]; s.Action != "restored" || s.State != "2/2 running" || s.Cause != behaviour.cause || s.Attempts == 0 {
+				t.Errorf("%+v", s)
+			}
+			b.wantRecord("deploy rolled back  [shop_api shop_db]", "deploy begun  [shop_db shop_api]", "deploy deployed  [shop_api shop_db]", "deploy begun  [shop_db shop_api]")
+		})
+	}
+}
+
+func TestSwarm_AFirstDeploymentThatFailsLeavesNoService(t *testing.T) {
+	b := newBench(t)
+	b.sim.Images["shop/api:1"] = "crash"
+	r, err := b.run(deploy.Options{}, "rolled back", fault.RolledBack)
+	if services, _ := b.sim.Services(t.Context()); len(services) > 0 {
+		t.Errorf("%d services stay", len(services))
+	}
+	if !slices.Equal(r.Kept, []string{"network shop_default"}) || !strings.Contains(err.Error(), "these stay: network shop_default") {
+		t.Errorf("kept %v: %v", r.Kept, err)
+	}
+}
+
+func TestSwarm_WhatCannotGoBackIsInBetween(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("shop/api:1", "shop/api:2", "shop/db:1", "shop/db:2")
+	b.sim.Images["shop/api:2"] = "pull"
+	b.sim.Before = func(call string) error {
+		if call == "update shop_db shop/db:1" {
+			return &fault.Error{Code: fault.Failed, What: "the manager refuses"}
+		}
+		return nil
+	}
+	_, err := b.run(deploy.Options{AllowOutage: true}, "in between", fault.Incomplete)
+	if !strings.Contains(err.Error(), "not everything is back: the manager refuses") || !strings.Contains(b.Said.String(), "shop_db is not back") {
+		t.Error(err)
+	}
+	var e *fault.Error
+	if errors.As(err, &e); e.Next != "mage deploy:status, then mage deploy:rollback shop" {
+		t.Errorf("next: %s", e.Next)
+	}
+	if services, _ := b.sim.Services(t.Context()); services[0].Spec.Task.Image != "shop/api:1" {
+		t.Error("the other service was not put back")
+	}
+}
+
+func TestSwarm_ADeadlineGoesBackToo(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("shop/api:1", "shop/api:2")
+	b.sim.Images["shop/api:2"] = "never"
+	_, err := b.run(deploy.Options{Timeout: 100 * time.Millisecond}, "rolled back", fault.RolledBack)
+	if !strings.Contains(err.Error(), "not converged in time: shop_api 0/2 running") || !strings.Contains(err.Error(), "health") {
+		t.Error(err)
+	}
+}
+
+func TestSwarm_ASignalPutsNothingBack(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("shop/api:1", "shop/api:2", "shop/db:1", "shop/db:2")
+	ctx, cancel := context.WithCancel(t.Context())
+	b.sim.Before = func(call string) error {
+		if call == "update shop_api shop/api:2" {
+			cancel()
+		}
+		return nil
+	}
+	changes := b.since(func() {
+		r, err := b.deploy().Swarm(ctx, deploy.Options{AllowOutage: true})
+		if r.Outcome != "interrupted" || fault.CodeOf(err) != fault.Interrupted {
+			t.Errorf("%s: %v", r.Outcome, err)
+		}
+		var e *fault.Error
+		if errors.As(err, &e); !strings.Contains(e.Next, "mage deploy:swarm goes on, mage deploy:rollback shop undoes it") {
+			t.Errorf("next: %s", e.Next)
+		}
+	})
+	b.want(changes, "update shop_db shop/db:2", "update shop_api shop/api:2")
+	if configs, _ := b.sim.Configs(t.Context()); slices.ContainsFunc(configs, func(c docker.SwarmConfig) bool { return c.Name == "shop_keepmum.lock" }) {
+		t.Error("the lock stays")
+	}
+	b.sim.Before = nil
+	b.run(deploy.Options{AllowOutage: true}, "unchanged", 0) // what was sent goes on by itself
+	b.want(recordOf(b)[:1], "deploy interrupted")
+}
+
+func recordOf(b *bench) []string {
+	state, err := cluster.New(cluster.Config{Manager: b.sim, Secrets: b.sim, Configs: b.sim}).Open(b.T.Context(), "shop")
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	history, err := state.History(b.T.Context())
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	var all []string
+	for _, e := range history {
+		all = append(all, e.Operation+" "+e.Outcome)
+	}
+	return all
+}
+
+func TestSwarm_SomebodyElsesChangeIsNotOverwritten(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("shop/api:1", "shop/api:2")
+	once := true
+	b.sim.Before = func(call string) error {
+		if strings.HasPrefix(call, "update shop_api") && once {
+			once = false
+			b.sim.by("shop_api", func(tree map[string]any) { tree["Labels"].(map[string]any)["hand"] = "made" })
+		}
+		return nil
+	}
+	_, err := b.run(deploy.Options{}, "refused", fault.Failed)
+	if !strings.Contains(err.Error(), "shop_api was changed by somebody else") {
+		t.Error(err)
+	}
+	services, _ := b.sim.Services(t.Context())
+	if services[0].Spec.Labels["hand"] != "made" || services[0].Spec.Task.Image != "shop/api:1" {
+		t.Errorf("%+v", services[0].Spec)
+	}
+}
+
+func TestSwarm_AVersionThatOnlyMovedIsTriedAgain(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("shop/api:1", "shop/api:2")
+	tries := 0
+	b.sim.Before = func(call string) error {
+		if tries++; strings.HasPrefix(call, "update shop_api") && tries < 4 {
+			b.sim.by("shop_api", func(map[string]any) {})
+		}
+		return nil
+	}
+	b.run(deploy.Options{}, "deployed", 0)
+}
+
+func TestSwarm_PruneRemovesWhatTheFileLacksAtTheEnd(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("    depends_on: [db]\n", "", swarmFile[strings.Index(swarmFile, "  db:"):strings.Index(swarmFile, "secrets:\n  TOKEN")], "")
+	changes := b.since(func() {
+		r, _ := b.run(deploy.Options{}, "unchanged", 0)
+		if !slices.Equal(r.Plan.Extra, []string{"shop_db"}) {
+			t.Errorf("extra %v", r.Plan.Extra)
+		}
+		b.run(deploy.Options{Prune: true}, "deployed", 0)
+	})
+	b.want(changes, "remove shop_db")
+}
+
+func TestPlan_IsPendingUntilItIsDone(t *testing.T) {
+	b := newBench(t)
+	r, err := b.deploy().Plan(t.Context(), deploy.Options{})
+	if fault.CodeOf(err) != fault.Pending || r.Outcome != "planned" || len(r.Plan.Steps) != 3 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	b.want(b.sim.changes())
+	b.run(deploy.Options{}, "deployed", 0)
+	if r, err = b.deploy().Plan(t.Context(), deploy.Options{}); err != nil || r.Outcome != "unchanged" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestSwarm_EveryProblemIsFoundBeforeTheFirstChange(t *testing.T) {
+	b := newBench(t)
+	b.edit(
+		"shop/api:1", "nowhere/api:1",
+		"node.role == manager", "node.labels.data == true",
+		"TOKEN: {external: true}", "TOKEN: {external: true}\n  NONE: {external: true}",
+		"[TOKEN, LOGIN]", "[TOKEN, LOGIN, NONE]",
+	)
+	_, err := b.run(deploy.Options{}, "refused", fault.Invalid)
+	b.wantTexts(err,
+		"docker-compose.swarm.yml:17: NONE: has no version in the Swarm / mage secrets:toSwarm -from=DIR",
+		"docker-compose.swarm.yml:4: shop_api: the image nowhere/api:1 is in no registry that answers",
+		"docker-compose.swarm.yml:10: shop_db: no node satisfies node.labels.data == true / docker node update --label-add data=true NODE",
+	)
+	b.want(b.sim.changes())
+}
+
+func TestPreflight_NamesWhatWouldGoWrong(t *testing.T) {
+	two := func(b *bench) {
+		second := b.sim.Nodes_[0]
+		second.ID, second.Hostname, second.Manager = "n2", "two", false
+		b.sim.Nodes_ = append(b.sim.Nodes_, second)
+	}
+	for name, c := range map[string]struct {
+		pairs  []string
+		before func(*bench)
+		want   string
+	}{
+		"host port start-first": {[]string{"    depends_on: [db]", "    ports: [{target: 80, published: 8080, mode: host}]"}, nil, "shop_api: publishes port 8080 in host mode and updates start-first"},
+		"cpu":                   {[]string{"{replicas: 2,", "{replicas: 2, resources: {reservations: {cpus: \"9\"}},"}, nil, "shop_api: reserves more CPU or memory than any node"},
+		"memory":                {[]string{"{replicas: 2,", "{replicas: 2, resources: {reservations: {memory: 5G}},"}, nil, "shop_api: reserves more CPU or memory than any node"},
+		"local volume":          {[]string{"    deploy: {placement: {constraints: [node.role == manager]}}", "    volumes: [\"data:/data\"]", "secrets:\n  TOKEN", "volumes: {data: {}}\nsecrets:\n  TOKEN"}, two, "shop_db: has the local volume shop_data and may run on any of 2 nodes"},
+		"drained":               {nil, func(b *bench) { b.sim.Nodes_[0].Availability = "drain" }, "shop_api: no node that is ready and active satisfies its constraints"},
+		"a malformed condition": {[]string{"node.role == manager", "nonsense"}, nil, "shop_db: no node satisfies nonsense / correct deploy.placement.constraints"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.edit(c.pairs...)
+			if c.before != nil {
+				c.before(b)
+			}
+			_, err := b.run(deploy.Options{}, "refused", fault.Invalid)
+			if all := texts(t, err); !slices.ContainsFunc(all, func(one string) bool { return strings.Contains(one, c.want) }) {
+				t.Errorf("%q", all)
+			}
+			b.want(b.sim.changes())
+		})
+	}
+}
+
+func TestPreflight_ALocalVolumeIsFineWhereItCannotMove(t *testing.T) {
+	b := newBench(t)
+	b.edit("    deploy: {placement: {constraints: [node.role == manager]}}", "    volumes: [\"data:/data\"]", "secrets:\n  TOKEN", "volumes: {data: {}}\nsecrets:\n  TOKEN")
+	b.run(deploy.Options{}, "deployed", 0)
+}
+
+func TestPreflight_APortOfAnotherStackIsTaken(t *testing.T) {
+	b := newBench(t)
+	spec, err := docker.ParseServiceSpec([]byte(`{"Name": "other_web", "EndpointSpec": {"Ports": [{"TargetPort": 80, "PublishedPort": 8080, "Protocol": "tcp", "PublishMode": "ingress"}]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.sim.CreateService(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	b.edit("    depends_on: [db]", "    ports: [\"8080:80\"]")
+	_, err = b.run(deploy.Options{}, "refused", fault.Invalid)
+	b.wantTexts(err, "shop_api: publishes port 8080, which the service other_web has")
+}
+
+func TestPreflight_AnOutageNeedsConsent(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("shop/db:1", "shop/db:2")
+	_, err := b.run(deploy.Options{}, "refused", fault.Invalid)
+	b.wantTexts(err, "shop_db: cannot be updated without an outage: 1 replica, stop-first / the same command with -allowOutage")
+	b.edit("shop/db:1\n    secrets: [LOGIN]\n    healthcheck: *health", "shop/db:1\n    secrets: [LOGIN]")
+	_, err = b.run(deploy.Options{}, "refused", fault.Invalid)
+	b.wantTexts(err, "1 replica, stop-first, no health check")
+	b.edit("shop/db:1", "shop/db:2")
+	b.run(deploy.Options{AllowOutage: true}, "deployed", 0)
+	b.edit("shop/db:1", "shop/db:2", "{placement:", "{replicas: 0, placement:") // restarts nothing
+	b.run(deploy.Options{}, "deployed", 0)
+}
+
+func TestPreflight_AStackOfSomebodyElseIsAdoptedOnlyWithConsent(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.sim.by("shop_db", func(tree map[string]any) { delete(tree["Labels"].(map[string]any), docker.LabelStack) })
+	_, err := b.run(deploy.Options{AllowOutage: true}, "refused", fault.Invalid)
+	b.wantTexts(err, "shop_db: belongs to the stack shop, but keepmum did not deploy it / look at the plan (mage deploy:plan -adopt)")
+	b.run(deploy.Options{Adopt: true, AllowOutage: true}, "deployed", 0)
+	b.run(deploy.Options{}, "unchanged", 0)
+}
+
+func TestPreflight_EnvironmentsThatDisagreeAreAFinding(t *testing.T) {
+	b := newBench(t)
+	labels := map[string]string{docker.LabelStack: "shop", docker.LabelSecret: "TOKEN", docker.LabelVersion: "9", docker.LabelEnvironment: "production"}
+	if _, err := b.sim.CreateSecret(t.Context(), "shop_TOKEN.v9", labels, secrets.New([]byte("x"))); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.run(deploy.Options{}, "refused", fault.Invalid)
+	b.wantTexts(err, "its versions are of different environments")
+}
+
+func TestImages_ArePinnedWhereARegistryAnswers(t *testing.T) {
+	b := newBench(t)
+	b.edit("shop/api:1", "registry/api:1")
+	b.run(deploy.Options{}, "deployed", 0)
+	services, _ := b.sim.Services(t.Context())
+	if got := services[0].Spec; got.Task.Image != "registry/api:1@sha256:abc" || got.Labels[docker.LabelStackImage] != "registry/api:1" {
+		t.Errorf("%s, %v", got.Task.Image, got.Labels)
+	}
+	if services[1].Spec.Task.Image != "shop/db:1" {
+		t.Errorf("%s", services[1].Spec.Task.Image)
+	}
+}
+
+func TestImages_ThatRunKeepTheirDigestWhileNoRegistryAnswers(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.sim.by("shop_db", func(tree map[string]any) {
+		tree["TaskTemplate"].(map[string]any)["ContainerSpec"].(map[string]any)["Image"] = "shop/db:1@sha256:def"
+	})
+	b.run(deploy.Options{}, "unchanged", 0)
+}
+
+func TestLogs_AreShownOnlyWhereEveryValueIsKnown(t *testing.T) {
+	for name, c := range map[string]struct {
+		values map[string]string
+		show   bool
+		want   string
+	}{
+		"none is known":      {nil, false, "shop_api: log withheld: the value of shop_LOGIN.v1, shop_TOKEN.v1 is not known here"},
+		"one is known":       {map[string]string{"TOKEN": "TOKEN-value-1"}, false, "shop_api: log withheld: the value of shop_LOGIN.v1 is not known here"},
+		"one is an old one":  {map[string]string{"TOKEN": "TOKEN-value-0", "LOGIN": "LOGIN-value-1"}, false, "shop_api: log withheld: the value of shop_TOKEN.v1 is"},
+		"both are known":     {map[string]string{"TOKEN": "TOKEN-value-1", "LOGIN": "LOGIN-value-1"}, false, "shop_api | token ‹TOKEN› and registry ‹registry›"},
+		"shown all the same": {nil, true, "shop_api | token TOKEN-value-1 and registry ‹registry›"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.sim.Images["shop/api:1"], b.sim.Logs = "crash", "token TOKEN-value-1 and registry registry-password\n"
+			b.sim.Login = []secrets.Known{{Name: "registry", Value: secrets.New([]byte("registry-password"))}}
+			b.values = c.values
+			b.run(deploy.Options{From: "dir", ShowLogs: c.show}, "rolled back", fault.RolledBack)
+			if !strings.Contains(b.Said.String(), c.want) {
+				t.Errorf("want %q:\n%s", c.want, b.Said.String())
+			}
+			if !c.show && strings.Contains(b.Said.String(), "-value-1") {
+				t.Error("a value was shown")
+			}
+		})
+	}
+}
+
+func TestSwarm_OneShotsEndAsDone(t *testing.T) {
+	b := newBench(t)
+	b.edit("    healthcheck: *health\n    deploy: {placement: {constraints: [node.role == manager]}}", "    deploy: {restart_policy: {condition: on-failure}}")
+	b.sim.Images["shop/db:1"] = "done"
+	r, _ := b.run(deploy.Options{}, "deployed", 0)
+	if r.Services[1].State != "done" {
+		t.Errorf("%+v", r.Services[1])
+	}
+	b.run(deploy.Options{}, "unchanged", 0)
+}
+
+func TestSwarm_WithoutAStacksNameIsAUsageError(t *testing.T) {
+	b := newBench(t)
+	b.stack = ""
+	b.run(deploy.Options{}, "deployed", 0) // name: of docker-compose.yml
+	b.Put("docker-compose.yml", strings.TrimPrefix(opstest.ComposeFile, "name: shop\n"))
+	b.run(deploy.Options{}, "refused", fault.Usage)
+	b.stack = "Shop"
+	b.run(deploy.Options{}, "refused", fault.Usage)
+}
+
+func TestSwarm_APastDeadlineIsAUsageError(t *testing.T) {
+	newBench(t).run(deploy.Options{Timeout: -time.Second}, "refused", fault.Usage)
+}
+
+func TestRendered_NamesTheNewestVersions(t *testing.T) {
+	b := newBench(t)
+	b.version("TOKEN", 2)
+	file, err := b.deploy().Rendered(t.Context())
+	if err != nil || string(file) != "map[LOGIN:shop_LOGIN.v1 TOKEN:shop_TOKEN.v2] map[]" {
+		t.Errorf("%s, %v", file, err)
+	}
+}
