@@ -14,7 +14,6 @@ var (
 	Demultiplex     = demultiplex
 	RemoveContainer = (*Engine).removeContainer
 	Show            = show
-	OneLine         = oneLine
 	GoArch          = goArch
 	Selection       = selection
 	ProbeConfig     = probeConfig
