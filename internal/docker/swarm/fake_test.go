@@ -7,6 +7,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -124,6 +126,7 @@ type settings struct {
 	swarm.Options
 	host     func(address string) string // from 127.0.0.1:PORT; nil: TCP
 	tls      bool
+	config   string // config.json of the engine's configuration
 	env      map[string]string
 	deadline time.Duration
 }
@@ -146,7 +149,13 @@ func connect(t *testing.T, f *fake, with settings) *swarm.Swarm {
 		address = with.host(address)
 	}
 	env["DOCKER_HOST"] = "tcp://" + address
-	e, err := engine.Connect(t.Context(), engine.Options{ConfigDir: t.TempDir(), CallDeadline: with.deadline, LookupEnv: lookup(env)})
+	dir := t.TempDir()
+	if with.config != "" {
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(with.config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e, err := engine.Connect(t.Context(), engine.Options{ConfigDir: dir, CallDeadline: with.deadline, LookupEnv: lookup(env)})
 	if err != nil {
 		t.Fatal(err)
 	}
