@@ -25,6 +25,13 @@ var (
 	}
 )
 
+// Base returns the URL of the API at an address that the client has for a
+// connection by this scheme.
+func Base(scheme, host string, tls bool) string {
+	base := target{scheme: scheme, tls: tls}.base(host)
+	return base.String()
+}
+
 // Resolve returns the endpoint that Connect would use.
 func Resolve(opt Options) (docker.Endpoint, error) {
 	t, err := resolve(opt)
