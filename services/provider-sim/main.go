@@ -44,6 +44,7 @@ type config struct {
 	Seed          uint64         `env:"SIM_SEED,default=1"`
 	Speed         float64        `env:"SIM_SPEED,default=60"`
 	Address       string         `env:"SIM_ADDRESS,default=:8080"`
+	Delay         time.Duration  `env:"SHUTDOWN_DELAY,default=0s"`
 }
 
 func main() {
@@ -60,5 +61,5 @@ func run(ctx context.Context, kit *service.Kit, c *config) error {
 	mux.Handle("GET /health", kit.Health.Handler(false))
 	mux.Handle("/", sim.handler())
 	kit.Log.Info("season", "start", sim.clock.start, "now", sim.now(), "speed", c.Speed, "seed", c.Seed)
-	return kit.Serve(ctx, service.Server{Address: c.Address, Handler: mux})
+	return kit.Serve(ctx, service.Server{Address: c.Address, Handler: mux, Linger: c.Delay})
 }

@@ -394,7 +394,7 @@ func TestHealth(t *testing.T) {
 		t.Errorf("open and well: %d %s", w.Code, w.Body)
 	}
 	f.health.Set("postgres", errors.New("wrong password for role app_a"))
-	if w := f.do("GET", "/health", ""); w.Code != 503 || strings.TrimSpace(w.Body.String()) != `{"status":"failing","failing":["postgres"]}` {
+	if w := f.do("GET", "/health", ""); w.Code != 503 || strings.TrimSpace(w.Body.String()) != `{"status":"failing","failing":["postgres"],"started":true}` {
 		t.Errorf("open and failing: %d %s", w.Code, w.Body)
 	}
 	trusted := decode[healthAnswer](t, f.get("/health"))

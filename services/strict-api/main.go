@@ -47,8 +47,8 @@
 // # Stopping
 //
 // On SIGTERM /health fails at once, so that a load balancer stops sending
-// requests; the API answers for three more seconds, then finishes the requests in
-// progress.
+// requests; the API answers for SHUTDOWN_DELAY longer, because clients that have
+// looked up its address still use it, then finishes the requests in progress.
 package main
 
 import (
@@ -62,16 +62,14 @@ import (
 	"github.com/keepmum/keepmum/services/internal/store"
 )
 
-// linger is how long the API goes on answering after it was asked to stop.
-const linger = 3 * time.Second
-
 type config struct {
 	store.Settings
 	Token secrets.Secret `secret:"STRICT_API_TOKEN"`
+	Delay time.Duration  `env:"SHUTDOWN_DELAY,default=0s"`
 }
 
 func main() {
-	os.Exit(program(service.Server{Address: ":8090", Linger: linger}).Main())
+	os.Exit(program(service.Server{Address: ":8090"}).Main())
 }
 
 // program is the service behind a server, whose handler it sets.
@@ -94,6 +92,7 @@ func program(server service.Server) service.Program[config] {
 				}
 				return nil, &store.Error{Class: store.Starting, What: "not connected to the database yet"}
 			}
+			server.Linger = c.Delay
 			server.Handler = newAPI(late, newBearer(c.Token), kit.Health, origins(kit.Secrets), kit.Log)
 			return kit.Serve(ctx, server)
 		},

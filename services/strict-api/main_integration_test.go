@@ -20,7 +20,7 @@ import (
 // searched, when the test ends.
 func serve(t *testing.T, settings store.Settings) running {
 	t.Helper()
-	return start(t, 100*time.Millisecond, func(p service.Program[config]) *servicetest.Running {
+	return start(t, func(p service.Program[config]) *servicetest.Running {
 		return storetest.Run(t, p, settings, map[string]string{"STRICT_API_TOKEN": rightValue})
 	})
 }

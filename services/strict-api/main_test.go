@@ -26,10 +26,10 @@ type running struct {
 }
 
 // start runs a program by run and waits until it listens or ends.
-func start(t *testing.T, linger time.Duration, run func(service.Program[config]) *servicetest.Running) running {
+func start(t *testing.T, run func(service.Program[config]) *servicetest.Running) running {
 	t.Helper()
 	listening := make(chan net.Addr, 1)
-	r := running{Running: run(program(service.Server{Address: "127.0.0.1:0", Linger: linger, Listening: func(a net.Addr) { listening <- a }}))}
+	r := running{Running: run(program(service.Server{Address: "127.0.0.1:0", Listening: func(a net.Addr) { listening <- a }}))}
 	select {
 	case address := <-listening:
 		r.url = "http://" + address.String()
@@ -43,8 +43,8 @@ func start(t *testing.T, linger time.Duration, run func(service.Program[config])
 // startAlone runs the program with no database on the port given.
 func startAlone(t *testing.T, values map[string]string, databasePort string) running {
 	t.Helper()
-	return start(t, 3*time.Second, func(p service.Program[config]) *servicetest.Running {
-		return servicetest.Start(t, p, map[string]string{"DB_HOST": "127.0.0.1", "DB_PORT": databasePort}, secrets.Dir(secretstest.Write(t, values, nil)))
+	return start(t, func(p service.Program[config]) *servicetest.Running {
+		return servicetest.Start(t, p, map[string]string{"DB_HOST": "127.0.0.1", "DB_PORT": databasePort, "SHUTDOWN_DELAY": "3s"}, secrets.Dir(secretstest.Write(t, values, nil)))
 	})
 }
 

@@ -48,14 +48,20 @@ func (p Program[C]) healthURL(process Process) (string, error) {
 	return "http://" + address + "/health", nil
 }
 
+// question is what the health subcommand wants to know.
+type question struct {
+	started bool // whether the program has ever been healthy, and answers
+	secrets bool // also where the secrets are from
+}
+
 // askHealth is the health subcommand: 0 when the endpoint says ok, 1 otherwise.
-func (p Program[C]) askHealth(ctx context.Context, process Process, verbose bool) int {
+func (p Program[C]) askHealth(ctx context.Context, process Process, q question) int {
 	code := exitDone
 	if !p.OneShot {
 		url, err := p.healthURL(process)
 		answer := ""
 		if err == nil {
-			answer, err = ask(ctx, url)
+			answer, err = ask(ctx, url, q.started)
 		}
 		if err != nil {
 			code = exitFailed
@@ -64,7 +70,7 @@ func (p Program[C]) askHealth(ctx context.Context, process Process, verbose bool
 			fmt.Fprintln(process.Stdout, answer)
 		}
 	}
-	if verbose && !p.nameSecrets(process) {
+	if q.secrets && !p.nameSecrets(process) {
 		code = exitFailed
 	}
 	return code
@@ -87,7 +93,9 @@ func (p Program[C]) nameSecrets(process Process) bool {
 }
 
 // ask gets url and returns its status word, or an error that names what fails.
-func ask(ctx context.Context, url string) (string, error) {
+// With started, "started, failing: " and the names are no error if the program
+// was ever healthy.
+func ask(ctx context.Context, url string, started bool) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, healthDeadline)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -111,6 +119,9 @@ func ask(ctx context.Context, url string) (string, error) {
 	}
 	if response.StatusCode == http.StatusOK && answer.Status == "ok" {
 		return "ok", nil
+	}
+	if started && answer.Started {
+		return "started, failing: " + describe(answer), nil
 	}
 	return "", errors.New(describe(answer))
 }

@@ -30,6 +30,17 @@
 // secrets, their sources and places, never a value. `version` prints the
 // version.
 //
+// `health -started` exits 0 if the service answers and has been healthy at least
+// once. It is the health check in a Swarm, which replaces a task that fails its
+// check: an outage of the database would have every task of every service replaced
+// again and again, although a new one can do no more than the old one.
+//
+// # Stopping
+//
+// SIGTERM makes the health endpoint fail at once. A server with [Server.Linger] goes
+// on answering that long, with Connection: close, for clients that still use its
+// address; then it finishes the requests in progress. Everything else stops at once.
+//
 // # Settings of every service
 //
 // LOG_LEVEL is debug, info (the default), warn or error. HEALTH_ADDRESS is the

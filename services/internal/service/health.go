@@ -14,6 +14,7 @@ import (
 type Health struct {
 	mu       sync.Mutex
 	checks   map[string]func() error
+	started  bool // an answer was ok
 	stopping bool
 }
 
@@ -42,6 +43,14 @@ func (h *Health) Set(name string, err error) {
 	h.Register(name, func() error { return err })
 }
 
+// answered notes an answer and reports whether there was ever one that was ok.
+func (h *Health) answered(ok bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.started = h.started || ok
+	return h.started
+}
+
 // stop makes the registry fail as "stopping".
 func (h *Health) stop() {
 	h.mu.Lock()
@@ -68,6 +77,7 @@ type HealthAnswer struct {
 	Status  string   `json:"status"`            // "ok" or "failing"
 	Failing []string `json:"failing,omitempty"` // names of the checks that fail, sorted
 	Reasons []string `json:"reasons,omitempty"` // in the order of Failing
+	Started bool     `json:"started,omitempty"` // beside "failing": an earlier answer was ok
 }
 
 // Answer runs the checks and returns the HTTP status with the body: 200 and "ok",
@@ -87,6 +97,8 @@ func (h *Health) Answer(detail bool) (int, HealthAnswer) {
 			answer.Reasons = append(answer.Reasons, err.Error())
 		}
 	}
+	ok := code == http.StatusOK
+	answer.Started = h.answered(ok) && !ok
 	return code, answer
 }
 

@@ -9,13 +9,15 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 // stopTime is how long Run and the goroutines of Kit.Go may take to return
-// after the service was asked to stop. Docker kills after ten seconds.
+// after the service was asked to stop and its servers have lingered. Docker kills
+// after ten seconds, unless stop_grace_period says more.
 const stopTime = 8 * time.Second
 
 // Kit is what a running program is given.
@@ -28,8 +30,9 @@ type Kit struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	group  sync.WaitGroup
-	ended  chan error // what Run returned
-	crash  chan []any // the first panic: attributes for the log, not masked yet
+	ended  chan error   // what Run returned
+	crash  chan []any   // the first panic: attributes for the log, not masked yet
+	linger atomic.Int64 // the longest Linger of the servers, in nanoseconds
 }
 
 func newKit(ctx context.Context, name string, log *slog.Logger, report secrets.Report) *Kit {
@@ -125,14 +128,15 @@ func (k *Kit) wait(ctx context.Context, quit <-chan os.Signal) int {
 func (k *Kit) drain(quit <-chan os.Signal) (int, bool) {
 	done := make(chan struct{})
 	go func() { k.group.Wait(); close(done) }()
-	timer := time.NewTimer(stopTime)
+	limit := k.stopLimit()
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-done:
 	case <-quit:
 		return k.dump(), false
 	case <-timer.C:
-		k.Log.Error("did not stop in time", "seconds", stopTime.Seconds())
+		k.Log.Error("did not stop in time", "seconds", limit.Seconds())
 		return exitFailed, false
 	}
 	select {
@@ -143,6 +147,9 @@ func (k *Kit) drain(quit <-chan os.Signal) (int, bool) {
 		return 0, true
 	}
 }
+
+// stopLimit is how long the program may take to stop.
+func (k *Kit) stopLimit() time.Duration { return stopTime + time.Duration(k.linger.Load()) }
 
 // failed logs why the program ends and returns the exit code.
 func (k *Kit) failed(err error) int {

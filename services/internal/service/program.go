@@ -77,11 +77,13 @@ func (p Program[C]) execute(ctx context.Context, process Process, adopt adopter)
 		fmt.Fprintln(process.Stdout, p.Name, version())
 		return exitDone
 	case "health":
-		return p.askHealth(ctx, process, false)
+		return p.askHealth(ctx, process, question{})
+	case "health -started":
+		return p.askHealth(ctx, process, question{started: true})
 	case "health -v":
-		return p.askHealth(ctx, process, true)
+		return p.askHealth(ctx, process, question{secrets: true})
 	}
-	fmt.Fprintf(process.Stderr, "%s: unknown arguments; it takes none, or one of: health, health -v, version\n", p.Name)
+	fmt.Fprintf(process.Stderr, "%s: unknown arguments; it takes none, or one of: health, health -started, health -v, version\n", p.Name)
 	return exitUsage
 }
 

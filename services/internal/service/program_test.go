@@ -249,6 +249,9 @@ func TestHealthOfARunningProgram(t *testing.T) {
 		return p.Execute(t.Context(), asked), output.String()
 	}
 	servicetest.Until(t, "the registry says that no check is there", func() bool { _, says := ask(); return strings.Contains(says, "start (the service has not registered") })
+	if code, says := ask("-started"); code != 1 || !strings.Contains(says, "failing: start") {
+		t.Errorf("started, before it was ever healthy: exit code %d: %s", code, says)
+	}
 	kit.Health.Set("upstream", nil)
 	if code, says := ask("-v"); code != 0 || !strings.HasPrefix(says, "ok\nsecret LOGIN from map") {
 		t.Errorf("exit code %d: %s", code, says)
@@ -258,9 +261,20 @@ func TestHealthOfARunningProgram(t *testing.T) {
 	if code, says := ask(); code != 1 || says != "failing: another (it is late), upstream (it is down)\n" {
 		t.Errorf("exit code %d: %s", code, says)
 	}
+	if code, says := ask("-started"); code != 0 || says != "started, failing: another (it is late), upstream (it is down)\n" {
+		t.Errorf("started: exit code %d: %s", code, says)
+	}
+	kit.Health.Set("upstream", nil)
+	kit.Health.Set("another", nil)
+	if code, says := ask("-started"); code != 0 || says != "ok\n" {
+		t.Errorf("started and healthy: exit code %d: %s", code, says)
+	}
 	stop()
 	if code := <-ended; code != 0 {
 		t.Errorf("exit code %d after a stop", code)
+	}
+	if code, says := ask("-started"); code != 1 || !strings.Contains(says, "no answer") {
+		t.Errorf("after its end: exit code %d: %s", code, says)
 	}
 }
 

@@ -20,8 +20,9 @@ type Server struct {
 	// Handler answers. Kit.Serve adds the recovery from panics.
 	Handler http.Handler
 	// Linger is how long to go on accepting after the stop was asked for,
-	// with the health endpoint failing, so that a load balancer stops
-	// sending requests first. Zero: none.
+	// with the health endpoint failing, so that load balancers, and clients that
+	// have looked up its address, stop sending requests first. Answers then end
+	// their connection. Zero: none.
 	Linger time.Duration
 	// Listening, if not nil, is called with the address once the server accepts.
 	Listening func(net.Addr)
@@ -35,7 +36,7 @@ func (k *Kit) Serve(ctx context.Context, s Server) error {
 		return fmt.Errorf("cannot listen on %s: %s; is another program using the port?", s.Address, reason(err))
 	}
 	server := &http.Server{
-		Handler:           k.recovering(s.Handler),
+		Handler:           leaving(ctx, k.recovering(s.Handler)),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      60 * time.Second,
@@ -43,6 +44,7 @@ func (k *Kit) Serve(ctx context.Context, s Server) error {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(k.Log.Handler(), slog.LevelWarn),
 	}
+	k.lingers(s.Linger)
 	if s.Listening != nil {
 		s.Listening(listener.Addr())
 	}
@@ -66,6 +68,24 @@ func shutDown(ctx context.Context, server *http.Server, s Server) error {
 		_ = server.Close() // requests that did not end in time are cut off
 	}
 	return nil
+}
+
+// lingers gives the program at least that much more time to stop.
+func (k *Kit) lingers(d time.Duration) {
+	for longest := k.linger.Load(); int64(d) > longest && !k.linger.CompareAndSwap(longest, int64(d)); {
+		longest = k.linger.Load()
+	}
+}
+
+// leaving has every answer after ctx is done end its connection, so that the next
+// request of the client goes to another address.
+func leaving(ctx context.Context, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ctx.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // recovering answers 500 when next panics, and logs the panic masked.

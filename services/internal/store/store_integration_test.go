@@ -517,13 +517,54 @@ func TestLead(t *testing.T) {
 	}
 }
 
-func receive(t *testing.T, from <-chan string) string {
+func receive[T any](t *testing.T, from <-chan T) (got T) {
 	t.Helper()
 	select {
-	case got := <-from:
-		return got
+	case got = <-from:
 	case <-time.After(30 * time.Second):
 		t.Fatal("nothing happened in time")
-		return ""
+	}
+	return got
+}
+
+// A copy that is asked to stop gives the lock back at once, and not before its
+// work has ended.
+func TestLead_HandsOverWhenACopyStops(t *testing.T) {
+	server := storetest.Start(t)
+	settings := server.Settings(store.RoleA)
+	server.Setup(t, settings)
+	type copyOf struct {
+		stop           context.CancelFunc
+		begun, stopped chan time.Time
+		ended          chan error
+	}
+	lead := func() copyOf {
+		ctx, stop := context.WithCancel(t.Context())
+		c := copyOf{stop, make(chan time.Time, 1), make(chan time.Time, 1), make(chan error, 1)}
+		db := storetest.Connect(t, settings)
+		go func() {
+			c.ended <- db.Lead(ctx, storetest.Kit("poller"), func(ctx context.Context) error {
+				c.begun <- time.Now()
+				<-ctx.Done()
+				c.stopped <- time.Now()
+				return ctx.Err()
+			})
+		}()
+		return c
+	}
+	one := lead()
+	receive(t, one.begun)
+	two := lead()
+	asked := time.Now()
+	one.stop()
+	stopped, begun := receive(t, one.stopped), receive(t, two.begun)
+	if begun.Before(stopped) || begun.Sub(asked) > 5*time.Second {
+		t.Errorf("the second began %s after the first had stopped, %s after it was asked to", begun.Sub(stopped), begun.Sub(asked))
+	}
+	two.stop()
+	for _, c := range []copyOf{one, two} {
+		if err := receive(t, c.ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("Lead ended with %v", err)
+		}
 	}
 }
