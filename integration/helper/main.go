@@ -9,7 +9,7 @@
 //	helper processes                environment and arguments of all other processes
 //	helper mounts                   the files of /run/secrets as JSON; keeps running until it is stopped
 //	helper relay SOCKET             joins standard input and output to a socket: the way into dind
-//	helper resolver                 answers "no such name" on 127.0.0.1, port 53
+//	helper resolver [ADDRESS]       answers "no such name"; default 127.0.0.1:53
 //
 // In $CANARY, a URL, a header or standard input, {NAME} is replaced by the content of
 // /run/secrets/NAME, so that no value is in an argument or a variable. Ask reads
@@ -20,6 +20,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -65,7 +66,7 @@ func run(ctx context.Context, args []string) (err error) {
 	case "relay":
 		return relay(args[len(args)-1], os.Stdin, os.Stdout)
 	case "resolver":
-		return resolver(ctx, "127.0.0.1:53")
+		return resolver(ctx, cmp.Or(strings.Join(args[1:], ""), "127.0.0.1:53"))
 	case "linger":
 		err = printEncoded(filled(os.Getenv("CANARY")), os.Stdout, os.Stderr)
 	case "mounts":
