@@ -1,5 +1,7 @@
 package docker
 
+import "strings"
+
 // Labels that keepmum sets.
 const (
 	// LabelBuild is on an image that keepmum built: the digest of everything
@@ -45,3 +47,9 @@ const (
 	LabelNamespace  = "com.docker.stack.namespace" // on everything that docker stack rm removes
 	LabelStackImage = "com.docker.stack.image"     // on a service: its image as the file names it
 )
+
+// Reserved reports whether a label is keepmum's or the docker command's: a file
+// cannot set it.
+func Reserved(label string) bool {
+	return strings.HasPrefix(label, "io.keepmum.") || strings.HasPrefix(label, "com.docker.stack.")
+}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/keepmum/keepmum/internal/docker"
 )
 
 // written returns the places of string literals in Go source that spell out a
@@ -49,5 +51,13 @@ func TestLabels_SpelledOutOnce(t *testing.T) {
 	})
 	if err != nil || seen < 100 {
 		t.Errorf("%d files, %v", seen, err)
+	}
+}
+
+func TestReserved_AreTheLabelsOfBothTools(t *testing.T) {
+	for label, want := range map[string]bool{docker.LabelSecret: true, docker.LabelNamespace: true, docker.LabelStackImage: true, "com.docker.compose.project": false, "traefik.enable": false, "": false} {
+		if got := docker.Reserved(label); got != want {
+			t.Errorf("%s: %v", label, got)
+		}
 	}
 }

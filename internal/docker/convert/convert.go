@@ -159,7 +159,7 @@ func (c *converter) entry(list []string, i, n int) []string {
 func (c *converter) labels(of map[string]string, subject string, path ...string) map[string]string {
 	all := map[string]string{docker.LabelNamespace: c.Stack}
 	for key, value := range of {
-		if strings.HasPrefix(key, "com.docker.stack.") || strings.HasPrefix(key, "io.keepmum.") {
+		if docker.Reserved(key) {
 			c.refuse(subject, "sets the label "+key+", which docker or keepmum sets", "remove it", path...)
 		}
 		all[key] = value

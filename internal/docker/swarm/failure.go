@@ -33,7 +33,7 @@ func causeOf(r *engine.Refusal) error {
 	switch {
 	case says("update out of sequence"):
 		return docker.ErrOutOfDate
-	case says("is in use by"), says("has active endpoints"):
+	case says("is in use by"), says("has active endpoints"), says("volume is in use"):
 		return docker.ErrInUse
 	case r.Status == http.StatusNotFound:
 		return docker.ErrNotFound

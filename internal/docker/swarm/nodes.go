@@ -93,3 +93,8 @@ func (s *Swarm) CreateNetwork(ctx context.Context, spec docker.NetworkSpec) (str
 func (s *Swarm) RemoveNetwork(ctx context.Context, id string) error {
 	return s.remove(ctx, "network", id)
 }
+
+// RemoveVolume removes a volume of the connected engine, by its name.
+func (s *Swarm) RemoveVolume(ctx context.Context, name string) error {
+	return s.remove(ctx, "volume", name)
+}

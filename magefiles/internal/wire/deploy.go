@@ -53,7 +53,7 @@ func (t *Tools) Deploy(at Place) *deploy.Deploy {
 	if at.File == "" {
 		t.Project.SwarmFile = os.Getenv("KEEPMUM_SWARM_FILE")
 	}
-	return deploy.New(deploy.Config{Project: t.Project, Stack: at.stack(), Connect: func(ctx context.Context) (deploy.Swarm, error) { return t.swarm(ctx, at) }, Convert: t.convert, Render: render})
+	return deploy.New(deploy.Config{Project: t.Project, Stack: at.stack(), Connect: func(ctx context.Context) (deploy.Swarm, error) { return t.swarm(ctx, at) }, Convert: t.convert})
 }
 
 // swarm connects to the Swarm's manager.
@@ -90,9 +90,4 @@ func by() string {
 // convert makes the specifications of a Swarm file.
 func (t *Tools) convert(m *manifest.Manifest, stack, api string) (docker.StackSpec, []fault.Finding, []fault.Finding) {
 	return convert.Convert(m, convert.Options{Stack: stack, API: api, Dir: t.dir, ReadFile: t.workspace.Read, Lookup: os.LookupEnv})
-}
-
-// render makes the file that docker stack deploy takes.
-func render(m *manifest.Manifest, secrets, configs map[string]string) ([]byte, error) {
-	return convert.Render(m, convert.RenderOptions{Secrets: secrets, Configs: configs})
 }
