@@ -9,6 +9,8 @@ import (
 	//mage:import
 	_ "github.com/keepmum/keepmum/magefiles/build"
 	//mage:import
+	_ "github.com/keepmum/keepmum/magefiles/deploy"
+	//mage:import
 	_ "github.com/keepmum/keepmum/magefiles/engine"
 	//mage:import
 	_ "github.com/keepmum/keepmum/magefiles/secrets"

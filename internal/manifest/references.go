@@ -52,7 +52,7 @@ func (r *reader) checkReferences() {
 		} {
 			value, _ := get(f.value, use.key)
 			for _, name := range namesIn(value) {
-				if !slices.Contains(use.known, name.Value) {
+				if !slices.Contains(use.known, name.Value) && !strings.Contains(name.Value, "$") { // Compose looks at what the variable makes of it
 					r.add(name.Line, f.name(), fmt.Sprintf("%s names %s, which is not under %s:", use.key, name.Value, use.section), didYouMean(name.Value, use.known, "declare it under the top-level "+use.section+":, or remove the name"))
 				}
 			}

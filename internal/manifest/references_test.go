@@ -90,3 +90,13 @@ func TestParse_TopLevel(t *testing.T) {
 		checkFindings(t, c.lines, c.want)
 	}
 }
+
+func TestReferences_ByAVariableAreComposesToJudge(t *testing.T) {
+	file := "services:\n  web:\n    image: x\n    networks: [\"${KIND:-a}-net\"]\nnetworks: {a-net: {}, b-net: {}}\n"
+	for kind, fine := range map[string]bool{"": true, "b": true, "c": false} {
+		o := Options{Lookup: func(string) (string, bool) { return kind, kind != "" }}
+		if _, findings := o.Parse("compose.yml", []byte(file)); (len(findings) == 0) != fine {
+			t.Errorf("%q: %v", kind, findings)
+		}
+	}
+}
