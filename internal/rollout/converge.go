@@ -226,7 +226,7 @@ func (l *look) judge(service docker.Service) {
 		if !strings.HasPrefix(service.Update.State, "rollback") {
 			v.Cause, v.Problem = CauseForeign, "its specification is not the one that was sent"
 		}
-	case !l.Back && strings.HasPrefix(service.Update.State, "rollback") || strings.HasSuffix(service.Update.State, "paused"):
+	case l.ended(service.Update.State) && !(l.Unchanged && v.Ready >= v.Want && v.Old == 0):
 		v.State = Failing
 	case v.Ready >= v.Want && v.Old == 0:
 		v.State, v.Cause, v.Problem = Converged, "", ""
@@ -234,6 +234,12 @@ func (l *look) judge(service docker.Service) {
 	case l.isJob() && l.spent(slots) || slices.ContainsFunc(values(slots), func(n int) bool { return n >= attempts }) || l.Spec.Task.Restart == "none" && v.Attempts > 0:
 		v.State = Failing
 	}
+}
+
+// ended reports whether the Swarm gave up the update that is watched. Of a service
+// that is not changed, the state is that of an update long ago.
+func (l *look) ended(state string) bool {
+	return strings.HasSuffix(state, "paused") || strings.HasPrefix(state, "rollback") && !l.Back && !l.Unchanged
 }
 
 // spent reports whether a slot has used all its attempts by the restart policy.

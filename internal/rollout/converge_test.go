@@ -205,6 +205,21 @@ func TestWatch_OnTheWayBackARollbackIsNoFailure(t *testing.T) {
 	}
 }
 
+func TestWatch_AnUnchangedServiceMayHaveBeenRolledBackOnce(t *testing.T) {
+	for _, state := range []string{"rollback_completed", "rollback_started", "rollback_paused", "paused"} {
+		s := newScene(t)
+		s.watch.Unchanged, s.service.Update.State = true, state
+		s.task(1, "n1", "running")
+		if strings.HasSuffix(state, "paused") {
+			s.see(rollout.Failing, "1/2")
+		} else {
+			s.see(rollout.Converging, "1/2")
+		}
+		s.task(2, "n2", "running")
+		s.see(rollout.Converged, "2/2")
+	}
+}
+
 func TestWatch_CompletedProvesNothing(t *testing.T) {
 	s := newScene(t)
 	s.service.Update.State = "completed"

@@ -266,7 +266,7 @@ func (e *execution) update(ctx context.Context, step rollout.Step) error {
 const updateTries = 10
 
 func (e *execution) remove(ctx context.Context, service docker.Service) error {
-	if err := e.Swarm.Services.RemoveService(ctx, service.ID); err != nil && !errors.Is(err, docker.ErrNotFound) {
+	if err := e.drop(ctx, service.ID); err != nil {
 		return err
 	}
 	e.touched = append(e.touched, touched{name: service.Spec.Name, id: service.ID, action: "removed", before: service})
@@ -372,11 +372,27 @@ func (e *execution) restore(ctx context.Context, t touched) error {
 // vanish removes a service that did not exist before, and waits until its tasks
 // are gone.
 func (e *execution) vanish(ctx context.Context, id string) error {
+	if err := e.drop(ctx, id); err != nil {
+		return err
+	}
+	return e.gone(ctx, id)
+}
+
+// drop removes a service. One that is not there any more is removed.
+func (e *execution) drop(ctx context.Context, id string) error {
 	if err := e.Swarm.Services.RemoveService(ctx, id); err != nil && !errors.Is(err, docker.ErrNotFound) {
 		return err
 	}
+	return nil
+}
+
+// gone waits until no task of services that were removed has a container.
+func (e *execution) gone(ctx context.Context, ids ...string) error {
+	if len(ids) == 0 {
+		return nil
+	}
 	return e.until(ctx, func() (bool, error) {
-		tasks, err := e.Swarm.Tasks.Tasks(ctx, id)
+		tasks, err := e.Swarm.Tasks.Tasks(ctx, ids...)
 		if errors.Is(err, docker.ErrNotFound) {
 			return true, nil
 		}

@@ -92,10 +92,16 @@ func (s *session) removable(o RemoveOptions) RemoveResult {
 func (s *session) removeAll(ctx context.Context, r RemoveResult, volumes []string) error {
 	e := &execution{session: s, begun: s.Clock(), watches: map[string]*watched{}}
 	var failed []error
+	var gone []string
 	for _, service := range s.now.Services {
 		s.Project.Progress.Say("remove service %s", service.Spec.Name)
-		failed = append(failed, e.vanish(ctx, service.ID))
+		err := e.drop(ctx, service.ID)
+		failed = append(failed, err)
+		if err == nil {
+			gone = append(gone, service.ID)
+		}
 	}
+	failed = append(failed, e.gone(ctx, gone...))
 	for _, n := range s.now.Networks {
 		if n.Labels[docker.LabelNamespace] == s.want.Name {
 			failed = append(failed, e.free(ctx, func() error { return s.Swarm.Networks.RemoveNetwork(ctx, n.ID) }))
