@@ -21,6 +21,7 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/images"
 	"github.com/keepmum/keepmum/internal/ops/stack"
 	"github.com/keepmum/keepmum/internal/ops/values"
+	"github.com/keepmum/keepmum/internal/ops/versions"
 	"github.com/keepmum/keepmum/internal/sweep"
 )
 
@@ -129,6 +130,7 @@ var variableUses = map[string]string{
 	"KEEPMUM_COMPOSE_FILE":       "the compose file that is the manifest; default: the first of compose.yaml, compose.yml, docker-compose.yaml, docker-compose.yml",
 	"KEEPMUM_KEY_FILE":           "the project's key, in place of .keepmum/key; it is read and never made",
 	"KEEPMUM_ENV":                "read by services: `production` refuses $NAME, defaults, and a relative secrets directory",
+	"KEEPMUM_STACK":              "the stack in the Swarm, where -stack is not given; default: name: of the compose file",
 	"KEEPMUM_POSTGRES_IMAGE":     "the image of Postgres; default: postgres:17, or where no registry answers one made from Debian packages",
 	"KEEPMUM_API_PORT":           "the port of strict-api on this machine; default 8090",
 	"KEEPMUM_ODDS_API_URL":       "where odds-ingestion asks; default: the simulator",
@@ -210,20 +212,26 @@ func exitCodesPart(t *testing.T) string {
 
 // documents are the results that -json prints, by target.
 var documents = map[string]any{
-	"secrets:init":     values.InitResult{},
-	"secrets:fromEnv":  values.FromEnvResult{},
-	"secrets:set":      values.EditResult{},
-	"secrets:remove":   values.EditResult{},
-	"secrets:generate": values.EditResult{},
-	"secrets:list":     values.ListResult{},
-	"secrets:validate": values.ValidateResult{},
-	"engine:up":        host.UpResult{},
-	"engine:doctor":    host.DoctorResult{},
-	"build:images":     images.Result{},
-	"stack:up":         stack.UpResult{},
-	"stack:status":     stack.StatusResult{},
-	"stack:down":       stack.DownResult{},
-	"demo":             demo.Result{},
+	"secrets:init":         values.InitResult{},
+	"secrets:fromEnv":      values.FromEnvResult{},
+	"secrets:set":          values.EditResult{},
+	"secrets:remove":       values.EditResult{},
+	"secrets:generate":     values.EditResult{},
+	"secrets:list":         values.ListResult{},
+	"secrets:validate":     values.ValidateResult{},
+	"secrets:toSwarm":      versions.ToSwarmResult{},
+	"secrets:diff":         versions.DiffResult{},
+	"secrets:where":        versions.WhereResult{},
+	"secrets:whereService": versions.WhereServiceResult{},
+	"secrets:history":      versions.HistoryResult{},
+	"secrets:age":          versions.AgeResult{},
+	"engine:up":            host.UpResult{},
+	"engine:doctor":        host.DoctorResult{},
+	"build:images":         images.Result{},
+	"stack:up":             stack.UpResult{},
+	"stack:status":         stack.StatusResult{},
+	"stack:down":           stack.DownResult{},
+	"demo":                 demo.Result{},
 }
 
 // undocumented are targets whose document is described in words.
@@ -253,6 +261,10 @@ func fields(b *strings.Builder, kind reflect.Type, prefix string) {
 		field := kind.Field(i)
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if name == "-" || !field.IsExported() {
+			continue
+		}
+		if field.Anonymous && name == "" {
+			fields(b, field.Type, prefix)
 			continue
 		}
 		inner, word := field.Type, ""

@@ -154,6 +154,15 @@ func fill(v reflect.Value) {
 	}
 }
 
+// Piped returns standard input, or nil if that is a terminal, where nobody has
+// written anything yet.
+func (c *Console) Piped() io.Reader {
+	if file, isFile := c.In.(*os.File); isFile && term.IsTerminal(int(file.Fd())) {
+		return nil
+	}
+	return c.In
+}
+
 // ReadValue reads a value for name: from standard input to its end unless that
 // is a terminal, else by a prompt that does not show what is typed.
 func (c *Console) ReadValue(ctx context.Context, name string, limit int) (secrets.Secret, error) {

@@ -217,3 +217,18 @@ func TestTableAlignsAndTrims(t *testing.T) {
 		t.Errorf("%q, want %q", out, want)
 	}
 }
+
+func TestPiped_IsNotATerminal(t *testing.T) {
+	in := strings.NewReader("x")
+	if c := New(in, nil, nil); c.Piped() != in {
+		t.Error("an input that is no file is not taken")
+	}
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if c := New(file, nil, nil); c.Piped() != file {
+		t.Error("a file is not taken")
+	}
+}

@@ -22,13 +22,16 @@ const (
 	Unknown Match = "unknown" // there is no key, the fingerprint is of another one, or it is not understood
 )
 
+// Absent reports whether k is the zero Key, which stands for no key.
+func (k Key) Absent() bool { return k.bytes.IsZero() }
+
 // Fingerprint returns the fingerprint of a value that belongs to a stack's
 // secret, in the form v1:ID.SALT:MAC, where MAC is HMAC-SHA-256 with the key
 // over the salt, the stack's name, 0, the secret's name, 0, and the value. Take
 // a random salt for each version, so that two versions with the same value
 // differ. Without a key the answer is "".
 func (k Key) Fingerprint(salt [SaltSize]byte, stack, name string, value secrets.Secret) string {
-	if k.bytes.IsZero() {
+	if k.Absent() {
 		return ""
 	}
 	mac := k.mac(salt[:], stack, name, value)
@@ -40,7 +43,7 @@ func (k Key) Fingerprint(salt [SaltSize]byte, stack, name string, value secrets.
 func (k Key) Compare(fingerprint, stack, name string, value secrets.Secret) Match {
 	id, salt, mac, ok := parse(fingerprint)
 	switch {
-	case !ok || k.bytes.IsZero() || id != k.ID():
+	case !ok || k.Absent() || id != k.ID():
 		return Unknown
 	case hmac.Equal(mac, k.mac(salt, stack, name, value)):
 		return Same

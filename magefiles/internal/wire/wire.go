@@ -4,6 +4,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -91,8 +92,10 @@ type Context = context.Context
 type Target[R any] struct {
 	Limit    time.Duration // 0: none
 	ReadOnly bool          // it changes nothing, not even the modes of secrets/
+	Alone    bool          // it changes a Swarm: no other target may be on the command line
 	Name     string        // a positional, which must not be a flag
 	JSON     *bool         // print the result as one document
+	Always   bool          // Show is called along with an error too
 	Show     func(*console.Console, R) error
 	Always   bool // Show shows the result to a person along with an error, too
 }
@@ -103,10 +106,11 @@ type Target[R any] struct {
 func (t Target[R]) Run(ctx context.Context, fn func(context.Context, *Tools) (R, error)) error {
 	return console.Run(ctx, t.Limit, func(ctx context.Context, c *console.Console) error {
 		var result R
-		tools, err := Open(c, t.ReadOnly)
+		err := t.misused(os.Args[1:])
 		if err == nil {
-			defer tools.Close()
-			if err = notFlag(t.Name); err == nil {
+			var tools *Tools
+			if tools, err = Open(c, t.ReadOnly); err == nil {
+				defer tools.Close()
 				result, err = fn(ctx, tools)
 			}
 		}
@@ -115,6 +119,20 @@ func (t Target[R]) Run(ctx context.Context, fn func(context.Context, *Tools) (R,
 		}
 		return Show(c, t.JSON, result, err, t.Show)
 	})
+}
+
+// misused is the error of a command line that cannot be what was meant. args are
+// those of the process.
+func (t Target[R]) misused(args []string) error {
+	switch {
+	case t.Limit < 0:
+		return &fault.Error{Code: fault.Usage, What: "the time limit is negative", Next: "a duration, like -timeout=90s"}
+	case t.Alone && t.Name != "":
+		return cmp.Or(notFlag(t.Name), alone(args, 1))
+	case t.Alone:
+		return alone(args, 0)
+	}
+	return notFlag(t.Name)
 }
 
 // Show renders a use case's result: as JSON, also along with an error, or by
