@@ -24,7 +24,11 @@ func seeds(t testing.TB) [][]byte {
 		t.Fatalf("no fixtures: %v", err)
 	}
 	var all [][]byte
-	for _, name := range append(names, "../../docker-compose.yml", "../../docker-compose.env.yml") {
+	stacks, err := filepath.Glob("../docker/convert/testdata/stacks/*.yml")
+	if err != nil || len(stacks) == 0 {
+		t.Fatalf("no stack files: %v", err)
+	}
+	for _, name := range append(append(names, stacks...), "../../docker-compose.yml", "../../docker-compose.env.yml") {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -44,7 +48,27 @@ func FuzzParse(f *testing.F) {
 		}
 		m, findings := Parse("x.yml", data)
 		wholesome(t, m, findings, linesIn(string(data)))
+		m, findings = parseSwarm(string(data), nil)
+		wholesomeStack(t, m, findings, linesIn(string(data)))
 	})
+}
+
+// wholesomeStack checks what holds for every Swarm file, good or bad.
+func wholesomeStack(t testing.TB, m *Manifest, findings []fault.Finding, lines int) {
+	t.Helper()
+	for _, f := range findings {
+		if f.File != "stack.yml" || f.Line < 0 || f.Line > lines+1 || f.Problem == "" || f.Next == "" {
+			t.Errorf("bad finding %d: %s: %s", f.Line, f.Subject, f.Problem)
+		}
+	}
+	if len(findings) == 0 && (m.Model == nil || len(m.Services) == 0) {
+		t.Error("no finding, and nothing to convert")
+	}
+	for _, s := range m.Services {
+		if line := m.LineOf("services", s.Name, "image"); line < 1 || line > lines+1 {
+			t.Errorf("%q is at line %d", s.Name, line)
+		}
+	}
 }
 
 // linesIn counts lines as YAML does, at most.
@@ -104,6 +128,8 @@ func TestParse_ShuffledLines(t *testing.T) {
 		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom(lines), 1, 40).Draw(r, "lines"), "\n")
 		m, findings := Parse("x.yml", []byte(text))
 		wholesome(t, m, findings, linesIn(text))
+		m, findings = parseSwarm(text, nil)
+		wholesomeStack(t, m, findings, linesIn(text))
 	})
 }
 
