@@ -174,7 +174,7 @@ func (l layer) allows(imported string) bool {
 // list returns the packages of the module, read with the given overlay.
 func list(t *testing.T, overlay map[string]string) []listed {
 	t.Helper()
-	args := []string{"list", "-e", "-tags", "integration", "-json=ImportPath,Imports,Incomplete"}
+	args := []string{"list", "-e", "-tags", "integration,swarm", "-json=ImportPath,Imports,Incomplete"}
 	if overlay != nil {
 		args = append(args, "-overlay", overlayFile(t, overlay))
 	}

@@ -10,10 +10,16 @@
 //	helper mounts                   the files of /run/secrets as JSON; keeps running until it is stopped
 //	helper relay SOCKET             joins standard input and output to a socket: the way into dind
 //	helper resolver [ADDRESS]       answers "no such name"; default 127.0.0.1:53
+//	helper load URL RATE COUNT [TIMEOUT]   requests, RATE a second; at the end or on SIGTERM one JSON line
+//	helper serve                    an HTTP service that answers with $SERVE_VERSION, or fails as SERVE_... say
+//	helper health                   whether the service serve in this container is well
 //
 // In $CANARY, a URL, a header or standard input, {NAME} is replaced by the content of
 // /run/secrets/NAME, so that no value is in an argument or a variable. Ask reads
 // the body from standard input.
+//
+// Load makes a new connection and asks for the name for each request, and tries
+// none again. The variables of serve are described at its type.
 //
 // Processes is started in the process namespace of another container. It fails if
 // there is no process that it can read: nothing read is not nothing found.
@@ -47,14 +53,16 @@ func main() {
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "helper:", err)
-		os.Exit(1)
+		code := exitCode(1)
+		_ = errors.As(err, &code)
+		os.Exit(int(code))
 	}
 }
 
 // run runs the command that the first argument names.
 func run(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errors.New("print, linger, wait, ask, processes, mounts, relay or resolver?")
+		return errors.New("print, linger, wait, ask, processes, mounts, relay, resolver, load, serve or health?")
 	}
 	switch args[0] {
 	case "print":
@@ -67,6 +75,21 @@ func run(ctx context.Context, args []string) (err error) {
 		return relay(args[len(args)-1], os.Stdin, os.Stdout)
 	case "resolver":
 		return resolver(ctx, cmp.Or(strings.Join(args[1:], ""), "127.0.0.1:53"))
+	case "load":
+		o, err := orderOf(args[1:])
+		if err != nil {
+			return err
+		}
+		return load(ctx, o, os.Stdout)
+	case "serve", "health":
+		s, err := serviceOf(os.Getenv)
+		if err != nil {
+			return err
+		}
+		if args[0] == "health" {
+			return s.health(ctx)
+		}
+		return s.serve(ctx, os.Stdout)
 	case "linger":
 		err = printEncoded(filled(os.Getenv("CANARY")), os.Stdout, os.Stderr)
 	case "mounts":

@@ -111,7 +111,7 @@ func spread(ctx context.Context, from client.APIClient, to []*Node, refs ...stri
 	}
 	saved, err := from.ImageSave(ctx, refs)
 	if err != nil {
-		return fmt.Errorf("the images cannot be saved: %w", err)
+		return fmt.Errorf("%v cannot be saved: %w", refs, err)
 	}
 	defer saved.Close()
 	inputs, ends := map[*Node]*io.PipeReader{}, make([]io.Writer, 0, len(to))
@@ -126,7 +126,7 @@ func spread(ctx context.Context, from client.APIClient, to []*Node, refs ...stri
 		}
 	}()
 	return each(to, func(n *Node) error {
-		loaded, err := n.client.ImageLoad(ctx, inputs[n])
+		loaded, err := n.client.ImageLoad(ctx, struct{ io.Reader }{inputs[n]}) // the client would close it, and so stop the others
 		if err == nil {
 			err = worked(loaded.Body)
 		}

@@ -27,8 +27,8 @@ const (
 
 // The addresses are the same in each lab.
 const (
-	network  = "10.77.0."
-	switchAt = network + "1"
+	subnet   = "10.77.0."
+	switchAt = subnet + "1"
 	firstAt  = 11 // node 1
 )
 
@@ -169,8 +169,11 @@ func (l *Lab) managers() []*Node {
 	return slices.DeleteFunc(slices.Clone(l.nodes[:l.options.Managers]), func(n *Node) bool { return !n.reachable() })
 }
 
+// final is an answer that will not change.
+type final struct{ error }
+
 // await asks until there is no error, a tenth of a second after each answer. At
-// the end of the context it returns the last error.
+// the end of the context it returns the last error, and a final one at once.
 func await(ctx context.Context, what string, ask func(context.Context) error) error {
 	for {
 		one, cancel := context.WithTimeout(ctx, askTime)
@@ -178,6 +181,10 @@ func await(ctx context.Context, what string, ask func(context.Context) error) er
 		cancel()
 		if err == nil {
 			return nil
+		}
+		var end final
+		if errors.As(err, &end) {
+			return fmt.Errorf("waiting for %s: %w", what, err)
 		}
 		select {
 		case <-ctx.Done():

@@ -7,7 +7,6 @@ import (
 	_ "embed" // node.sh
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,13 +40,13 @@ func newNode(r *room, number int, o Options) (*Node, error) {
 	n := &Node{room: r, number: number}
 	n.dir = filepath.Join(r.dir, n.Name())
 	err := errors.Join(os.Mkdir(n.dir, 0o700),
-		os.WriteFile(filepath.Join(n.dir, "node.sh"), []byte(nodeScript), 0o600),
+		os.WriteFile(n.file("node.sh"), []byte(nodeScript), 0o600),
 		// Not the machine's: a setting that is an argument too is refused.
-		os.WriteFile(filepath.Join(n.dir, "daemon.json"), []byte("{}"), 0o600))
+		os.WriteFile(n.file("daemon.json"), []byte("{}"), 0o600))
 	if err != nil {
 		return nil, err
 	}
-	n.arguments = []string{"--host", n.Host(), "--data-root", filepath.Join(n.dir, "data"), "--config-file", filepath.Join(n.dir, "daemon.json"),
+	n.arguments = []string{"--host", n.Host(), "--data-root", n.file("data"), "--config-file", n.file("daemon.json"),
 		"--cgroup-parent", "/" + r.name + "/" + n.Name()}
 	for _, label := range o.Labels[number] {
 		n.arguments = append(n.arguments, "--label", label)
@@ -61,31 +60,34 @@ func newNode(r *room, number int, o Options) (*Node, error) {
 func (n *Node) Name() string { return "n" + strconv.Itoa(n.number) }
 
 // Host is the address of the engine on this machine, for DOCKER_HOST.
-func (n *Node) Host() string { return "unix://" + n.socket() }
+func (n *Node) Host() string { return "unix://" + n.file("docker.sock") }
 
 // Client is a client of the engine, also of one that has lost its power.
 func (n *Node) Client() *client.Client { return n.client }
 
 // IP is the node's address in the lab.
-func (n *Node) IP() string { return network + strconv.Itoa(firstAt+n.number-1) }
+func (n *Node) IP() string { return subnet + strconv.Itoa(firstAt+n.number-1) }
 
-func (n *Node) socket() string { return filepath.Join(n.dir, "docker.sock") }
+// file is a file of the node.
+func (n *Node) file(name string) string { return filepath.Join(n.dir, name) }
 
 // port is the node's interface in the switch.
 func (n *Node) port() string { return "p" + strconv.Itoa(n.number) }
 
 // start powers the node on and waits for its engine.
 func (n *Node) start(ctx context.Context) error {
-	if err := os.Remove(filepath.Join(n.dir, "pid")); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	for _, state := range []string{"pid", "exited", "restart"} {
+		if err := os.RemoveAll(n.file(state)); err != nil {
+			return err
+		}
 	}
 	args := append([]string{"--target", strconv.Itoa(n.room.pid), "--pid",
 		"unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child",
-		"sh", filepath.Join(n.dir, "node.sh"), n.dir, n.Name(), n.IP() + "/24", switchAt}, n.arguments...)
+		"sh", n.file("node.sh"), n.dir, n.Name(), n.IP() + "/24", switchAt}, n.arguments...)
 	cmd := exec.Command("nsenter", args...)
 	cmd.Env = []string{path(), "HOME=/root"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := logTo(cmd, filepath.Join(n.dir, "node.log")); err != nil {
+	if err := logTo(cmd, n.file("node.log")); err != nil {
 		return err
 	}
 	ended := make(chan struct{})
@@ -93,7 +95,7 @@ func (n *Node) start(ctx context.Context) error {
 		_ = cmd.Wait() // it is killed
 		close(ended)
 	}()
-	pid, err := pidIn(ctx, filepath.Join(n.dir, "pid"), ended)
+	pid, err := pidIn(ctx, n.file("pid"), ended)
 	if err != nil {
 		return n.room.explained(err, filepath.Join(n.Name(), "node.log"))
 	}
@@ -113,7 +115,10 @@ func (n *Node) start(ctx context.Context) error {
 func (n *Node) answers(ctx context.Context) error {
 	err := await(ctx, "the engine of "+n.Name(), func(ctx context.Context) error {
 		if n.off() {
-			return errors.New("the node has ended")
+			return final{errors.New("the node has ended")}
+		}
+		if n.crashed() {
+			return final{errors.New("dockerd has ended")}
 		}
 		_, err := n.client.Ping(ctx)
 		return err
@@ -195,12 +200,8 @@ func (n *Node) Crash(t testing.TB) {
 	err := run(exec.CommandContext(ctx, "nsenter", "--target", strconv.Itoa(pid), "--mount", "--pid", "sh", "-c", "kill -9 $(cat /run/docker.pid)"))
 	if err == nil {
 		err = await(ctx, "the end of dockerd on "+n.Name(), func(context.Context) error {
-			conn, err := net.Dial("unix", n.socket())
-			if err != nil {
-				return nil
-			}
-			_ = conn.Close()
-			return errors.New("it still listens")
+			_, err := os.Stat(n.file("exited"))
+			return err
 		})
 	}
 	if err != nil {
@@ -208,12 +209,21 @@ func (n *Node) Crash(t testing.TB) {
 	}
 }
 
+// crashed reports whether dockerd has ended, and was not run again.
+func (n *Node) crashed() bool {
+	_, err := os.Stat(n.file("exited"))
+	return err == nil
+}
+
 // Restart runs dockerd again after a crash and waits for the engine.
 func (n *Node) Restart(t testing.TB) {
 	t.Helper()
 	ctx, cancel := waiting(t)
 	defer cancel()
-	err := os.WriteFile(filepath.Join(n.dir, "restart"), nil, 0o600)
+	if n.off() || !n.crashed() {
+		t.Fatalf("dockerd of %s has not crashed", n.Name())
+	}
+	err := errors.Join(os.Remove(n.file("exited")), os.WriteFile(n.file("restart"), nil, 0o600))
 	if err == nil {
 		err = n.answers(ctx)
 	}

@@ -4,8 +4,8 @@
 #   node.sh DIR HOSTNAME ADDRESS RESOLVER DOCKERD-ARGUMENT...
 #
 # It writes its process id, as the machine sees it, to DIR/pid, waits for the
-# interface eth0, and runs dockerd. If that ends, it runs it again when there is
-# a file DIR/restart.
+# interface eth0, and runs dockerd. If that ends, it makes the file DIR/exited, and
+# runs dockerd again when there is a file DIR/restart.
 set -eu
 dir=$1 host=$2 address=$3 resolver=$4
 shift 4
@@ -58,6 +58,7 @@ while :; do
 	rm -f /run/docker.pid "$dir/docker.sock"
 	dockerd --storage-driver "$driver" "$@" >>"$dir/dockerd.log" 2>&1 &
 	wait $! || true
+	: >"$dir/exited"
 	until [ -e "$dir/restart" ]; do
 		sleep 0.1 # and the shell collects processes that have ended
 	done

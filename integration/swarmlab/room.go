@@ -35,8 +35,9 @@ type room struct {
 	dir    string
 	pid    int // first process of the process namespace
 	lock   *os.File
-	keeper *exec.Cmd
 	alive  io.Closer
+	held   chan struct{} // closed when the keeper has ended; nil: never started
+	failed error         // how the keeper ended
 }
 
 // openRoom makes a room and removes those of processes that do not live; left
@@ -148,8 +149,12 @@ func (r *room) hold(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.keeper, r.alive = keeper, alive
-	r.pid, err = pidIn(ctx, filepath.Join(r.dir, "room"), nil)
+	r.alive, r.held = alive, make(chan struct{})
+	go func() {
+		r.failed = keeper.Wait()
+		close(r.held)
+	}()
+	r.pid, err = pidIn(ctx, filepath.Join(r.dir, "room"), r.held)
 	return r.explained(err, "keeper.log")
 }
 
@@ -163,25 +168,20 @@ func logTo(cmd *exec.Cmd, path string) error {
 	return errors.Join(cmd.Start(), log.Close())
 }
 
-// pidIn waits for a file with a process id, or for ended, which may be nil.
+// pidIn waits for a file with a process id that a process writes. It ends early
+// when that process has ended.
 func pidIn(ctx context.Context, path string, ended <-chan struct{}) (pid int, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if ended != nil {
-		go func() {
-			select {
-			case <-ended:
-				cancel()
-			case <-ctx.Done():
-			}
-		}()
-	}
-	err = await(ctx, filepath.Base(path)+" to start", func(context.Context) error {
+	err = await(ctx, "process "+filepath.Base(path), func(context.Context) error {
 		text, err := os.ReadFile(path)
 		if err == nil {
 			pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
 		}
-		return err
+		select {
+		case <-ended:
+			return final{errors.New("it has ended")}
+		default:
+			return err
+		}
 	})
 	return pid, err
 }
@@ -234,18 +234,14 @@ func run(cmd *exec.Cmd) error {
 // close lets the keeper remove the room and waits for it.
 func (r *room) close() error {
 	defer r.lock.Close()
-	if r.keeper == nil { // it could not be started
+	if r.held == nil { // it could not be started
 		return errors.Join(os.RemoveAll(r.dir), os.Remove(r.lock.Name()))
 	}
-	ended := make(chan error, 1)
-	go func() {
-		_ = r.alive.Close() // the pipe may be closed already; Wait closes it too
-		ended <- r.keeper.Wait()
-	}()
+	_ = r.alive.Close() // closed already if the keeper has ended
 	select {
-	case err := <-ended:
-		if err != nil {
-			return r.explained(fmt.Errorf("%s is not removed: %w", r.name, err), "keeper.log")
+	case <-r.held:
+		if r.failed != nil {
+			return r.explained(fmt.Errorf("%s is not removed: %w", r.name, r.failed), "keeper.log")
 		}
 		return nil
 	case <-time.After(closeTime):

@@ -99,19 +99,32 @@ func (l *Lab) Leader(t testing.TB) *Node {
 
 // leader asks every manager once.
 func (l *Lab) leader(ctx context.Context) (*Node, error) {
-	votes, managers := map[string]int{}, l.managers()
 	var failed []error
-	for _, n := range managers {
+	var views []view
+	for _, n := range l.managers() {
 		seen, err := viewOf(ctx, n)
-		votes[seen.leader()]++
-		failed = append(failed, err)
+		views, failed = append(views, seen), append(failed, err)
 	}
-	for _, n := range managers {
-		if votes[n.Name()] > l.options.Managers/2 {
+	name := elected(views, l.options.Managers)
+	for _, n := range l.managers() {
+		if n.Name() == name {
 			return n, nil
 		}
 	}
-	return nil, errors.Join(append(failed, fmt.Errorf("votes: %v", votes))...)
+	return nil, errors.Join(append(failed, fmt.Errorf("%q leads by %d views", name, len(views)))...)
+}
+
+// elected is the leader in the views of more than half of so many managers;
+// empty: there is none.
+func elected(views []view, managers int) string {
+	votes := map[string]int{}
+	for _, seen := range views {
+		name := seen.leader()
+		if votes[name]++; votes[name] > managers/2 {
+			return name
+		}
+	}
+	return ""
 }
 
 // WaitReady waits until the Swarm says that these nodes are ready, and those that

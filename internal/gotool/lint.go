@@ -11,6 +11,9 @@ import (
 // platforms are those that the targets must compile for, as GOOS/GOARCH.
 var platforms = [...]string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64"}
 
+// tags are the build tags of all tests.
+const tags = "integration,swarm"
+
 // Lint checks the modules in the given directories, the main one first. It runs
 // every check, even after one has failed, and prints what each found; the error
 // names those that failed.
@@ -48,8 +51,8 @@ func Lint(ctx context.Context, modules []string, progress fault.Progress) error 
 			note(name+in, err)
 		}
 		check("go mod tidy", "mod", "tidy", "-diff")
-		check("go vet", "vet", "-tags", "integration", "./...")
-		check("staticcheck", "tool", "-modfile="+linter, "staticcheck", "-tags", "integration", "./...")
+		check("go vet", "vet", "-tags", tags, "./...")
+		check("staticcheck", "tool", "-modfile="+linter, "staticcheck", "-tags", tags, "./...")
 	}
 	for _, platform := range platforms {
 		goos, goarch, _ := strings.Cut(platform, "/")

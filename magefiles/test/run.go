@@ -77,6 +77,28 @@ func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) 
 	return tally, err
 }
 
+// asRoot refuses users that may not make namespaces and mounts, before anything
+// is started.
+func asRoot(user int) error {
+	if user == 0 {
+		return nil
+	}
+	return &fault.Error{Code: fault.Invalid, What: "the Swarm tests make network namespaces and mounts, so they run on Linux as root only", Next: "sudo mage test:swarm"}
+}
+
+// swarm runs the packages that have tests with the tag swarm, one after another:
+// each starts several engines.
+func swarm(ctx context.Context, c *console.Console) (gotool.Tally, error) {
+	if err := wire.Prepare(ctx, c); err != nil {
+		return gotool.Tally{}, err
+	}
+	packages, err := gotool.Tagged(ctx, ".", "swarm")
+	if err != nil {
+		return gotool.Tally{}, err
+	}
+	return gotool.Test(ctx, ".", c, append([]string{"-tags", "swarm", "-p", "1", "-count", "1", "-timeout", "60m"}, packages...)...)
+}
+
 // lint checks all modules.
 func lint(ctx context.Context, c *console.Console) error {
 	return gotool.Lint(ctx, modules(), c)

@@ -3,10 +3,12 @@ package test
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/keepmum/keepmum/internal/console"
+	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/gotool"
 	"github.com/keepmum/keepmum/magefiles/internal/targettest"
 )
@@ -15,6 +17,7 @@ func TestTargets_OutsideTheCheckoutExitWith3(t *testing.T) {
 	for name, target := range map[string]func(context.Context) error{
 		"unit":        Test{}.Unit,
 		"integration": func(ctx context.Context) error { return Test{}.Integration(ctx, nil) },
+		"swarm":       func(ctx context.Context) error { return Test{}.Swarm(ctx, nil) },
 		"all":         func(ctx context.Context) error { return Test{}.All(ctx, nil) },
 		"mutants":     func(ctx context.Context) error { return Test{}.Mutants(ctx, nil, nil) },
 		"lint":        Lint,
@@ -39,6 +42,26 @@ func TestTargets_ThatNeedAnEngineExitWith4BeforeAnyTest(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestSwarm_IsRefusedUnlessRoot(t *testing.T) {
+	if err := asRoot(0); err != nil {
+		t.Errorf("root is refused: %v", err)
+	}
+	for _, user := range []int{1000, -1} { // Windows has no user ids
+		var refused *fault.Error
+		if err := asRoot(user); !errors.As(err, &refused) || refused.Code != fault.Invalid || !strings.Contains(refused.What, "as root only") || refused.Next != "sudo mage test:swarm" {
+			t.Errorf("user %d: %v", user, err)
+		}
+	}
+	// The target asks first who runs it, and then for an engine.
+	t.Chdir("../..")
+	t.Setenv("DOCKER_HOST", "unix:///nowhere/no-engine.sock")
+	want, part := 3, "as root only"
+	if os.Geteuid() == 0 {
+		want, part = 4, "/nowhere/no-engine.sock"
+	}
+	targettest.Run(t, "", func(ctx context.Context) error { return Test{}.Swarm(ctx, nil) }).Want(t, want, part)
 }
 
 func TestShow_EndsInTheLineThatCIReads(t *testing.T) {

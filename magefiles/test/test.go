@@ -5,6 +5,7 @@ package test
 import (
 	"cmp"
 	"context"
+	"os"
 	"time"
 
 	"github.com/magefile/mage/mg"
@@ -36,6 +37,25 @@ func (Test) Integration(ctx context.Context,
 			return err
 		}
 		tally, err := integration(ctx, c)
+		return show(c, tally, err)
+	})
+}
+
+// Swarm runs the tests that need a Swarm of several nodes; as root only.
+//
+// They make the nodes on this machine, in network namespaces, and remove them. The
+// machine's own engine is used for images and never becomes a Swarm.
+func (Test) Swarm(ctx context.Context,
+	install *bool, // if no engine answers, do what engine:up -install does
+) error {
+	return target(ctx, func(ctx context.Context, c *console.Console) error {
+		if err := asRoot(os.Geteuid()); err != nil {
+			return err
+		}
+		if _, err := wire.Host(c).Up(ctx, host.UpOptions{Install: wire.Value(install)}); err != nil {
+			return err
+		}
+		tally, err := swarm(ctx, c)
 		return show(c, tally, err)
 	})
 }
