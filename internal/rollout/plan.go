@@ -88,11 +88,13 @@ func Make(want docker.StackSpec, now Current, o Options) (Plan, []fault.Finding)
 	return p.plan, p.findings
 }
 
-// names returns the names of versions in the Swarm.
+// names returns the names of versions that are in the Swarm.
 func names(versions map[string]Version) map[string]string {
 	all := map[string]string{}
 	for declared, v := range versions {
-		all[declared] = v.Name
+		if v.ID != "" {
+			all[declared] = v.Name
+		}
 	}
 	return all
 }
@@ -418,7 +420,8 @@ func Waves(want docker.StackSpec) map[string]int {
 }
 
 // Names returns the names in the Swarm of the versions that the plan's services
-// use, by the names in their stack: of secrets and of configs.
+// use and that are there already, by the names in their stack: of secrets and of
+// configs.
 func (p Plan) Names() (secrets, configs map[string]string) { return p.secrets, p.configs }
 
 // Back is the step that puts a service back to its previous specification.

@@ -33,7 +33,7 @@ func (Deploy) Plan(ctx context.Context,
 	timeout *time.Duration, // for the whole command (default 1m)
 	json *bool, // print the plan as JSON
 ) error {
-	at := wire.Place{Context: wire.Value(context), Stack: wire.Value(stack), File: wire.Value(file)}
+	at := wire.OverSwarm{Context: context, Stack: stack, File: file}
 	return wire.Target[deploy.Result]{Limit: cmp.Or(wire.Value(timeout), wire.Short), ReadOnly: true, JSON: json, Show: showPlan, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.Result, error) {
 		return t.Deploy(at).Plan(ctx, deploy.Options{Adopt: wire.Value(adopt), Prune: wire.Value(prune), AllowOutage: true})
 	})
@@ -58,9 +58,9 @@ func (Deploy) Swarm(ctx context.Context,
 	dryRun *bool, // show the plan and change nothing
 	json *bool, // print the result as JSON
 ) error {
-	at := wire.Place{Context: wire.Value(context), Stack: wire.Value(stack), File: wire.Value(file)}
+	at := wire.OverSwarm{Context: context, Stack: stack, File: file}
 	o := deploy.Options{Adopt: wire.Value(adopt), Prune: wire.Value(prune), AllowOutage: wire.Value(allowOutage), ShowLogs: wire.Value(showLogs), From: wire.Value(from), Reason: wire.Value(reason), Timeout: wire.Value(timeout)}
-	return wire.Target[deploy.Result]{Limit: wire.Value(timeout) + wire.Long, JSON: json, Show: showResult, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.Result, error) {
+	return wire.Target[deploy.Result]{Limit: wire.Value(timeout) + wire.Long, Alone: true, JSON: json, Show: showResult, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.Result, error) {
 		if wire.Value(dryRun) {
 			return t.Deploy(at).Plan(ctx, o)
 		}
@@ -76,7 +76,7 @@ func (Deploy) Render(ctx context.Context,
 	file *string, // the stack file (default: docker-compose.swarm.yml)
 	context *string, // docker context (default: as docker does)
 ) error {
-	at := wire.Place{Context: wire.Value(context), Stack: wire.Value(stack), File: wire.Value(file)}
+	at := wire.OverSwarm{Context: context, Stack: stack, File: file}
 	return wire.Target[[]byte]{Limit: wire.Short, ReadOnly: true, Show: showFile}.Run(ctx, func(ctx wire.Context, t *wire.Tools) ([]byte, error) {
 		return t.Deploy(at).Rendered(ctx)
 	})
@@ -91,7 +91,7 @@ func (Deploy) Status(ctx context.Context,
 	context *string, // docker context (default: as docker does)
 	json *bool, // print the status as JSON
 ) error {
-	at := wire.Place{Context: wire.Value(context), Stack: wire.Value(stack), File: wire.Value(file)}
+	at := wire.OverSwarm{Context: context, Stack: stack, File: file}
 	return wire.Target[deploy.StatusResult]{Limit: wire.Short, ReadOnly: true, JSON: json, Show: showStatus, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.StatusResult, error) {
 		return t.Deploy(at).Status(ctx)
 	})
@@ -109,9 +109,9 @@ func (Deploy) Rollback(ctx context.Context, stack string,
 	dryRun *bool, // show the plan and change nothing
 	json *bool, // print the result as JSON
 ) error {
-	at := wire.Place{Context: wire.Value(context), Stack: stack}
+	at := wire.OverSwarm{Context: context, Stack: &stack}
 	o := deploy.Options{Adopt: wire.Value(adopt), Reason: wire.Value(reason), Timeout: wire.Value(timeout)}
-	return wire.Target[deploy.Result]{Limit: wire.Value(timeout) + wire.Long, Name: stack, JSON: json, Show: showResult, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.Result, error) {
+	return wire.Target[deploy.Result]{Limit: wire.Value(timeout) + wire.Long, Alone: true, Name: stack, JSON: json, Show: showResult, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.Result, error) {
 		return t.Deploy(at).Rollback(ctx, o, wire.Value(dryRun))
 	})
 }
@@ -129,9 +129,9 @@ func (Deploy) Remove(ctx context.Context, stack string,
 	dryRun *bool, // show what would be removed
 	json *bool, // print the result as JSON
 ) error {
-	at := wire.Place{Context: wire.Value(context), Stack: stack}
+	at := wire.OverSwarm{Context: context, Stack: &stack}
 	o := deploy.RemoveOptions{Adopt: wire.Value(adopt), Volumes: wire.List(volumes), Reason: wire.Value(reason), DryRun: wire.Value(dryRun)}
-	return wire.Target[deploy.RemoveResult]{Limit: cmp.Or(wire.Value(timeout), 5*time.Minute), Name: stack, JSON: json, Show: showRemoved}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.RemoveResult, error) {
+	return wire.Target[deploy.RemoveResult]{Limit: cmp.Or(wire.Value(timeout), 5*time.Minute), Alone: true, Name: stack, JSON: json, Show: showRemoved}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.RemoveResult, error) {
 		return t.Deploy(at).Remove(ctx, o)
 	})
 }

@@ -36,8 +36,8 @@ type Swarm struct {
 type Converter func(m *manifest.Manifest, stack, api string) (spec docker.StackSpec, findings, notices []fault.Finding)
 
 // Renderer makes the file that docker stack deploy takes. The names of versions
-// are by declared name.
-type Renderer func(m *manifest.Manifest, secrets, configs map[string]string) ([]byte, error)
+// are by declared name; a config without one is written with its content's file.
+type Renderer func(m *manifest.Manifest, stack, api string, secrets, configs map[string]string) ([]byte, error)
 
 // Config is what the use cases work with.
 type Config struct {
@@ -252,7 +252,7 @@ func (d *Deploy) Rendered(ctx context.Context) ([]byte, error) {
 		return nil, &fault.Error{Code: fault.Invalid, What: "the file cannot be rendered", Findings: findings, Next: findings[0].Next}
 	}
 	secrets, configs := plan.Names()
-	return s.Render(s.file.Manifest, secrets, configs)
+	return s.Render(s.file.Manifest, s.want.Name, s.API, secrets, configs)
 }
 
 // mountedVersions returns the names of the secrets that a task mounts, sorted.

@@ -88,7 +88,7 @@ func (b *bench) deploy() *deploy.Deploy {
 		Convert: func(m *manifest.Manifest, stack, api string) (docker.StackSpec, []fault.Finding, []fault.Finding) {
 			return convert.Convert(m, convert.Options{Stack: stack, API: api, Dir: b.Dir, ReadFile: b.Workspace.Read})
 		},
-		Render: func(_ *manifest.Manifest, secrets, configs map[string]string) ([]byte, error) {
+		Render: func(_ *manifest.Manifest, _, _ string, secrets, configs map[string]string) ([]byte, error) {
 			return []byte(fmt.Sprint(secrets, configs)), nil
 		},
 		Values: func(context.Context, string) ([]secrets.Known, error) {

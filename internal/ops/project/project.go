@@ -150,6 +150,48 @@ func (p Project) LoadSwarm() (*State, error) {
 	return state, err
 }
 
+// LoadStack reads the manifest, the Swarm file and the values, for the versions of
+// a stack's secrets: rules and names are the manifest's, grants are the Swarm
+// file's, and a secret that only the Swarm file declares is declared. Either file
+// may be missing. In the result, External is a secret whose versions are not this
+// stack's.
+func (p Project) LoadStack(ctx context.Context) (*State, error) {
+	state, err := p.LoadManifest()
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
+		return nil, err
+	}
+	swarm, err := p.LoadSwarm()
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !missing && p.SwarmFile == "":
+	case err != nil:
+		return nil, err
+	case missing:
+		state = swarm
+		state.Manifest.Secrets = managed(swarm.Manifest.Secrets)
+	default:
+		state.Manifest.Services = swarm.Manifest.Services
+		for _, d := range managed(swarm.Manifest.Secrets) {
+			if _, is := state.Manifest.Secret(d.Name); !is {
+				state.Manifest.Secrets = append(state.Manifest.Secrets, d)
+			}
+		}
+		slices.SortFunc(state.Manifest.Secrets, func(a, b manifest.Declaration) int { return strings.Compare(a.Name, b.Name) })
+	}
+	state.Values, err = p.Store.Snapshot(ctx)
+	return state, err
+}
+
+// managed returns the declarations of a Swarm file, External only where the
+// versions are somebody else's.
+func managed(declared []manifest.Declaration) []manifest.Declaration {
+	declared = slices.Clone(declared)
+	for i, d := range declared {
+		declared[i].External = d.SwarmName != "" || d.From != ""
+	}
+	return declared
+}
+
 // loadManifest reads and parses the manifest.
 func (p Project) loadManifest() (*State, error) {
 	candidates := composeFiles[:]

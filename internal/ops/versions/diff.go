@@ -42,7 +42,7 @@ type DiffRow struct {
 // that cannot be known.
 func (v *Versions) Diff(ctx context.Context, o Source) (DiffResult, error) {
 	var result DiffResult
-	state, err := v.Project.LoadValid(ctx)
+	state, err := v.Project.LoadStack(ctx)
 	if err != nil {
 		return result, err
 	}

@@ -74,7 +74,7 @@ func (v *Versions) History(ctx context.Context, name string) (HistoryResult, err
 // when the next one is due. The error has the code Invalid if one is overdue.
 func (v *Versions) Age(ctx context.Context) (AgeResult, error) {
 	var result AgeResult
-	state, err := v.Project.LoadManifest()
+	state, err := v.Project.LoadStack(ctx)
 	if err != nil {
 		return result, err
 	}

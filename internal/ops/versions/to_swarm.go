@@ -65,7 +65,7 @@ func (v *Versions) ToSwarm(ctx context.Context, o ToSwarmOptions) (ToSwarmResult
 
 // toSwarm is ToSwarm; it returns the names of the versions that it made.
 func (v *Versions) toSwarm(ctx context.Context, o ToSwarmOptions, result *ToSwarmResult) (made []string, err error) {
-	state, err := v.Project.LoadValid(ctx)
+	state, err := v.Project.LoadStack(ctx)
 	if err != nil {
 		return nil, err
 	}

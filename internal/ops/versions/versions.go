@@ -120,7 +120,7 @@ func (v *Versions) look(ctx context.Context) (*session, error) {
 	if v.Stack != "" {
 		return v.open(ctx, nil)
 	}
-	state, err := v.Project.LoadManifest()
+	state, err := v.Project.LoadStack(ctx)
 	if err != nil {
 		return nil, err
 	}

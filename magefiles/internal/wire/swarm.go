@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keepmum/keepmum/internal/docker/engine"
+	"github.com/keepmum/keepmum/internal/docker/swarm"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/ops/cluster"
 	"github.com/keepmum/keepmum/internal/ops/versions"
@@ -20,6 +21,21 @@ type OverSwarm struct {
 	Stack   *string        // else KEEPMUM_STACK, else the compose file's name:
 	Context *string        // of the docker command; it wins over DOCKER_HOST and DOCKER_CONTEXT
 	Timeout *time.Duration // else that of the target
+	File    *string        // else KEEPMUM_SWARM_FILE, else docker-compose.swarm.yml
+}
+
+// stack is the name that was asked for, "" for that of the compose file.
+func (o OverSwarm) stack() string { return cmp.Or(Value(o.Stack), os.Getenv("KEEPMUM_STACK")) }
+
+// connect connects to the Swarm's manager.
+func (o OverSwarm) connect(ctx context.Context) (manager, error) {
+	return openSwarm(ctx, engine.Options{LookupEnv: withContext(Value(o.Context))})
+}
+
+// over sets the project up for use cases over a Swarm.
+func (t *Tools) over(o OverSwarm) {
+	t.Project.Dir, t.Project.LookupEnv = t.dir, os.LookupEnv
+	t.Project.SwarmFile = cmp.Or(Value(o.File), os.Getenv("KEEPMUM_SWARM_FILE"))
 }
 
 // Limit is the target's deadline, or the standard one.
@@ -29,12 +45,12 @@ func (o OverSwarm) Limit(standard time.Duration) time.Duration {
 
 // Versions is the use cases over the versions of a stack's secrets.
 func (t *Tools) Versions(o OverSwarm) *versions.Versions {
-	t.Project.LookupEnv = os.LookupEnv
+	t.over(o)
 	return versions.New(versions.Config{
 		Project: t.Project,
-		Stack:   cmp.Or(Value(o.Stack), os.Getenv("KEEPMUM_STACK")),
+		Stack:   o.stack(),
 		Connect: func(ctx context.Context) (versions.Connection, error) {
-			s, err := openSwarm(ctx, engine.Options{LookupEnv: withContext(Value(o.Context))})
+			s, err := o.connect(ctx)
 			if err != nil {
 				return versions.Connection{}, err
 			}
@@ -44,27 +60,26 @@ func (t *Tools) Versions(o OverSwarm) *versions.Versions {
 	})
 }
 
-// swarm is everything that use cases ask of a Swarm.
-type swarm interface {
-	cluster.Manager
-	cluster.Secrets
-	cluster.Configs
-	versions.Runtime
-	Close() error
+// manager is a connection to a Swarm's manager.
+type manager struct {
+	*swarm.Swarm
+	engine *engine.Engine
 }
 
+// Close closes the connection.
+func (m manager) Close() error { return m.engine.Close() }
+
 // openSwarm connects to the manager that the options name.
-func openSwarm(ctx context.Context, o engine.Options) (swarm, error) {
+func openSwarm(ctx context.Context, o engine.Options) (manager, error) {
 	e, err := engine.Connect(ctx, o)
 	if err != nil {
-		return nil, err
+		return manager{}, err
 	}
-	_ = e.Close()
-	return nil, &fault.Error{Code: fault.Failed, What: "the adapter to a Swarm is not there yet", Next: "mage version"}
+	return manager{swarm.New(e, swarm.Options{}), e}, nil
 }
 
 // clusterOver is the use cases that every command over a Swarm starts from.
-func clusterOver(s swarm, talk fault.Progress) *cluster.Cluster {
+func clusterOver(s manager, talk fault.Progress) *cluster.Cluster {
 	return cluster.New(cluster.Config{Manager: s, Secrets: s, Configs: s, Progress: talk, By: who()})
 }
 

@@ -97,7 +97,6 @@ type Target[R any] struct {
 	JSON     *bool         // print the result as one document
 	Always   bool          // Show is called along with an error too
 	Show     func(*console.Console, R) error
-	Always   bool // Show shows the result to a person along with an error, too
 }
 
 // Run opens the project, calls fn, and renders its result by Show. With JSON the
