@@ -46,7 +46,7 @@ type Config struct {
 	Connect func(ctx context.Context) (Swarm, error)
 	Convert Converter
 	Render  Renderer
-	Values  func(ctx context.Context, from string) ([]secrets.Known, error) // of a source that is named; nil: no value is known here
+	Values  func(ctx context.Context, from string) ([]secrets.Known, error) // of a directory that is named; nil: no value is known here
 
 	Clock func() time.Duration // monotonic; nil: time since New
 	Every time.Duration        // between two looks at the tasks; 0: 250 ms
@@ -113,6 +113,7 @@ type session struct {
 	nodes   []docker.Node
 	plan    rollout.Plan
 	notices []string
+	values  []secrets.Known // of the source that is named
 }
 
 // open connects, and reads the Swarm file and the stack. Everything that is
@@ -129,6 +130,11 @@ func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
 	stack, err := d.stack()
 	if err != nil {
 		return nil, err
+	}
+	if o.From != "" && d.Values != nil {
+		if s.values, err = d.Values(ctx, o.From); err != nil {
+			return nil, err
+		}
 	}
 	if s.Swarm, err = d.Connect(ctx); err != nil {
 		return nil, err

@@ -91,7 +91,10 @@ func (b *bench) deploy() *deploy.Deploy {
 		Render: func(_ *manifest.Manifest, _, _ string, secrets, configs map[string]string) ([]byte, error) {
 			return []byte(fmt.Sprint(secrets, configs)), nil
 		},
-		Values: func(context.Context, string) ([]secrets.Known, error) {
+		Values: func(_ context.Context, from string) ([]secrets.Known, error) {
+			if from != "dir" {
+				return nil, &fault.Error{Code: fault.Invalid, What: from + " does not exist", Next: "-from=DIR"}
+			}
 			var known []secrets.Known
 			for name, value := range b.values {
 				known = append(known, secrets.Known{Name: name, Value: secrets.New([]byte(value))})
@@ -609,5 +612,18 @@ func TestRendered_NamesTheNewestVersions(t *testing.T) {
 	file, err := b.deploy().Rendered(t.Context())
 	if err != nil || string(file) != "map[LOGIN:shop_LOGIN.v1 TOKEN:shop_TOKEN.v2] map[]" {
 		t.Errorf("%s, %v", file, err)
+	}
+}
+
+func TestSwarm_RefusesASourceThatCannotBeReadBeforeItConnects(t *testing.T) {
+	b := newBench(t)
+	d := b.deploy()
+	d.Connect = func(context.Context) (deploy.Swarm, error) {
+		t.Error("connected")
+		return deploy.Swarm{}, nil
+	}
+	result, err := d.Swarm(t.Context(), deploy.Options{From: "nowhere"})
+	if fault.CodeOf(err) != fault.Invalid || result.Outcome != "refused" || !strings.Contains(err.Error(), "nowhere does not exist") {
+		t.Errorf("%s: %v", result.Outcome, err)
 	}
 }

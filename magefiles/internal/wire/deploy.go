@@ -15,7 +15,7 @@ import (
 func (t *Tools) Deploy(o OverSwarm) *deploy.Deploy {
 	t.over(o)
 	return deploy.New(deploy.Config{
-		Project: t.Project, Stack: o.stack(), Convert: t.convert, Render: t.render,
+		Project: t.Project, Stack: o.stack(), Convert: t.convert, Render: t.render, Values: t.Versions(o).Known,
 		Connect: func(ctx context.Context) (deploy.Swarm, error) {
 			m, err := o.connect(ctx)
 			if err != nil {
