@@ -82,6 +82,9 @@ func (e *execution) until(ctx context.Context, done func() (bool, error)) error 
 	tick := time.NewTicker(e.Every)
 	defer tick.Stop()
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		over, err := done()
 		if over || err != nil && !e.passing(err) {
 			return err
