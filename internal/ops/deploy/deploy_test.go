@@ -18,6 +18,7 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/deploy"
 	"github.com/keepmum/keepmum/internal/ops/opstest"
 	"github.com/keepmum/keepmum/internal/ops/project"
+	"github.com/keepmum/keepmum/internal/rollout"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
@@ -46,6 +47,7 @@ type bench struct {
 	*opstest.Bench
 	sim    *sim
 	values map[string]string // of the source that -from names
+	make   func(from, reason string, dryRun bool) (map[string]rollout.Version, error)
 	stack  string
 }
 
@@ -90,6 +92,12 @@ func (b *bench) deploy() *deploy.Deploy {
 		},
 		Render: func(_ *manifest.Manifest, _, _ string, secrets, configs map[string]string) ([]byte, error) {
 			return []byte(fmt.Sprint(secrets, configs)), nil
+		},
+		Versions: func(_ context.Context, from, reason string, dryRun bool) (map[string]rollout.Version, error) {
+			if b.make == nil {
+				return nil, nil
+			}
+			return b.make(from, reason, dryRun)
 		},
 		Values: func(context.Context, string) ([]secrets.Known, error) {
 			var known []secrets.Known
@@ -222,6 +230,38 @@ func TestSwarm_UnchangedIsNotSaidOfWhatDoesNotRun(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	b.want(changes)
+}
+
+func TestSwarm_FromASourceMakesWhatIsMissingFirst(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	var asked []string
+	b.make = func(from, reason string, dryRun bool) (map[string]rollout.Version, error) {
+		asked = append(asked, fmt.Sprint(from, " ", reason, " ", dryRun))
+		secrets, _ := b.sim.Secrets(t.Context())
+		if len(secrets) > 2 {
+			return nil, nil
+		}
+		if !dryRun {
+			b.version("TOKEN", 2)
+		}
+		return map[string]rollout.Version{"TOKEN": {Name: "shop_TOKEN.v2", Of: "TOKEN"}}, nil
+	}
+	r, err := b.deploy().Plan(t.Context(), deploy.Options{From: "dir"})
+	if fault.CodeOf(err) != fault.Pending || len(r.Plan.Steps) != 2 || r.Plan.Steps[0].Kind != rollout.CreateVersion || r.Plan.Steps[0].Name != "shop_TOKEN.v2" {
+		t.Errorf("%v, %v", r.Plan.Steps, err)
+	}
+	r, _ = b.run(deploy.Options{From: "dir", Reason: "new"}, "deployed", 0)
+	if v := r.Services[0].Versions; !slices.Equal(v, []string{"shop_LOGIN.v1", "shop_TOKEN.v2"}) {
+		t.Errorf("%v", v)
+	}
+	b.want(asked, "dir  true", "dir new true", "dir new false", "dir new true")
+	b.run(deploy.Options{From: "dir"}, "unchanged", 0)
+	b.make = func(string, string, bool) (map[string]rollout.Version, error) {
+		return nil, &fault.Error{Code: fault.Invalid, What: "unknown"}
+	}
+	changes := b.since(func() { b.run(deploy.Options{From: "dir"}, "refused", fault.Invalid) })
 	b.want(changes)
 }
 

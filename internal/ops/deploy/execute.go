@@ -16,8 +16,8 @@ import (
 // usualTimeout is how long all services together may take to converge.
 const usualTimeout = 5 * time.Minute
 
-// Swarm deploys the stack: it plans, checks, takes the lock, plans again over
-// what it then reads, changes, waits until all has converged, and verifies from
+// Swarm deploys the stack: it plans, checks, makes the versions that are missing,
+// takes the lock, plans again over what it then reads, changes, waits until all has converged, and verifies from
 // the running tasks. If that fails, every service that was touched goes back to
 // what it was.
 func (d *Deploy) Swarm(ctx context.Context, o Options) (Result, error) {
@@ -27,6 +27,9 @@ func (d *Deploy) Swarm(ctx context.Context, o Options) (Result, error) {
 	}
 	defer s.close()
 	if err := s.makePlan(ctx); err != nil {
+		return Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "refused"}, err
+	}
+	if _, err := s.versions(ctx, false); err != nil {
 		return Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "refused"}, err
 	}
 	return s.underLock(ctx, "deploy", func(ctx context.Context) (Result, error) {
