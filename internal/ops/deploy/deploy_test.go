@@ -436,6 +436,121 @@ func TestSwarm_AVersionThatOnlyMovedIsTriedAgain(t *testing.T) {
 	b.run(deploy.Options{}, "deployed", 0)
 }
 
+func TestSwarm_WaitsForAManagerThatElectsALeader(t *testing.T) {
+	b := newBench(t)
+	silence := 5
+	b.sim.Before = func(call string) error {
+		if strings.HasPrefix(call, "create shop_api") && silence > 0 {
+			silence--
+			return silent
+		}
+		return nil
+	}
+	b.run(deploy.Options{}, "deployed", 0)
+	if strings.Count(b.Said.String(), "the manager does not answer") != 1 {
+		t.Error(b.Said.String())
+	}
+}
+
+func TestSwarm_AManagerThatStaysSilentIsInBetween(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("shop/api:1", "shop/api:2", "shop/db:1", "shop/db:2")
+	b.sim.Before = func(call string) error {
+		if !strings.HasPrefix(call, "update shop_db shop/db:2") {
+			return silent
+		}
+		return nil
+	}
+	_, err := b.run(deploy.Options{AllowOutage: true}, "in between", fault.Incomplete)
+	if !strings.Contains(err.Error(), "the Swarm has no leader; not everything is back: the Swarm has no leader") {
+		t.Error(err)
+	}
+}
+
+func TestSwarm_AnAnswerThatIsLostIsFoundOut(t *testing.T) {
+	b := newBench(t)
+	lost := map[string]bool{}
+	b.sim.Lost = func(call string) bool {
+		first := !lost[call]
+		lost[call] = true
+		return first
+	}
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("shop/api:1", "shop/api:2")
+	clear(lost)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.want(b.images(), "shop/api:2", "shop/db:1")
+}
+
+func TestSwarm_AServiceOfThatNameThatAppearsMeanwhileIsNotTaken(t *testing.T) {
+	b := newBench(t)
+	b.sim.Before = func(call string) error {
+		if call == "create shop_db" {
+			spec, err := docker.ParseServiceSpec([]byte(`{"Name": "shop_db", "TaskTemplate": {"ContainerSpec": {"Image": "theirs"}}}`))
+			if err != nil {
+				return err
+			}
+			b.sim.Before = nil
+			_, _, err = b.sim.CreateService(t.Context(), spec)
+			return err
+		}
+		return nil
+	}
+	_, err := b.run(deploy.Options{}, "refused", fault.Failed)
+	if !strings.Contains(err.Error(), "name conflict") {
+		t.Error(err)
+	}
+	b.want(b.images(), "theirs")
+}
+
+func TestSwarm_ALockThatIsLostStopsWhereItIs(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("shop/api:1", "shop/api:2")
+	b.sim.Images["shop/api:2"] = "never"
+	b.sim.Before = func(call string) error {
+		if strings.HasPrefix(call, "update shop_api") {
+			b.unlock()
+		}
+		return nil
+	}
+	changes := b.since(func() {
+		_, err := b.run(deploy.Options{}, "in between", fault.Incomplete)
+		if !strings.Contains(err.Error(), "the lock of stack shop is gone") {
+			t.Error(err)
+		}
+	})
+	b.want(changes, "update shop_api shop/api:2")
+}
+
+func TestPreflight_CredentialsGoOverNoNetworkInClear(t *testing.T) {
+	b := newBench(t)
+	b.sim.Refuse = &fault.Error{Code: fault.NoEngine, What: "TCP without TLS"}
+	b.run(deploy.Options{}, "deployed", 0) // there are none
+	b.sim.Login = []secrets.Known{{Name: "registry", Value: secrets.New([]byte("x"))}}
+	_, err := b.run(deploy.Options{}, "refused", fault.Invalid)
+	b.wantTexts(err, "credentials of a registry: TCP without TLS")
+}
+
+func TestPreflight_SaysThatTheQuorumIsAtItsEnd(t *testing.T) {
+	b := newBench(t)
+	for n, reachable := range []bool{true, true, false} {
+		node := b.sim.Nodes_[0]
+		node.ID, node.Reachable = fmt.Sprint("m", n), reachable
+		b.sim.Nodes_ = append(b.sim.Nodes_, node)
+	}
+	b.sim.Nodes_ = b.sim.Nodes_[1:]
+	r, _ := b.deploy().Plan(t.Context(), deploy.Options{})
+	if len(r.Plan.Notices) != 1 || r.Plan.Notices[0] != "2 of 3 managers are reachable: if one more fails, the Swarm cannot be changed" {
+		t.Errorf("%q", r.Plan.Notices)
+	}
+	b.sim.Nodes_[2].Reachable = true
+	if r, _ = b.deploy().Plan(t.Context(), deploy.Options{}); len(r.Plan.Notices) > 0 {
+		t.Errorf("%q", r.Plan.Notices)
+	}
+}
+
 func TestSwarm_PruneRemovesWhatTheFileLacksAtTheEnd(t *testing.T) {
 	b := newBench(t)
 	b.run(deploy.Options{}, "deployed", 0)
