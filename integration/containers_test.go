@@ -26,6 +26,7 @@ import (
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
+	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
 	"github.com/testcontainers/testcontainers-go"
 
@@ -193,15 +194,21 @@ func (p *project) ended(t *testing.T, id string) int {
 // exit code.
 func (p *project) exec(t *testing.T, id, input string, args ...string) output {
 	t.Helper()
+	return execIn(t, p.docker, id, input, args...)
+}
+
+// execIn is exec on any engine.
+func execIn(t *testing.T, engine client.ContainerAPIClient, id, input string, args ...string) output {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	made, err := p.docker.ContainerExecCreate(ctx, id, container.ExecOptions{
+	made, err := engine.ContainerExecCreate(ctx, id, container.ExecOptions{
 		Cmd: args, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	attached, err := p.docker.ContainerExecAttach(ctx, made.ID, container.ExecAttachOptions{})
+	attached, err := engine.ContainerExecAttach(ctx, made.ID, container.ExecAttachOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +223,7 @@ func (p *project) exec(t *testing.T, id, input string, args ...string) output {
 	if _, err := stdcopy.StdCopy(&stdout, &stderr, attached.Reader); err != nil {
 		t.Fatal(err)
 	}
-	state, err := p.docker.ContainerExecInspect(ctx, made.ID)
+	state, err := engine.ContainerExecInspect(ctx, made.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

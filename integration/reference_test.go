@@ -133,11 +133,15 @@ var variableUses = map[string]string{
 	"KEEPMUM_STACK":              "the stack in the Swarm, where -stack is not given; default: name: of the compose file",
 	"KEEPMUM_POSTGRES_IMAGE":     "the image of Postgres; default: postgres:17, or where no registry answers one made from Debian packages",
 	"KEEPMUM_API_PORT":           "the port of strict-api on this machine; default 8090",
-	"KEEPMUM_ODDS_API_URL":       "where odds-ingestion asks; default: the simulator",
-	"KEEPMUM_ODDS_BACKFILL":      "how far back odds-ingestion asks for past odds at its first start; default 840h, which the real provider charges for: 0s is none",
-	"KEEPMUM_BASKETBALL_API_URL": "where schedule-poller asks; default: the simulator",
-	"KEEPMUM_POLL_INTERVAL":      "time between two rounds of each service; default 5s",
+	"KEEPMUM_ODDS_API_URL":       "where odds-ingestion asks; default: the simulator, in a Swarm the provider",
+	"KEEPMUM_ODDS_BACKFILL":      "how far back odds-ingestion asks for past odds at its first start; default 840h, which the real provider charges for: 0s is none, and the default in a Swarm",
+	"KEEPMUM_BASKETBALL_API_URL": "where schedule-poller asks; default: the simulator, in a Swarm the provider",
+	"KEEPMUM_POLL_INTERVAL":      "time between two rounds of each service; default 5s, in a Swarm each service's own",
 	"KEEPMUM_LOG_LEVEL":          "debug, info, warn or error, for all services; default info",
+	"KEEPMUM_OVERLAY":            "docker-compose.swarm.yml: `plain` leaves traffic between nodes unencrypted; default `encrypted`, which needs ESP in each node's kernel",
+	"KEEPMUM_IMAGES":             "docker-compose.swarm.yml: what the names of the services' images begin with; default `keepmum`",
+	"KEEPMUM_TAG":                "docker-compose.swarm.yml: the tag of the services' images; default `dev`",
+	"KEEPMUM_PROVIDER_SIM":       "docker-compose.swarm.yml: replicas of the simulator, for staging; default 0",
 	"KEEPMUM_SIM_SEED":           "which season the simulator plays; default 1",
 	"KEEPMUM_SIM_SPEED":          "simulated seconds in one second; default 60",
 }
@@ -158,12 +162,14 @@ func variablesPart(t *testing.T) string {
 			})
 		}
 	}
-	compose, err := os.ReadFile("../docker-compose.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range regexp.MustCompile(`\$\{(KEEPMUM_[A-Z_]+)`).FindAllStringSubmatch(string(compose), -1) {
-		used[m[1]] = true
+	for _, file := range []string{"../docker-compose.yml", "../docker-compose.swarm.yml"} {
+		compose, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`\$\{(KEEPMUM_[A-Z_]+)`).FindAllStringSubmatch(string(compose), -1) {
+			used[m[1]] = true
+		}
 	}
 	delete(used, sweep.CanaryName) // a secret's name, not a variable
 	var names []string

@@ -301,6 +301,16 @@ func (s *story) requireCounted(t *testing.T) {
 // results.
 func (s *story) requirePredictions(t *testing.T) {
 	t.Helper()
+	poll(t, time.Minute, "a prediction from odds and results", func() bool {
+		code, body := s.api(t, "/predictions", s.read("secrets/STRICT_API_TOKEN"))
+		return code == http.StatusOK && predicted(t, body)
+	})
+}
+
+// predicted reports whether an answer of the API has a prediction from odds and
+// results.
+func predicted(t *testing.T, body string) bool {
+	t.Helper()
 	type page struct {
 		Events []struct {
 			Home, Away string
@@ -313,19 +323,13 @@ func (s *story) requirePredictions(t *testing.T) {
 			}
 		}
 	}
-	poll(t, time.Minute, "a prediction from odds and results", func() bool {
-		code, body := s.api(t, "/predictions", s.read("secrets/STRICT_API_TOKEN"))
-		if code != http.StatusOK {
-			return false
+	for _, e := range decoded[page](t, body).Events {
+		if p := e.Prediction; p.Market != nil && p.Elo != nil && p.Home > 0 && p.Home < 1 && p.Books > 0 && p.Games > 0 {
+			t.Logf("%s against %s: %.3f, from %d books and %d games", e.Home, e.Away, p.Home, p.Books, p.Games)
+			return true
 		}
-		for _, e := range decoded[page](t, body).Events {
-			if p := e.Prediction; p.Market != nil && p.Elo != nil && p.Home > 0 && p.Home < 1 && p.Books > 0 && p.Games > 0 {
-				t.Logf("%s against %s: %.3f, from %d books and %d games", e.Home, e.Away, p.Home, p.Books, p.Games)
-				return true
-			}
-		}
-		return false
-	})
+	}
+	return false
 }
 
 // canaries plants the canary in every surface of the running stack, and requires
