@@ -368,5 +368,5 @@ func (s *plainSwarm) search(t *testing.T) {
 	networks, err := s.NetworkList(t.Context(), network.ListOptions{})
 	surfaces = append(surfaces, asJSON(t, "network list", networks, err))
 	s.project.audit.require(t, plants, nil, surfaces...)
-	s.project.audit.finish(t, map[string]int{"canaries": 4, "logs": 12, "inspect": 22, "network": 1})
+	s.project.audit.finish(t, map[string]int{"canaries": 4, "logs": 11, "inspect": 22, "network": 1})
 }

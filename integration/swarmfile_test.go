@@ -82,7 +82,7 @@ func differences(development, production *types.Project) []string {
 		compare(name+": logging", d.Logging, p.Logging)
 		compare(name+": secrets", granted(d), granted(p))
 		compare(name+": networks", networksOf(d), networksOf(p))
-		compare(name+": mounts", targetsOf(d), targetsOf(p))
+		compare(name+": mounts", volumesOf(d), volumesOf(p))
 		compare(name+": depends_on", slices.Sorted(maps.Keys(d.DependsOn)), slices.Sorted(maps.Keys(p.DependsOn)))
 		compare(name+": health check", checkOf(d, "-started"), checkOf(p, ""))
 		compare(name+": environment", environmentOf(d, nil), environmentOf(p, swarmSettings[name]))
@@ -138,8 +138,8 @@ func networksOf(s types.ServiceConfig) []string {
 	return all
 }
 
-// targetsOf is what is mounted where. A Swarm has tmpfs as a kind of volume.
-func targetsOf(s types.ServiceConfig) []string {
+// volumesOf is what is mounted where. A Swarm has tmpfs as a kind of volume.
+func volumesOf(s types.ServiceConfig) []string {
 	var all []string
 	for _, v := range s.Volumes {
 		size := types.UnitBytes(0)

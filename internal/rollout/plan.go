@@ -424,6 +424,16 @@ func Waves(want docker.StackSpec) map[string]int {
 // configs.
 func (p Plan) Names() (secrets, configs map[string]string) { return p.secrets, p.configs }
 
+// SameSpec reports whether two specifications of a service mean the same, where
+// networks are called by id in one and by name in the other.
+func SameSpec(a, b docker.ServiceSpec, networks []docker.Network) bool {
+	p := planner{names: map[string]string{}}
+	for _, n := range networks {
+		p.names[n.ID] = n.Name
+	}
+	return equal(canonical("", p.named(parse(a.JSON))), canonical("", p.named(parse(b.JSON))))
+}
+
 // Back is the step that puts a service back to its previous specification.
 func Back(service docker.Service) Step {
 	is, _ := canonical("", parse(service.Spec.JSON)).(tree)

@@ -46,7 +46,13 @@ type Config struct {
 	Connect func(ctx context.Context) (Swarm, error)
 	Convert Converter
 	Render  Renderer
-	Values  func(ctx context.Context, from string) ([]secrets.Known, error) // of a source that is named; nil: no value is known here
+
+	// Values returns the values of a source that is named. Nil: no value is known.
+	Values func(ctx context.Context, from string) ([]secrets.Known, error)
+	// Versions makes the versions that a source has and the Swarm has not, as
+	// secrets:toSwarm does, and returns them by declared name; in a dry run those
+	// that it would make. Nil: none are made.
+	Versions func(ctx context.Context, from, reason string, dryRun bool) (map[string]rollout.Version, error)
 
 	Clock func() time.Duration // monotonic; nil: time since New
 	Every time.Duration        // between two looks at the tasks; 0: 250 ms
@@ -73,7 +79,7 @@ type Options struct {
 	Prune       bool          // remove services that the file does not have
 	AllowOutage bool          // update also what cannot be updated without an outage
 	ShowLogs    bool          // show logs of failed tasks also where masking is not certain
-	From        string        // a source of values: for masking logs; "": none
+	From        string        // a directory of values: versions are made of those that are new, and logs can be masked; "": none
 	Reason      string        // for the record
 	Timeout     time.Duration // for all to converge; 0: five minutes
 }
@@ -204,7 +210,11 @@ func (s *session) makePlan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	plan, findings := rollout.Make(s.want, s.now, rollout.Options{Prune: s.options.Prune})
+	making, err := s.versions(ctx, true)
+	if err != nil {
+		return err
+	}
+	plan, findings := rollout.Make(s.want, s.now, rollout.Options{Prune: s.options.Prune, Making: making})
 	plan.Notices = append(slices.Clone(s.notices), plan.Notices...)
 	s.plan = plan
 	for i, f := range findings {
@@ -217,6 +227,15 @@ func (s *session) makePlan(ctx context.Context) error {
 		return &fault.Error{Code: fault.Invalid, What: s.want.Name + " cannot be deployed: " + fault.Count(len(findings), "problem") + "; nothing was changed", Findings: findings, Next: findings[0].Next}
 	}
 	return nil
+}
+
+// versions makes the versions of the source that was named, or says which it would
+// make.
+func (s *session) versions(ctx context.Context, dryRun bool) (map[string]rollout.Version, error) {
+	if s.options.From == "" || s.Versions == nil {
+		return nil, nil
+	}
+	return s.Versions(ctx, s.options.From, s.options.Reason, dryRun)
 }
 
 // Plan says what a deployment would do. Its error has the code fault.Pending if

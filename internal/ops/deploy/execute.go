@@ -16,8 +16,8 @@ import (
 // usualTimeout is how long all services together may take to converge.
 const usualTimeout = 5 * time.Minute
 
-// Swarm deploys the stack: it plans, checks, takes the lock, plans again over
-// what it then reads, changes, waits until all has converged, and verifies from
+// Swarm deploys the stack: it plans, checks, makes the versions that are missing,
+// takes the lock, plans again over what it then reads, changes, waits until all has converged, and verifies from
 // the running tasks. If that fails, every service that was touched goes back to
 // what it was.
 func (d *Deploy) Swarm(ctx context.Context, o Options) (Result, error) {
@@ -27,6 +27,9 @@ func (d *Deploy) Swarm(ctx context.Context, o Options) (Result, error) {
 	}
 	defer s.close()
 	if err := s.makePlan(ctx); err != nil {
+		return Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "refused"}, err
+	}
+	if _, err := s.versions(ctx, false); err != nil {
 		return Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "refused"}, err
 	}
 	return s.underLock(ctx, "deploy", func(ctx context.Context) (Result, error) {
@@ -146,7 +149,10 @@ func (s *session) execute(ctx context.Context) (Result, error) {
 	case err == nil:
 		result.Outcome = "deployed"
 		return result, nil
-	case ctx.Err() != nil && fault.CodeOf(context.Cause(ctx)) != fault.Incomplete:
+	case ctx.Err() != nil && fault.CodeOf(context.Cause(ctx)) == fault.Incomplete: // the lock is lost: whoever has it now decides
+		result.Outcome = "in between"
+		return result, &fault.Error{Code: fault.Incomplete, What: fault.Text(context.Cause(ctx)) + "; nothing was put back; so far: " + e.summary(), Next: "mage deploy:status, then mage deploy:swarm", Cause: context.Cause(ctx)}
+	case ctx.Err() != nil:
 		result.Outcome = "interrupted"
 		return result, e.interrupted()
 	}
@@ -187,15 +193,20 @@ func (e *execution) step(ctx context.Context, step rollout.Step) error {
 	e.Project.Progress.Say("%s %s", step.Kind, step.Name)
 	switch step.Kind {
 	case rollout.CreateNetwork:
-		_, err := e.Swarm.Networks.CreateNetwork(ctx, step.Network)
+		err := e.again(ctx, func() error {
+			id, err := e.Swarm.Networks.CreateNetwork(ctx, step.Network)
+			e.now.Networks = append(e.now.Networks, docker.Network{ID: id, Name: step.Name})
+			return err
+		})
 		if errors.Is(err, docker.ErrExists) {
-			err = nil // made meanwhile: by a run that was killed, or by somebody else
+			err = nil // made meanwhile, by somebody else or by a try whose answer was lost
 		}
 		return e.keep(err, "network "+step.Name)
 	case rollout.CreateConfig:
-		id, err := e.Configs.CreateConfig(ctx, step.Config.Name, step.Config.Labels, step.Config.Data)
-		e.configs[step.Name] = id
-		return e.keep(err, "config "+step.Name)
+		return e.keep(e.again(ctx, func() (err error) {
+			e.configs[step.Name], err = e.Configs.CreateConfig(ctx, step.Config.Name, step.Config.Labels, step.Config.Data)
+			return err
+		}), "config "+step.Name)
 	case rollout.CreateService:
 		return e.create(ctx, step)
 	case rollout.UpdateService:
@@ -220,45 +231,79 @@ func (e *execution) warn(name string, warnings []string) {
 	}
 }
 
+// create makes a service. If it is there already, it was made meanwhile: by a try
+// whose answer was lost if it is as it was sent, else by somebody else.
 func (e *execution) create(ctx context.Context, step rollout.Step) error {
-	id, warnings, err := e.Swarm.Services.CreateService(ctx, rollout.WithIDs(step.Service, e.secrets, e.configs))
+	spec := rollout.WithIDs(step.Service, e.secrets, e.configs)
+	var id string
+	err := e.again(ctx, func() error {
+		made, warnings, err := e.Swarm.Services.CreateService(ctx, spec)
+		if errors.Is(err, docker.ErrExists) {
+			made, err = e.madeAs(ctx, spec, err)
+		}
+		id = made
+		e.warn(step.Name, warnings)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	e.warn(step.Name, warnings)
 	e.touched = append(e.touched, touched{name: step.Name, id: id, action: "created"})
 	return e.watch(ctx, id, nil)
 }
 
-// update changes one service. Between reading and changing, somebody else may
-// have changed it: then it is changed only if what they changed is not what a
-// task runs or the plan says, which a second look shows.
+// madeAs returns the id of the service that a specification made; the error if it
+// is another one's.
+func (e *execution) madeAs(ctx context.Context, spec docker.ServiceSpec, taken error) (string, error) {
+	services, err := e.Swarm.Services.Services(ctx)
+	for _, s := range services {
+		if s.Spec.Name == spec.Name && rollout.SameSpec(s.Spec, spec, e.now.Networks) {
+			return s.ID, nil
+		}
+	}
+	return "", errors.Join(taken, err)
+}
+
+// update changes one service. Between reading and changing, somebody else may have
+// changed it: that is not overwritten.
 func (e *execution) update(ctx context.Context, step rollout.Step) error {
-	spec, before := rollout.WithIDs(step.Service, e.secrets, e.configs), step.Before
-	past, err := e.past(ctx, before.ID)
+	spec := rollout.WithIDs(step.Service, e.secrets, e.configs)
+	past, err := e.past(ctx, step.Before.ID)
 	if err != nil {
 		return err
 	}
-	for range updateTries {
-		warnings, err := e.Swarm.Services.UpdateService(ctx, before.ID, before.Version, spec)
-		if err == nil {
-			e.warn(step.Name, warnings)
-			e.touched = append(e.touched, touched{name: step.Name, id: before.ID, action: "updated", before: step.Before})
-			return e.watch(ctx, before.ID, past)
-		}
-		if !errors.Is(err, docker.ErrOutOfDate) {
-			return err
-		}
-		now, err := e.Swarm.Services.Service(ctx, before.ID)
-		if err != nil {
-			return err
-		}
-		if string(now.Spec.JSON) != string(step.Before.Spec.JSON) {
-			return &fault.Error{Code: fault.Failed, What: step.Name + " was changed by somebody else while the plan was carried out", Next: "mage deploy:plan", Cause: docker.ErrOutOfDate}
-		}
-		before = now
+	if err := e.send(ctx, step.Before, spec); err != nil {
+		return err
 	}
-	return &fault.Error{Code: fault.Failed, What: step.Name + " is changed by somebody else all the time", Next: "docker service inspect " + step.Name + ", then mage deploy:plan", Cause: docker.ErrOutOfDate}
+	e.touched = append(e.touched, touched{name: step.Name, id: step.Before.ID, action: "updated", before: step.Before})
+	return e.watch(ctx, step.Before.ID, past)
+}
+
+// send gives a service another specification if it still has the one that was
+// read. Its version alone may have moved: the Swarm moves it while an earlier
+// update goes on, and a try whose answer was lost does.
+func (e *execution) send(ctx context.Context, before docker.Service, spec docker.ServiceSpec) error {
+	now := before
+	for range updateTries {
+		err := e.again(ctx, func() error {
+			warnings, err := e.Swarm.Services.UpdateService(ctx, now.ID, now.Version, spec)
+			e.warn(spec.Name, warnings)
+			return err
+		})
+		if err == nil || !errors.Is(err, docker.ErrOutOfDate) {
+			return err
+		}
+		if now, err = e.Swarm.Services.Service(ctx, before.ID); err != nil {
+			return err
+		}
+		switch {
+		case rollout.SameSpec(now.Spec, spec, e.now.Networks):
+			return nil
+		case string(now.Spec.JSON) != string(before.Spec.JSON):
+			return &fault.Error{Code: fault.Failed, What: spec.Name + " was changed by somebody else while the plan was carried out", Next: "mage deploy:plan", Cause: docker.ErrOutOfDate}
+		}
+	}
+	return &fault.Error{Code: fault.Failed, What: spec.Name + " is changed by somebody else all the time", Next: "docker service inspect " + spec.Name + ", then mage deploy:plan", Cause: docker.ErrOutOfDate}
 }
 
 // updateTries bounds how often an update is sent again because the service's
@@ -341,28 +386,18 @@ func (e *execution) restore(ctx context.Context, t touched) error {
 	case "created":
 		return e.vanish(ctx, t.id)
 	case "removed":
-		id, _, err := e.Swarm.Services.CreateService(ctx, t.before.Spec)
-		if err != nil {
-			return err
-		}
-		return e.watch(ctx, id, nil)
+		return e.create(ctx, rollout.Step{Name: t.name, Service: t.before.Spec})
 	}
 	past, err := e.past(ctx, t.id)
 	if err != nil {
 		return err
 	}
-	for range updateTries {
-		now, err := e.Swarm.Services.Service(ctx, t.id)
-		if err != nil {
-			return err
-		}
-		if string(now.Spec.JSON) == string(t.before.Spec.JSON) {
-			break // the Swarm rolled it back itself
-		}
-		if _, err = e.Swarm.Services.UpdateService(ctx, t.id, now.Version, t.before.Spec); err == nil {
-			break
-		}
-		if !errors.Is(err, docker.ErrOutOfDate) {
+	now, err := e.service(ctx, t.id)
+	if err != nil {
+		return err
+	}
+	if string(now.Spec.JSON) != string(t.before.Spec.JSON) { // else the Swarm rolled it back itself
+		if err := e.send(ctx, now, t.before.Spec); err != nil {
 			return err
 		}
 	}
@@ -380,10 +415,11 @@ func (e *execution) vanish(ctx context.Context, id string) error {
 
 // drop removes a service. One that is not there any more is removed.
 func (e *execution) drop(ctx context.Context, id string) error {
-	if err := e.Swarm.Services.RemoveService(ctx, id); err != nil && !errors.Is(err, docker.ErrNotFound) {
-		return err
+	err := e.again(ctx, func() error { return e.Swarm.Services.RemoveService(ctx, id) })
+	if errors.Is(err, docker.ErrNotFound) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // gone waits until no task of services that were removed has a container.

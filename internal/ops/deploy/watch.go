@@ -37,7 +37,11 @@ type watched struct {
 
 // past returns the ids of a service's tasks that have failed already.
 func (e *execution) past(ctx context.Context, id string) (map[string]bool, error) {
-	tasks, err := e.Swarm.Tasks.Tasks(ctx, id)
+	var tasks []docker.Task
+	err := e.again(ctx, func() (err error) {
+		tasks, err = e.Swarm.Tasks.Tasks(ctx, id)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +57,7 @@ func (e *execution) past(ctx context.Context, id string) (map[string]bool, error
 // watch begins to watch a service that was changed, by its specification as the
 // Swarm has it now.
 func (e *execution) watch(ctx context.Context, id string, past map[string]bool) error {
-	now, err := e.Swarm.Services.Service(ctx, id)
+	now, err := e.service(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -77,13 +81,46 @@ func (e *execution) watchUnchanged(ctx context.Context) error {
 	return nil
 }
 
+// service reads one service.
+func (e *execution) service(ctx context.Context, id string) (service docker.Service, err error) {
+	err = e.again(ctx, func() error {
+		service, err = e.Swarm.Services.Service(ctx, id)
+		return err
+	})
+	return service, err
+}
+
+// again does something, again while the manager does not answer.
+func (e *execution) again(ctx context.Context, do func() error) error {
+	return e.until(ctx, func() (bool, error) {
+		err := do()
+		return err == nil, err
+	})
+}
+
+// silence is how long a manager may not answer: a Swarm that lost its leader
+// elects another one within half of it.
+const silence = time.Minute
+
 // until polls until done says so, it fails, or the context ends.
 func (e *execution) until(ctx context.Context, done func() (bool, error)) error {
 	tick := time.NewTicker(e.Every)
 	defer tick.Stop()
+	quiet := time.Duration(-1) // since when the manager does not answer
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		over, err := done()
-		if over || err != nil && !e.passing(err) {
+		switch {
+		case err != nil && fault.CodeOf(err) != fault.NoEngine || over:
+			return err
+		case err == nil:
+			quiet = -1
+		case quiet < 0:
+			quiet = e.Clock()
+			e.Project.Progress.Say("the manager does not answer; waiting for up to %s: %s", silence, fault.Text(err))
+		case e.Clock()-quiet > silence:
 			return err
 		}
 		select {
@@ -93,10 +130,6 @@ func (e *execution) until(ctx context.Context, done func() (bool, error)) error 
 		}
 	}
 }
-
-// passing reports whether an error may go away: a Swarm that elects a leader
-// answers nothing for some ten seconds.
-func (e *execution) passing(err error) bool { return fault.CodeOf(err) == fault.NoEngine }
 
 // converge waits until every service that is watched has converged, or one that
 // was changed has failed.

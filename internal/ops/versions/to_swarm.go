@@ -50,6 +50,17 @@ type ToSwarmRow struct {
 	Reason  string         `json:"reason,omitempty"`  // why it is ignored
 }
 
+// Versions returns those that were made, or would be, by declared name.
+func (r ToSwarmResult) Versions() map[string]rollout.Version {
+	made := map[string]rollout.Version{}
+	for _, row := range r.Secrets {
+		if row.Change == project.Created || row.Change == project.Updated {
+			made[row.Name] = rollout.Version{Name: row.Version, Stack: r.Stack, Of: row.Name}
+		}
+	}
+	return made
+}
+
 // ToSwarm makes a version of each granted secret whose value in the source is new
 // or differs from the newest version; none of a value that is there already. It
 // checks everything before the first version is made. After a crash it makes what

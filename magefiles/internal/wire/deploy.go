@@ -9,12 +9,22 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/manifest"
 	"github.com/keepmum/keepmum/internal/ops/deploy"
+	"github.com/keepmum/keepmum/internal/ops/versions"
+	"github.com/keepmum/keepmum/internal/rollout"
+	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 // Deploy is the use cases over a stack in a Swarm.
 func (t *Tools) Deploy(o OverSwarm) *deploy.Deploy {
-	t.over(o)
+	of := t.Versions(o)
 	return deploy.New(deploy.Config{
+		Values: func(ctx context.Context, from string) ([]secrets.Known, error) {
+			return of.Known(ctx, versions.Source{From: from})
+		},
+		Versions: func(ctx context.Context, from, reason string, dryRun bool) (map[string]rollout.Version, error) {
+			made, err := of.ToSwarm(ctx, versions.ToSwarmOptions{Source: versions.Source{From: from}, Reason: reason, DryRun: dryRun})
+			return made.Versions(), err
+		},
 		Project: t.Project, Stack: o.stack(), Convert: t.convert, Render: t.render,
 		Connect: func(ctx context.Context) (deploy.Swarm, error) {
 			m, err := o.connect(ctx)
