@@ -152,6 +152,8 @@ func (p *planner) networks() {
 // differs names the first property in which a network is not as it should be.
 func differs(is docker.Network, want docker.NetworkSpec) string {
 	switch {
+	case is.Driver == "": // it was made a moment ago, and the Swarm has not allocated it yet
+		return ""
 	case want.Driver != "" && is.Driver != want.Driver:
 		return "driver"
 	case is.Attachable != want.Attachable:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"maps"
 	"slices"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/manifest"
 	"github.com/keepmum/keepmum/internal/ops/cluster"
+	"github.com/keepmum/keepmum/internal/ops/execute"
 	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/internal/rollout"
 	"github.com/keepmum/keepmum/pkg/secrets"
@@ -21,9 +21,9 @@ import (
 type Swarm struct {
 	Cluster  *cluster.Cluster
 	Configs  cluster.Configs
-	Services Services
-	Tasks    Tasks
-	Networks Networks
+	Services execute.Services
+	Tasks    execute.Tasks
+	Networks execute.Networks
 	Fleet    Fleet
 	Volumes  Volumes
 	API      string // version of the engine's API that is spoken
@@ -87,23 +87,9 @@ type Options struct {
 // Result says what a deployment did, or would do.
 type Result struct {
 	cluster.Heading
-	Plan     rollout.Plan    `json:"plan"`
-	Outcome  string          `json:"outcome"` // planned, unchanged, deployed, rolled back, in between, interrupted, refused
-	Services []ServiceResult `json:"services"`
-	Kept     []string        `json:"kept"` // after a failure: what was made and stays
-	Seconds  float64         `json:"seconds"`
-}
-
-// ServiceResult is what became of one service.
-type ServiceResult struct {
-	Service  string   `json:"service"`
-	Action   string   `json:"action"` // created, updated, removed, unchanged, restored
-	State    string   `json:"state"`
-	Versions []string `json:"versions"` // of secrets, that its running tasks mount
-	Cause    string   `json:"cause,omitempty"`
-	Problem  string   `json:"problem,omitempty"`
-	Attempts int      `json:"attempts,omitempty"`
-	Seconds  float64  `json:"seconds"` // until it had converged
+	Plan rollout.Plan `json:"plan"`
+	execute.Result
+	Seconds float64 `json:"seconds"`
 }
 
 // session is one command over the stack: what it read, and the connection.
@@ -229,6 +215,14 @@ func (s *session) makePlan(ctx context.Context) error {
 	return nil
 }
 
+// result is what is known of a command that carried nothing out.
+func (s *session) result(outcome execute.Outcome) Result {
+	return Result{Heading: s.state.Heading, Plan: s.plan, Result: execute.Result{Outcome: outcome}}
+}
+
+// refused is the result of a command that found out nothing.
+func refused() Result { return Result{Result: execute.Result{Outcome: execute.Refused}} }
+
 // versions makes the versions of the source that was named, or says which it would
 // make.
 func (s *session) versions(ctx context.Context, dryRun bool) (map[string]rollout.Version, error) {
@@ -243,13 +237,13 @@ func (s *session) versions(ctx context.Context, dryRun bool) (map[string]rollout
 func (d *Deploy) Plan(ctx context.Context, o Options) (Result, error) {
 	s, err := d.open(ctx, o)
 	if err != nil {
-		return Result{Outcome: "refused"}, err
+		return refused(), err
 	}
 	defer s.close()
 	err = s.makePlan(ctx)
-	result := Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "planned"}
+	result := s.result(execute.Planned)
 	if err == nil && s.plan.Empty() {
-		result.Outcome = "unchanged"
+		result.Outcome = execute.Unchanged
 		return result, nil
 	}
 	if err == nil {
@@ -272,13 +266,4 @@ func (d *Deploy) Rendered(ctx context.Context) ([]byte, error) {
 	}
 	secrets, configs := plan.Names()
 	return s.Render(s.file.Manifest, s.want.Name, s.API, secrets, configs)
-}
-
-// mountedVersions returns the names of the secrets that a task mounts, sorted.
-func mountedVersions(task docker.TaskSpec) []string {
-	names := map[string]bool{}
-	for _, r := range task.Secrets {
-		names[r.Name] = true
-	}
-	return slices.Sorted(maps.Keys(names))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/keepmum/keepmum/internal/manifest"
 	"github.com/keepmum/keepmum/internal/ops/cluster"
 	"github.com/keepmum/keepmum/internal/ops/deploy"
+	"github.com/keepmum/keepmum/internal/ops/execute"
 	"github.com/keepmum/keepmum/internal/ops/opstest"
 	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/internal/rollout"
@@ -110,7 +111,7 @@ func (b *bench) deploy() *deploy.Deploy {
 }
 
 // run deploys, and requires an outcome and an exit code.
-func (b *bench) run(o deploy.Options, outcome string, code fault.Code) (deploy.Result, error) {
+func (b *bench) run(o deploy.Options, outcome execute.Outcome, code fault.Code) (deploy.Result, error) {
 	b.T.Helper()
 	result, err := b.deploy().Swarm(b.T.Context(), o)
 	if result.Outcome != outcome || fault.CodeOf(err) != code {

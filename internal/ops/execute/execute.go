@@ -1,6 +1,7 @@
-package deploy
+package execute
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -9,102 +10,19 @@ import (
 
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
-	"github.com/keepmum/keepmum/internal/ops/cluster"
 	"github.com/keepmum/keepmum/internal/rollout"
 )
 
-// usualTimeout is how long all services together may take to converge.
+// usualTimeout is how long all services together may take to converge, and to go
+// back.
 const usualTimeout = 5 * time.Minute
-
-// Swarm deploys the stack: it plans, checks, makes the versions that are missing,
-// takes the lock, plans again over what it then reads, changes, waits until all has converged, and verifies from
-// the running tasks. If that fails, every service that was touched goes back to
-// what it was.
-func (d *Deploy) Swarm(ctx context.Context, o Options) (Result, error) {
-	s, err := d.open(ctx, o)
-	if err != nil {
-		return Result{Outcome: "refused"}, err
-	}
-	defer s.close()
-	if err := s.makePlan(ctx); err != nil {
-		return Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "refused"}, err
-	}
-	if _, err := s.versions(ctx, false); err != nil {
-		return Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "refused"}, err
-	}
-	return s.underLock(ctx, "deploy", func(ctx context.Context) (Result, error) {
-		if err := s.again(ctx); err != nil {
-			return Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "refused"}, err
-		}
-		return s.recorded(ctx, "deploy")
-	})
-}
-
-// recorded executes the plan, with a record of it.
-func (s *session) recorded(ctx context.Context, operation string) (Result, error) {
-	if s.plan.Empty() {
-		return s.execute(ctx)
-	}
-	if err := s.begin(ctx, operation); err != nil {
-		return Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "refused"}, err
-	}
-	result, err := s.execute(ctx)
-	s.end(ctx, operation, result)
-	return result, err
-}
-
-// again reads the Swarm once more and plans: somebody else may have changed it
-// before the lock was taken.
-func (s *session) again(ctx context.Context) error {
-	if err := s.read(ctx, s.want.Name); err != nil {
-		return err
-	}
-	return s.makePlan(ctx)
-}
-
-// underLock runs fn while the stack's lock is held, and writes the record: before
-// the first change, so that a run that is killed leaves a trace, and at the end.
-func (s *session) underLock(ctx context.Context, operation string, fn func(context.Context) (Result, error)) (Result, error) {
-	begun := s.Clock()
-	result := Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "refused"}
-	err := s.state.Under(ctx, operation, func(ctx context.Context) (err error) {
-		result, err = fn(ctx)
-		return err
-	})
-	result.Seconds = (s.Clock() - begun).Seconds()
-	return result, err
-}
-
-// begin writes the record of what is going to be changed.
-func (s *session) begin(ctx context.Context, operation string) error {
-	var names []string
-	for _, step := range s.plan.Steps {
-		if step.Kind == rollout.CreateService || step.Kind == rollout.UpdateService || step.Kind == rollout.RemoveService {
-			names = append(names, step.Name)
-		}
-	}
-	return s.state.Record(ctx, cluster.Entry{Operation: operation, Outcome: "begun", Reason: s.options.Reason, Services: names})
-}
-
-// end writes the record of how it ended.
-func (s *session) end(ctx context.Context, operation string, result Result) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	e := cluster.Entry{Operation: operation, Outcome: result.Outcome, Reason: s.options.Reason}
-	for _, service := range result.Services {
-		if service.Action != "unchanged" {
-			e.Services = append(e.Services, service.Service)
-		}
-	}
-	if err := s.state.Record(ctx, e); err != nil {
-		s.Project.Progress.Say("warning: the record was not written: %s", fault.Text(err))
-	}
-}
 
 // execution is one walk over a plan.
 type execution struct {
-	*session
+	*Executor
 	plan    rollout.Plan
+	now     rollout.Current
+	nodes   []docker.Node
 	forward bool // false: on the way back
 	begun   time.Duration
 	secrets map[string]string // ids by name
@@ -122,20 +40,21 @@ type touched struct {
 	before docker.Service
 }
 
-// execute walks the plan.
-func (s *session) execute(ctx context.Context) (Result, error) {
-	e := &execution{session: s, plan: s.plan, forward: true, begun: s.Clock(), watches: map[string]*watched{}, secrets: map[string]string{}, configs: map[string]string{}}
-	for _, one := range s.now.Secrets {
+// Run carries a plan out over what the Swarm had when it was made. It waits until
+// every service has converged, for at most timeout (0: five minutes), and verifies
+// from the running tasks. If something fails, every service that was touched goes
+// back to what it was; the error's code is fault.RolledBack only if all of them
+// have converged again. After a signal nothing is put back, nor after the cause of
+// the context's end is that the stack's lock was lost.
+func (x *Executor) Run(ctx context.Context, plan rollout.Plan, now rollout.Current, timeout time.Duration) (Result, error) {
+	e := &execution{Executor: x, plan: plan, now: now, forward: true, begun: x.Clock(), watches: map[string]*watched{}, secrets: map[string]string{}, configs: map[string]string{}}
+	for _, one := range now.Secrets {
 		e.secrets[one.Name] = one.ID
 	}
-	for _, one := range s.now.Configs {
+	for _, one := range now.Configs {
 		e.configs[one.Name] = one.ID
 	}
-	timeout := s.options.Timeout
-	if timeout == 0 {
-		timeout = usualTimeout
-	}
-	limited, cancel := context.WithTimeout(ctx, timeout)
+	limited, cancel := context.WithTimeout(ctx, cmp.Or(timeout, usualTimeout))
 	defer cancel()
 	err := e.walk(limited)
 	if err == nil {
@@ -144,16 +63,16 @@ func (s *session) execute(ctx context.Context) (Result, error) {
 	result := e.result()
 	switch {
 	case err == nil && e.plan.Empty():
-		result.Outcome = "unchanged"
+		result.Outcome = Unchanged
 		return result, nil
 	case err == nil:
-		result.Outcome = "deployed"
+		result.Outcome = Deployed
 		return result, nil
 	case ctx.Err() != nil && fault.CodeOf(context.Cause(ctx)) == fault.Incomplete: // the lock is lost: whoever has it now decides
-		result.Outcome = "in between"
+		result.Outcome = InBetween
 		return result, &fault.Error{Code: fault.Incomplete, What: fault.Text(context.Cause(ctx)) + "; nothing was put back; so far: " + e.summary(), Next: "mage deploy:status, then mage deploy:swarm", Cause: context.Cause(ctx)}
 	case ctx.Err() != nil:
-		result.Outcome = "interrupted"
+		result.Outcome = Interrupted
 		return result, e.interrupted()
 	}
 	return e.failed(ctx, limited, err, result)
@@ -190,11 +109,11 @@ func (e *execution) walk(ctx context.Context) error {
 
 // step does one step.
 func (e *execution) step(ctx context.Context, step rollout.Step) error {
-	e.Project.Progress.Say("%s %s", step.Kind, step.Name)
+	e.Progress.Say("%s %s", step.Kind, step.Name)
 	switch step.Kind {
 	case rollout.CreateNetwork:
 		err := e.again(ctx, func() error {
-			id, err := e.Swarm.Networks.CreateNetwork(ctx, step.Network)
+			id, err := e.Networks.CreateNetwork(ctx, step.Network)
 			e.now.Networks = append(e.now.Networks, docker.Network{ID: id, Name: step.Name})
 			return err
 		})
@@ -227,7 +146,7 @@ func (e *execution) keep(err error, what string) error {
 
 func (e *execution) warn(name string, warnings []string) {
 	for _, w := range warnings {
-		e.Project.Progress.Say("warning of the engine about %s: %s", name, w)
+		e.Progress.Say("warning of the engine about %s: %s", name, w)
 	}
 }
 
@@ -237,7 +156,7 @@ func (e *execution) create(ctx context.Context, step rollout.Step) error {
 	spec := rollout.WithIDs(step.Service, e.secrets, e.configs)
 	var id string
 	err := e.again(ctx, func() error {
-		made, warnings, err := e.Swarm.Services.CreateService(ctx, spec)
+		made, warnings, err := e.Services.CreateService(ctx, spec)
 		if errors.Is(err, docker.ErrExists) {
 			made, err = e.madeAs(ctx, spec, err)
 		}
@@ -255,7 +174,7 @@ func (e *execution) create(ctx context.Context, step rollout.Step) error {
 // madeAs returns the id of the service that a specification made; the error if it
 // is another one's.
 func (e *execution) madeAs(ctx context.Context, spec docker.ServiceSpec, taken error) (string, error) {
-	services, err := e.Swarm.Services.Services(ctx)
+	services, err := e.Services.Services(ctx)
 	for _, s := range services {
 		if s.Spec.Name == spec.Name && rollout.SameSpec(s.Spec, spec, e.now.Networks) {
 			return s.ID, nil
@@ -286,14 +205,14 @@ func (e *execution) send(ctx context.Context, before docker.Service, spec docker
 	now := before
 	for range updateTries {
 		err := e.again(ctx, func() error {
-			warnings, err := e.Swarm.Services.UpdateService(ctx, now.ID, now.Version, spec)
+			warnings, err := e.Services.UpdateService(ctx, now.ID, now.Version, spec)
 			e.warn(spec.Name, warnings)
 			return err
 		})
 		if err == nil || !errors.Is(err, docker.ErrOutOfDate) {
 			return err
 		}
-		if now, err = e.Swarm.Services.Service(ctx, before.ID); err != nil {
+		if now, err = e.Services.Service(ctx, before.ID); err != nil {
 			return err
 		}
 		switch {
@@ -321,7 +240,7 @@ func (e *execution) remove(ctx context.Context, service docker.Service) error {
 // interrupted is the error after a signal: nothing was put back.
 func (e *execution) interrupted() error {
 	return &fault.Error{Code: fault.Interrupted, What: "stopped; nothing was put back; so far: " + e.summary(),
-		Next: "mage deploy:swarm goes on, mage deploy:rollback " + e.want.Name + " undoes it", Cause: context.Canceled}
+		Next: "mage deploy:swarm goes on, mage deploy:rollback " + e.Stack + " undoes it", Cause: context.Canceled}
 }
 
 // failed puts everything back and says what happened.
@@ -338,23 +257,23 @@ func (e *execution) failed(ctx, limited context.Context, cause error, result Res
 		} else if code := fault.CodeOf(cause); code != fault.Failed {
 			f.Code = code
 		}
-		result.Outcome, result.Kept = "refused", e.made
+		result.Outcome, result.Kept = Refused, e.made
 		return result, f
 	}
 	back, err := e.goBack(ctx)
 	result.Services, result.Kept = back.services(e), e.made
 	switch {
 	case err == nil:
-		result.Outcome, f.Code = "rolled back", fault.RolledBack
+		result.Outcome, f.Code = RolledBack, fault.RolledBack
 		f.What += "; rolled back: every service that was touched is as it was and has converged"
 	case ctx.Err() != nil:
-		result.Outcome, f.Code = "interrupted", fault.Interrupted
+		result.Outcome, f.Code = Interrupted, fault.Interrupted
 		f.What += "; stopped on the way back: " + fault.Text(err)
-		f.Next = "mage deploy:status, then mage deploy:rollback " + e.want.Name
+		f.Next = "mage deploy:status, then mage deploy:rollback " + e.Stack
 	default:
-		result.Outcome, f.Code = "in between", fault.Incomplete
+		result.Outcome, f.Code = InBetween, fault.Incomplete
 		f.What += "; not everything is back: " + fault.Text(err)
-		f.Next = "mage deploy:status, then mage deploy:rollback " + e.want.Name
+		f.Next = "mage deploy:status, then mage deploy:rollback " + e.Stack
 	}
 	if len(e.made) > 0 {
 		f.What += "; these stay: " + strings.Join(e.made, ", ")
@@ -365,14 +284,14 @@ func (e *execution) failed(ctx, limited context.Context, cause error, result Res
 // goBack puts every service that was touched back, the last one first, and waits
 // until all have converged.
 func (e *execution) goBack(ctx context.Context) (*execution, error) {
-	e.Project.Progress.Say("going back")
+	e.Progress.Say("going back")
 	limited, cancel := context.WithTimeout(ctx, usualTimeout)
 	defer cancel()
-	back := &execution{session: e.session, begun: e.begun, watches: map[string]*watched{}}
+	back := &execution{Executor: e.Executor, now: e.now, begun: e.begun, watches: map[string]*watched{}}
 	var failed []error
 	for _, t := range slices.Backward(e.touched) {
 		if err := back.restore(limited, t); err != nil {
-			e.Project.Progress.Say("%s is not back: %s", t.name, fault.Text(err))
+			e.Progress.Say("%s is not back: %s", t.name, fault.Text(err))
 			failed = append(failed, err)
 		}
 	}
@@ -411,27 +330,4 @@ func (e *execution) vanish(ctx context.Context, id string) error {
 		return err
 	}
 	return e.gone(ctx, id)
-}
-
-// drop removes a service. One that is not there any more is removed.
-func (e *execution) drop(ctx context.Context, id string) error {
-	err := e.again(ctx, func() error { return e.Swarm.Services.RemoveService(ctx, id) })
-	if errors.Is(err, docker.ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
-// gone waits until no task of services that were removed has a container.
-func (e *execution) gone(ctx context.Context, ids ...string) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	return e.until(ctx, func() (bool, error) {
-		tasks, err := e.Swarm.Tasks.Tasks(ctx, ids...)
-		if errors.Is(err, docker.ErrNotFound) {
-			return true, nil
-		}
-		return !slices.ContainsFunc(tasks, func(t docker.Task) bool { return !t.Over() }), err
-	})
 }
