@@ -41,7 +41,7 @@ type RemoveResult struct {
 // Remove removes the stack and waits until its tasks are gone. The versions of
 // its secrets stay, and so do its volumes, except those that are named.
 func (d *Deploy) Remove(ctx context.Context, o RemoveOptions) (RemoveResult, error) {
-	s, err := d.attach(ctx, Options{Adopt: o.Adopt, Reason: o.Reason})
+	s, err := d.attach(ctx, d.Stack, Options{Adopt: o.Adopt, Reason: o.Reason})
 	if err != nil {
 		return RemoveResult{}, err
 	}

@@ -17,7 +17,7 @@ import (
 // one. It works after a deployment, after one that was killed, and after another
 // rollback, which it undoes.
 func (d *Deploy) Rollback(ctx context.Context, o Options, dryRun bool) (Result, error) {
-	s, err := d.attach(ctx, o)
+	s, err := d.attach(ctx, d.Stack, o)
 	if err != nil {
 		return refused(), err
 	}
@@ -44,14 +44,14 @@ func outcome(err error) execute.Outcome {
 }
 
 // attach is open for a command over what is in the Swarm, without a file.
-func (d *Deploy) attach(ctx context.Context, o Options) (*session, error) {
+func (d *Deploy) attach(ctx context.Context, stack string, o Options) (*session, error) {
 	s := &session{Deploy: d, options: o}
 	var err error
 	if s.Swarm, err = d.Connect(ctx); err != nil {
 		return nil, err
 	}
-	if s.state, err = s.Cluster.Open(ctx, d.Stack); err == nil {
-		s.want.Name = d.Stack
+	if s.state, err = s.Cluster.Open(ctx, stack); err == nil {
+		s.want.Name = stack
 		err = s.readSwarm(ctx)
 	}
 	if err == nil {

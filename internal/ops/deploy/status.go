@@ -33,7 +33,11 @@ type ServiceStatus struct {
 // Status says how the stack is, from its tasks. The error has the code
 // fault.Failed if something that should run does not.
 func (d *Deploy) Status(ctx context.Context) (StatusResult, error) {
-	s, err := d.attach(ctx, Options{Adopt: true})
+	stack, err := d.stack()
+	if err != nil {
+		return StatusResult{}, err
+	}
+	s, err := d.attach(ctx, stack, Options{Adopt: true})
 	if err != nil {
 		return StatusResult{}, err
 	}
