@@ -14,6 +14,7 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/cluster"
 	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/internal/rollout"
+	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
@@ -113,6 +114,7 @@ type session struct {
 	nodes   []docker.Node
 	plan    rollout.Plan
 	notices []string
+	given   []secrets.Known // values of a named source that can be masked
 }
 
 // open connects, and reads the Swarm file and the stack. Everything that is
@@ -130,6 +132,9 @@ func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.given, err = d.maskable(ctx, o.From); err != nil {
+		return nil, err
+	}
 	if s.Swarm, err = d.Connect(ctx); err != nil {
 		return nil, err
 	}
@@ -138,6 +143,25 @@ func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// maskable returns the values of a source that masking finds: as they are, and as
+// a version has them, without the newline at their end.
+func (d *Deploy) maskable(ctx context.Context, from string) ([]secrets.Known, error) {
+	if from == "" || d.Values == nil {
+		return nil, nil
+	}
+	read, err := d.Values(ctx, from)
+	var known []secrets.Known
+	for _, k := range read {
+		for _, value := range []secrets.Secret{k.Value, manifest.Declaration{}.Normalise(k.Value)} {
+			one := secrets.Known{Name: k.Name, Value: value}
+			if len(redact.New([]secrets.Known{one}).Unmasked()) == 0 {
+				known = append(known, one)
+			}
+		}
+	}
+	return known, err
 }
 
 func (s *session) close() {

@@ -322,7 +322,7 @@ func (e *execution) showLogs(ctx context.Context) {
 			continue
 		}
 		task := w.verdict.Failed[len(w.verdict.Failed)-1]
-		matcher, unknown := e.matcher(ctx, task)
+		matcher, unknown := e.matcher(task)
 		if len(unknown) > 0 && !e.options.ShowLogs {
 			e.Project.Progress.Say("%s: log withheld: the value of %s is not known here and could not be masked; use -showLogs", name, strings.Join(unknown, ", "))
 			continue
@@ -342,30 +342,26 @@ func (e *execution) showLogs(ctx context.Context) {
 
 // matcher masks what is known, and names the versions of a task whose values are
 // not.
-func (e *execution) matcher(ctx context.Context, task docker.Task) (*redact.Matcher, []string) {
-	var known []secrets.Known
-	if e.Values != nil && e.options.From != "" {
-		known, _ = e.Values(ctx, e.options.From) // what cannot be read is not known
-	}
+func (e *execution) matcher(task docker.Task) (*redact.Matcher, []string) {
 	key, _, err := e.Project.Workspace.Key(false)
 	var unknown []string
 	for _, r := range task.Spec.Secrets {
-		if err != nil || !e.isKnown(key, r, known) {
+		if err != nil || !e.isKnown(key, r) {
 			unknown = append(unknown, r.Name)
 		}
 	}
-	return redact.New(append(known, e.Fleet.Credentials(task.Spec.Image)...)), unknown
+	return redact.New(append(slices.Clone(e.given), e.Fleet.Credentials(task.Spec.Image)...)), unknown
 }
 
-// isKnown reports whether one of the values is that of the version that a task
-// mounts.
-func (e *execution) isKnown(key fingerprint.Key, r docker.Reference, known []secrets.Known) bool {
+// isKnown reports whether one of the given values is that of the version that a
+// task mounts.
+func (e *execution) isKnown(key fingerprint.Key, r docker.Reference) bool {
 	for _, s := range e.state.Secrets {
 		of, stack := s.Labels[docker.LabelSecret], s.Labels[docker.LabelStack]
 		if s.ID != r.ID {
 			continue
 		}
-		return slices.ContainsFunc(known, func(k secrets.Known) bool {
+		return slices.ContainsFunc(e.given, func(k secrets.Known) bool {
 			return k.Name == of && key.Compare(s.Labels[docker.LabelFingerprint], stack, of, k.Value) == fingerprint.Same
 		})
 	}
