@@ -68,8 +68,14 @@ func (b *bench) edit(pairs ...string) {
 // version makes a version in the Swarm.
 func (b *bench) version(name string, number int) {
 	b.T.Helper()
+	b.versionOf(name, number, fmt.Sprintf("%s-value-%d", name, number))
+}
+
+// versionOf makes a version of a value.
+func (b *bench) versionOf(name string, number int, text string) {
+	b.T.Helper()
 	labels := map[string]string{docker.LabelStack: "shop", docker.LabelSecret: name, docker.LabelVersion: fmt.Sprint(number), docker.LabelEnvironment: "staging"}
-	value := secrets.New([]byte(fmt.Sprintf("%s-value-%d", name, number)))
+	value := secrets.New([]byte(text))
 	if key, _, err := b.Workspace.Key(true); err == nil {
 		labels[docker.LabelFingerprint] = key.Fingerprint([fingerprint.SaltSize]byte{1}, "shop", name, value)
 	}
@@ -100,7 +106,10 @@ func (b *bench) deploy() *deploy.Deploy {
 			}
 			return b.make(from, reason, dryRun)
 		},
-		Values: func(context.Context, string) ([]secrets.Known, error) {
+		Values: func(_ context.Context, from string) ([]secrets.Known, error) {
+			if from == "nowhere" {
+				return nil, &fault.Error{Code: fault.Invalid, What: "nowhere does not exist"}
+			}
 			var known []secrets.Known
 			for name, value := range b.values {
 				known = append(known, secrets.Known{Name: name, Value: secrets.New([]byte(value))})
@@ -716,6 +725,7 @@ func TestLogs_AreShownOnlyWhereEveryValueIsKnown(t *testing.T) {
 		"one is known":       {map[string]string{"TOKEN": "TOKEN-value-1"}, false, "shop_api: log withheld: the value of shop_LOGIN.v1 is not known here"},
 		"one is an old one":  {map[string]string{"TOKEN": "TOKEN-value-0", "LOGIN": "LOGIN-value-1"}, false, "shop_api: log withheld: the value of shop_TOKEN.v1 is"},
 		"both are known":     {map[string]string{"TOKEN": "TOKEN-value-1", "LOGIN": "LOGIN-value-1"}, false, "shop_api | token ‹TOKEN› and registry ‹registry›"},
+		"with a newline":     {map[string]string{"TOKEN": "TOKEN-value-1\n", "LOGIN": "LOGIN-value-1\r\n"}, false, "shop_api | token ‹TOKEN› and registry ‹registry›"},
 		"shown all the same": {nil, true, "shop_api | token TOKEN-value-1 and registry ‹registry›"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -732,6 +742,23 @@ func TestLogs_AreShownOnlyWhereEveryValueIsKnown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is too short to be masked is as good as not known.
+func TestLogs_AreWithheldIfAValueCannotBeMasked(t *testing.T) {
+	b := newBench(t)
+	b.versionOf("TOKEN", 2, "abc")
+	b.sim.Images["shop/api:1"], b.sim.Logs = "crash", "token abc\n"
+	b.values = map[string]string{"TOKEN": "abc", "LOGIN": "LOGIN-value-1"}
+	b.run(deploy.Options{From: "dir"}, "rolled back", fault.RolledBack)
+	if said := b.Said.String(); !strings.Contains(said, "log withheld: the value of shop_TOKEN.v2 is not known here") || strings.Contains(said, "abc") {
+		t.Error(said)
+	}
+}
+
+func TestSwarm_ASourceThatIsNotThereIsRefusedBeforeAnyChange(t *testing.T) {
+	b := newBench(t)
+	b.want(b.since(func() { b.run(deploy.Options{From: "nowhere"}, "refused", fault.Invalid) }))
 }
 
 func TestSwarm_OneShotsEndAsDone(t *testing.T) {
