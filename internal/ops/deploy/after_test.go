@@ -232,3 +232,28 @@ func TestRemove_NeverSaysRemovedOfWhatStays(t *testing.T) {
 	}
 	b.want(b.images(), "shop/db:1") // the other went all the same
 }
+
+func TestAttach_TakesNoStackButTheOneThatIsNamed(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.stack = "" // name: of docker-compose.yml is shop all the same
+	if r, err := b.deploy().Status(t.Context()); err != nil || r.Stack != "shop" {
+		t.Errorf("status of %q: %v", r.Stack, err)
+	}
+	b.want(b.since(func() {
+		if _, err := b.deploy().Remove(t.Context(), deploy.RemoveOptions{}); fault.CodeOf(err) != fault.Usage {
+			t.Errorf("remove: %v", err)
+		}
+		if _, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false); fault.CodeOf(err) != fault.Usage {
+			t.Errorf("rollback: %v", err)
+		}
+	}))
+}
+
+func TestRollback_APastDeadlineIsAUsageError(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	if _, err := b.deploy().Rollback(t.Context(), deploy.Options{Timeout: -1}, false); fault.CodeOf(err) != fault.Usage {
+		t.Error(err)
+	}
+}

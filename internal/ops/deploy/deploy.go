@@ -109,11 +109,19 @@ type session struct {
 	given   []secrets.Known // values of a named source that can be masked
 }
 
+// check refuses options that cannot be meant.
+func (o Options) check() error {
+	if o.Timeout < 0 {
+		return &fault.Error{Code: fault.Usage, What: "a deadline in the past: nothing can have converged by then", Next: "the same command with -timeout=5m"}
+	}
+	return nil
+}
+
 // open connects, and reads the Swarm file and the stack. Everything that is
 // wrong with the file is in the error.
 func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
-	if o.Timeout < 0 {
-		return nil, &fault.Error{Code: fault.Usage, What: "a deadline in the past: nothing can have converged by then", Next: "mage deploy:swarm -timeout=5m"}
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	s := &session{Deploy: d, options: o}
 	var err error

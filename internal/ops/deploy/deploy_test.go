@@ -107,8 +107,8 @@ func (b *bench) deploy() *deploy.Deploy {
 			return b.make(from, reason, dryRun)
 		},
 		Values: func(_ context.Context, from string) ([]secrets.Known, error) {
-			if from == "nowhere" {
-				return nil, &fault.Error{Code: fault.Invalid, What: "nowhere does not exist"}
+			if from != "dir" {
+				return nil, &fault.Error{Code: fault.Invalid, What: from + " does not exist", Next: "-from=DIR"}
 			}
 			var known []secrets.Known
 			for name, value := range b.values {
@@ -725,7 +725,6 @@ func TestLogs_AreShownOnlyWhereEveryValueIsKnown(t *testing.T) {
 		"one is known":       {map[string]string{"TOKEN": "TOKEN-value-1"}, false, "shop_api: log withheld: the value of shop_LOGIN.v1 is not known here"},
 		"one is an old one":  {map[string]string{"TOKEN": "TOKEN-value-0", "LOGIN": "LOGIN-value-1"}, false, "shop_api: log withheld: the value of shop_TOKEN.v1 is"},
 		"both are known":     {map[string]string{"TOKEN": "TOKEN-value-1", "LOGIN": "LOGIN-value-1"}, false, "shop_api | token ‹TOKEN› and registry ‹registry›"},
-		"with a newline":     {map[string]string{"TOKEN": "TOKEN-value-1\n", "LOGIN": "LOGIN-value-1\r\n"}, false, "shop_api | token ‹TOKEN› and registry ‹registry›"},
 		"shown all the same": {nil, true, "shop_api | token TOKEN-value-1 and registry ‹registry›"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -792,5 +791,18 @@ func TestRendered_NamesTheNewestVersions(t *testing.T) {
 	file, err := b.deploy().Rendered(t.Context())
 	if err != nil || string(file) != "map[LOGIN:shop_LOGIN.v1 TOKEN:shop_TOKEN.v2] map[]" {
 		t.Errorf("%s, %v", file, err)
+	}
+}
+
+func TestSwarm_RefusesASourceThatCannotBeReadBeforeItConnects(t *testing.T) {
+	b := newBench(t)
+	d := b.deploy()
+	d.Connect = func(context.Context) (deploy.Swarm, error) {
+		t.Error("connected")
+		return deploy.Swarm{}, nil
+	}
+	result, err := d.Swarm(t.Context(), deploy.Options{From: "nowhere"})
+	if fault.CodeOf(err) != fault.Invalid || result.Outcome != "refused" || !strings.Contains(err.Error(), "nowhere does not exist") {
+		t.Errorf("%s: %v", result.Outcome, err)
 	}
 }
