@@ -328,6 +328,7 @@ func TestToSwarm_SaysThatNothingWasMade(t *testing.T) {
 	result, err := w.use().ToSwarm(t.Context(), prod())
 	w.want(err, fault.NoEngine, "0 of 2 versions are made")
 	w.equal("rows", rows(result), "EXTRA ignored", "LOGIN ignored", "TOKEN ignored")
+	w.equal("it stopped at the first failure", w.swarm.Calls("CreateSecret"), "CreateSecret shop_LOGIN.v1")
 	w.swarm.Fail = nil
 	if record := w.record(); len(record) > 0 {
 		t.Errorf("recorded: %+v", record)
