@@ -18,6 +18,7 @@ const (
 	CauseWindows    Cause = "windows"    // the engine runs Windows containers
 	CauseAnswer     Cause = "answer"     // the answer is not that of a healthy engine
 	CauseGone       Cause = "gone"       // the engine stopped in the middle of the work
+	CauseSwarm      Cause = "swarm"      // it is no manager of a Swarm, or its Swarm has no leader
 )
 
 // Failure is the cause of an error about the engine. Its text contains no

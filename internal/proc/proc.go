@@ -1,7 +1,7 @@
 // Package proc runs other programs: Compose, the Go toolchain, apt.
 //
-// A [Command] runs without standard input, in a new process group, which a
-// terminal's Ctrl-C does not reach. When its context ends, the whole group is
+// A [Command] runs without the terminal's input, in a new process group, which
+// its Ctrl-C does not reach. When its context ends, the whole group is
 // interrupted and killed a moment later, so that a keepmum command returns within
 // a second and leaves nothing running. On systems without process groups only
 // the program itself is killed.
@@ -31,6 +31,7 @@ type Command struct {
 	Args   []string
 	Dir    string            // "": the current directory
 	Env    map[string]string // the child's whole environment
+	In     io.Reader         // nil: empty
 	Out    io.Writer         // nil: discarded
 	ErrOut io.Writer         // nil: discarded
 }
@@ -39,7 +40,7 @@ type Command struct {
 // for an exit code. Check ctx to see whether it was stopped.
 func (c Command) Run(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.Dir, Environ(c.Env), c.Out, c.ErrOut
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Dir, Environ(c.Env), c.In, c.Out, c.ErrOut
 	cmd.WaitDelay = Grace
 	ownGroup(cmd)
 	err := cmd.Run()

@@ -41,6 +41,14 @@ func TestRun_EmptyEnvironment(t *testing.T) {
 	}
 }
 
+func TestRun_Input(t *testing.T) {
+	var out bytes.Buffer
+	err := proc.Command{Path: "/bin/cat", In: strings.NewReader("a line\nand more"), Out: &out}.Run(t.Context())
+	if err != nil || out.String() != "a line\nand more" {
+		t.Errorf("got %q, %v", out.String(), err)
+	}
+}
+
 func TestInherit(t *testing.T) {
 	lookup := func(name string) (string, bool) { return "of " + name, name != "HOME" }
 	env := proc.Inherit(lookup, []string{"HOME", "PATH"})

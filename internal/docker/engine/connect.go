@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +32,9 @@ const oldest = "1.41"
 type Engine struct {
 	client       *client.Client
 	endpoint     docker.Endpoint
+	base         url.URL // of the API; the version and the path of a request follow
+	inClear      bool
+	configDir    string
 	callDeadline time.Duration // 0: 30 s
 }
 
@@ -50,7 +54,10 @@ func Connect(ctx context.Context, opt Options) (*Engine, error) {
 		_ = cli.Close()
 		return nil, err
 	}
-	return &Engine{client: cli, endpoint: t.Endpoint}, nil
+	return &Engine{
+		client: cli, endpoint: t.Endpoint, base: t.base(cli.DaemonHost()), inClear: t.scheme == "tcp" && !t.tls && t.Remote,
+		configDir: opt.configDir(), callDeadline: opt.CallDeadline,
+	}, nil
 }
 
 // Close closes the connection.
@@ -58,6 +65,15 @@ func (e *Engine) Close() error { return e.client.Close() }
 
 // Endpoint returns which engine this is and who chose it.
 func (e *Engine) Endpoint() docker.Endpoint { return e.endpoint }
+
+// InClear reports whether others can read what is sent: by TCP without TLS to
+// another machine. A loopback port counts as this machine, as in
+// [docker.Endpoint]: what is sent to it leaves this machine, if at all, through
+// the tunnel that listens there, as with ssh -L.
+func (e *Engine) InClear() bool { return e.inClear }
+
+// ConfigDir returns the directory of the docker configuration.
+func (e *Engine) ConfigDir() string { return e.configDir }
 
 // greet gets the first answer and checks it.
 func greet(ctx context.Context, cli *client.Client, t target, opt Options) error {
@@ -72,11 +88,11 @@ func greet(ctx context.Context, cli *client.Client, t target, opt Options) error
 			"what answers at "+t.Host+" ("+t.Source+") is not a Docker engine", elsewhere(t, opt))
 	case versions.LessThan(ping.APIVersion, oldest):
 		return failure(docker.CauseVersion, t.Endpoint, "API "+ping.APIVersion,
-			"the engine at "+t.Host+" is too old: it speaks API "+oneLine(ping.APIVersion)+", keepmum needs "+oldest+" (Engine 20.10) or newer",
+			"the engine at "+t.Host+" is too old: it speaks API "+OneLine(ping.APIVersion)+", keepmum needs "+oldest+" (Engine 20.10) or newer",
 			"update the engine")
 	case ping.OSType != "" && ping.OSType != "linux":
-		return failure(docker.CauseWindows, t.Endpoint, "OSType "+oneLine(ping.OSType),
-			"the engine at "+t.Host+" runs "+oneLine(ping.OSType)+" containers; keepmum's services are Linux containers",
+		return failure(docker.CauseWindows, t.Endpoint, "OSType "+OneLine(ping.OSType),
+			"the engine at "+t.Host+" runs "+OneLine(ping.OSType)+" containers; keepmum's services are Linux containers",
 			"switch Docker Desktop to Linux containers")
 	}
 	cli.NegotiateAPIVersionPing(ping)
@@ -148,7 +164,7 @@ func diagnoseSocket(t target, opt Options, cause, dialled error) error {
 			"something listens on "+t.address+" ("+t.Source+"), but did not answer within "+opt.deadline(t).String(),
 			"restart the engine (sudo systemctl restart docker), then mage engine:doctor")
 	}
-	return say(docker.CauseAnswer, oneLine(hideURL(cause)),
+	return say(docker.CauseAnswer, OneLine(hideURL(cause)),
 		"what listens on "+t.address+" ("+t.Source+") does not answer like a healthy Docker engine",
 		"restart the engine (sudo systemctl restart docker), then mage engine:doctor")
 }
@@ -171,7 +187,7 @@ func diagnoseTCP(t target, opt Options, cause, dialled error) error {
 	case errors.Is(cause, context.DeadlineExceeded):
 		return say(docker.CauseTimeout, "connected, no answer", "accepts connections, but did not answer within "+opt.deadline(t).String(), elsewhere(t, opt))
 	}
-	return say(docker.CauseAnswer, oneLine(hideURL(cause)), "does not answer like a healthy Docker engine", elsewhere(t, opt))
+	return say(docker.CauseAnswer, OneLine(hideURL(cause)), "does not answer like a healthy Docker engine", elsewhere(t, opt))
 }
 
 // aboutTLS reports whether the two sides disagree about TLS.

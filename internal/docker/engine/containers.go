@@ -67,7 +67,7 @@ func containerOf(raw container.InspectResponse) docker.Container {
 	if base := raw.ContainerJSONBase; base != nil {
 		c.ID, c.Name, c.ImageID, c.Restarts = base.ID, strings.TrimPrefix(base.Name, "/"), base.Image, base.RestartCount
 		if s := base.State; s != nil {
-			c.State, c.ExitCode, c.OOMKilled, c.Problem = string(s.Status), s.ExitCode, s.OOMKilled, oneLine(s.Error)
+			c.State, c.ExitCode, c.OOMKilled, c.Problem = string(s.Status), s.ExitCode, s.OOMKilled, OneLine(s.Error)
 			c.Started, c.Finished = timeOf(s.StartedAt), timeOf(s.FinishedAt)
 			if s.Health != nil && string(s.Health.Status) != "none" {
 				c.Health = string(s.Health.Status)

@@ -1,5 +1,5 @@
 // Package engine connects keepmum to a Docker engine. No other package of
-// keepmum talks to one.
+// keepmum opens a connection to one.
 //
 // # Which engine
 //
@@ -19,7 +19,8 @@
 //
 // # Promises
 //
-// No type of docker/docker is in a signature. Calls that do not stream end
+// No type of docker/docker is in a signature: [Engine.Ask] and [Engine.AskLog]
+// make any request of the API, with paths and JSON, for docker/swarm. Calls that do not stream end
 // within half a minute, even if the engine hangs. [Engine.RunProbe] always
 // removes its container, also when its context is cancelled. A selection by
 // labels is never empty.

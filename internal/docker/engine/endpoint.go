@@ -27,6 +27,8 @@ type Options struct {
 	DefaultHost string                      // "": the default socket of this platform
 	Deadline    time.Duration               // how long an engine may take to answer; 0: 10 s, by ssh 30 s
 	Installed   func() bool                 // whether an engine is installed here; nil: looks for dockerd
+
+	CallDeadline time.Duration // how long a later call may take that does not stream; 0: 30 s
 }
 
 // target is an endpoint and how to reach it.
@@ -204,6 +206,19 @@ func (t *target) parse(host string) (full, problem string) {
 	}
 	t.address, t.Remote = u.Host, u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback()
 	return u.String(), ""
+}
+
+// base returns where the API is, from the address that the client has for the
+// connection. Only its dialler knows a socket's path.
+func (t target) base(host string) url.URL {
+	base := url.URL{Scheme: "http", Host: client.DummyHost}
+	if t.tls {
+		base.Scheme = "https"
+	}
+	if at, err := client.ParseHostURL(host); err == nil && t.scheme != "unix" && t.scheme != "npipe" {
+		base.Host, base.Path = at.Host, at.Path
+	}
+	return base
 }
 
 // show returns an address without its password, for messages.

@@ -14,7 +14,6 @@ var (
 	Demultiplex     = demultiplex
 	RemoveContainer = (*Engine).removeContainer
 	Show            = show
-	OneLine         = oneLine
 	GoArch          = goArch
 	Selection       = selection
 	ProbeConfig     = probeConfig
@@ -25,6 +24,13 @@ var (
 		return diagnoseTCP(t, Options{ConfigDir: "none"}, cause, dialled)
 	}
 )
+
+// Base returns the URL of the API at an address that the client has for a
+// connection by this scheme.
+func Base(scheme, host string, tls bool) string {
+	base := target{scheme: scheme, tls: tls}.base(host)
+	return base.String()
+}
 
 // Resolve returns the endpoint that Connect would use.
 func Resolve(opt Options) (docker.Endpoint, error) {

@@ -37,7 +37,8 @@ func (e *Engine) fail(ctx context.Context, doing string, err error) error {
 		return proc.Stopped(ctx, doing, "")
 	}
 	var known *fault.Error
-	text := oneLine(err.Error())
+	var refusal *Refusal
+	text := OneLine(err.Error())
 	switch {
 	case errors.As(err, &known):
 		return err
@@ -53,6 +54,8 @@ func (e *Engine) fail(ctx context.Context, doing string, err error) error {
 			"the engine at "+e.endpoint.Host+" stopped answering while "+doing, "mage engine:doctor, then the same command again")
 	case errdefs.IsNotFound(err):
 		return &fault.Error{Code: fault.Failed, What: doing + ": " + text, Cause: ErrNotFound}
+	case errors.As(err, &refusal):
+		return &fault.Error{Code: fault.Failed, What: doing + ": " + text, Cause: refusal}
 	}
 	return &fault.Error{Code: fault.Failed, What: doing + ": " + text}
 }
@@ -61,12 +64,12 @@ func (e *Engine) fail(ctx context.Context, doing string, err error) error {
 // client has no error type for the latter.
 func lost(err error) bool {
 	signs := []string{"connection reset", "broken pipe", "unexpected EOF", "use of closed network connection", "Error reading JSON", "error during connect"}
-	return client.IsErrConnectionFailed(err) || isEOF(err) || slices.ContainsFunc(signs, func(sign string) bool { return strings.Contains(err.Error(), sign) })
+	return client.IsErrConnectionFailed(err) || isEOF(err) || errors.Is(err, errBroken) || slices.ContainsFunc(signs, func(sign string) bool { return strings.Contains(err.Error(), sign) })
 }
 
-// oneLine returns the first line of an engine's message, shortened, without the
+// OneLine returns the first line of an engine's message, shortened, without the
 // client's prefix and control characters.
-func oneLine(text string) string {
+func OneLine(text string) string {
 	text = strings.TrimPrefix(strings.TrimSpace(text), "Error response from daemon: ")
 	text, _, _ = strings.Cut(text, "\n")
 	if head, _, ok := strings.Cut(text, " for API route and version "); ok {

@@ -30,6 +30,13 @@ func calls(e *engine.Engine) map[string]func(context.Context) error {
 		"Containers":       func(ctx context.Context) error { _, err := e.Containers(ctx, some); return err },
 		"Container":        func(ctx context.Context) error { _, err := e.Container(ctx, "x"); return err },
 		"InspectContainer": func(ctx context.Context) error { _, err := e.InspectContainer(ctx, "x"); return err },
+		"Ask": func(ctx context.Context) error {
+			_, err := e.Ask(ctx, engine.Request{Doing: "asking", Method: "GET", Path: "/info"})
+			return err
+		},
+		"AskLog": func(ctx context.Context) error {
+			return e.AskLog(ctx, engine.Request{Doing: "asking", Method: "GET", Path: "/info"}, true, io.Discard, io.Discard)
+		},
 		"ContainerLogs": func(ctx context.Context) error {
 			return e.ContainerLogs(ctx, "x", docker.LogOptions{}, io.Discard, io.Discard)
 		},

@@ -24,7 +24,7 @@ func (e *Engine) Info(ctx context.Context) (docker.Info, error) {
 		StorageDriver: raw.Driver, CgroupDriver: raw.CgroupDriver, CgroupVersion: raw.CgroupVersion, RootDir: raw.DockerRootDir,
 		CPUs: raw.NCPU, Memory: raw.MemTotal, SecurityOptions: raw.SecurityOptions, Warnings: raw.Warnings,
 		Proxies: proxiesOf(raw), Time: timeOf(raw.SystemTime),
-		Swarm: docker.Swarm{State: string(raw.Swarm.LocalNodeState), Manager: raw.Swarm.ControlAvailable, NodeID: raw.Swarm.NodeID, Error: oneLine(raw.Swarm.Error)},
+		Swarm: docker.Swarm{State: string(raw.Swarm.LocalNodeState), Manager: raw.Swarm.ControlAvailable, NodeID: raw.Swarm.NodeID, Error: OneLine(raw.Swarm.Error)},
 	}
 	if raw.Swarm.Cluster != nil {
 		info.Swarm.Cluster = raw.Swarm.Cluster.ID

@@ -35,12 +35,16 @@ func (e *Engine) ContainerLogs(ctx context.Context, id string, opt docker.LogOpt
 		return e.fail(ctx, doing, err)
 	}
 	defer body.Close()
-	if c.TTY {
-		_, err = io.Copy(stdout, body)
-	} else {
-		err = demultiplex(body, stdout, stderr)
+	return e.fail(ctx, doing, copyLog(body, c.TTY, stdout, stderr))
+}
+
+// copyLog copies a log stream; that of a terminal is not split into frames.
+func copyLog(body io.Reader, tty bool, stdout, stderr io.Writer) error {
+	if !tty {
+		return demultiplex(body, stdout, stderr)
 	}
-	return e.fail(ctx, doing, err)
+	_, err := io.Copy(stdout, body)
+	return err
 }
 
 // errFrame is the error of a stream that does not consist of frames.

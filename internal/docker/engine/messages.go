@@ -41,7 +41,7 @@ func (m message) report(progress func(string)) {
 		return
 	}
 	for line := range strings.Lines(m.Stream + m.Status) {
-		if line = oneLine(line); line != "" {
+		if line = OneLine(line); line != "" {
 			progress(line)
 		}
 	}
