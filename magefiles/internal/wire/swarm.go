@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keepmum/keepmum/internal/docker/engine"
+	"github.com/keepmum/keepmum/internal/docker/swarm"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/ops/cluster"
 	"github.com/keepmum/keepmum/internal/ops/versions"
@@ -44,8 +45,8 @@ func (t *Tools) Versions(o OverSwarm) *versions.Versions {
 	})
 }
 
-// swarm is everything that use cases ask of a Swarm.
-type swarm interface {
+// overSwarm is everything that use cases ask of a Swarm.
+type overSwarm interface {
 	cluster.Manager
 	cluster.Secrets
 	cluster.Configs
@@ -53,18 +54,25 @@ type swarm interface {
 	Close() error
 }
 
+// connected is the Swarm of an engine, and closes the engine.
+type connected struct {
+	*swarm.Swarm
+	close func() error
+}
+
+func (c connected) Close() error { return c.close() }
+
 // openSwarm connects to the manager that the options name.
-func openSwarm(ctx context.Context, o engine.Options) (swarm, error) {
+func openSwarm(ctx context.Context, o engine.Options) (overSwarm, error) {
 	e, err := engine.Connect(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	_ = e.Close()
-	return nil, &fault.Error{Code: fault.Failed, What: "the adapter to a Swarm is not there yet", Next: "mage version"}
+	return connected{swarm.New(e, swarm.Options{LookupEnv: o.LookupEnv}), e.Close}, nil
 }
 
 // clusterOver is the use cases that every command over a Swarm starts from.
-func clusterOver(s swarm, talk fault.Progress) *cluster.Cluster {
+func clusterOver(s overSwarm, talk fault.Progress) *cluster.Cluster {
 	return cluster.New(cluster.Config{Manager: s, Secrets: s, Configs: s, Progress: talk, By: who()})
 }
 
