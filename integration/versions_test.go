@@ -209,7 +209,7 @@ func (u *swarmUser) life(t *testing.T, image string) {
 	u.run(t, 0, "secrets:toSwarm", "-from=prod").says(t, "unchanged")
 	u.run(t, 0, "secrets:diff", "-from=prod").says(t, "same")
 
-	spec, err := docker.ParseServiceSpec(fmt.Appendf(nil, `{"Name":"shop_api","Labels":{"io.keepmum.stack":"shop"},"TaskTemplate":{"ContainerSpec":{"Image":%q,"Args":["linger"],
+	spec, err := docker.ParseServiceSpec(fmt.Appendf(nil, `{"Name":"shop_api","Labels":{"io.keepmum.stack":"shop"},"TaskTemplate":{"ContainerSpec":{"Image":%q,"Args":["linger"],"Env":["CANARY=nothing"],
 		"Secrets":[{"SecretID":%q,"SecretName":"shop_TOKEN.v1","File":{"Name":"TOKEN","UID":"0","GID":"0","Mode":292}}]}}}`, image, u.id(t, "shop_TOKEN.v1")))
 	if err != nil {
 		t.Fatal(err)
