@@ -12,6 +12,7 @@ import (
 	"github.com/keepmum/keepmum/internal/console"
 	"github.com/keepmum/keepmum/internal/ops/cluster"
 	"github.com/keepmum/keepmum/internal/ops/deploy"
+	"github.com/keepmum/keepmum/internal/ops/execute"
 	"github.com/keepmum/keepmum/internal/rollout"
 	"github.com/keepmum/keepmum/magefiles/internal/targettest"
 )
@@ -211,7 +212,7 @@ func TestShowPlan_SaysEveryStepAndWhatStays(t *testing.T) {
 		{Kind: rollout.UpdateService, Name: "shop_api", Wave: 2, Restarts: true, Changes: []rollout.Change{{Field: "image", From: "shop/api:1", To: "shop/api:2"}, {Field: "environment LEVEL changed"}}},
 		{Kind: rollout.UpdateService, Name: "shop_edge", Wave: 1, Restarts: true, Changes: []rollout.Change{{Field: "deploy.replicas", From: "2", To: "3"}}},
 	}}
-	out, said := shown(t, showPlan, deploy.Result{Heading: heading, Plan: plan, Outcome: "planned"})
+	out, said := shown(t, showPlan, deploy.Result{Heading: heading, Plan: plan, Result: execute.Result{Outcome: execute.Planned}})
 	requireText(t, out, under(
 		"  create network  shop_default",
 		"  create service  shop_queue",
@@ -227,15 +228,15 @@ func TestShowPlan_SaysEveryStepAndWhatStays(t *testing.T) {
 	if said != "" {
 		t.Errorf("said %q", said)
 	}
-	out, _ = shown(t, showPlan, deploy.Result{Heading: heading, Plan: rollout.Plan{Unchanged: []string{"shop_db"}}, Outcome: "unchanged"})
+	out, _ = shown(t, showPlan, deploy.Result{Heading: heading, Plan: rollout.Plan{Unchanged: []string{"shop_db"}}, Result: execute.Result{Outcome: execute.Unchanged}})
 	requireText(t, out, under("nothing to change: 1 service as in the file")...)
-	if out, said := shown(t, showPlan, deploy.Result{Outcome: "refused"}); out+said != "" {
+	if out, said := shown(t, showPlan, deploy.Result{Result: execute.Result{Outcome: execute.Refused}}); out+said != "" {
 		t.Errorf("before there was a plan: %q %q", out, said)
 	}
 }
 
 func TestShowResult_SaysWhatBecameOfEachService(t *testing.T) {
-	services := []deploy.ServiceResult{
+	services := []execute.Service{
 		{Service: "shop_api", Action: "restored", State: "2/2 running", Versions: []string{"shop_LOGIN.v1", "shop_TOKEN.v2"}, Cause: "crash"},
 		{Service: "shop_db", Action: "unchanged", State: "1/1 running"},
 	}
@@ -243,18 +244,18 @@ func TestShowResult_SaysWhatBecameOfEachService(t *testing.T) {
 		"SERVICE   CHANGE     STATE        VERSIONS                     CAUSE",
 		"shop_api  restored   2/2 running  shop_LOGIN.v1,shop_TOKEN.v2  crash",
 		"shop_db   unchanged  1/1 running  -                            -")
-	for outcome, want := range map[string]string{
+	for outcome, want := range map[execute.Outcome]string{
 		"rolled back": "rolled back after 3.8 s",
 		"in between":  "in between after 3.8 s",
 		"deployed":    "deployed: every task runs the plan, after 3.8 s",
 		"unchanged":   "nothing to change: every task runs what the file says",
 	} {
-		out, said := shown(t, showResult, deploy.Result{Heading: heading, Outcome: outcome, Services: services, Seconds: 3.82})
+		out, said := shown(t, showResult, deploy.Result{Heading: heading, Result: execute.Result{Outcome: outcome, Services: services}, Seconds: 3.82})
 		requireText(t, out, table...)
 		requireText(t, said, want)
 	}
 	step := rollout.Plan{Steps: []rollout.Step{{Kind: rollout.CreateService, Name: "shop_api"}}}
-	out, said := shown(t, showResult, deploy.Result{Heading: heading, Outcome: "refused", Plan: step})
+	out, said := shown(t, showResult, deploy.Result{Heading: heading, Plan: step, Result: execute.Result{Outcome: execute.Refused}})
 	requireText(t, out, under("  create service  shop_api")...)
 	if said != "" {
 		t.Errorf("said %q", said)
