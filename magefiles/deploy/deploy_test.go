@@ -212,7 +212,7 @@ func TestShowPlan_SaysEveryStepAndWhatStays(t *testing.T) {
 		{Kind: rollout.UpdateService, Name: "shop_api", Wave: 2, Restarts: true, Changes: []rollout.Change{{Field: "image", From: "shop/api:1", To: "shop/api:2"}, {Field: "environment LEVEL changed"}}},
 		{Kind: rollout.UpdateService, Name: "shop_edge", Wave: 1, Restarts: true, Changes: []rollout.Change{{Field: "deploy.replicas", From: "2", To: "3"}}},
 	}}
-	out, said := shown(t, showPlan, deploy.Result{Heading: heading, Plan: plan, Result: execute.Result{Outcome: "planned"}})
+	out, said := shown(t, showPlan, deploy.Result{Heading: heading, Plan: plan, Result: execute.Result{Outcome: execute.Planned}})
 	requireText(t, out, under(
 		"  create network  shop_default",
 		"  create service  shop_queue",
@@ -228,9 +228,9 @@ func TestShowPlan_SaysEveryStepAndWhatStays(t *testing.T) {
 	if said != "" {
 		t.Errorf("said %q", said)
 	}
-	out, _ = shown(t, showPlan, deploy.Result{Heading: heading, Plan: rollout.Plan{Unchanged: []string{"shop_db"}}, Result: execute.Result{Outcome: "unchanged"}})
+	out, _ = shown(t, showPlan, deploy.Result{Heading: heading, Plan: rollout.Plan{Unchanged: []string{"shop_db"}}, Result: execute.Result{Outcome: execute.Unchanged}})
 	requireText(t, out, under("nothing to change: 1 service as in the file")...)
-	if out, said := shown(t, showPlan, deploy.Result{Result: execute.Result{Outcome: "refused"}}); out+said != "" {
+	if out, said := shown(t, showPlan, deploy.Result{Result: execute.Result{Outcome: execute.Refused}}); out+said != "" {
 		t.Errorf("before there was a plan: %q %q", out, said)
 	}
 }
@@ -255,7 +255,7 @@ func TestShowResult_SaysWhatBecameOfEachService(t *testing.T) {
 		requireText(t, said, want)
 	}
 	step := rollout.Plan{Steps: []rollout.Step{{Kind: rollout.CreateService, Name: "shop_api"}}}
-	out, said := shown(t, showResult, deploy.Result{Heading: heading, Result: execute.Result{Outcome: "refused"}, Plan: step})
+	out, said := shown(t, showResult, deploy.Result{Heading: heading, Plan: step, Result: execute.Result{Outcome: execute.Refused}})
 	requireText(t, out, under("  create service  shop_api")...)
 	if said != "" {
 		t.Errorf("said %q", said)

@@ -14,6 +14,7 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/execute"
 	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/internal/rollout"
+	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
@@ -105,6 +106,7 @@ type session struct {
 	nodes   []docker.Node
 	plan    rollout.Plan
 	notices []string
+	given   []secrets.Known // values of a named source that can be masked
 }
 
 // check refuses options that cannot be meant.
@@ -130,6 +132,9 @@ func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.given, err = d.maskable(ctx, o.From); err != nil {
+		return nil, err
+	}
 	if s.Swarm, err = d.Connect(ctx); err != nil {
 		return nil, err
 	}
@@ -138,6 +143,16 @@ func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// maskable returns the values of a source that masking finds.
+func (d *Deploy) maskable(ctx context.Context, from string) ([]secrets.Known, error) {
+	if from == "" || d.Values == nil {
+		return nil, nil
+	}
+	known, err := d.Values(ctx, from)
+	short := redact.New(known).Unmasked()
+	return slices.DeleteFunc(known, func(k secrets.Known) bool { return slices.Contains(short, k.Name) }), err
 }
 
 func (s *session) close() {

@@ -68,8 +68,14 @@ func (b *bench) edit(pairs ...string) {
 // version makes a version in the Swarm.
 func (b *bench) version(name string, number int) {
 	b.T.Helper()
+	b.versionOf(name, number, fmt.Sprintf("%s-value-%d", name, number))
+}
+
+// versionOf makes a version of a value.
+func (b *bench) versionOf(name string, number int, text string) {
+	b.T.Helper()
 	labels := map[string]string{docker.LabelStack: "shop", docker.LabelSecret: name, docker.LabelVersion: fmt.Sprint(number), docker.LabelEnvironment: "staging"}
-	value := secrets.New([]byte(fmt.Sprintf("%s-value-%d", name, number)))
+	value := secrets.New([]byte(text))
 	if key, _, err := b.Workspace.Key(true); err == nil {
 		labels[docker.LabelFingerprint] = key.Fingerprint([fingerprint.SaltSize]byte{1}, "shop", name, value)
 	}
@@ -100,7 +106,10 @@ func (b *bench) deploy() *deploy.Deploy {
 			}
 			return b.make(from, reason, dryRun)
 		},
-		Values: func(context.Context, string) ([]secrets.Known, error) {
+		Values: func(_ context.Context, from string) ([]secrets.Known, error) {
+			if from != "dir" {
+				return nil, &fault.Error{Code: fault.Invalid, What: from + " does not exist", Next: "-from=DIR"}
+			}
 			var known []secrets.Known
 			for name, value := range b.values {
 				known = append(known, secrets.Known{Name: name, Value: secrets.New([]byte(value))})
@@ -734,6 +743,23 @@ func TestLogs_AreShownOnlyWhereEveryValueIsKnown(t *testing.T) {
 	}
 }
 
+// What is too short to be masked is as good as not known.
+func TestLogs_AreWithheldIfAValueCannotBeMasked(t *testing.T) {
+	b := newBench(t)
+	b.versionOf("TOKEN", 2, "abc")
+	b.sim.Images["shop/api:1"], b.sim.Logs = "crash", "token abc\n"
+	b.values = map[string]string{"TOKEN": "abc", "LOGIN": "LOGIN-value-1"}
+	b.run(deploy.Options{From: "dir"}, "rolled back", fault.RolledBack)
+	if said := b.Said.String(); !strings.Contains(said, "log withheld: the value of shop_TOKEN.v2 is not known here") || strings.Contains(said, "abc") {
+		t.Error(said)
+	}
+}
+
+func TestSwarm_ASourceThatIsNotThereIsRefusedBeforeAnyChange(t *testing.T) {
+	b := newBench(t)
+	b.want(b.since(func() { b.run(deploy.Options{From: "nowhere"}, "refused", fault.Invalid) }))
+}
+
 func TestSwarm_OneShotsEndAsDone(t *testing.T) {
 	b := newBench(t)
 	b.edit("    healthcheck: *health\n    deploy: {placement: {constraints: [node.role == manager]}}", "    deploy: {restart_policy: {condition: on-failure}}")
@@ -765,5 +791,18 @@ func TestRendered_NamesTheNewestVersions(t *testing.T) {
 	file, err := b.deploy().Rendered(t.Context())
 	if err != nil || string(file) != "map[LOGIN:shop_LOGIN.v1 TOKEN:shop_TOKEN.v2] map[]" {
 		t.Errorf("%s, %v", file, err)
+	}
+}
+
+func TestSwarm_RefusesASourceThatCannotBeReadBeforeItConnects(t *testing.T) {
+	b := newBench(t)
+	d := b.deploy()
+	d.Connect = func(context.Context) (deploy.Swarm, error) {
+		t.Error("connected")
+		return deploy.Swarm{}, nil
+	}
+	result, err := d.Swarm(t.Context(), deploy.Options{From: "nowhere"})
+	if fault.CodeOf(err) != fault.Invalid || result.Outcome != "refused" || !strings.Contains(err.Error(), "nowhere does not exist") {
+		t.Errorf("%s: %v", result.Outcome, err)
 	}
 }
