@@ -128,7 +128,7 @@ func TestRollback_OfNoStackOrAStrangersIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 	b.run(deploy.Options{}, "deployed", 0)
-	b.sim.by("shop_db", func(tree map[string]any) { delete(tree["Labels"].(map[string]any), docker.LabelStack) })
+	b.sim.By("shop_db", func(tree map[string]any) { delete(tree["Labels"].(map[string]any), docker.LabelStack) })
 	if _, err = b.deploy().Rollback(t.Context(), deploy.Options{}, false); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "keepmum did not deploy the stack shop") {
 		t.Error(err)
 	}
@@ -170,8 +170,7 @@ func TestStatus_ExitsWith1IfSomethingDoesNotRun(t *testing.T) {
 	b := newBench(t)
 	b.run(deploy.Options{}, "deployed", 0)
 	b.sim.Images["shop/db:1"] = "crash"
-	task := &b.sim.services["shop_db"].tasks[0]
-	task.State, task.Desired = "failed", "shutdown"
+	b.sim.Fail("shop_db")
 	r, err := b.deploy().Status(t.Context())
 	if fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "shop_db 0/1 running") || len(r.Services) != 2 {
 		t.Errorf("%+v, %v", r.Services, err)
