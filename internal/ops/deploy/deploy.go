@@ -105,6 +105,7 @@ type session struct {
 	nodes   []docker.Node
 	plan    rollout.Plan
 	notices []string
+	before  map[string]string // digests of the specifications that the plan changes, by service
 }
 
 // open connects, and reads the Swarm file and the stack. Everything that is
