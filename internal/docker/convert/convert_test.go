@@ -446,3 +446,18 @@ func TestConvert_IsTheSameTwice(t *testing.T) {
 		}
 	})
 }
+
+func TestCapabilities_WhatIsAddedIsNotDropped(t *testing.T) {
+	for _, c := range []struct{ add, drop, added, dropped string }{
+		{"", "", "", ""},
+		{"chown", "CAP_CHOWN kill", "CAP_CHOWN", "CAP_KILL"},
+		{"chown", "CHOWN", "CAP_CHOWN", ""},
+		{"net_raw chown Net_Raw", "all kill", "CAP_CHOWN CAP_NET_RAW", "ALL"},
+		{"kill ALL", "all", "ALL", ""},
+	} {
+		added, dropped := capabilities(strings.Fields(c.add), strings.Fields(c.drop))
+		if strings.Join(added, " ") != c.added || strings.Join(dropped, " ") != c.dropped || len(dropped) == 0 && dropped != nil {
+			t.Errorf("add %q, drop %q gives %v, %v", c.add, c.drop, added, dropped)
+		}
+	}
+}

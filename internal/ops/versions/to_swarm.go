@@ -135,6 +135,9 @@ func (r *ToSwarmResult) unmade(made []string) {
 
 // checkReason refuses a reason that is no line of text, or that holds a value.
 func checkReason(reason string, g given) error {
+	if reason == "" {
+		return nil
+	}
 	var known []secrets.Known
 	for name, value := range g.values {
 		known = append(known, secrets.Known{Name: name, Value: value})
@@ -234,7 +237,7 @@ func (m maker) failure(ctx context.Context, err error, name string, made, total 
 	e := &fault.Error{Code: fault.CodeOf(err), What: fmt.Sprintf("%s was not made: %s", name, fault.Text(err)), Next: m.next, Cause: err}
 	switch {
 	case ctx.Err() != nil:
-		e.Code, e.What = stopped(ctx), "stopped before "+name+" was made"
+		e.Code, e.What, e.Cause = stopped(ctx), "stopped before "+name+" was made", ctx.Err()
 	case made > 0:
 		e.Code = fault.Incomplete
 	}
