@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -78,6 +79,25 @@ func TestRollback_LeavesWhatTheLastOperationDidNotReach(t *testing.T) {
 	}
 	b.want(b.images(), "shop/api:2", "shop/db:2")
 	b.want(r.Plan.Unchanged, "shop_api")
+}
+
+func TestRollback_ASignalNamesTheCommandThatGoesOn(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("shop/api:1", "shop/api:2")
+	b.run(deploy.Options{}, "deployed", 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	b.sim.Before = func(call string) error {
+		if strings.HasPrefix(call, "update shop_api") {
+			cancel()
+		}
+		return nil
+	}
+	_, err := b.deploy().Rollback(ctx, deploy.Options{}, false)
+	var e *fault.Error
+	if !errors.As(err, &e) || e.Code != fault.Interrupted || e.Next != "mage deploy:swarm goes on, mage deploy:rollback shop undoes it" {
+		t.Errorf("%v, next: %+v", err, e)
+	}
 }
 
 func TestRollback_AfterOneThatFailedDoesNotBringTheFailureBack(t *testing.T) {

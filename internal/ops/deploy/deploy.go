@@ -105,6 +105,7 @@ type session struct {
 	nodes   []docker.Node
 	plan    rollout.Plan
 	notices []string
+	onward  string            // the command that goes on after a signal; "": the same one
 	before  map[string]string // digests of the specifications that the plan changes, by service
 }
 

@@ -22,6 +22,7 @@ func (d *Deploy) Rollback(ctx context.Context, o Options, dryRun bool) (Result, 
 		return refused(), err
 	}
 	defer s.close()
+	s.onward = "mage deploy:swarm" // another rollback would undo this one
 	if err := s.planBack(ctx); err != nil || dryRun {
 		return s.result(outcome(err)), err
 	}

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -121,7 +122,7 @@ func (s *session) execute(ctx context.Context) (Result, error) {
 func (s *session) executor() *execute.Executor {
 	return execute.New(execute.Config{
 		Services: s.Swarm.Services, Tasks: s.Swarm.Tasks, Networks: s.Swarm.Networks, Configs: s.Configs, Nodes: s.Fleet,
-		Progress: s.Project.Progress, Clock: s.Clock, Every: s.Every, Stack: s.want.Name, Place: s.at, Matcher: s.matcher, ShowLogs: s.options.ShowLogs,
+		Progress: s.Project.Progress, Clock: s.Clock, Every: s.Every, Stack: s.want.Name, Onward: cmp.Or(s.onward, "the same command"), Place: s.at, Matcher: s.matcher, ShowLogs: s.options.ShowLogs,
 	})
 }
 
