@@ -382,7 +382,7 @@ func TestSwarm_ASignalPutsNothingBack(t *testing.T) {
 			t.Errorf("%s: %v", r.Outcome, err)
 		}
 		var e *fault.Error
-		if errors.As(err, &e); !strings.Contains(e.Next, "mage deploy:swarm goes on, mage deploy:rollback shop undoes it") {
+		if errors.As(err, &e); !strings.Contains(e.Next, "the same command goes on, mage deploy:rollback shop undoes it") {
 			t.Errorf("next: %s", e.Next)
 		}
 	})
