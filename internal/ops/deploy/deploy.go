@@ -106,7 +106,9 @@ type session struct {
 	nodes   []docker.Node
 	plan    rollout.Plan
 	notices []string
-	given   []secrets.Known // values of a named source that can be masked
+	given   []secrets.Known   // values of a named source that can be masked
+	onward  string            // the command that goes on after a signal; "": the same one
+	before  map[string]string // digests of the specifications that the plan changes, by service
 }
 
 // check refuses options that cannot be meant.

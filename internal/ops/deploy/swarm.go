@@ -1,7 +1,10 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"time"
 
@@ -76,19 +79,29 @@ func (s *session) underLock(ctx context.Context, operation string, fn func(conte
 // begin writes the record of what is going to be changed.
 func (s *session) begin(ctx context.Context, operation string) error {
 	var names []string
+	s.before = map[string]string{}
 	for _, step := range s.plan.Steps {
-		if step.Kind == rollout.CreateService || step.Kind == rollout.UpdateService || step.Kind == rollout.RemoveService {
-			names = append(names, step.Name)
+		switch step.Kind {
+		case rollout.CreateService:
+			names, s.before[step.Name] = append(names, step.Name), ""
+		case rollout.UpdateService, rollout.RemoveService:
+			names, s.before[step.Name] = append(names, step.Name), digest(step.Before.Spec)
 		}
 	}
-	return s.state.Record(ctx, cluster.Entry{Operation: operation, Outcome: "begun", Reason: s.options.Reason, Services: names})
+	return s.state.Record(ctx, cluster.Entry{Operation: operation, Outcome: "begun", Reason: s.options.Reason, Services: names, Before: s.before})
+}
+
+// digest is a short name of a specification, which holds no value.
+func digest(spec docker.ServiceSpec) string {
+	sum := sha256.Sum256(spec.JSON)
+	return hex.EncodeToString(sum[:8])
 }
 
 // end writes the record of how it ended.
 func (s *session) end(ctx context.Context, operation string, result Result) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	e := cluster.Entry{Operation: operation, Outcome: string(result.Outcome), Reason: s.options.Reason}
+	e := cluster.Entry{Operation: operation, Outcome: string(result.Outcome), Reason: s.options.Reason, Before: s.before}
 	for _, service := range result.Services {
 		if service.Action != "unchanged" {
 			e.Services = append(e.Services, service.Service)
@@ -109,7 +122,7 @@ func (s *session) execute(ctx context.Context) (Result, error) {
 func (s *session) executor() *execute.Executor {
 	return execute.New(execute.Config{
 		Services: s.Swarm.Services, Tasks: s.Swarm.Tasks, Networks: s.Swarm.Networks, Configs: s.Configs, Nodes: s.Fleet,
-		Progress: s.Project.Progress, Clock: s.Clock, Every: s.Every, Stack: s.want.Name, Place: s.at, Matcher: s.matcher, ShowLogs: s.options.ShowLogs,
+		Progress: s.Project.Progress, Clock: s.Clock, Every: s.Every, Stack: s.want.Name, Onward: cmp.Or(s.onward, "the same command"), Place: s.at, Matcher: s.matcher, ShowLogs: s.options.ShowLogs,
 	})
 }
 

@@ -28,6 +28,7 @@ type Config struct {
 	Clock    func() time.Duration // monotonic
 	Every    time.Duration        // between two looks at the tasks
 	Stack    string
+	Onward   string // the command that goes on after a signal
 
 	// Place makes a finding about a service, at its place in the stack's file.
 	Place func(service, problem, next string) fault.Finding
