@@ -807,3 +807,18 @@ func TestSwarm_RefusesASourceThatCannotBeReadBeforeItConnects(t *testing.T) {
 		t.Errorf("%s: %v", result.Outcome, err)
 	}
 }
+
+func TestPlan_NamesTheCommandThatDeploysIt(t *testing.T) {
+	b := newBench(t)
+	for want, o := range map[string]deploy.Options{
+		"mage deploy:swarm":                         {},
+		"mage deploy:swarm -adopt":                  {Adopt: true},
+		"mage deploy:swarm -from=dir -adopt -prune": {From: "dir", Adopt: true, Prune: true},
+	} {
+		_, err := b.deploy().Plan(t.Context(), o)
+		var said *fault.Error
+		if !errors.As(err, &said) || said.Code != fault.Pending || said.Next != want {
+			t.Errorf("%v, want the next command %q", err, want)
+		}
+	}
+}
