@@ -23,7 +23,7 @@ const (
 	Invalid     Code = 3   // validation failed; nothing was changed
 	NoEngine    Code = 4   // no engine answers, or it is not a Swarm manager
 	RolledBack  Code = 5   // everything touched is back and converged
-	Incomplete  Code = 6   // a deadline passed, or a requested surface was not read
+	Incomplete  Code = 6   // a deadline passed, something was left in between, or a requested surface was not read
 	Pending     Code = 7   // changes are due
 	Leak        Code = 8   // a value was found where it must not be
 	Interrupted Code = 130 // stopped by a signal
