@@ -22,6 +22,7 @@ import (
 	"github.com/keepmum/keepmum/internal/docker/engine"
 	"github.com/keepmum/keepmum/internal/docker/swarm"
 	faults "github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/cluster/clustertest"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
@@ -55,6 +56,7 @@ func TestSwarmAPI(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"Manager": s.manager, "Secrets": s.secrets, "SecretSizes": s.secretSizes, "Configs": s.configs, "Images": s.images,
 		"Networks": s.networks, "Service": s.service, "Update": s.update, "RolledBack": s.rolledBack, "Job": s.job, "Global": s.global, "Terminal": s.terminal,
+		"Contract": func(t *testing.T) { clustertest.Contract(t, "contract", s, s) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

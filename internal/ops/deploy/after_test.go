@@ -119,7 +119,7 @@ func TestRollback_IsRefusedIfSomebodyElseChangedTheServiceSince(t *testing.T) {
 	b.run(deploy.Options{}, "deployed", 0)
 	b.edit("shop/api:1", "shop/api:2")
 	b.run(deploy.Options{}, "deployed", 0)
-	b.sim.by("shop_api", func(tree map[string]any) { tree["Labels"].(map[string]any)["changed"] = "by somebody" })
+	b.sim.By("shop_api", func(tree map[string]any) { tree["Labels"].(map[string]any)["changed"] = "by somebody" })
 	changes := b.since(func() {
 		_, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false)
 		if fault.CodeOf(err) != fault.Invalid {
@@ -201,7 +201,7 @@ func TestRollback_OfNoStackOrAStrangersIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 	b.run(deploy.Options{}, "deployed", 0)
-	b.sim.by("shop_db", func(tree map[string]any) { delete(tree["Labels"].(map[string]any), docker.LabelStack) })
+	b.sim.By("shop_db", func(tree map[string]any) { delete(tree["Labels"].(map[string]any), docker.LabelStack) })
 	if _, err = b.deploy().Rollback(t.Context(), deploy.Options{}, false); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "keepmum did not deploy the stack shop") {
 		t.Error(err)
 	}
@@ -243,8 +243,7 @@ func TestStatus_ExitsWith1IfSomethingDoesNotRun(t *testing.T) {
 	b := newBench(t)
 	b.run(deploy.Options{}, "deployed", 0)
 	b.sim.Images["shop/db:1"] = "crash"
-	task := &b.sim.services["shop_db"].tasks[0]
-	task.State, task.Desired = "failed", "shutdown"
+	b.sim.Fail("shop_db")
 	r, err := b.deploy().Status(t.Context())
 	if fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "shop_db 0/1 running") || len(r.Services) != 2 {
 		t.Errorf("%+v, %v", r.Services, err)
@@ -304,4 +303,29 @@ func TestRemove_NeverSaysRemovedOfWhatStays(t *testing.T) {
 		t.Error(err)
 	}
 	b.want(b.images(), "shop/db:1") // the other went all the same
+}
+
+func TestAttach_TakesNoStackButTheOneThatIsNamed(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.stack = "" // name: of docker-compose.yml is shop all the same
+	if r, err := b.deploy().Status(t.Context()); err != nil || r.Stack != "shop" {
+		t.Errorf("status of %q: %v", r.Stack, err)
+	}
+	b.want(b.since(func() {
+		if _, err := b.deploy().Remove(t.Context(), deploy.RemoveOptions{}); fault.CodeOf(err) != fault.Usage {
+			t.Errorf("remove: %v", err)
+		}
+		if _, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false); fault.CodeOf(err) != fault.Usage {
+			t.Errorf("rollback: %v", err)
+		}
+	}))
+}
+
+func TestRollback_APastDeadlineIsAUsageError(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	if _, err := b.deploy().Rollback(t.Context(), deploy.Options{Timeout: -1}, false); fault.CodeOf(err) != fault.Usage {
+		t.Error(err)
+	}
 }

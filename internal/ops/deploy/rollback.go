@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -46,8 +47,11 @@ func outcome(err error) execute.Outcome {
 
 // attach is open for a command over what is in the Swarm, without a file.
 func (d *Deploy) attach(ctx context.Context, stack string, o Options) (*session, error) {
+	err := cmp.Or(rollout.CheckStack(stack), o.check())
+	if err != nil {
+		return nil, err
+	}
 	s := &session{Deploy: d, options: o}
-	var err error
 	if s.Swarm, err = d.Connect(ctx); err != nil {
 		return nil, err
 	}

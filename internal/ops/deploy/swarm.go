@@ -128,30 +128,26 @@ func (s *session) executor() *execute.Executor {
 
 // matcher masks what is known, and names the versions of a task whose values are
 // not.
-func (s *session) matcher(ctx context.Context, task docker.Task) (*redact.Matcher, []string) {
-	var known []secrets.Known
-	if s.Values != nil && s.options.From != "" {
-		known, _ = s.Values(ctx, s.options.From) // what cannot be read is not known
-	}
+func (s *session) matcher(task docker.Task) (*redact.Matcher, []string) {
 	key, _, err := s.Project.Workspace.Key(false)
 	var unknown []string
 	for _, r := range task.Spec.Secrets {
-		if err != nil || !s.isKnown(key, r, known) {
+		if err != nil || !s.isKnown(key, r) {
 			unknown = append(unknown, r.Name)
 		}
 	}
-	return redact.New(append(known, s.Fleet.Credentials(task.Spec.Image)...)), unknown
+	return redact.New(append(slices.Clone(s.given), s.Fleet.Credentials(task.Spec.Image)...)), unknown
 }
 
-// isKnown reports whether one of the values is that of the version that a task
-// mounts.
-func (s *session) isKnown(key fingerprint.Key, r docker.Reference, known []secrets.Known) bool {
+// isKnown reports whether one of the given values is that of the version that a
+// task mounts.
+func (s *session) isKnown(key fingerprint.Key, r docker.Reference) bool {
 	for _, version := range s.state.Secrets {
 		of, stack := version.Labels[docker.LabelSecret], version.Labels[docker.LabelStack]
 		if version.ID != r.ID {
 			continue
 		}
-		return slices.ContainsFunc(known, func(k secrets.Known) bool {
+		return slices.ContainsFunc(s.given, func(k secrets.Known) bool {
 			return k.Name == of && key.Compare(version.Labels[docker.LabelFingerprint], stack, of, k.Value) == fingerprint.Same
 		})
 	}

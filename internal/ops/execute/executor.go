@@ -9,7 +9,6 @@
 package execute
 
 import (
-	"context"
 	"time"
 
 	"github.com/keepmum/keepmum/internal/docker"
@@ -36,7 +35,7 @@ type Config struct {
 	// Matcher masks the log of a task, and names the versions that the task mounts
 	// and whose values are not known. A log with such a version is withheld, unless
 	// ShowLogs.
-	Matcher  func(ctx context.Context, task docker.Task) (*redact.Matcher, []string)
+	Matcher  func(task docker.Task) (*redact.Matcher, []string)
 	ShowLogs bool
 }
 

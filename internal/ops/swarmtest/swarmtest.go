@@ -1,4 +1,7 @@
-package deploy_test
+// Package swarmtest has a Swarm in memory that schedules tasks, for tests of the
+// use cases that deploy: [New] makes a [Sim]. It is for faults, and for the order
+// of things; the real Swarm is in the integration tests.
+package swarmtest
 
 import (
 	"context"
@@ -17,17 +20,18 @@ import (
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
-// sim is a Swarm in memory that schedules tasks: each look at the tasks is one
-// tick. How a task of an image behaves is in Images. It is for faults and for the
-// order of things; the real Swarm is in the integration tests.
-type sim struct {
+// Sim is a Swarm in memory: each look at the tasks moves them one state on. How a
+// task of an image behaves is in Images. The embedded Swarm has the secrets and
+// configs.
+type Sim struct {
 	*clustertest.Swarm
-	Images map[string]string // behaviour by image: ok (default), crash, never, pull, done, slow
-	Before func(call string) error
-	Lost   func(call string) bool // the answer to a call that was done is lost
-	Nodes_ []docker.Node
-	Logs   string
-	Login  []secrets.Known
+	Images  map[string]string // behaviour by image: ok (default), crash, never, pull, done, slow
+	Before  func(call string) error
+	Lost    func(call string) bool // the answer to a call that was done is lost
+	Looked  func()                 // after each look at the tasks
+	Members []docker.Node
+	Logs    string
+	Login   []secrets.Known
 
 	mu       sync.Mutex
 	now      time.Duration
@@ -44,23 +48,24 @@ type simService struct {
 	count int
 }
 
-// silent is the error of a manager that does not answer.
-var silent = &fault.Error{Code: fault.NoEngine, What: "the Swarm has no leader"}
+// ErrSilent is the error of a manager that does not answer.
+var ErrSilent = &fault.Error{Code: fault.NoEngine, What: "the Swarm has no leader"}
 
-func newSim() *sim {
+// New makes a Swarm of one node.
+func New() *Sim {
 	node := docker.Node{ID: "n1", Hostname: "one", Manager: true, State: "ready", Availability: "active", NanoCPUs: 2e9, Memory: 4 << 30}
-	return &sim{Swarm: clustertest.New(), Images: map[string]string{}, Nodes_: []docker.Node{node}, services: map[string]*simService{}}
+	return &Sim{Swarm: clustertest.New(), Images: map[string]string{}, Members: []docker.Node{node}, services: map[string]*simService{}}
 }
 
-// clock moves a second with each look, and a little with each question.
-func (s *sim) clock() time.Duration {
+// Clock moves a second with each look, and a little with each question.
+func (s *Sim) Clock() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now += 100 * time.Millisecond
 	return s.now
 }
 
-func (s *sim) note(format string, args ...any) error {
+func (s *Sim) note(format string, args ...any) error {
 	call := fmt.Sprintf(format, args...)
 	s.mu.Lock()
 	s.calls = append(s.calls, call)
@@ -71,14 +76,15 @@ func (s *sim) note(format string, args ...any) error {
 	return nil
 }
 
-// changes are the calls that changed something, in order.
-func (s *sim) changes() []string {
+// Changes are the calls that changed something, in order.
+func (s *Sim) Changes() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.calls)
 }
 
-func (s *sim) Services(context.Context) ([]docker.Service, error) {
+// Services lists the services.
+func (s *Sim) Services(context.Context) ([]docker.Service, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []docker.Service
@@ -88,7 +94,7 @@ func (s *sim) Services(context.Context) ([]docker.Service, error) {
 	return all, nil
 }
 
-func (s *sim) byID(id string) (*simService, error) {
+func (s *Sim) byID(id string) (*simService, error) {
 	for _, one := range s.services {
 		if one.ID == id {
 			return one, nil
@@ -97,7 +103,8 @@ func (s *sim) byID(id string) (*simService, error) {
 	return nil, &fault.Error{Code: fault.Failed, What: "no such service", Cause: docker.ErrNotFound}
 }
 
-func (s *sim) Service(_ context.Context, id string) (docker.Service, error) {
+// Service returns one service.
+func (s *Sim) Service(_ context.Context, id string) (docker.Service, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one, err := s.byID(id)
@@ -108,7 +115,7 @@ func (s *sim) Service(_ context.Context, id string) (docker.Service, error) {
 }
 
 // stored is a specification as the engine keeps it: networks by id.
-func (s *sim) stored(spec docker.ServiceSpec) docker.ServiceSpec {
+func (s *Sim) stored(spec docker.ServiceSpec) docker.ServiceSpec {
 	text := string(spec.JSON)
 	for _, n := range s.networks {
 		text = strings.ReplaceAll(text, `"Target":"`+n.Name+`"`, `"Target":"`+n.ID+`"`)
@@ -120,7 +127,8 @@ func (s *sim) stored(spec docker.ServiceSpec) docker.ServiceSpec {
 	return stored
 }
 
-func (s *sim) CreateService(_ context.Context, spec docker.ServiceSpec) (id string, _ []string, err error) {
+// CreateService makes a service.
+func (s *Sim) CreateService(_ context.Context, spec docker.ServiceSpec) (id string, _ []string, err error) {
 	if err := s.note("create %s", spec.Name); err != nil {
 		return "", nil, err
 	}
@@ -136,14 +144,15 @@ func (s *sim) CreateService(_ context.Context, spec docker.ServiceSpec) (id stri
 	}
 	s.index++
 	if s.Lost != nil && s.Lost("create "+spec.Name) {
-		defer func() { id, err = "", silent }()
+		defer func() { id, err = "", ErrSilent }()
 	}
 	one := &simService{Service: docker.Service{ID: fmt.Sprintf("service%d", s.index), Version: s.index, Spec: s.stored(spec), Job: s.index}}
 	s.services[spec.Name] = one
 	return one.ID, nil, nil
 }
 
-func (s *sim) UpdateService(_ context.Context, id string, version uint64, spec docker.ServiceSpec) ([]string, error) {
+// UpdateService changes a service that still has the version.
+func (s *Sim) UpdateService(_ context.Context, id string, version uint64, spec docker.ServiceSpec) ([]string, error) {
 	if err := s.note("update %s %s", spec.Name, spec.Task.Image); err != nil {
 		return nil, err
 	}
@@ -158,19 +167,20 @@ func (s *sim) UpdateService(_ context.Context, id string, version uint64, spec d
 	}
 	s.set(one, s.stored(spec))
 	if s.Lost != nil && s.Lost("update "+spec.Name) {
-		return nil, silent
+		return nil, ErrSilent
 	}
 	return nil, nil
 }
 
 // set gives a service another specification.
-func (s *sim) set(one *simService, spec docker.ServiceSpec) {
+func (s *Sim) set(one *simService, spec docker.ServiceSpec) {
 	s.index++
 	previous := one.Spec
 	one.Previous, one.Spec, one.Version, one.Job, one.Update = &previous, spec, s.index, s.index, docker.UpdateStatus{}
 }
 
-func (s *sim) RemoveService(_ context.Context, id string) error {
+// RemoveService removes a service and its tasks.
+func (s *Sim) RemoveService(_ context.Context, id string) error {
 	s.mu.Lock()
 	one, err := s.byID(id)
 	s.mu.Unlock()
@@ -187,7 +197,10 @@ func (s *sim) RemoveService(_ context.Context, id string) error {
 }
 
 // Tasks returns the tasks after one more tick.
-func (s *sim) Tasks(_ context.Context, ids ...string) ([]docker.Task, error) {
+func (s *Sim) Tasks(_ context.Context, ids ...string) ([]docker.Task, error) {
+	if s.Looked != nil {
+		defer s.Looked()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now += time.Second
@@ -202,7 +215,7 @@ func (s *sim) Tasks(_ context.Context, ids ...string) ([]docker.Task, error) {
 }
 
 // tick moves the tasks of one service one state on.
-func (s *sim) tick(one *simService) {
+func (s *Sim) tick(one *simService) {
 	live := 0
 	for i := range one.tasks {
 		t := &one.tasks[i]
@@ -226,21 +239,21 @@ func (s *sim) tick(one *simService) {
 }
 
 // replaced reports whether a running task of the new specification takes over.
-func (s *sim) replaced(one *simService) bool {
+func (s *Sim) replaced(one *simService) bool {
 	return slices.ContainsFunc(one.tasks, func(t docker.Task) bool {
 		return string(t.Spec.JSON) == string(one.Spec.Task.JSON) && t.State == "running"
 	})
 }
 
 // rests reports whether a one-shot has ended.
-func (s *sim) rests(one *simService) bool {
+func (s *Sim) rests(one *simService) bool {
 	return slices.ContainsFunc(one.tasks, func(t docker.Task) bool {
 		return t.State == "complete" && string(t.Spec.JSON) == string(one.Spec.Task.JSON)
 	})
 }
 
 // advance moves one task by what its image does.
-func (s *sim) advance(one *simService, t *docker.Task) {
+func (s *Sim) advance(one *simService, t *docker.Task) {
 	image, _, _ := strings.Cut(t.Spec.Image, "@")
 	switch does := s.Images[image]; {
 	case does == "pull":
@@ -264,18 +277,21 @@ func (s *sim) advance(one *simService, t *docker.Task) {
 	}
 }
 
-func (s *sim) TaskLogs(_ context.Context, _ docker.Task, _ int, stdout, _ io.Writer) error {
+// TaskLogs writes Logs.
+func (s *Sim) TaskLogs(_ context.Context, _ docker.Task, _ int, stdout, _ io.Writer) error {
 	_, err := io.WriteString(stdout, s.Logs)
 	return err
 }
 
-func (s *sim) Networks(context.Context) ([]docker.Network, error) {
+// Networks lists the networks.
+func (s *Sim) Networks(context.Context) ([]docker.Network, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.networks), nil
 }
 
-func (s *sim) CreateNetwork(_ context.Context, spec docker.NetworkSpec) (string, error) {
+// CreateNetwork makes a network.
+func (s *Sim) CreateNetwork(_ context.Context, spec docker.NetworkSpec) (string, error) {
 	if err := s.note("network %s", spec.Name); err != nil {
 		return "", err
 	}
@@ -287,7 +303,8 @@ func (s *sim) CreateNetwork(_ context.Context, spec docker.NetworkSpec) (string,
 	return n.ID, nil
 }
 
-func (s *sim) RemoveNetwork(_ context.Context, id string) error {
+// RemoveNetwork removes a network.
+func (s *Sim) RemoveNetwork(_ context.Context, id string) error {
 	if err := s.note("remove network"); err != nil {
 		return err
 	}
@@ -297,27 +314,32 @@ func (s *sim) RemoveNetwork(_ context.Context, id string) error {
 	return nil
 }
 
-func (s *sim) Nodes(context.Context) ([]docker.Node, error) { return s.Nodes_, nil }
+// Nodes returns Members.
+func (s *Sim) Nodes(context.Context) ([]docker.Node, error) { return s.Members, nil }
 
-func (s *sim) ResolveImage(_ context.Context, image string) (string, error) {
+// ResolveImage knows the images whose names begin with registry/.
+func (s *Sim) ResolveImage(_ context.Context, image string) (string, error) {
 	if strings.HasPrefix(image, "registry/") {
 		return image + "@sha256:abc", nil
 	}
 	return "", &fault.Error{Code: fault.Failed, What: "no registry", Cause: docker.ErrNotFound}
 }
 
-func (s *sim) HasImage(_ context.Context, image string) (bool, error) {
+// HasImage knows every image that is not from nowhere.
+func (s *Sim) HasImage(_ context.Context, image string) (bool, error) {
 	return !strings.Contains(image, "nowhere"), nil
 }
 
-func (s *sim) Credentials(...string) []secrets.Known { return s.Login }
+// Credentials returns Login.
+func (s *Sim) Credentials(...string) []secrets.Known { return s.Login }
 
-func (s *sim) RemoveVolume(_ context.Context, name string) error {
+// RemoveVolume removes a volume.
+func (s *Sim) RemoveVolume(_ context.Context, name string) error {
 	return s.note("remove volume %s", name)
 }
 
-// by makes somebody else change a service.
-func (s *sim) by(name string, change func(map[string]any)) {
+// By makes somebody else change a service.
+func (s *Sim) By(name string, change func(map[string]any)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one := s.services[name]
@@ -332,4 +354,23 @@ func (s *sim) by(name string, change func(map[string]any)) {
 		panic(err)
 	}
 	s.set(one, spec)
+}
+
+// Fail ends the first task of a service with an error.
+func (s *Sim) Fail(service string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	task := &s.services[service].tasks[0]
+	task.State, task.Desired = "failed", "shutdown"
+}
+
+// Running are the images of the services, by name of the service.
+func (s *Sim) Running() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(s.services)) {
+		all = append(all, s.services[name].Spec.Task.Image)
+	}
+	return all
 }
