@@ -34,7 +34,7 @@ var (
 	core     = []string{"pkg/secrets", "pkg/redact"}
 	ground   = []string{"internal/fault", "internal/fingerprint", "internal/docker"}
 	domain   = []string{"internal/envfile", "internal/manifest", "internal/rollout", "internal/sweep"}
-	usecases = []string{"internal/ops/project", "internal/ops/values", "internal/ops/images", "internal/ops/host", "internal/ops/mounts", "internal/ops/stack", "internal/ops/demo", "internal/ops/cluster", "internal/ops/versions", "internal/ops/deploy"}
+	usecases = []string{"internal/ops/project", "internal/ops/values", "internal/ops/images", "internal/ops/host", "internal/ops/mounts", "internal/ops/stack", "internal/ops/demo", "internal/ops/cluster", "internal/ops/execute", "internal/ops/versions", "internal/ops/deploy"}
 	adapters = []string{"internal/docker/engine", "internal/docker/convert", "internal/docker/swarm", "internal/proc", "internal/machine", "internal/imagebuild", "internal/compose", "internal/secretdir", "internal/strictapi", "internal/console", "internal/worktree", "internal/gotool"}
 	clients  = []string{"github.com/docker/", "github.com/containerd/", "github.com/distribution/", "github.com/moby/", "github.com/opencontainers/"}
 )
@@ -89,7 +89,8 @@ func layers() []layer {
 		usecase("demo", "project", "values", "stack"),
 		usecase("cluster", "project"),
 		usecase("versions", "project", "cluster"),
-		usecase("deploy", "project", "cluster", "versions"),
+		usecase("execute"),
+		usecase("deploy", "project", "cluster", "execute"),
 		{"L3 adapter internal/proc", []string{"internal/proc"}, []string{"internal/proc", "=internal/fault"}, []string{"golang.org/x/"}},
 		adapter("internal/machine"),
 		adapter("internal/imagebuild"),

@@ -355,10 +355,12 @@ func (s *swarmAPI) service(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := s.spec(t, "api_web", fmt.Sprintf(`"Args":["linger"],"Env":["CANARY=file {api-file} token"],
+	spec := s.spec(t, "api_web", fmt.Sprintf(`"Args":["linger"],"Env":["CANARY=file {api-file} token"],"Labels":{"a":"b"},"Hostname":"h","Init":false,"ReadOnly":true,"CapabilityDrop":["ALL"],
+		"Healthcheck":{"Test":["CMD","/helper","print"],"Interval":1000000000},"Mounts":[{"Type":"tmpfs","Target":"/tmp"}],"DNSConfig":{"Options":["ndots:1"]},
 		"Secrets":[{"SecretID":%q,"SecretName":"api_TOKEN.v1","File":{"Name":"TOKEN","UID":"0","GID":"0","Mode":292}}],
 		"Configs":[{"ConfigID":%q,"ConfigName":"api_file.v1","File":{"Name":"/etc/file","UID":"0","GID":"0","Mode":292}}]`, secret, config),
-		fmt.Sprintf(`,"Networks":[{"Target":%q,"Aliases":["web"]}]},"Mode":{"Replicated":{"Replicas":2}}`, network))
+		fmt.Sprintf(`,"Networks":[{"Target":%q,"Aliases":["web"]}],"Placement":{"Constraints":["node.role == manager"]},"LogDriver":{"Name":"json-file","Options":{"max-size":"1m"}},
+			"Resources":{"Limits":{"MemoryBytes":134217728},"Reservations":{"MemoryBytes":6291456}}},"Mode":{"Replicated":{"Replicas":2}}`, network))
 	made := s.create(t, spec)
 	if made.Previous != nil || made.Update.State != "" || made.Version == 0 || made.Created.IsZero() || made.Job != 0 {
 		t.Errorf("%+v", made)

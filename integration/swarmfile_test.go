@@ -82,7 +82,7 @@ func differences(development, production *types.Project) []string {
 		compare(name+": logging", d.Logging, p.Logging)
 		compare(name+": secrets", granted(d), granted(p))
 		compare(name+": networks", networksOf(d), networksOf(p))
-		compare(name+": mounts", targetsOf(d), targetsOf(p))
+		compare(name+": mounts", volumesOf(d), volumesOf(p))
 		compare(name+": depends_on", slices.Sorted(maps.Keys(d.DependsOn)), slices.Sorted(maps.Keys(p.DependsOn)))
 		compare(name+": health check", checkOf(d, "-started"), checkOf(p, ""))
 		compare(name+": environment", environmentOf(d, nil), environmentOf(p, swarmSettings[name]))
@@ -138,8 +138,8 @@ func networksOf(s types.ServiceConfig) []string {
 	return all
 }
 
-// targetsOf is what is mounted where. A Swarm has tmpfs as a kind of volume.
-func targetsOf(s types.ServiceConfig) []string {
+// volumesOf is what is mounted where. A Swarm has tmpfs as a kind of volume.
+func volumesOf(s types.ServiceConfig) []string {
 	var all []string
 	for _, v := range s.Volumes {
 		size := types.UnitBytes(0)
@@ -268,6 +268,9 @@ func TestSwarmFile_EveryServiceCanBeUpdated(t *testing.T) {
 	}
 }
 
+// oneShot is the service that ends.
+const oneShot = "db-setup"
+
 // policyProblems names what a service of a Swarm lacks.
 func policyProblems(p *types.Project) []string {
 	var all []string
@@ -291,12 +294,13 @@ func policyProblems(p *types.Project) []string {
 		require("a user other than root", s.User != "" && s.User != "root" && !strings.HasPrefix(s.User, "0"))
 		require("a restart policy without an end", d.RestartPolicy != nil && d.RestartPolicy.MaxAttempts == nil && d.RestartPolicy.Delay != nil)
 		require("more time to stop than it takes", s.StopGracePeriod != nil && time.Duration(*s.StopGracePeriod) > 8*time.Second+shutdownDelay(s))
-		if strings.HasSuffix(d.Mode, "-job") {
-			require("a restart only on failure, and no update policy", d.RestartPolicy != nil && d.RestartPolicy.Condition == "on-failure" && d.UpdateConfig == nil)
-			continue
+		require("a mode that docker CLI 20.10 takes", d.Mode == "" || d.Mode == "replicated")
+		if name == oneShot {
+			require("a restart only on failure", d.RestartPolicy != nil && d.RestartPolicy.Condition == "on-failure")
+		} else {
+			require("a health check", s.HealthCheck != nil && s.HealthCheck.StartPeriod != nil && s.HealthCheck.Interval != nil)
+			require("a restart whenever it ends", d.RestartPolicy != nil && d.RestartPolicy.Condition == "any")
 		}
-		require("a health check", s.HealthCheck != nil && s.HealthCheck.StartPeriod != nil && s.HealthCheck.Interval != nil)
-		require("a restart whenever it ends", d.RestartPolicy != nil && d.RestartPolicy.Condition == "any")
 		require("an update policy that rolls back", orderly(d.UpdateConfig) && d.UpdateConfig.FailureAction == "rollback")
 		require("a rollback policy of the same order", orderly(d.RollbackConfig) && orderly(d.UpdateConfig) && d.RollbackConfig.Order == d.UpdateConfig.Order)
 		first := d.UpdateConfig != nil && d.UpdateConfig.Order == "start-first"
@@ -344,6 +348,7 @@ func TestSwarmFile_EachLackIsFound(t *testing.T) {
 		"two cannot have one port": func(s *types.ServiceConfig) {
 			s.Ports, s.Deploy.UpdateConfig.Order = []types.ServicePortConfig{{Mode: "host"}}, "start-first"
 		},
+		"a mode that": func(s *types.ServiceConfig) { s.Deploy.Mode = "global" },
 		"the node of its volume": func(s *types.ServiceConfig) {
 			s.Volumes, s.Deploy.Placement.Constraints = []types.ServiceVolumeConfig{{Type: "volume"}}, nil
 		},
@@ -364,16 +369,12 @@ func TestSwarmFile_EachLackIsFound(t *testing.T) {
 // Which services stay available during an update, and which do not work twice.
 func TestSwarmFile_OrderOfEachService(t *testing.T) {
 	want := map[string]string{
-		"postgres": "1 stop-first", "db-setup": "1 job", "provider-sim": "0 start-first", "strict-api": "2 start-first", "prediction-service": "2 start-first",
+		"postgres": "1 stop-first", "db-setup": "1 stop-first", "provider-sim": "0 start-first", "strict-api": "2 start-first", "prediction-service": "2 start-first",
 		"odds-ingestion": "1 stop-first", "schedule-poller": "1 stop-first", "line-movement-analyzer": "1 stop-first",
 	}
 	got := map[string]string{}
 	for name, s := range composeProject(t, swarmFile, nil).Services {
-		order := "job"
-		if s.Deploy.UpdateConfig != nil {
-			order = s.Deploy.UpdateConfig.Order
-		}
-		got[name] = fmt.Sprint(*s.Deploy.Replicas, " ", order)
+		got[name] = fmt.Sprint(*s.Deploy.Replicas, " ", s.Deploy.UpdateConfig.Order)
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)

@@ -39,6 +39,9 @@ func TestLoad_MakesANewConnectionForEachRequest(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		peers[r.RemoteAddr] = true
+		if !r.Close {
+			t.Error("the connection is kept")
+		}
 		_, _ = w.Write([]byte("v1"))
 	}))
 	defer server.Close()

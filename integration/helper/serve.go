@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strconv"
 	"time"
 )
@@ -28,6 +30,7 @@ type service struct {
 	crashAfter  time.Duration // SERVE_CRASH_AFTER its start it ends; 0: never
 	code        int           // SERVE_EXIT_CODE of a crash, default 1
 	drain       time.Duration // SERVE_DRAIN: how long it goes on after SIGTERM
+	fill        int           // SERVE_FILL: bytes of memory that it writes to, and keeps
 }
 
 // serviceOf reads the environment.
@@ -43,6 +46,12 @@ func serviceOf(env func(string) string) (service, error) {
 		}
 	}
 	read("SERVE_UNHEALTHY", func(text string) (err error) { s.unhealthy, err = strconv.ParseBool(text); return err })
+	read("SERVE_FILL", func(text string) (err error) {
+		if s.fill, err = strconv.Atoi(text); err == nil && s.fill < 0 {
+			err = errors.New("negative")
+		}
+		return err
+	})
 	read("SERVE_EXIT_CODE", func(text string) (err error) { s.code, err = strconv.Atoi(text); return err })
 	for name, field := range map[string]*time.Duration{"SERVE_LISTEN_AFTER": &s.listenAfter, "SERVE_CRASH_AFTER": &s.crashAfter, "SERVE_DRAIN": &s.drain} {
 		read(name, func(text string) (err error) { *field, err = time.ParseDuration(text); return err })
@@ -53,6 +62,8 @@ func serviceOf(env func(string) string) (service, error) {
 // serve answers every request with the version until the context ends, and then
 // for as long as it drains. It prints the address when it listens.
 func (s service) serve(ctx context.Context, out io.Writer) error {
+	kept := bytes.Repeat([]byte{1}, s.fill)
+	defer runtime.KeepAlive(kept)
 	crash := make(<-chan time.Time)
 	if s.crashAfter > 0 {
 		crash = time.After(s.crashAfter)

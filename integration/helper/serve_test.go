@@ -145,8 +145,8 @@ func TestServe_SaysThatItsPortIsTaken(t *testing.T) {
 }
 
 func TestServiceOf_NamesEveryVariableThatIsWrong(t *testing.T) {
-	variables := map[string]string{"SERVE_VERSION": "v2", "SERVE_UNHEALTHY": "1", "SERVE_EXIT_CODE": "3", "SERVE_LISTEN_AFTER": "1s", "SERVE_CRASH_AFTER": "2s", "SERVE_DRAIN": "3s", "SERVE_PORT": "81"}
-	want := service{version: "v2", port: "81", unhealthy: true, listenAfter: time.Second, crashAfter: 2 * time.Second, code: 3, drain: 3 * time.Second}
+	variables := map[string]string{"SERVE_VERSION": "v2", "SERVE_UNHEALTHY": "1", "SERVE_EXIT_CODE": "3", "SERVE_LISTEN_AFTER": "1s", "SERVE_CRASH_AFTER": "2s", "SERVE_DRAIN": "3s", "SERVE_PORT": "81", "SERVE_FILL": "9"}
+	want := service{version: "v2", port: "81", unhealthy: true, listenAfter: time.Second, crashAfter: 2 * time.Second, code: 3, drain: 3 * time.Second, fill: 9}
 	if s, err := serviceOf(func(name string) string { return variables[name] }); err != nil || s != want {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -159,6 +159,9 @@ func TestServiceOf_NamesEveryVariableThatIsWrong(t *testing.T) {
 		if err == nil || strings.Contains(err.Error(), name) == free {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := serviceOf(func(name string) string { return map[string]string{"SERVE_FILL": "-1"}[name] }); err == nil {
+		t.Error("less than no memory is filled")
 	}
 	cmd, _, stderr := started(t, "", "serve")
 	cmd.Env = append(cmd.Env, "SERVE_DRAIN=soon")

@@ -3,6 +3,8 @@ package docker
 import (
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -53,6 +55,15 @@ type TaskSpec struct {
 
 // String names the image.
 func (t TaskSpec) String() string { return "task of " + t.Image }
+
+// SecretNames returns the names of the secrets that a task mounts, sorted.
+func (t TaskSpec) SecretNames() []string {
+	names := map[string]bool{}
+	for _, r := range t.Secrets {
+		names[r.Name] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
 
 // Reference is a service's use of a secret or a config.
 type Reference struct {

@@ -66,6 +66,7 @@ func TestCompare_SaysChangedOnlyForTheKeyThatMadeIt(t *testing.T) {
 		{"another key", other, tokenPrint, "shop", "TOKEN", "token-value", unknown},
 		{"another key and value", other, tokenPrint, "shop", "TOKEN", "x", unknown},
 		{"no key", fingerprint.Key{}, tokenPrint, "shop", "TOKEN", "token-value", unknown},
+		{"no key, and a fingerprint that anybody could make", fingerprint.Key{}, strings.Replace(tokenPrint, "2adb267c2ea752f8", fingerprint.Key{}.ID(), 1), "shop", "TOKEN", "token-value", unknown},
 		{"no fingerprint", key, "", "shop", "TOKEN", "token-value", unknown},
 		{"a newer form", key, "v2" + strings.TrimPrefix(tokenPrint, "v1"), "shop", "TOKEN", "token-value", unknown},
 		{"a short digest", key, strings.TrimSuffix(tokenPrint, "19"), "shop", "TOKEN", "token-value", unknown},

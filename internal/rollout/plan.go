@@ -152,6 +152,8 @@ func (p *planner) networks() {
 // differs names the first property in which a network is not as it should be.
 func differs(is docker.Network, want docker.NetworkSpec) string {
 	switch {
+	case is.Driver == "": // it was made a moment ago, and the Swarm has not allocated it yet
+		return ""
 	case want.Driver != "" && is.Driver != want.Driver:
 		return "driver"
 	case is.Attachable != want.Attachable:
@@ -423,6 +425,16 @@ func Waves(want docker.StackSpec) map[string]int {
 // use and that are there already, by the names in their stack: of secrets and of
 // configs.
 func (p Plan) Names() (secrets, configs map[string]string) { return p.secrets, p.configs }
+
+// SameSpec reports whether two specifications of a service mean the same, where
+// networks are called by id in one and by name in the other.
+func SameSpec(a, b docker.ServiceSpec, networks []docker.Network) bool {
+	p := planner{names: map[string]string{}}
+	for _, n := range networks {
+		p.names[n.ID] = n.Name
+	}
+	return equal(canonical("", p.named(parse(a.JSON))), canonical("", p.named(parse(b.JSON))))
+}
 
 // Back is the step that puts a service back to its previous specification.
 func Back(service docker.Service) Step {

@@ -331,6 +331,7 @@ func TestMake_ANetworkThatDiffersIsRefused(t *testing.T) {
 	want.Networks[0].Options, want.Networks[0].Subnets = map[string]string{"encrypted": ""}, []string{"10.1.0.0/24"}
 	secrets := []docker.SwarmSecret{version("shop", "TOKEN", 1)}
 	mustMake(t, want, rollout.Current{Secrets: secrets, Networks: []docker.Network{right}}, rollout.Options{})
+	mustMake(t, want, rollout.Current{Secrets: secrets, Networks: []docker.Network{{ID: "new", Name: "shop_default", Scope: "swarm"}}}, rollout.Options{})
 	for what, change := range map[string]func(*docker.Network){
 		"driver":           func(n *docker.Network) { n.Driver = "weave" },
 		"attachable":       func(n *docker.Network) { n.Attachable = true },

@@ -30,12 +30,13 @@ func (Deploy) Plan(ctx context.Context,
 	context *string, // docker context (default: as docker does)
 	adopt *bool, // plan also for a stack that keepmum did not deploy
 	prune *bool, // plan to remove services that the file does not have
+	from *string, // directory of values: plan to make versions of what is new there
 	timeout *time.Duration, // for the whole command (default 1m)
 	json *bool, // print the plan as JSON
 ) error {
 	at := wire.OverSwarm{Context: context, Stack: stack, File: file}
 	return wire.Target[deploy.Result]{Limit: cmp.Or(wire.Value(timeout), wire.Short), ReadOnly: true, JSON: json, Show: showPlan, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.Result, error) {
-		return t.Deploy(at).Plan(ctx, deploy.Options{Adopt: wire.Value(adopt), Prune: wire.Value(prune), AllowOutage: true})
+		return t.Deploy(at).Plan(ctx, deploy.Options{Adopt: wire.Value(adopt), Prune: wire.Value(prune), From: wire.Value(from), AllowOutage: true})
 	})
 }
 
@@ -48,7 +49,7 @@ func (Deploy) Swarm(ctx context.Context,
 	stack *string, // name of the stack (default: $KEEPMUM_STACK, else name: of docker-compose.yml)
 	file *string, // the stack file (default: docker-compose.swarm.yml)
 	context *string, // docker context (default: as docker does)
-	from *string, // directory of values, so that logs of failed tasks can be masked and shown
+	from *string, // directory of values: makes versions of what is new there, as secrets:toSwarm does
 	adopt *bool, // take over a stack that keepmum did not deploy
 	prune *bool, // remove services that the file does not have
 	allowOutage *bool, // update also what cannot be updated without an outage

@@ -7,6 +7,7 @@ import (
 	"github.com/keepmum/keepmum/internal/console"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/ops/deploy"
+	"github.com/keepmum/keepmum/internal/ops/execute"
 	"github.com/keepmum/keepmum/internal/rollout"
 )
 
@@ -19,7 +20,7 @@ func showPlan(c *console.Console, r deploy.Result) error {
 	for _, step := range r.Plan.Steps {
 		lines = append(lines, stepLines(step)...)
 	}
-	if len(r.Plan.Steps) == 0 && r.Outcome == "unchanged" {
+	if len(r.Plan.Steps) == 0 && r.Outcome == execute.Unchanged {
 		lines = append(lines, "nothing to change: "+fault.Count(len(r.Plan.Unchanged), "service")+" as in the file")
 	} else if len(r.Plan.Unchanged) > 0 {
 		lines = append(lines, "  unchanged       "+strings.Join(r.Plan.Unchanged, ", "))
@@ -53,7 +54,7 @@ func stepLines(step rollout.Step) []string {
 
 // showResult prints what became of each service; of a dry run, the plan.
 func showResult(c *console.Console, r deploy.Result) error {
-	if r.Stack == "" || r.Outcome == "planned" || len(r.Services) == 0 {
+	if r.Stack == "" || r.Outcome == execute.Planned || len(r.Services) == 0 {
 		return showPlan(c, r)
 	}
 	if err := c.Print("%s\n", strings.Join(r.Heading.Lines(), "\n")); err != nil {
@@ -67,9 +68,9 @@ func showResult(c *console.Console, r deploy.Result) error {
 		return err
 	}
 	switch r.Outcome {
-	case "deployed":
+	case execute.Deployed:
 		c.Say("deployed: every task runs the plan, after %.1f s", r.Seconds)
-	case "unchanged":
+	case execute.Unchanged:
 		c.Say("nothing to change: every task runs what the file says")
 	default:
 		c.Say("%s after %.1f s", r.Outcome, r.Seconds)

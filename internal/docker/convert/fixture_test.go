@@ -96,3 +96,15 @@ func serviceJSON(t *testing.T, spec docker.StackSpec, name string) string {
 	t.Fatalf("no service %s", name)
 	return ""
 }
+
+// envOf returns the environment of the first service.
+func envOf(t *testing.T, spec docker.StackSpec) string {
+	t.Helper()
+	var s struct {
+		TaskTemplate struct{ ContainerSpec struct{ Env []string } }
+	}
+	if err := json.Unmarshal(spec.Services[0].JSON, &s); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(s.TaskTemplate.ContainerSpec.Env, " ")
+}

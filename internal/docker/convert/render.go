@@ -176,7 +176,7 @@ func (r renderer) service(name string, s swarm.ServiceSpec) tree {
 	put(t, "entrypoint", c.Command)
 	put(t, "command", c.Args)
 	put(t, "hostname", c.Hostname)
-	put(t, "environment", environmentOf(c.Env))
+	put(t, "environment", r.environmentOf(name, c.Env))
 	put(t, "working_dir", c.Dir)
 	put(t, "user", c.User)
 	put(t, "stop_signal", c.StopSignal)
@@ -232,11 +232,15 @@ func ownLabels(labels map[string]string) map[string]string {
 	return own
 }
 
-// environmentOf returns a mapping: nothing after the name means no value.
-func environmentOf(env []string) tree {
+// environmentOf returns a mapping: nothing after the name means no value. The
+// docker command replaces an empty value by that of its own environment.
+func (r renderer) environmentOf(service string, env []string) tree {
 	all := tree{}
 	for _, one := range env {
 		name, value, given := strings.Cut(one, "=")
+		if _, set := r.Lookup(name); set && value == "" {
+			r.refuse(service, "docker stack deploy would replace the empty "+name+" by that of its environment", "unset "+name, "services", service, "environment")
+		}
 		if all[name] = value; !given {
 			all[name] = nil
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/keepmum/keepmum/internal/manifest"
 )
 
 // places adds the place of every field of a type, but nothing below a place
@@ -273,6 +274,11 @@ func prepare(p *types.Project, place string) {
 	p.Services["web"] = web
 }
 
+// setPlace sets one field of a manifest's model to a valid value.
+func setPlace(m *manifest.Manifest, place string) {
+	change(reflect.ValueOf(m.Model).Elem(), strings.Split(place, "."), sample(place))
+}
+
 // outcome is everything that Convert says of a model that was changed.
 func outcome(t *testing.T, place string, changed bool) (spec, findings, notices string) {
 	t.Helper()
@@ -284,7 +290,7 @@ func outcome(t *testing.T, place string, changed bool) (spec, findings, notices 
 			conf.Environment = ""
 			m.Model.Configs["conf"] = conf
 		}
-		change(reflect.ValueOf(m.Model).Elem(), strings.Split(place, "."), sample(place))
+		setPlace(m, place)
 	}
 	all, refused, noticed := Convert(m, options())
 	data, err := json.Marshal(all)

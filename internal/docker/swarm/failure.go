@@ -50,7 +50,7 @@ func (s *Swarm) unusable(words string) error {
 	switch {
 	case says("does not have a leader"), says("context deadline exceeded"), says("code = Unavailable"):
 		return s.refuse("no leader", "is a manager of a Swarm without a leader: at least half of its managers are offline, or the others elect a new one",
-			"wait half a minute and try again; then start the other managers, or docker swarm init --force-new-cluster on one that stays")
+			"wait half a minute and try again; if that does not help, start the other managers")
 	case says("needs to be unlocked"):
 		return s.role(docker.Swarm{State: "locked"})
 	case says("Worker nodes can't"):

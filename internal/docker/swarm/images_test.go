@@ -62,17 +62,18 @@ func TestResolveImage_WithADigestIsNotAskedFor(t *testing.T) {
 
 func TestResolveImage_NotFoundIsRemembered(t *testing.T) {
 	for name, c := range map[string]struct {
-		answer http.HandlerFunc
-		words  string
+		answer   http.HandlerFunc
+		words    string
+		patience time.Duration
 	}{
-		"unknown":      {refuse(404, "manifest unknown"), "manifest unknown"},
-		"denied":       {refuse(401, "unauthorized: authentication required"), "unauthorized"},
-		"no such host": {refuse(500, "lookup registry.example: no such host\nmore"), "no such host"},
-		"silence":      {hang, "no answer within 200ms"},
+		"unknown":      {refuse(404, "manifest unknown"), "manifest unknown", 0},
+		"denied":       {refuse(401, "unauthorized: authentication required"), "unauthorized", 0},
+		"no such host": {refuse(500, "lookup registry.example: no such host\nmore"), "no such host", 0},
+		"silence":      {hang, "no answer within 200ms", 200 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fake{other: c.answer}
-			s := connect(t, f, settings{Options: swarm.Options{Registry: 200 * time.Millisecond}})
+			s := connect(t, f, settings{Options: swarm.Options{Registry: c.patience}})
 			f.requests()
 			for range 2 {
 				got, err := s.ResolveImage(t.Context(), "web:1")

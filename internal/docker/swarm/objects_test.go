@@ -181,7 +181,7 @@ const someTasks = `[
 	 "Status":{"Timestamp":"2026-03-02T08:00:00Z","State":"failed","Message":"started","Err":"task: non-zero exit (3)\nmore","ContainerStatus":{"ContainerID":"c1","ExitCode":3}}},
 	{"ID":"t2","CreatedAt":"2026-03-02T08:00:00Z","ServiceID":"w","NodeID":"n1","Slot":2,"DesiredState":"running","Spec":{"ContainerSpec":{}},"Status":{"State":"running"}},
 	{"ID":"t3","ServiceID":"g","NodeID":"n1","Spec":{"PluginSpec":{},"Runtime":"plugin"},"Status":{"State":"pending"}},
-	{"ID":"t4","ServiceID":"g","Spec":{"ContainerSpec":{},"Runtime":"container"},"Status":{"State":"new"}},
+	{"ID":"t4","ServiceID":"g","Spec":{"Runtime":"other","ContainerSpec":{}},"Status":{"State":"new"}},
 	{"ID":"t5","ServiceID":"other","Slot":1,"Spec":{},"Status":{"State":"new"}}]`
 
 func taskSpec(t *testing.T, text string) docker.TaskSpec {
@@ -200,7 +200,7 @@ func TestTasks_OfServicesWithNamesSortedTheNewestFirst(t *testing.T) {
 	}}
 	s := connect(t, f, settings{})
 	want := []docker.Task{
-		{ID: "t4", Name: "agent", ServiceID: "g", State: "new", Spec: taskSpec(t, `{"ContainerSpec":{},"Runtime":"container"}`)},
+		{ID: "t4", Name: "agent", ServiceID: "g", State: "new", Spec: taskSpec(t, `{"Runtime":"other","ContainerSpec":{}}`)},
 		{ID: "t3", Name: "agent.n1", ServiceID: "g", NodeID: "n1", State: "pending", Spec: taskSpec(t, `{"PluginSpec":{},"Runtime":"plugin"}`)},
 		{ID: "t2", Name: "web.2", ServiceID: "w", NodeID: "n1", Slot: 2, State: "running", Desired: "running", Created: changed, Spec: taskSpec(t, `{"ContainerSpec":{},"Runtime":"container"}`)},
 		{ID: "t1", Name: "web.2", ServiceID: "w", NodeID: "n1", Slot: 2, State: "failed", Desired: "shutdown", Message: "started", Problem: "task: non-zero exit (3)", ExitCode: 3, ContainerID: "c1", Job: 4,

@@ -78,7 +78,7 @@ func TestOpen_RefusesBeforeItReadsAnything(t *testing.T) {
 		"":                       "no stack is named",
 		"Shop":                   "cannot be a stack's name",
 		"-x":                     "cannot be a stack's name",
-		strings.Repeat("s", 42):  "too long",
+		strings.Repeat("s", 43):  "too long",
 		"a\x1bb":                 "a?b cannot be",
 		strings.Repeat("s", 65):  "too long",
 		"shop_" + "keepmum.lock": "cannot be a stack's name",

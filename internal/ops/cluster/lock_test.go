@@ -394,14 +394,16 @@ func TestRelease_DoesNotWaitForAManagerThatHangs(t *testing.T) {
 		s := clustertest.New()
 		state, said := open(t, s, "anna@here")
 		ctx, cancel := context.WithCancel(t.Context())
+		var stopped time.Time
 		err := state.Under(ctx, "deploy:swarm", func(context.Context) error {
 			s.Fail = func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }
 			time.Sleep(6 * time.Second) // into a heartbeat
 			cancel()
+			stopped = time.Now()
 			return nil
 		})
-		if err != nil {
-			t.Error(err)
+		if after := time.Since(stopped); err != nil || after > time.Second {
+			t.Errorf("%v, %s after the signal", err, after)
 		}
 		if text := said.said(); !strings.Contains(text, "could not be removed; it is free after 30s") {
 			t.Errorf("said %q", text)
@@ -480,6 +482,33 @@ func TestLock_LeavesNothingWhenItIsStoppedInTheMiddle(t *testing.T) {
 		want(t, err, fault.Interrupted, "nothing was changed")
 		if _, there := config(t, s, lockName); there {
 			t.Error("the lock is there for 30 s although nobody holds it")
+		}
+	})
+}
+
+// Somebody else moves the lock in the moment in which it is taken over: it stays
+// with them, also when the one who lost gives up.
+func TestLock_LeavesTheLockToWhoWasFaster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := clustertest.New()
+		killed(t, s, "slow@there")
+		state, said := open(t, s, "anna@here")
+		tried := 0
+		s.Fail = func(_ context.Context, call string) error {
+			if strings.HasPrefix(call, "RelabelConfig") && tried == 0 {
+				tried++
+				lock, _ := config(t, s, lockName)
+				return s.RelabelConfig(t.Context(), lock.ID, lock.Version, lock.Labels)
+			}
+			return nil
+		}
+		limited, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+		defer cancel()
+		_, err := state.Lock(limited, "deploy:swarm")
+		want(t, err, fault.Incomplete, "locked by slow@there")
+		lock, there := config(t, s, lockName)
+		if tried != 1 || !there || lock.Labels[docker.LabelBy] != "slow@there" || strings.Contains(said.said(), "taken over") {
+			t.Errorf("tried %d times; the lock is there: %v, of %s; said %q", tried, there, lock.Labels[docker.LabelBy], said.said())
 		}
 	})
 }

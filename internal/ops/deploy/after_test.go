@@ -153,6 +153,19 @@ func TestStatus_SaysWhatRunsAndWhatDiffers(t *testing.T) {
 	}
 }
 
+func TestStatus_TakesTheStacksNameFromTheComposeFile(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.stack = ""
+	b.Put("docker-compose.yml", "name: shop\nservices: {api: {image: shop/api}}\n")
+	if r, err := b.deploy().Status(t.Context()); err != nil || r.Stack != "shop" || len(r.Services) != 2 {
+		t.Errorf("%q with %d services, %v", r.Stack, len(r.Services), err)
+	}
+	if _, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false); fault.CodeOf(err) != fault.Usage {
+		t.Errorf("a rollback names its stack: %v", err)
+	}
+}
+
 func TestStatus_ExitsWith1IfSomethingDoesNotRun(t *testing.T) {
 	b := newBench(t)
 	b.run(deploy.Options{}, "deployed", 0)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"maps"
 	"slices"
 	"time"
 
@@ -12,9 +11,9 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/manifest"
 	"github.com/keepmum/keepmum/internal/ops/cluster"
+	"github.com/keepmum/keepmum/internal/ops/execute"
 	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/internal/rollout"
-	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
@@ -22,9 +21,9 @@ import (
 type Swarm struct {
 	Cluster  *cluster.Cluster
 	Configs  cluster.Configs
-	Services Services
-	Tasks    Tasks
-	Networks Networks
+	Services execute.Services
+	Tasks    execute.Tasks
+	Networks execute.Networks
 	Fleet    Fleet
 	Volumes  Volumes
 	API      string // version of the engine's API that is spoken
@@ -47,7 +46,13 @@ type Config struct {
 	Connect func(ctx context.Context) (Swarm, error)
 	Convert Converter
 	Render  Renderer
-	Values  func(ctx context.Context, from string) ([]secrets.Known, error) // of a source that is named; nil: no value is known here
+
+	// Values returns the values of a source that is named. Nil: no value is known.
+	Values func(ctx context.Context, from string) ([]secrets.Known, error)
+	// Versions makes the versions that a source has and the Swarm has not, as
+	// secrets:toSwarm does, and returns them by declared name; in a dry run those
+	// that it would make. Nil: none are made.
+	Versions func(ctx context.Context, from, reason string, dryRun bool) (map[string]rollout.Version, error)
 
 	Clock func() time.Duration // monotonic; nil: time since New
 	Every time.Duration        // between two looks at the tasks; 0: 250 ms
@@ -74,7 +79,7 @@ type Options struct {
 	Prune       bool          // remove services that the file does not have
 	AllowOutage bool          // update also what cannot be updated without an outage
 	ShowLogs    bool          // show logs of failed tasks also where masking is not certain
-	From        string        // a source of values: for masking logs; "": none
+	From        string        // a directory of values: versions are made of those that are new, and logs can be masked; "": none
 	Reason      string        // for the record
 	Timeout     time.Duration // for all to converge; 0: five minutes
 }
@@ -82,23 +87,9 @@ type Options struct {
 // Result says what a deployment did, or would do.
 type Result struct {
 	cluster.Heading
-	Plan     rollout.Plan    `json:"plan"`
-	Outcome  string          `json:"outcome"` // planned, unchanged, deployed, rolled back, in between, interrupted, refused
-	Services []ServiceResult `json:"services"`
-	Kept     []string        `json:"kept"` // after a failure: what was made and stays
-	Seconds  float64         `json:"seconds"`
-}
-
-// ServiceResult is what became of one service.
-type ServiceResult struct {
-	Service  string   `json:"service"`
-	Action   string   `json:"action"` // created, updated, removed, unchanged, restored
-	State    string   `json:"state"`
-	Versions []string `json:"versions"` // of secrets, that its running tasks mount
-	Cause    string   `json:"cause,omitempty"`
-	Problem  string   `json:"problem,omitempty"`
-	Attempts int      `json:"attempts,omitempty"`
-	Seconds  float64  `json:"seconds"` // until it had converged
+	Plan rollout.Plan `json:"plan"`
+	execute.Result
+	Seconds float64 `json:"seconds"`
 }
 
 // session is one command over the stack: what it read, and the connection.
@@ -114,7 +105,6 @@ type session struct {
 	nodes   []docker.Node
 	plan    rollout.Plan
 	notices []string
-	given   []secrets.Known // values of a named source that can be masked
 }
 
 // open connects, and reads the Swarm file and the stack. Everything that is
@@ -132,9 +122,6 @@ func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.given, err = d.maskable(ctx, o.From); err != nil {
-		return nil, err
-	}
 	if s.Swarm, err = d.Connect(ctx); err != nil {
 		return nil, err
 	}
@@ -143,25 +130,6 @@ func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// maskable returns the values of a source that masking finds: as they are, and as
-// a version has them, without the newline at their end.
-func (d *Deploy) maskable(ctx context.Context, from string) ([]secrets.Known, error) {
-	if from == "" || d.Values == nil {
-		return nil, nil
-	}
-	read, err := d.Values(ctx, from)
-	var known []secrets.Known
-	for _, k := range read {
-		for _, value := range []secrets.Secret{k.Value, manifest.Declaration{}.Normalise(k.Value)} {
-			one := secrets.Known{Name: k.Name, Value: value}
-			if len(redact.New([]secrets.Known{one}).Unmasked()) == 0 {
-				known = append(known, one)
-			}
-		}
-	}
-	return known, err
 }
 
 func (s *session) close() {
@@ -228,7 +196,11 @@ func (s *session) makePlan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	plan, findings := rollout.Make(s.want, s.now, rollout.Options{Prune: s.options.Prune})
+	making, err := s.versions(ctx, true)
+	if err != nil {
+		return err
+	}
+	plan, findings := rollout.Make(s.want, s.now, rollout.Options{Prune: s.options.Prune, Making: making})
 	plan.Notices = append(slices.Clone(s.notices), plan.Notices...)
 	s.plan = plan
 	for i, f := range findings {
@@ -243,18 +215,35 @@ func (s *session) makePlan(ctx context.Context) error {
 	return nil
 }
 
+// result is what is known of a command that carried nothing out.
+func (s *session) result(outcome execute.Outcome) Result {
+	return Result{Heading: s.state.Heading, Plan: s.plan, Result: execute.Result{Outcome: outcome}}
+}
+
+// refused is the result of a command that found out nothing.
+func refused() Result { return Result{Result: execute.Result{Outcome: execute.Refused}} }
+
+// versions makes the versions of the source that was named, or says which it would
+// make.
+func (s *session) versions(ctx context.Context, dryRun bool) (map[string]rollout.Version, error) {
+	if s.options.From == "" || s.Versions == nil {
+		return nil, nil
+	}
+	return s.Versions(ctx, s.options.From, s.options.Reason, dryRun)
+}
+
 // Plan says what a deployment would do. Its error has the code fault.Pending if
 // that is anything.
 func (d *Deploy) Plan(ctx context.Context, o Options) (Result, error) {
 	s, err := d.open(ctx, o)
 	if err != nil {
-		return Result{Outcome: "refused"}, err
+		return refused(), err
 	}
 	defer s.close()
 	err = s.makePlan(ctx)
-	result := Result{Heading: s.state.Heading, Plan: s.plan, Outcome: "planned"}
+	result := s.result(execute.Planned)
 	if err == nil && s.plan.Empty() {
-		result.Outcome = "unchanged"
+		result.Outcome = execute.Unchanged
 		return result, nil
 	}
 	if err == nil {
@@ -277,13 +266,4 @@ func (d *Deploy) Rendered(ctx context.Context) ([]byte, error) {
 	}
 	secrets, configs := plan.Names()
 	return s.Render(s.file.Manifest, s.want.Name, s.API, secrets, configs)
-}
-
-// mountedVersions returns the names of the secrets that a task mounts, sorted.
-func mountedVersions(task docker.TaskSpec) []string {
-	names := map[string]bool{}
-	for _, r := range task.Secrets {
-		names[r.Name] = true
-	}
-	return slices.Sorted(maps.Keys(names))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -14,8 +15,8 @@ import (
 
 // preflight looks for what would make the plan fail, or cost an outage.
 func (s *session) preflight() []fault.Finding {
-	var findings []fault.Finding
-	findings = append(findings, s.foreign()...)
+	findings := slices.Concat(s.foreign(), s.exposed())
+	s.quorum()
 	for _, step := range s.plan.Steps {
 		if step.Kind != rollout.CreateService && step.Kind != rollout.UpdateService {
 			continue
@@ -51,6 +52,34 @@ func (s *session) foreign() []fault.Finding {
 		}
 	}
 	return findings
+}
+
+// exposed finds that credentials of a registry would go over the network in clear.
+func (s *session) exposed() []fault.Finding {
+	var images []string
+	for _, spec := range s.want.Services {
+		images = append(images, spec.Task.Image)
+	}
+	if err := s.state.TakesValues(); err != nil && len(s.Fleet.Credentials(images...)) > 0 {
+		return []fault.Finding{{Subject: "credentials of a registry", Problem: fault.Text(err), Next: "use ssh:// or TLS, or docker logout"}}
+	}
+	return nil
+}
+
+// quorum gives a notice if one more manager that fails would stop the Swarm.
+func (s *session) quorum() {
+	managers, reachable := 0, 0
+	for _, node := range s.nodes {
+		if node.Manager {
+			managers++
+			if node.Reachable {
+				reachable++
+			}
+		}
+	}
+	if managers > 1 && reachable-1 <= managers/2 && reachable < managers {
+		s.plan.Notices = append(s.plan.Notices, fmt.Sprintf("%d of %d managers are reachable: if one more fails, the Swarm cannot be changed", reachable, managers))
+	}
 }
 
 // placement finds services that no node can run, or that would lose their data.

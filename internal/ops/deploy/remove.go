@@ -9,6 +9,7 @@ import (
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/ops/cluster"
+	"github.com/keepmum/keepmum/internal/ops/execute"
 )
 
 // Volumes are the volumes of the connected engine.
@@ -40,7 +41,7 @@ type RemoveResult struct {
 // Remove removes the stack and waits until its tasks are gone. The versions of
 // its secrets stay, and so do its volumes, except those that are named.
 func (d *Deploy) Remove(ctx context.Context, o RemoveOptions) (RemoveResult, error) {
-	s, err := d.attach(ctx, Options{Adopt: o.Adopt, Reason: o.Reason})
+	s, err := d.attach(ctx, d.Stack, Options{Adopt: o.Adopt, Reason: o.Reason})
 	if err != nil {
 		return RemoveResult{}, err
 	}
@@ -51,9 +52,9 @@ func (d *Deploy) Remove(ctx context.Context, o RemoveOptions) (RemoveResult, err
 	}
 	_, err = s.underLock(ctx, "remove", func(ctx context.Context) (Result, error) {
 		err := s.removeAll(ctx, result, o.Volumes)
-		end := Result{Outcome: "removed"}
+		end := s.result(execute.Removed)
 		if err != nil {
-			end.Outcome = "in between"
+			end.Outcome = execute.InBetween
 		}
 		s.end(ctx, "remove", end)
 		return end, err
@@ -90,30 +91,20 @@ func (s *session) removable(o RemoveOptions) RemoveResult {
 
 // removeAll removes everything, and goes on after an error.
 func (s *session) removeAll(ctx context.Context, r RemoveResult, volumes []string) error {
-	e := &execution{session: s, begun: s.Clock(), watches: map[string]*watched{}}
-	var failed []error
-	var gone []string
-	for _, service := range s.now.Services {
-		s.Project.Progress.Say("remove service %s", service.Spec.Name)
-		err := e.drop(ctx, service.ID)
-		failed = append(failed, err)
-		if err == nil {
-			gone = append(gone, service.ID)
-		}
-	}
-	failed = append(failed, e.gone(ctx, gone...))
+	x := s.executor()
+	failed := []error{x.RemoveServices(ctx, s.now.Services)}
 	for _, n := range s.now.Networks {
 		if n.Labels[docker.LabelNamespace] == s.want.Name {
-			failed = append(failed, e.free(ctx, func() error { return s.Swarm.Networks.RemoveNetwork(ctx, n.ID) }))
+			failed = append(failed, x.Free(ctx, func() error { return s.Swarm.Networks.RemoveNetwork(ctx, n.ID) }))
 		}
 	}
 	for _, c := range s.state.Configs {
 		if slices.Contains(r.Configs, c.Name) {
-			failed = append(failed, e.free(ctx, func() error { return s.Configs.RemoveConfig(ctx, c.ID) }))
+			failed = append(failed, x.Free(ctx, func() error { return s.Configs.RemoveConfig(ctx, c.ID) }))
 		}
 	}
 	for _, name := range volumes {
-		failed = append(failed, e.free(ctx, func() error { return s.Volumes.RemoveVolume(ctx, name) }))
+		failed = append(failed, x.Free(ctx, func() error { return s.Volumes.RemoveVolume(ctx, name) }))
 	}
 	err := errors.Join(failed...)
 	if err == nil {
@@ -122,7 +113,7 @@ func (s *session) removeAll(ctx context.Context, r RemoveResult, volumes []strin
 	var texts []string
 	for _, one := range failed {
 		if one != nil {
-			texts = append(texts, fault.Text(one))
+			texts = append(texts, strings.ReplaceAll(one.Error(), "\n", "; "))
 		}
 	}
 	code := fault.CodeOf(err)
@@ -130,24 +121,4 @@ func (s *session) removeAll(ctx context.Context, r RemoveResult, volumes []strin
 		code = fault.Incomplete
 	}
 	return &fault.Error{Code: code, What: "not all of " + s.want.Name + " is gone: " + strings.Join(texts, "; "), Next: "mage deploy:remove " + s.want.Name, Cause: err}
-}
-
-// free removes something, again while it is still in use. What is not there any
-// more is removed.
-func (e *execution) free(ctx context.Context, remove func() error) error {
-	var last error
-	err := e.until(ctx, func() (bool, error) {
-		last = remove()
-		if errors.Is(last, docker.ErrInUse) {
-			return false, nil
-		}
-		if errors.Is(last, docker.ErrNotFound) {
-			last = nil
-		}
-		return true, last
-	})
-	if last != nil {
-		return last
-	}
-	return err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/ops/cluster"
+	"github.com/keepmum/keepmum/internal/ops/execute"
 	"github.com/keepmum/keepmum/internal/rollout"
 )
 
@@ -16,41 +17,41 @@ import (
 // one. It works after a deployment, after one that was killed, and after another
 // rollback, which it undoes.
 func (d *Deploy) Rollback(ctx context.Context, o Options, dryRun bool) (Result, error) {
-	s, err := d.attach(ctx, o)
+	s, err := d.attach(ctx, d.Stack, o)
 	if err != nil {
-		return Result{Outcome: "refused"}, err
+		return refused(), err
 	}
 	defer s.close()
 	if err := s.planBack(ctx); err != nil || dryRun {
-		return Result{Heading: s.state.Heading, Plan: s.plan, Outcome: outcome(err)}, err
+		return s.result(outcome(err)), err
 	}
 	return s.underLock(ctx, "rollback", func(ctx context.Context) (Result, error) {
 		if err := s.reread(ctx); err != nil {
-			return Result{Heading: s.state.Heading, Outcome: "refused"}, err
+			return s.result(execute.Refused), err
 		}
 		if err := s.planBack(ctx); err != nil {
-			return Result{Heading: s.state.Heading, Outcome: "refused"}, err
+			return s.result(execute.Refused), err
 		}
 		return s.recorded(ctx, "rollback")
 	})
 }
 
-func outcome(err error) string {
+func outcome(err error) execute.Outcome {
 	if err != nil {
-		return "refused"
+		return execute.Refused
 	}
-	return "planned"
+	return execute.Planned
 }
 
 // attach is open for a command over what is in the Swarm, without a file.
-func (d *Deploy) attach(ctx context.Context, o Options) (*session, error) {
+func (d *Deploy) attach(ctx context.Context, stack string, o Options) (*session, error) {
 	s := &session{Deploy: d, options: o}
 	var err error
 	if s.Swarm, err = d.Connect(ctx); err != nil {
 		return nil, err
 	}
-	if s.state, err = s.Cluster.Open(ctx, d.Stack); err == nil {
-		s.want.Name = d.Stack
+	if s.state, err = s.Cluster.Open(ctx, stack); err == nil {
+		s.want.Name = stack
 		err = s.readSwarm(ctx)
 	}
 	if err == nil {

@@ -24,6 +24,7 @@ type sim struct {
 	*clustertest.Swarm
 	Images map[string]string // behaviour by image: ok (default), crash, never, pull, done, slow
 	Before func(call string) error
+	Lost   func(call string) bool // the answer to a call that was done is lost
 	Nodes_ []docker.Node
 	Logs   string
 	Login  []secrets.Known
@@ -43,15 +44,19 @@ type simService struct {
 	count int
 }
 
+// silent is the error of a manager that does not answer.
+var silent = &fault.Error{Code: fault.NoEngine, What: "the Swarm has no leader"}
+
 func newSim() *sim {
 	node := docker.Node{ID: "n1", Hostname: "one", Manager: true, State: "ready", Availability: "active", NanoCPUs: 2e9, Memory: 4 << 30}
 	return &sim{Swarm: clustertest.New(), Images: map[string]string{}, Nodes_: []docker.Node{node}, services: map[string]*simService{}}
 }
 
-// clock moves a second with each look.
+// clock moves a second with each look, and a little with each question.
 func (s *sim) clock() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.now += 100 * time.Millisecond
 	return s.now
 }
 
@@ -115,7 +120,7 @@ func (s *sim) stored(spec docker.ServiceSpec) docker.ServiceSpec {
 	return stored
 }
 
-func (s *sim) CreateService(_ context.Context, spec docker.ServiceSpec) (string, []string, error) {
+func (s *sim) CreateService(_ context.Context, spec docker.ServiceSpec) (id string, _ []string, err error) {
 	if err := s.note("create %s", spec.Name); err != nil {
 		return "", nil, err
 	}
@@ -130,6 +135,9 @@ func (s *sim) CreateService(_ context.Context, spec docker.ServiceSpec) (string,
 		}
 	}
 	s.index++
+	if s.Lost != nil && s.Lost("create "+spec.Name) {
+		defer func() { id, err = "", silent }()
+	}
 	one := &simService{Service: docker.Service{ID: fmt.Sprintf("service%d", s.index), Version: s.index, Spec: s.stored(spec), Job: s.index}}
 	s.services[spec.Name] = one
 	return one.ID, nil, nil
@@ -149,6 +157,9 @@ func (s *sim) UpdateService(_ context.Context, id string, version uint64, spec d
 		return nil, &fault.Error{Code: fault.Failed, What: "update out of sequence", Cause: docker.ErrOutOfDate}
 	}
 	s.set(one, s.stored(spec))
+	if s.Lost != nil && s.Lost("update "+spec.Name) {
+		return nil, silent
+	}
 	return nil, nil
 }
 

@@ -33,7 +33,11 @@ type ServiceStatus struct {
 // Status says how the stack is, from its tasks. The error has the code
 // fault.Failed if something that should run does not.
 func (d *Deploy) Status(ctx context.Context) (StatusResult, error) {
-	s, err := d.attach(ctx, Options{Adopt: true})
+	stack, err := d.stack()
+	if err != nil {
+		return StatusResult{}, err
+	}
+	s, err := d.attach(ctx, stack, Options{Adopt: true})
 	if err != nil {
 		return StatusResult{}, err
 	}
@@ -69,7 +73,7 @@ func (s *session) status(ctx context.Context, service docker.Service) (ServiceSt
 	}
 	watch := rollout.Watch{Spec: service.Spec, Job: service.Job, Unchanged: true}
 	verdict := watch.See(s.Clock(), service, tasks, s.nodes)
-	status := ServiceStatus{Service: service.Spec.Name, Image: service.Spec.Task.Image, Want: verdict.Want, Ready: verdict.Ready, State: verdict.String(), Versions: mountedVersions(service.Spec.Task)}
+	status := ServiceStatus{Service: service.Spec.Name, Image: service.Spec.Task.Image, Want: verdict.Want, Ready: verdict.Ready, State: verdict.String(), Versions: service.Spec.Task.SecretNames()}
 	for _, node := range s.nodes {
 		if slices.ContainsFunc(tasks, func(t docker.Task) bool { return t.NodeID == node.ID && t.State == "running" }) {
 			status.Nodes = append(status.Nodes, node.Hostname)

@@ -45,6 +45,23 @@ type Source struct {
 	AsCompose   []string  // keys of the .env to take as Compose reads them
 }
 
+// Known returns the values of a source, for masking.
+func (v *Versions) Known(ctx context.Context, o Source) ([]secrets.Known, error) {
+	state, err := v.Project.LoadStack(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g, err := v.read(ctx, state, o)
+	if err != nil {
+		return nil, err
+	}
+	known := []secrets.Known{}
+	for _, name := range slices.Sorted(maps.Keys(g.values)) {
+		known = append(known, secrets.Known{Name: name, Value: g.values[name]})
+	}
+	return known, nil
+}
+
 // given is what a source holds.
 type given struct {
 	name        string // DIR, or "standard input"

@@ -50,6 +50,17 @@ type ToSwarmRow struct {
 	Reason  string         `json:"reason,omitempty"`  // why it is ignored
 }
 
+// Versions returns those that were made, or would be, by declared name.
+func (r ToSwarmResult) Versions() map[string]rollout.Version {
+	made := map[string]rollout.Version{}
+	for _, row := range r.Secrets {
+		if row.Change == project.Created || row.Change == project.Updated {
+			made[row.Name] = rollout.Version{Name: row.Version, Stack: r.Stack, Of: row.Name}
+		}
+	}
+	return made
+}
+
 // ToSwarm makes a version of each granted secret whose value in the source is new
 // or differs from the newest version; none of a value that is there already. It
 // checks everything before the first version is made. After a crash it makes what
@@ -124,6 +135,9 @@ func (r *ToSwarmResult) unmade(made []string) {
 
 // checkReason refuses a reason that is no line of text, or that holds a value.
 func checkReason(reason string, g given) error {
+	if reason == "" {
+		return nil
+	}
 	var known []secrets.Known
 	for name, value := range g.values {
 		known = append(known, secrets.Known{Name: name, Value: value})
@@ -223,7 +237,7 @@ func (m maker) failure(ctx context.Context, err error, name string, made, total 
 	e := &fault.Error{Code: fault.CodeOf(err), What: fmt.Sprintf("%s was not made: %s", name, fault.Text(err)), Next: m.next, Cause: err}
 	switch {
 	case ctx.Err() != nil:
-		e.Code, e.What = stopped(ctx), "stopped before "+name+" was made"
+		e.Code, e.What, e.Cause = stopped(ctx), "stopped before "+name+" was made", ctx.Err()
 	case made > 0:
 		e.Code = fault.Incomplete
 	}

@@ -9,15 +9,23 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/manifest"
 	"github.com/keepmum/keepmum/internal/ops/deploy"
-	"github.com/keepmum/keepmum/internal/secretdir"
+	"github.com/keepmum/keepmum/internal/ops/versions"
+	"github.com/keepmum/keepmum/internal/rollout"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 // Deploy is the use cases over a stack in a Swarm.
 func (t *Tools) Deploy(o OverSwarm) *deploy.Deploy {
-	t.over(o)
+	of := t.Versions(o)
 	return deploy.New(deploy.Config{
-		Project: t.Project, Stack: o.stack(), Convert: t.convert, Render: t.render, Values: valuesIn,
+		Values: func(ctx context.Context, from string) ([]secrets.Known, error) {
+			return of.Known(ctx, versions.Source{From: from})
+		},
+		Versions: func(ctx context.Context, from, reason string, dryRun bool) (map[string]rollout.Version, error) {
+			made, err := of.ToSwarm(ctx, versions.ToSwarmOptions{Source: versions.Source{From: from}, Reason: reason, DryRun: dryRun})
+			return made.Versions(), err
+		},
+		Project: t.Project, Stack: o.stack(), Convert: t.convert, Render: t.render,
 		Connect: func(ctx context.Context) (deploy.Swarm, error) {
 			m, err := o.connect(ctx)
 			if err != nil {
@@ -31,23 +39,6 @@ func (t *Tools) Deploy(o OverSwarm) *deploy.Deploy {
 			return deploy.Swarm{Cluster: clusterOver(m, t.Console), Configs: m, Services: m, Tasks: m, Networks: m, Fleet: m, Volumes: m, API: info.APIVersion, Close: m.Close}, nil
 		},
 	})
-}
-
-// valuesIn reads the values of a directory; what cannot be read is left out.
-func valuesIn(ctx context.Context, dir string) ([]secrets.Known, error) {
-	from, err := secretdir.Look(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = from.Close() }()
-	values, err := from.Snapshot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if !values.Exists {
-		return nil, &fault.Error{Code: fault.Invalid, What: fault.Printable(dir) + " does not exist", Next: "name the directory that has one file for each secret: -from=DIR"}
-	}
-	return values.Known(), nil
 }
 
 // convert makes the specifications of a Swarm file.

@@ -1,4 +1,4 @@
-package deploy
+package execute
 
 import (
 	"bytes"
@@ -12,10 +12,7 @@ import (
 
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
-	"github.com/keepmum/keepmum/internal/fingerprint"
 	"github.com/keepmum/keepmum/internal/rollout"
-	"github.com/keepmum/keepmum/pkg/redact"
-	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 // errUnchanged is the cause if a service that the plan did not touch does not
@@ -37,7 +34,11 @@ type watched struct {
 
 // past returns the ids of a service's tasks that have failed already.
 func (e *execution) past(ctx context.Context, id string) (map[string]bool, error) {
-	tasks, err := e.Swarm.Tasks.Tasks(ctx, id)
+	var tasks []docker.Task
+	err := e.again(ctx, func() (err error) {
+		tasks, err = e.Tasks.Tasks(ctx, id)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +54,7 @@ func (e *execution) past(ctx context.Context, id string) (map[string]bool, error
 // watch begins to watch a service that was changed, by its specification as the
 // Swarm has it now.
 func (e *execution) watch(ctx context.Context, id string, past map[string]bool) error {
-	now, err := e.Swarm.Services.Service(ctx, id)
+	now, err := e.service(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -77,29 +78,14 @@ func (e *execution) watchUnchanged(ctx context.Context) error {
 	return nil
 }
 
-// until polls until done says so, it fails, or the context ends.
-func (e *execution) until(ctx context.Context, done func() (bool, error)) error {
-	tick := time.NewTicker(e.Every)
-	defer tick.Stop()
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		over, err := done()
-		if over || err != nil && !e.passing(err) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
+// service reads one service.
+func (e *execution) service(ctx context.Context, id string) (service docker.Service, err error) {
+	err = e.again(ctx, func() error {
+		service, err = e.Services.Service(ctx, id)
+		return err
+	})
+	return service, err
 }
-
-// passing reports whether an error may go away: a Swarm that elects a leader
-// answers nothing for some ten seconds.
-func (e *execution) passing(err error) bool { return fault.CodeOf(err) == fault.NoEngine }
 
 // converge waits until every service that is watched has converged, or one that
 // was changed has failed.
@@ -147,15 +133,15 @@ func (e *execution) look(ctx context.Context) error {
 		ids = append(ids, w.id)
 	}
 	slices.Sort(ids)
-	services, err := e.Swarm.Services.Services(ctx)
+	services, err := e.Services.Services(ctx)
 	if err != nil {
 		return err
 	}
-	tasks, err := e.Swarm.Tasks.Tasks(ctx, ids...)
+	tasks, err := e.Tasks.Tasks(ctx, ids...)
 	if err != nil {
 		return err
 	}
-	if e.nodes, err = e.Fleet.Nodes(ctx); err != nil {
+	if e.nodes, err = e.Nodes.Nodes(ctx); err != nil {
 		return err
 	}
 	byService := map[string][]docker.Task{}
@@ -177,12 +163,12 @@ func (e *execution) look(ctx context.Context) error {
 func (e *execution) see(name string, w *watched, service docker.Service, tasks []docker.Task) {
 	was := w.verdict.State
 	w.verdict = w.See(e.Clock(), service, tasks, e.nodes)
-	w.versions = mountedVersions(w.Spec.Task)
+	w.versions = w.Spec.Task.SecretNames()
 	if w.verdict.State == rollout.Converged && was != rollout.Converged {
 		w.after = e.Clock() - e.begun
 	}
 	if now := w.verdict.String(); now != w.said && !(w.Unchanged && w.said == "" && w.verdict.State == rollout.Converged) {
-		e.Project.Progress.Say("%s: %s", name, now)
+		e.Progress.Say("%s: %s", name, now)
 		w.said = now
 	}
 }
@@ -228,14 +214,14 @@ func sameReferences(a, b []docker.Reference) bool {
 
 // services says what became of each service: after a way back, of those that
 // went forward.
-func (e *execution) services(forward *execution) []ServiceResult {
+func (e *execution) services(forward *execution) []Service {
 	actions := map[string]string{}
 	for _, t := range forward.touched {
 		actions[t.name] = t.action
 	}
-	list := []ServiceResult{}
+	list := []Service{}
 	for _, name := range slices.Sorted(maps.Keys(forward.plan.Services)) {
-		r := ServiceResult{Service: name, Action: "unchanged"}
+		r := Service{Service: name, Action: "unchanged"}
 		if action, ok := actions[name]; ok {
 			r.Action = action
 		}
@@ -258,7 +244,7 @@ func (e *execution) services(forward *execution) []ServiceResult {
 
 // result is what is known of the execution so far.
 func (e *execution) result() Result {
-	return Result{Heading: e.state.Heading, Plan: e.plan, Services: e.services(e)}
+	return Result{Services: e.services(e)}
 }
 
 // summary says the state of every service that has not converged on one line.
@@ -283,7 +269,7 @@ func (e *execution) findings() []fault.Finding {
 		if w.verdict.State == rollout.Converged || w.verdict.Cause == "" {
 			continue
 		}
-		f := e.at(name, string(w.verdict.Cause), adviceOn(w.verdict.Cause))
+		f := e.Place(name, string(w.verdict.Cause), adviceOn(w.verdict.Cause))
 		if w.verdict.Problem != "" {
 			f.Problem += ": " + fault.Printable(w.verdict.Problem)
 		}
@@ -322,48 +308,20 @@ func (e *execution) showLogs(ctx context.Context) {
 			continue
 		}
 		task := w.verdict.Failed[len(w.verdict.Failed)-1]
-		matcher, unknown := e.matcher(task)
-		if len(unknown) > 0 && !e.options.ShowLogs {
-			e.Project.Progress.Say("%s: log withheld: the value of %s is not known here and could not be masked; use -showLogs", name, strings.Join(unknown, ", "))
+		matcher, unknown := e.Matcher(ctx, task)
+		if len(unknown) > 0 && !e.ShowLogs {
+			e.Progress.Say("%s: log withheld: the value of %s is not known here and could not be masked; use -showLogs", name, strings.Join(unknown, ", "))
 			continue
 		}
 		var log bytes.Buffer
-		if err := e.Swarm.Tasks.TaskLogs(ctx, task, logLines, &log, &log); err != nil {
-			e.Project.Progress.Say("%s: its log cannot be read: %s", name, fault.Text(err))
+		if err := e.Tasks.TaskLogs(ctx, task, logLines, &log, &log); err != nil {
+			e.Progress.Say("%s: its log cannot be read: %s", name, fault.Text(err))
 			continue
 		}
 		for _, line := range strings.Split(strings.TrimSpace(matcher.String(log.String())), "\n") {
 			if line != "" {
-				e.Project.Progress.Say("%s | %s", name, fault.Printable(line))
+				e.Progress.Say("%s | %s", name, fault.Printable(line))
 			}
 		}
 	}
-}
-
-// matcher masks what is known, and names the versions of a task whose values are
-// not.
-func (e *execution) matcher(task docker.Task) (*redact.Matcher, []string) {
-	key, _, err := e.Project.Workspace.Key(false)
-	var unknown []string
-	for _, r := range task.Spec.Secrets {
-		if err != nil || !e.isKnown(key, r) {
-			unknown = append(unknown, r.Name)
-		}
-	}
-	return redact.New(append(slices.Clone(e.given), e.Fleet.Credentials(task.Spec.Image)...)), unknown
-}
-
-// isKnown reports whether one of the given values is that of the version that a
-// task mounts.
-func (e *execution) isKnown(key fingerprint.Key, r docker.Reference) bool {
-	for _, s := range e.state.Secrets {
-		of, stack := s.Labels[docker.LabelSecret], s.Labels[docker.LabelStack]
-		if s.ID != r.ID {
-			continue
-		}
-		return slices.ContainsFunc(e.given, func(k secrets.Known) bool {
-			return k.Name == of && key.Compare(s.Labels[docker.LabelFingerprint], stack, of, k.Value) == fingerprint.Same
-		})
-	}
-	return false
 }
