@@ -191,16 +191,16 @@ func (s *smoke) runStack(t *testing.T, name string, n int) {
 // substitute makes a stack file one that this Swarm can run: the helper's image,
 // at most two replicas, and nothing that the machine lacks.
 func (s *smoke) substitute(file map[string]any, n int) {
-	for _, one := range tree(file, "services") {
+	for _, one := range mapping(file, "services") {
 		service := one.(map[string]any)
 		service["image"], service["command"] = s.helper, []any{"serve"}
 		delete(service, "entrypoint")
 		delete(service, "user")
 		delete(service, "env_file")
-		if check := tree(service, "healthcheck"); check != nil {
+		if check := mapping(service, "healthcheck"); check != nil {
 			check["test"], check["interval"] = []any{"CMD", "/helper", "health"}, "1s"
 		}
-		if logging := tree(service, "logging"); logging["driver"] == "journald" {
+		if logging := mapping(service, "logging"); logging["driver"] == "journald" {
 			logging["driver"] = "json-file"
 		}
 		s.substituteDeploy(service)
@@ -217,7 +217,7 @@ func (s *smoke) substitute(file map[string]any, n int) {
 			}
 		}
 	}
-	for _, one := range tree(file, "volumes") {
+	for _, one := range mapping(file, "volumes") {
 		if volume, ok := one.(map[string]any); ok {
 			delete(volume, "driver_opts")
 		}
@@ -226,11 +226,11 @@ func (s *smoke) substitute(file map[string]any, n int) {
 
 // substituteDeploy changes where and how often a service runs.
 func (s *smoke) substituteDeploy(service map[string]any) {
-	deploy := tree(service, "deploy")
+	deploy := mapping(service, "deploy")
 	if deploy["mode"] == "replicated-job" {
 		service["environment"] = map[string]any{"SERVE_CRASH_AFTER": "1ms", "SERVE_EXIT_CODE": "0"} // it ends
 	}
-	if placement := tree(deploy, "placement"); placement != nil {
+	if placement := mapping(deploy, "placement"); placement != nil {
 		constraints, _ := placement["constraints"].([]any)
 		for i, one := range constraints {
 			if !strings.Contains(one.(string), "os") {
@@ -243,15 +243,15 @@ func (s *smoke) substituteDeploy(service map[string]any) {
 		deploy["replicas"] = min(replicas, 2)
 	}
 	for _, config := range []string{"update_config", "rollback_config"} {
-		if update := tree(deploy, config); update["monitor"] != nil {
+		if update := mapping(deploy, config); update["monitor"] != nil {
 			update["monitor"] = "1s"
 		}
 	}
-	delete(tree(tree(deploy, "resources"), "reservations"), "generic_resources")
+	delete(mapping(mapping(deploy, "resources"), "reservations"), "generic_resources")
 }
 
-// tree returns a mapping of a mapping; nil if there is none.
-func tree(of map[string]any, name string) map[string]any {
+// mapping returns a mapping of a mapping; nil if there is none.
+func mapping(of map[string]any, name string) map[string]any {
 	found, _ := of[name].(map[string]any)
 	return found
 }

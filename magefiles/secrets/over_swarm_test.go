@@ -44,7 +44,7 @@ func TestSwarmTargets_CheckFirstAndThenConnect(t *testing.T) {
 	}
 	toSwarm := func(input string, from, environment, reason *string) targettest.Result {
 		return run(input, func(ctx context.Context) error {
-			return s.ToSwarm(ctx, from, environment, reason, nil, nil, nil, nil, nil, nil, nil)
+			return s.ToSwarm(ctx, from, environment, reason, nil, nil, nil, nil, nil, nil, nil, nil)
 		})
 	}
 	toSwarm("", nil, nil, nil).Want(t, 3, "standard input is empty", "-from=DIR")
@@ -55,8 +55,10 @@ func TestSwarmTargets_CheckFirstAndThenConnect(t *testing.T) {
 	toSwarm("", text("prod"), nil, text("for "+login)).Want(t, 2, "-reason holds the value of a secret")
 	toSwarm("", text("prod"), nil, nil).Want(t, 4, "no engine listens")
 
-	run("", func(ctx context.Context) error { return s.Diff(ctx, text("prod"), nil, nil, nil, nil, nil, nil, nil) }).Want(t, 4, "no engine listens")
-	run("", func(ctx context.Context) error { return s.Diff(ctx, nil, nil, nil, nil, nil, nil, nil, nil) }).Want(t, 3, "standard input is empty")
+	run("", func(ctx context.Context) error {
+		return s.Diff(ctx, text("prod"), nil, nil, nil, nil, nil, nil, nil, nil)
+	}).Want(t, 4, "no engine listens")
+	run("", func(ctx context.Context) error { return s.Diff(ctx, nil, nil, nil, nil, nil, nil, nil, nil, nil) }).Want(t, 3, "standard input is empty")
 	for name, target := range map[string]func(context.Context, *string, *string, *time.Duration) error{
 		"where": func(ctx context.Context, stack, docker *string, limit *time.Duration) error {
 			return s.Where(ctx, "TOKEN", stack, docker, limit, nil)
@@ -68,7 +70,7 @@ func TestSwarmTargets_CheckFirstAndThenConnect(t *testing.T) {
 			return s.History(ctx, "TOKEN", stack, docker, limit, nil)
 		},
 		"age": func(ctx context.Context, stack, docker *string, limit *time.Duration) error {
-			return s.Age(ctx, stack, docker, limit, nil)
+			return s.Age(ctx, stack, nil, docker, limit, nil)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,11 +92,43 @@ func TestSwarmTargets_CheckFirstAndThenConnect(t *testing.T) {
 	}
 }
 
+func TestSwarmTargets_ReadTheSwarmFileThatIsNamed(t *testing.T) {
+	targettest.Dir(t, map[string]string{"docker-compose.yml": targettest.ComposeFile,
+		"other.yml": "services: {api: {image: a, secrets: [EXTRA]}}\nsecrets: {EXTRA: {external: true}}\n",
+		"small.yml": "services: {api: {image: a, secrets: [TOKEN]}}\nsecrets: {TOKEN: {external: true}}\n"})
+	prodDir(t)
+	if err := os.WriteFile("prod/EXTRA", nil, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	s := Secrets{}
+	for name, target := range map[string]func(ctx context.Context, file *string) error{
+		"toSwarm": func(ctx context.Context, file *string) error {
+			return s.ToSwarm(ctx, text("prod"), nil, nil, nil, nil, nil, file, nil, nil, nil, nil)
+		},
+		"diff": func(ctx context.Context, file *string) error {
+			return s.Diff(ctx, text("prod"), nil, nil, nil, nil, file, nil, nil, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			call := func(file *string) targettest.Result {
+				return targettest.Run(t, "", func(ctx context.Context) error { return target(ctx, file) }, login, token)
+			}
+			call(nil).Want(t, 4, "no engine listens")
+			call(text("other.yml")).Want(t, 3, "EXTRA is empty")
+			call(text("nowhere.yml")).Want(t, 3, "nowhere.yml")
+			t.Setenv("KEEPMUM_SWARM_FILE", "other.yml")
+			call(nil).Want(t, 3, "EXTRA is empty")
+			call(text("small.yml")).Want(t, 4, "no engine listens") // -file wins
+		})
+	}
+	targettest.Run(t, "", func(ctx context.Context) error { return s.Age(ctx, nil, text("nowhere.yml"), nil, nil, nil) }).Want(t, 3, "nowhere.yml")
+}
+
 func TestToSwarm_PrintsADocumentAlongWithAnError(t *testing.T) {
 	targettest.Dir(t, map[string]string{"docker-compose.yml": targettest.ComposeFile})
 	prodDir(t)
 	failed := targettest.Run(t, "", func(ctx context.Context) error {
-		return Secrets{}.ToSwarm(ctx, text("prod"), nil, nil, nil, nil, nil, nil, nil, nil, yes())
+		return Secrets{}.ToSwarm(ctx, text("prod"), nil, nil, nil, nil, nil, nil, nil, nil, nil, yes())
 	}, login, token)
 	failed.Want(t, 4, `"source": "prod"`)
 	var result versions.ToSwarmResult

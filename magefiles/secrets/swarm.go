@@ -23,12 +23,13 @@ func (Secrets) ToSwarm(ctx context.Context,
 	literal *string, // keys of the .env to take as they are written, separated by commas
 	asCompose *string, // keys of the .env to take as Compose reads them, separated by commas
 	stack *string, // name of the stack (default: KEEPMUM_STACK, or the compose file's name)
+	file *string, // the Swarm file, for its grants (default: KEEPMUM_SWARM_FILE, or docker-compose.swarm.yml)
 	context *string, // docker context of a manager (default: as the docker command)
 	timeout *time.Duration, // for all of it, like 90s (default 30m); exit code 6 when it passes
 	dryRun *bool, // say what would be made and make nothing
 	json *bool, // print the result as JSON
 ) error {
-	over := wire.OverSwarm{Stack: stack, Context: context, Timeout: timeout}
+	over := wire.OverSwarm{Stack: stack, File: file, Context: context, Timeout: timeout}
 	return toSwarm(ctx, over, json, versions.ToSwarmOptions{
 		Source: versions.Source{From: wire.Value(from), Environment: wire.Value(environment), Literal: wire.List(literal), AsCompose: wire.List(asCompose)},
 		Reason: wire.Value(reason), DryRun: wire.Value(dryRun)})
@@ -44,11 +45,12 @@ func (Secrets) Diff(ctx context.Context,
 	literal *string, // keys of the .env to take as they are written, separated by commas
 	asCompose *string, // keys of the .env to take as Compose reads them, separated by commas
 	stack *string, // name of the stack (default: KEEPMUM_STACK, or the compose file's name)
+	file *string, // the Swarm file, for its grants (default: KEEPMUM_SWARM_FILE, or docker-compose.swarm.yml)
 	context *string, // docker context of a manager (default: as the docker command)
 	timeout *time.Duration, // for all of it, like 90s (default 1m); exit code 6 when it passes
 	json *bool, // print the result as JSON
 ) error {
-	over := wire.OverSwarm{Stack: stack, Context: context, Timeout: timeout}
+	over := wire.OverSwarm{Stack: stack, File: file, Context: context, Timeout: timeout}
 	return diff(ctx, over, json, versions.Source{From: wire.Value(from), Environment: wire.Value(environment), Literal: wire.List(literal), AsCompose: wire.List(asCompose)})
 }
 
@@ -89,9 +91,10 @@ func (Secrets) History(ctx context.Context, name string,
 // Exit code 3 means that one is overdue.
 func (Secrets) Age(ctx context.Context,
 	stack *string, // name of the stack (default: KEEPMUM_STACK, or the compose file's name)
+	file *string, // the Swarm file, for its grants (default: KEEPMUM_SWARM_FILE, or docker-compose.swarm.yml)
 	context *string, // docker context of a manager (default: as the docker command)
 	timeout *time.Duration, // for all of it, like 90s (default 1m); exit code 6 when it passes
 	json *bool, // print the result as JSON
 ) error {
-	return ages(ctx, wire.OverSwarm{Stack: stack, Context: context, Timeout: timeout}, json)
+	return ages(ctx, wire.OverSwarm{Stack: stack, File: file, Context: context, Timeout: timeout}, json)
 }

@@ -36,6 +36,10 @@ type Entry struct {
 	Versions    []string  `json:"versions"`      // names in the Swarm of those that were made, used or removed
 	Services    []string  `json:"services"`      // that were touched
 	Cut         bool      `json:"cut,omitempty"` // versions and services do not name all
+
+	// Before has a digest of each service's specification before the operation,
+	// "" of one that was not there. A cut entry has none.
+	Before map[string]string `json:"before,omitempty"`
 }
 
 // record is the content of a record's config. An entry stays as it was written,
@@ -168,7 +172,7 @@ func (e Entry) encode() (json.RawMessage, error) {
 		if len(data) <= maxEntry || len(e.Versions)+len(e.Services) == 0 {
 			return data, nil
 		}
-		e.Versions, e.Services, e.Cut = e.Versions[:len(e.Versions)/2], e.Services[:len(e.Services)/2], true
+		e.Versions, e.Services, e.Before, e.Cut = e.Versions[:len(e.Versions)/2], e.Services[:len(e.Services)/2], nil, true
 	}
 }
 

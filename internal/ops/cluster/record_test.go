@@ -101,7 +101,7 @@ func TestRecord_FitsIntoAConfig(t *testing.T) {
 		long[i] = fmt.Sprintf("shop_%s.v%d", strings.Repeat("N", 40), i)
 	}
 	for i := range 20 {
-		note(t, state, cluster.Entry{Operation: fmt.Sprint("operation ", i), Versions: long, Services: long})
+		note(t, state, cluster.Entry{Operation: fmt.Sprint("operation ", i), Versions: long, Services: long, Before: map[string]string{"one": strings.Repeat("d", 60_000)}})
 	}
 	entries := history(t, state)
 	if len(entries) < 2 || entries[0].Operation != "operation 19" || !entries[0].Cut || len(entries[0].Versions) == 0 {

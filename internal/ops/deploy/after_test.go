@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -55,24 +56,96 @@ func TestRollback_WorksAfterARunThatWasKilled(t *testing.T) {
 	b := newBench(t)
 	b.run(deploy.Options{}, "deployed", 0)
 	b.edit("shop/api:1", "shop/api:2", "shop/db:1", "shop/db:2")
+	b.killedAt("update shop_api")
+	b.want(b.images(), "shop/api:1", "shop/db:2")
+	b.want(recordOf(b)[:1], "deploy begun")
+	if _, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false); err != nil {
+		t.Fatal(err)
+	}
+	b.want(b.images(), "shop/api:1", "shop/db:1")
+}
+
+func TestRollback_LeavesWhatTheLastOperationDidNotReach(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("shop/api:1", "shop/api:2", "shop/db:1", "shop/db:2")
+	b.run(deploy.Options{AllowOutage: true}, "deployed", 0) // both have a previous specification
+	b.edit("shop/api:1", "shop/api:3", "shop/db:1", "shop/db:3")
+	b.killedAt("update shop_api")
+	b.want(b.images(), "shop/api:2", "shop/db:3")
+	r, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.want(b.images(), "shop/api:2", "shop/db:2")
+	b.want(r.Plan.Unchanged, "shop_api")
+}
+
+func TestRollback_ASignalNamesTheCommandThatGoesOn(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("shop/api:1", "shop/api:2")
+	b.run(deploy.Options{}, "deployed", 0)
+	ctx, cancel := context.WithCancel(t.Context())
 	b.sim.Before = func(call string) error {
 		if strings.HasPrefix(call, "update shop_api") {
+			cancel()
+		}
+		return nil
+	}
+	_, err := b.deploy().Rollback(ctx, deploy.Options{}, false)
+	var e *fault.Error
+	if !errors.As(err, &e) || e.Code != fault.Interrupted || e.Next != "mage deploy:swarm goes on, mage deploy:rollback shop undoes it" {
+		t.Errorf("%v, next: %+v", err, e)
+	}
+}
+
+func TestRollback_AfterOneThatFailedDoesNotBringTheFailureBack(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("shop/api:1", "shop/api:2")
+	b.sim.Images["shop/api:2"] = "crash"
+	b.run(deploy.Options{}, "rolled back", fault.RolledBack)
+	r, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false)
+	if err != nil || len(r.Plan.Steps) != 0 {
+		t.Errorf("%+v, %v", r.Plan, err)
+	}
+	b.want(b.images(), "shop/api:1", "shop/db:1")
+	b.want(r.Plan.Notices, "shop_api is as it was before the last operation")
+}
+
+func TestRollback_IsRefusedIfSomebodyElseChangedTheServiceSince(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("shop/api:1", "shop/api:2")
+	b.run(deploy.Options{}, "deployed", 0)
+	b.sim.By("shop_api", func(tree map[string]any) { tree["Labels"].(map[string]any)["changed"] = "by somebody" })
+	changes := b.since(func() {
+		_, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false)
+		if fault.CodeOf(err) != fault.Invalid {
+			t.Error(err)
+		}
+		b.wantTexts(err, "shop_api: was changed by somebody else after the last operation: the specification before that is lost")
+	})
+	b.want(changes)
+}
+
+// killedAt runs a deployment that is killed right before a call that begins so.
+// Its lock is removed, for a test does not wait until it is stale.
+func (b *bench) killedAt(call string) {
+	b.T.Helper()
+	b.sim.Before = func(made string) error {
+		if strings.HasPrefix(made, call) {
 			panic("killed")
 		}
 		return nil
 	}
 	func() {
 		defer func() { _ = recover() }()
-		_, _ = b.deploy().Swarm(t.Context(), deploy.Options{AllowOutage: true})
+		_, _ = b.deploy().Swarm(b.T.Context(), deploy.Options{AllowOutage: true})
 	}()
 	b.sim.Before = nil
-	b.want(b.images(), "shop/api:1", "shop/db:2")
-	b.want(recordOf(b)[:1], "deploy begun")
 	b.unlock()
-	if _, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false); err != nil {
-		t.Fatal(err)
-	}
-	b.want(b.images(), "shop/api:1", "shop/db:1")
 }
 
 // unlock removes the lock of a run that was killed, for which a test does not
@@ -128,7 +201,7 @@ func TestRollback_OfNoStackOrAStrangersIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 	b.run(deploy.Options{}, "deployed", 0)
-	b.sim.by("shop_db", func(tree map[string]any) { delete(tree["Labels"].(map[string]any), docker.LabelStack) })
+	b.sim.By("shop_db", func(tree map[string]any) { delete(tree["Labels"].(map[string]any), docker.LabelStack) })
 	if _, err = b.deploy().Rollback(t.Context(), deploy.Options{}, false); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "keepmum did not deploy the stack shop") {
 		t.Error(err)
 	}
@@ -170,8 +243,7 @@ func TestStatus_ExitsWith1IfSomethingDoesNotRun(t *testing.T) {
 	b := newBench(t)
 	b.run(deploy.Options{}, "deployed", 0)
 	b.sim.Images["shop/db:1"] = "crash"
-	task := &b.sim.services["shop_db"].tasks[0]
-	task.State, task.Desired = "failed", "shutdown"
+	b.sim.Fail("shop_db")
 	r, err := b.deploy().Status(t.Context())
 	if fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "shop_db 0/1 running") || len(r.Services) != 2 {
 		t.Errorf("%+v, %v", r.Services, err)
@@ -231,4 +303,29 @@ func TestRemove_NeverSaysRemovedOfWhatStays(t *testing.T) {
 		t.Error(err)
 	}
 	b.want(b.images(), "shop/db:1") // the other went all the same
+}
+
+func TestAttach_TakesNoStackButTheOneThatIsNamed(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.stack = "" // name: of docker-compose.yml is shop all the same
+	if r, err := b.deploy().Status(t.Context()); err != nil || r.Stack != "shop" {
+		t.Errorf("status of %q: %v", r.Stack, err)
+	}
+	b.want(b.since(func() {
+		if _, err := b.deploy().Remove(t.Context(), deploy.RemoveOptions{}); fault.CodeOf(err) != fault.Usage {
+			t.Errorf("remove: %v", err)
+		}
+		if _, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false); fault.CodeOf(err) != fault.Usage {
+			t.Errorf("rollback: %v", err)
+		}
+	}))
+}
+
+func TestRollback_APastDeadlineIsAUsageError(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	if _, err := b.deploy().Rollback(t.Context(), deploy.Options{Timeout: -1}, false); fault.CodeOf(err) != fault.Usage {
+		t.Error(err)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/execute"
 	"github.com/keepmum/keepmum/internal/ops/project"
 	"github.com/keepmum/keepmum/internal/rollout"
+	"github.com/keepmum/keepmum/pkg/redact"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
@@ -105,13 +106,24 @@ type session struct {
 	nodes   []docker.Node
 	plan    rollout.Plan
 	notices []string
+	given   []secrets.Known   // values of a named source that can be masked
+	onward  string            // the command that goes on after a signal; "": the same one
+	before  map[string]string // digests of the specifications that the plan changes, by service
+}
+
+// check refuses options that cannot be meant.
+func (o Options) check() error {
+	if o.Timeout < 0 {
+		return &fault.Error{Code: fault.Usage, What: "a deadline in the past: nothing can have converged by then", Next: "the same command with -timeout=5m"}
+	}
+	return nil
 }
 
 // open connects, and reads the Swarm file and the stack. Everything that is
 // wrong with the file is in the error.
 func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
-	if o.Timeout < 0 {
-		return nil, &fault.Error{Code: fault.Usage, What: "a deadline in the past: nothing can have converged by then", Next: "mage deploy:swarm -timeout=5m"}
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	s := &session{Deploy: d, options: o}
 	var err error
@@ -122,6 +134,9 @@ func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.given, err = d.maskable(ctx, o.From); err != nil {
+		return nil, err
+	}
 	if s.Swarm, err = d.Connect(ctx); err != nil {
 		return nil, err
 	}
@@ -130,6 +145,16 @@ func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// maskable returns the values of a source that masking finds.
+func (d *Deploy) maskable(ctx context.Context, from string) ([]secrets.Known, error) {
+	if from == "" || d.Values == nil {
+		return nil, nil
+	}
+	known, err := d.Values(ctx, from)
+	short := redact.New(known).Unmasked()
+	return slices.DeleteFunc(known, func(k secrets.Known) bool { return slices.Contains(short, k.Name) }), err
 }
 
 func (s *session) close() {

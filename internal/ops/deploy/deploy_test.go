@@ -19,6 +19,7 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/execute"
 	"github.com/keepmum/keepmum/internal/ops/opstest"
 	"github.com/keepmum/keepmum/internal/ops/project"
+	"github.com/keepmum/keepmum/internal/ops/swarmtest"
 	"github.com/keepmum/keepmum/internal/rollout"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
@@ -46,14 +47,14 @@ secrets:
 // bench is a project and a Swarm in memory.
 type bench struct {
 	*opstest.Bench
-	sim    *sim
+	sim    *swarmtest.Sim
 	values map[string]string // of the source that -from names
 	make   func(from, reason string, dryRun bool) (map[string]rollout.Version, error)
 	stack  string
 }
 
 func newBench(t *testing.T) *bench {
-	b := &bench{Bench: opstest.New(t), sim: newSim(), values: map[string]string{}, stack: "shop"}
+	b := &bench{Bench: opstest.New(t), sim: swarmtest.New(), values: map[string]string{}, stack: "shop"}
 	b.Put("docker-compose.swarm.yml", swarmFile)
 	b.version("TOKEN", 1)
 	b.version("LOGIN", 1)
@@ -89,7 +90,7 @@ func (b *bench) deploy() *deploy.Deploy {
 	p := project.Project{Workspace: b.Workspace, Store: b.Store, Dir: b.Dir, Progress: said}
 	s := b.sim
 	return deploy.New(deploy.Config{
-		Project: p, Stack: b.stack, Every: time.Millisecond, Clock: s.clock,
+		Project: p, Stack: b.stack, Every: time.Millisecond, Clock: s.Clock,
 		Connect: func(context.Context) (deploy.Swarm, error) {
 			at := cluster.New(cluster.Config{Manager: s, Secrets: s, Configs: s, Progress: said, By: "ana@host"})
 			return deploy.Swarm{Cluster: at, Configs: s, Services: s, Tasks: s, Networks: s, Fleet: s, Volumes: s, API: "1.41"}, nil
@@ -106,7 +107,10 @@ func (b *bench) deploy() *deploy.Deploy {
 			}
 			return b.make(from, reason, dryRun)
 		},
-		Values: func(context.Context, string) ([]secrets.Known, error) {
+		Values: func(_ context.Context, from string) ([]secrets.Known, error) {
+			if from != "dir" {
+				return nil, &fault.Error{Code: fault.Invalid, What: from + " does not exist", Next: "-from=DIR"}
+			}
 			var known []secrets.Known
 			for name, value := range b.values {
 				known = append(known, secrets.Known{Name: name, Value: secrets.New([]byte(value))})
@@ -128,9 +132,9 @@ func (b *bench) run(o deploy.Options, outcome execute.Outcome, code fault.Code) 
 
 // since returns what changed in the Swarm while fn ran.
 func (b *bench) since(fn func()) []string {
-	before := len(b.sim.changes())
+	before := len(b.sim.Changes())
 	fn()
-	return b.sim.changes()[before:]
+	return b.sim.Changes()[before:]
 }
 
 func (b *bench) want(got []string, want ...string) {
@@ -229,7 +233,7 @@ func TestSwarm_TheSameAgainChangesNothingAndSaysThatItRuns(t *testing.T) {
 func TestSwarm_UnchangedIsNotSaidOfWhatDoesNotRun(t *testing.T) {
 	b := newBench(t)
 	b.run(deploy.Options{}, "deployed", 0)
-	b.sim.services["shop_db"].tasks[0].State, b.sim.services["shop_db"].tasks[0].Desired = "failed", "shutdown"
+	b.sim.Fail("shop_db")
 	b.sim.Images["shop/db:1"] = "crash"
 	changes := b.since(func() {
 		_, err := b.run(deploy.Options{}, "refused", fault.Incomplete)
@@ -378,7 +382,7 @@ func TestSwarm_ASignalPutsNothingBack(t *testing.T) {
 			t.Errorf("%s: %v", r.Outcome, err)
 		}
 		var e *fault.Error
-		if errors.As(err, &e); !strings.Contains(e.Next, "mage deploy:swarm goes on, mage deploy:rollback shop undoes it") {
+		if errors.As(err, &e); !strings.Contains(e.Next, "the same command goes on, mage deploy:rollback shop undoes it") {
 			t.Errorf("next: %s", e.Next)
 		}
 	})
@@ -415,7 +419,7 @@ func TestSwarm_SomebodyElsesChangeIsNotOverwritten(t *testing.T) {
 	b.sim.Before = func(call string) error {
 		if strings.HasPrefix(call, "update shop_api") && once {
 			once = false
-			b.sim.by("shop_api", func(tree map[string]any) { tree["Labels"].(map[string]any)["hand"] = "made" })
+			b.sim.By("shop_api", func(tree map[string]any) { tree["Labels"].(map[string]any)["hand"] = "made" })
 		}
 		return nil
 	}
@@ -436,7 +440,7 @@ func TestSwarm_AVersionThatOnlyMovedIsTriedAgain(t *testing.T) {
 	tries := 0
 	b.sim.Before = func(call string) error {
 		if tries++; strings.HasPrefix(call, "update shop_api") && tries < 4 {
-			b.sim.by("shop_api", func(map[string]any) {})
+			b.sim.By("shop_api", func(map[string]any) {})
 		}
 		return nil
 	}
@@ -449,7 +453,7 @@ func TestSwarm_WaitsForAManagerThatElectsALeader(t *testing.T) {
 	b.sim.Before = func(call string) error {
 		if strings.HasPrefix(call, "create shop_api") && silence > 0 {
 			silence--
-			return silent
+			return swarmtest.ErrSilent
 		}
 		return nil
 	}
@@ -465,7 +469,7 @@ func TestSwarm_AManagerThatStaysSilentIsInBetween(t *testing.T) {
 	b.edit("shop/api:1", "shop/api:2", "shop/db:1", "shop/db:2")
 	b.sim.Before = func(call string) error {
 		if !strings.HasPrefix(call, "update shop_db shop/db:2") {
-			return silent
+			return swarmtest.ErrSilent
 		}
 		return nil
 	}
@@ -543,16 +547,16 @@ func TestPreflight_CredentialsGoOverNoNetworkInClear(t *testing.T) {
 func TestPreflight_SaysThatTheQuorumIsAtItsEnd(t *testing.T) {
 	b := newBench(t)
 	for n, reachable := range []bool{true, true, false} {
-		node := b.sim.Nodes_[0]
+		node := b.sim.Members[0]
 		node.ID, node.Reachable = fmt.Sprint("m", n), reachable
-		b.sim.Nodes_ = append(b.sim.Nodes_, node)
+		b.sim.Members = append(b.sim.Members, node)
 	}
-	b.sim.Nodes_ = b.sim.Nodes_[1:]
+	b.sim.Members = b.sim.Members[1:]
 	r, _ := b.deploy().Plan(t.Context(), deploy.Options{})
 	if len(r.Plan.Notices) != 1 || r.Plan.Notices[0] != "2 of 3 managers are reachable: if one more fails, the Swarm cannot be changed" {
 		t.Errorf("%q", r.Plan.Notices)
 	}
-	b.sim.Nodes_[2].Reachable = true
+	b.sim.Members[2].Reachable = true
 	if r, _ = b.deploy().Plan(t.Context(), deploy.Options{}); len(r.Plan.Notices) > 0 {
 		t.Errorf("%q", r.Plan.Notices)
 	}
@@ -578,7 +582,7 @@ func TestPlan_IsPendingUntilItIsDone(t *testing.T) {
 	if fault.CodeOf(err) != fault.Pending || r.Outcome != "planned" || len(r.Plan.Steps) != 3 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	b.want(b.sim.changes())
+	b.want(b.sim.Changes())
 	b.run(deploy.Options{}, "deployed", 0)
 	if r, err = b.deploy().Plan(t.Context(), deploy.Options{}); err != nil || r.Outcome != "unchanged" {
 		t.Errorf("%+v, %v", r, err)
@@ -599,14 +603,14 @@ func TestSwarm_EveryProblemIsFoundBeforeTheFirstChange(t *testing.T) {
 		"docker-compose.swarm.yml:4: shop_api: the image nowhere/api:1 is in no registry that answers",
 		"docker-compose.swarm.yml:10: shop_db: no node satisfies node.labels.data == true / docker node update --label-add data=true NODE",
 	)
-	b.want(b.sim.changes())
+	b.want(b.sim.Changes())
 }
 
 func TestPreflight_NamesWhatWouldGoWrong(t *testing.T) {
 	two := func(b *bench) {
-		second := b.sim.Nodes_[0]
+		second := b.sim.Members[0]
 		second.ID, second.Hostname, second.Manager = "n2", "two", false
-		b.sim.Nodes_ = append(b.sim.Nodes_, second)
+		b.sim.Members = append(b.sim.Members, second)
 	}
 	for name, c := range map[string]struct {
 		pairs  []string
@@ -617,7 +621,7 @@ func TestPreflight_NamesWhatWouldGoWrong(t *testing.T) {
 		"cpu":                   {[]string{"{replicas: 2,", "{replicas: 2, resources: {reservations: {cpus: \"9\"}},"}, nil, "shop_api: reserves more CPU or memory than any node"},
 		"memory":                {[]string{"{replicas: 2,", "{replicas: 2, resources: {reservations: {memory: 5G}},"}, nil, "shop_api: reserves more CPU or memory than any node"},
 		"local volume":          {[]string{"    deploy: {placement: {constraints: [node.role == manager]}}", "    volumes: [\"data:/data\"]", "secrets:\n  TOKEN", "volumes: {data: {}}\nsecrets:\n  TOKEN"}, two, "shop_db: has the local volume shop_data and may run on any of 2 nodes"},
-		"drained":               {nil, func(b *bench) { b.sim.Nodes_[0].Availability = "drain" }, "shop_api: no node that is ready and active satisfies its constraints"},
+		"drained":               {nil, func(b *bench) { b.sim.Members[0].Availability = "drain" }, "shop_api: no node that is ready and active satisfies its constraints"},
 		"a malformed condition": {[]string{"node.role == manager", "nonsense"}, nil, "shop_db: no node satisfies nonsense / correct deploy.placement.constraints"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -630,7 +634,7 @@ func TestPreflight_NamesWhatWouldGoWrong(t *testing.T) {
 			if all := texts(t, err); !slices.ContainsFunc(all, func(one string) bool { return strings.Contains(one, c.want) }) {
 				t.Errorf("%q", all)
 			}
-			b.want(b.sim.changes())
+			b.want(b.sim.Changes())
 		})
 	}
 }
@@ -673,7 +677,7 @@ func TestPreflight_AnOutageNeedsConsent(t *testing.T) {
 func TestPreflight_AStackOfSomebodyElseIsAdoptedOnlyWithConsent(t *testing.T) {
 	b := newBench(t)
 	b.run(deploy.Options{}, "deployed", 0)
-	b.sim.by("shop_db", func(tree map[string]any) { delete(tree["Labels"].(map[string]any), docker.LabelStack) })
+	b.sim.By("shop_db", func(tree map[string]any) { delete(tree["Labels"].(map[string]any), docker.LabelStack) })
 	_, err := b.run(deploy.Options{AllowOutage: true}, "refused", fault.Invalid)
 	b.wantTexts(err, "shop_db: belongs to the stack shop, but keepmum did not deploy it / look at the plan (mage deploy:plan -adopt)")
 	b.run(deploy.Options{Adopt: true, AllowOutage: true}, "deployed", 0)
@@ -706,7 +710,7 @@ func TestImages_ArePinnedWhereARegistryAnswers(t *testing.T) {
 func TestImages_ThatRunKeepTheirDigestWhileNoRegistryAnswers(t *testing.T) {
 	b := newBench(t)
 	b.run(deploy.Options{}, "deployed", 0)
-	b.sim.by("shop_db", func(tree map[string]any) {
+	b.sim.By("shop_db", func(tree map[string]any) {
 		tree["TaskTemplate"].(map[string]any)["ContainerSpec"].(map[string]any)["Image"] = "shop/db:1@sha256:def"
 	})
 	b.run(deploy.Options{}, "unchanged", 0)
@@ -752,6 +756,11 @@ func TestLogs_AreWithheldIfAValueCannotBeMasked(t *testing.T) {
 	}
 }
 
+func TestSwarm_ASourceThatIsNotThereIsRefusedBeforeAnyChange(t *testing.T) {
+	b := newBench(t)
+	b.want(b.since(func() { b.run(deploy.Options{From: "nowhere"}, "refused", fault.Invalid) }))
+}
+
 func TestSwarm_OneShotsEndAsDone(t *testing.T) {
 	b := newBench(t)
 	b.edit("    healthcheck: *health\n    deploy: {placement: {constraints: [node.role == manager]}}", "    deploy: {restart_policy: {condition: on-failure}}")
@@ -783,5 +792,18 @@ func TestRendered_NamesTheNewestVersions(t *testing.T) {
 	file, err := b.deploy().Rendered(t.Context())
 	if err != nil || string(file) != "map[LOGIN:shop_LOGIN.v1 TOKEN:shop_TOKEN.v2] map[]" {
 		t.Errorf("%s, %v", file, err)
+	}
+}
+
+func TestSwarm_RefusesASourceThatCannotBeReadBeforeItConnects(t *testing.T) {
+	b := newBench(t)
+	d := b.deploy()
+	d.Connect = func(context.Context) (deploy.Swarm, error) {
+		t.Error("connected")
+		return deploy.Swarm{}, nil
+	}
+	result, err := d.Swarm(t.Context(), deploy.Options{From: "nowhere"})
+	if fault.CodeOf(err) != fault.Invalid || result.Outcome != "refused" || !strings.Contains(err.Error(), "nowhere does not exist") {
+		t.Errorf("%s: %v", result.Outcome, err)
 	}
 }

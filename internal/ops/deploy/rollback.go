@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -22,6 +23,7 @@ func (d *Deploy) Rollback(ctx context.Context, o Options, dryRun bool) (Result, 
 		return refused(), err
 	}
 	defer s.close()
+	s.onward = "mage deploy:swarm" // another rollback would undo this one
 	if err := s.planBack(ctx); err != nil || dryRun {
 		return s.result(outcome(err)), err
 	}
@@ -45,8 +47,11 @@ func outcome(err error) execute.Outcome {
 
 // attach is open for a command over what is in the Swarm, without a file.
 func (d *Deploy) attach(ctx context.Context, stack string, o Options) (*session, error) {
+	err := cmp.Or(rollout.CheckStack(stack), o.check())
+	if err != nil {
+		return nil, err
+	}
 	s := &session{Deploy: d, options: o}
-	var err error
 	if s.Swarm, err = d.Connect(ctx); err != nil {
 		return nil, err
 	}
@@ -101,27 +106,55 @@ func (s *session) planBack(ctx context.Context) error {
 	for _, service := range s.now.Services {
 		name := service.Spec.Name
 		s.plan.Services[name] = service.Spec
+		back, notice, finding := wayBack(service, last)
 		switch {
-		case !slices.Contains(last.Services, name):
+		case finding != nil:
+			findings = append(findings, *finding)
+		case !back:
 			s.plan.Unchanged = append(s.plan.Unchanged, name)
-			continue
-		case service.Previous == nil:
-			s.plan.Unchanged = append(s.plan.Unchanged, name)
-			s.plan.Notices = append(s.plan.Notices, name+" has nothing to go back to: it was never updated, or the Swarm has rolled it back already")
-			continue
-		}
-		for _, r := range append(slices.Clone(service.Previous.Task.Secrets), service.Previous.Task.Configs...) {
-			if !ids[r.ID] {
-				findings = append(findings, fault.Finding{Subject: name, Problem: "used " + r.Name + " before, which is not in the Swarm any more", Next: "mage deploy:swarm with a file that says what should run"})
+			if notice != "" {
+				s.plan.Notices = append(s.plan.Notices, name+" "+notice)
 			}
+		default:
+			findings = append(findings, missing(service, ids)...)
+			s.plan.Services[name] = *service.Previous
+			s.plan.Steps = append(s.plan.Steps, rollout.Back(service))
 		}
-		s.plan.Services[name] = *service.Previous
-		s.plan.Steps = append(s.plan.Steps, rollout.Back(service))
 	}
 	if len(findings) > 0 {
 		return &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s cannot be rolled back; nothing was changed", s.want.Name), Findings: findings, Next: findings[0].Next}
 	}
 	return nil
+}
+
+// wayBack reports whether a service goes back, as far as the last operation
+// changed it; else a notice or a finding may say why not. An operation that was
+// stopped did not change all that it was going to.
+func wayBack(service docker.Service, last cluster.Entry) (back bool, notice string, finding *fault.Finding) {
+	before, known := last.Before[service.Spec.Name]
+	switch {
+	case !slices.Contains(last.Services, service.Spec.Name):
+		return false, "", nil
+	case known && before == digest(service.Spec):
+		return false, "is as it was before the last operation", nil
+	case service.Previous == nil || known && before == "":
+		return false, "has nothing to go back to: the last operation made it, or the Swarm has rolled it back already", nil
+	case known && before != digest(*service.Previous):
+		return false, "", &fault.Finding{Subject: service.Spec.Name, Problem: "was changed by somebody else after the last operation: the specification before that is lost",
+			Next: "mage deploy:swarm with a file that says what should run, or docker service rollback " + service.Spec.Name}
+	}
+	return true, "", nil
+}
+
+// missing finds the versions that a service used before and that are gone.
+func missing(service docker.Service, ids map[string]bool) []fault.Finding {
+	var findings []fault.Finding
+	for _, r := range append(slices.Clone(service.Previous.Task.Secrets), service.Previous.Task.Configs...) {
+		if !ids[r.ID] {
+			findings = append(findings, fault.Finding{Subject: service.Spec.Name, Problem: "used " + r.Name + " before, which is not in the Swarm any more", Next: "mage deploy:swarm with a file that says what should run"})
+		}
+	}
+	return findings
 }
 
 // last returns the last operation that changed services.

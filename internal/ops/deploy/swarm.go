@@ -1,7 +1,10 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"time"
 
@@ -76,19 +79,29 @@ func (s *session) underLock(ctx context.Context, operation string, fn func(conte
 // begin writes the record of what is going to be changed.
 func (s *session) begin(ctx context.Context, operation string) error {
 	var names []string
+	s.before = map[string]string{}
 	for _, step := range s.plan.Steps {
-		if step.Kind == rollout.CreateService || step.Kind == rollout.UpdateService || step.Kind == rollout.RemoveService {
-			names = append(names, step.Name)
+		switch step.Kind {
+		case rollout.CreateService:
+			names, s.before[step.Name] = append(names, step.Name), ""
+		case rollout.UpdateService, rollout.RemoveService:
+			names, s.before[step.Name] = append(names, step.Name), digest(step.Before.Spec)
 		}
 	}
-	return s.state.Record(ctx, cluster.Entry{Operation: operation, Outcome: "begun", Reason: s.options.Reason, Services: names})
+	return s.state.Record(ctx, cluster.Entry{Operation: operation, Outcome: "begun", Reason: s.options.Reason, Services: names, Before: s.before})
+}
+
+// digest is a short name of a specification, which holds no value.
+func digest(spec docker.ServiceSpec) string {
+	sum := sha256.Sum256(spec.JSON)
+	return hex.EncodeToString(sum[:8])
 }
 
 // end writes the record of how it ended.
 func (s *session) end(ctx context.Context, operation string, result Result) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	e := cluster.Entry{Operation: operation, Outcome: string(result.Outcome), Reason: s.options.Reason}
+	e := cluster.Entry{Operation: operation, Outcome: string(result.Outcome), Reason: s.options.Reason, Before: s.before}
 	for _, service := range result.Services {
 		if service.Action != "unchanged" {
 			e.Services = append(e.Services, service.Service)
@@ -109,39 +122,32 @@ func (s *session) execute(ctx context.Context) (Result, error) {
 func (s *session) executor() *execute.Executor {
 	return execute.New(execute.Config{
 		Services: s.Swarm.Services, Tasks: s.Swarm.Tasks, Networks: s.Swarm.Networks, Configs: s.Configs, Nodes: s.Fleet,
-		Progress: s.Project.Progress, Clock: s.Clock, Every: s.Every, Stack: s.want.Name, Place: s.at, Matcher: s.matcher, ShowLogs: s.options.ShowLogs,
+		Progress: s.Project.Progress, Clock: s.Clock, Every: s.Every, Stack: s.want.Name, Onward: cmp.Or(s.onward, "the same command"), Place: s.at, Matcher: s.matcher, ShowLogs: s.options.ShowLogs,
 	})
 }
 
 // matcher masks what is known, and names the versions of a task whose values are
 // not.
-func (s *session) matcher(ctx context.Context, task docker.Task) (*redact.Matcher, []string) {
-	var known []secrets.Known
-	if s.Values != nil && s.options.From != "" {
-		known, _ = s.Values(ctx, s.options.From) // what cannot be read is not known
-	}
-	known = slices.DeleteFunc(known, func(one secrets.Known) bool { // what is too short to be found, neither
-		return len(redact.New([]secrets.Known{one}).Unmasked()) > 0
-	})
+func (s *session) matcher(task docker.Task) (*redact.Matcher, []string) {
 	key, _, err := s.Project.Workspace.Key(false)
 	var unknown []string
 	for _, r := range task.Spec.Secrets {
-		if err != nil || !s.isKnown(key, r, known) {
+		if err != nil || !s.isKnown(key, r) {
 			unknown = append(unknown, r.Name)
 		}
 	}
-	return redact.New(append(known, s.Fleet.Credentials(task.Spec.Image)...)), unknown
+	return redact.New(append(slices.Clone(s.given), s.Fleet.Credentials(task.Spec.Image)...)), unknown
 }
 
-// isKnown reports whether one of the values is that of the version that a task
-// mounts.
-func (s *session) isKnown(key fingerprint.Key, r docker.Reference, known []secrets.Known) bool {
+// isKnown reports whether one of the given values is that of the version that a
+// task mounts.
+func (s *session) isKnown(key fingerprint.Key, r docker.Reference) bool {
 	for _, version := range s.state.Secrets {
 		of, stack := version.Labels[docker.LabelSecret], version.Labels[docker.LabelStack]
 		if version.ID != r.ID {
 			continue
 		}
-		return slices.ContainsFunc(known, func(k secrets.Known) bool {
+		return slices.ContainsFunc(s.given, func(k secrets.Known) bool {
 			return k.Name == of && key.Compare(version.Labels[docker.LabelFingerprint], stack, of, k.Value) == fingerprint.Same
 		})
 	}

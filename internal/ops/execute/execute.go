@@ -70,7 +70,7 @@ func (x *Executor) Run(ctx context.Context, plan rollout.Plan, now rollout.Curre
 		return result, nil
 	case ctx.Err() != nil && fault.CodeOf(context.Cause(ctx)) == fault.Incomplete: // the lock is lost: whoever has it now decides
 		result.Outcome = InBetween
-		return result, &fault.Error{Code: fault.Incomplete, What: fault.Text(context.Cause(ctx)) + "; nothing was put back; so far: " + e.summary(), Next: "mage deploy:status, then mage deploy:swarm", Cause: context.Cause(ctx)}
+		return result, &fault.Error{Code: fault.Incomplete, What: fault.Text(context.Cause(ctx)) + "; nothing was put back; so far: " + e.summary(), Next: "mage deploy:status, then " + e.Onward, Cause: context.Cause(ctx)}
 	case ctx.Err() != nil:
 		result.Outcome = Interrupted
 		return result, e.interrupted()
@@ -240,7 +240,7 @@ func (e *execution) remove(ctx context.Context, service docker.Service) error {
 // interrupted is the error after a signal: nothing was put back.
 func (e *execution) interrupted() error {
 	return &fault.Error{Code: fault.Interrupted, What: "stopped; nothing was put back; so far: " + e.summary(),
-		Next: "mage deploy:swarm goes on, mage deploy:rollback " + e.Stack + " undoes it", Cause: context.Canceled}
+		Next: e.Onward + " goes on, mage deploy:rollback " + e.Stack + " undoes it", Cause: context.Canceled}
 }
 
 // failed puts everything back and says what happened.

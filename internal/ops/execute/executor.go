@@ -9,7 +9,6 @@
 package execute
 
 import (
-	"context"
 	"time"
 
 	"github.com/keepmum/keepmum/internal/docker"
@@ -29,13 +28,14 @@ type Config struct {
 	Clock    func() time.Duration // monotonic
 	Every    time.Duration        // between two looks at the tasks
 	Stack    string
+	Onward   string // the command that goes on after a signal
 
 	// Place makes a finding about a service, at its place in the stack's file.
 	Place func(service, problem, next string) fault.Finding
 	// Matcher masks the log of a task, and names the versions that the task mounts
 	// and whose values are not known. A log with such a version is withheld, unless
 	// ShowLogs.
-	Matcher  func(ctx context.Context, task docker.Task) (*redact.Matcher, []string)
+	Matcher  func(task docker.Task) (*redact.Matcher, []string)
 	ShowLogs bool
 }
 

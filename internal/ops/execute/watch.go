@@ -308,7 +308,7 @@ func (e *execution) showLogs(ctx context.Context) {
 			continue
 		}
 		task := w.verdict.Failed[len(w.verdict.Failed)-1]
-		matcher, unknown := e.Matcher(ctx, task)
+		matcher, unknown := e.Matcher(task)
 		if len(unknown) > 0 && !e.ShowLogs {
 			e.Progress.Say("%s: log withheld: the value of %s is not known here and could not be masked; use -showLogs", name, strings.Join(unknown, ", "))
 			continue

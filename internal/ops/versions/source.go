@@ -45,23 +45,6 @@ type Source struct {
 	AsCompose   []string  // keys of the .env to take as Compose reads them
 }
 
-// Known returns the values of a source, for masking.
-func (v *Versions) Known(ctx context.Context, o Source) ([]secrets.Known, error) {
-	state, err := v.Project.LoadStack(ctx)
-	if err != nil {
-		return nil, err
-	}
-	g, err := v.read(ctx, state, o)
-	if err != nil {
-		return nil, err
-	}
-	known := []secrets.Known{}
-	for _, name := range slices.Sorted(maps.Keys(g.values)) {
-		known = append(known, secrets.Known{Name: name, Value: g.values[name]})
-	}
-	return known, nil
-}
-
 // given is what a source holds.
 type given struct {
 	name        string // DIR, or "standard input"
@@ -71,6 +54,24 @@ type given struct {
 	absent      map[string]string // why there is no value, by name of the secret
 	undeclared  []string          // sorted
 	notes       []string
+}
+
+// Known returns the values of a directory, as their versions would hold them: for
+// masking. The values of a directory with a finding are all unknown.
+func (v *Versions) Known(ctx context.Context, from string) ([]secrets.Known, error) {
+	state, err := v.Project.LoadStack(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g, err := v.read(ctx, state, Source{From: from})
+	if err != nil {
+		return nil, err
+	}
+	known := make([]secrets.Known, 0, len(g.values))
+	for _, name := range slices.Sorted(maps.Keys(g.values)) {
+		known = append(known, secrets.Known{Name: name, Value: g.values[name]})
+	}
+	return known, nil
 }
 
 // read reads the values of the granted secrets, after the newline policy. The

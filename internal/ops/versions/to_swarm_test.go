@@ -328,6 +328,7 @@ func TestToSwarm_SaysThatNothingWasMade(t *testing.T) {
 	result, err := w.use().ToSwarm(t.Context(), prod())
 	w.want(err, fault.NoEngine, "0 of 2 versions are made")
 	w.equal("rows", rows(result), "EXTRA ignored", "LOGIN ignored", "TOKEN ignored")
+	w.equal("it stopped at the first failure", w.swarm.Calls("CreateSecret"), "CreateSecret shop_LOGIN.v1")
 	w.swarm.Fail = nil
 	if record := w.record(); len(record) > 0 {
 		t.Errorf("recorded: %+v", record)
@@ -529,5 +530,26 @@ func TestToSwarm_ReturnsWhatTheEngineSays(t *testing.T) {
 				t.Errorf("%s: %+v", call, row)
 			}
 		}
+	}
+}
+
+func TestKnown_HoldsWhatVersionsOfTheDirectoryWouldHold(t *testing.T) {
+	w := newWorld(t)
+	w.Value("prod/LOGIN", opstest.LoginValue+"\n") // newline: strip
+	known, err := w.use().Known(t.Context(), "prod")
+	if err != nil || len(known) != 2 || known[0].Name != "LOGIN" || known[1].Name != "TOKEN" {
+		t.Fatalf("%d values, %v", len(known), err)
+	}
+	if !known[0].Value.Equal(secrets.New([]byte(opstest.LoginValue))) || !known[1].Value.Equal(secrets.New([]byte(opstest.TokenValue))) {
+		t.Error("other values than the versions'")
+	}
+	_, err = w.use().Known(t.Context(), "nowhere")
+	w.want(err, fault.Invalid, "nowhere does not exist")
+	w.Value("prod/TOKEN", "short")
+	if known, err := w.use().Known(t.Context(), "prod"); fault.CodeOf(err) != fault.Invalid || len(known) != 0 {
+		t.Errorf("%d values of a directory with a finding, %v", len(known), err)
+	}
+	if len(w.swarm.Calls("")) > 0 {
+		t.Errorf("asked the Swarm: %q", w.swarm.Calls(""))
 	}
 }

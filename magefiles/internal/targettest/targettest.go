@@ -46,7 +46,7 @@ func Dir(t *testing.T, files map[string]string) string {
 	}
 	t.Chdir(dir)
 	t.Setenv("DOCKER_HOST", "unix://"+filepath.Join(dir, "no-engine.sock"))
-	for _, name := range []string{"KEEPMUM_COMPOSE_FILE", "KEEPMUM_KEY_FILE", "KEEPMUM_ENV", "KEEPMUM_STACK", "DOCKER_CONTEXT"} {
+	for _, name := range []string{"KEEPMUM_COMPOSE_FILE", "KEEPMUM_KEY_FILE", "KEEPMUM_ENV", "KEEPMUM_STACK", "KEEPMUM_SWARM_FILE", "DOCKER_CONTEXT"} {
 		t.Setenv(name, "")
 	}
 	return dir

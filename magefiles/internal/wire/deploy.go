@@ -11,16 +11,13 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/deploy"
 	"github.com/keepmum/keepmum/internal/ops/versions"
 	"github.com/keepmum/keepmum/internal/rollout"
-	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
 // Deploy is the use cases over a stack in a Swarm.
 func (t *Tools) Deploy(o OverSwarm) *deploy.Deploy {
 	of := t.Versions(o)
 	return deploy.New(deploy.Config{
-		Values: func(ctx context.Context, from string) ([]secrets.Known, error) {
-			return of.Known(ctx, versions.Source{From: from})
-		},
+		Values: of.Known,
 		Versions: func(ctx context.Context, from, reason string, dryRun bool) (map[string]rollout.Version, error) {
 			made, err := of.ToSwarm(ctx, versions.ToSwarmOptions{Source: versions.Source{From: from}, Reason: reason, DryRun: dryRun})
 			return made.Versions(), err

@@ -24,8 +24,15 @@ type OverSwarm struct {
 	File    *string        // else KEEPMUM_SWARM_FILE, else docker-compose.swarm.yml
 }
 
-// stack is the name that was asked for, "" for that of the compose file.
-func (o OverSwarm) stack() string { return cmp.Or(Value(o.Stack), os.Getenv("KEEPMUM_STACK")) }
+// stack is the name that was asked for, "" for that of the compose file. A name
+// that was given and is empty, as of a shell's variable that is not set, is never
+// replaced by that of another stack.
+func (o OverSwarm) stack() string {
+	if o.Stack != nil {
+		return *o.Stack
+	}
+	return os.Getenv("KEEPMUM_STACK")
+}
 
 // connect connects to the Swarm's manager.
 func (o OverSwarm) connect(ctx context.Context) (manager, error) {

@@ -1,0 +1,274 @@
+package execute_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keepmum/keepmum/internal/docker"
+	"github.com/keepmum/keepmum/internal/fault"
+	"github.com/keepmum/keepmum/internal/ops/execute"
+	"github.com/keepmum/keepmum/internal/ops/swarmtest"
+	"github.com/keepmum/keepmum/internal/rollout"
+	"github.com/keepmum/keepmum/pkg/redact"
+)
+
+// bench is an executor over a Swarm in memory.
+type bench struct {
+	*testing.T
+	*swarmtest.Sim
+	said    strings.Builder
+	unknown []string // versions whose values are not known
+	show    bool
+}
+
+func newBench(t *testing.T) *bench { return &bench{T: t, Sim: swarmtest.New()} }
+
+// Say keeps what is said.
+func (b *bench) Say(format string, args ...any) { fmt.Fprintf(&b.said, format+"\n", args...) }
+
+func (b *bench) executor() *execute.Executor {
+	return execute.New(execute.Config{
+		Services: b, Tasks: b, Networks: b, Configs: b, Nodes: b, Progress: b, Clock: b.Clock, Every: time.Millisecond, Stack: "s", ShowLogs: b.show,
+		Place: func(service, problem, next string) fault.Finding {
+			return fault.Finding{File: "file.yml", Subject: service, Problem: problem, Next: next}
+		},
+		Matcher: func(docker.Task) (*redact.Matcher, []string) { return redact.New(nil), b.unknown },
+	})
+}
+
+// service is a specification of two tasks with a health check.
+func (b *bench) service(name, image string, more ...string) docker.ServiceSpec {
+	b.Helper()
+	spec, err := docker.ParseServiceSpec([]byte(`{"Name": "` + name + `", "TaskTemplate": {"ContainerSpec": {"Image": "` + image + `", "Healthcheck": {"Test": ["CMD", "x"]}` + strings.Join(more, "") + `}}, "Mode": {"Replicated": {"Replicas": 2}}}`))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return spec
+}
+
+// plan is the way from what is there to these services, each of a wave after the
+// one before.
+func (b *bench) plan(o rollout.Options, services ...docker.ServiceSpec) (rollout.Plan, rollout.Current) {
+	b.Helper()
+	want := docker.StackSpec{Name: "s", Services: services, After: map[string]map[string]string{}}
+	for i, s := range services[min(1, len(services)):] {
+		want.After[strings.TrimPrefix(s.Name, "s_")] = map[string]string{strings.TrimPrefix(services[i].Name, "s_"): "started"}
+	}
+	there, err := b.Services(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	now := rollout.Current{Services: there}
+	plan, findings := rollout.Make(want, now, o)
+	if len(findings) > 0 {
+		b.Fatal(findings)
+	}
+	return plan, now
+}
+
+// run carries out the plan to these services.
+func (b *bench) run(ctx context.Context, outcome execute.Outcome, code fault.Code, services ...docker.ServiceSpec) (execute.Result, error) {
+	b.Helper()
+	plan, now := b.plan(rollout.Options{}, services...)
+	result, err := b.executor().Run(ctx, plan, now, 0)
+	if result.Outcome != outcome || fault.CodeOf(err) != code {
+		b.Fatalf("%s with %d: %v\n%s", result.Outcome, fault.CodeOf(err), err, b.said.String())
+	}
+	return result, err
+}
+
+func (b *bench) want(got []string, want ...string) {
+	b.Helper()
+	if !slices.Equal(got, want) {
+		b.Errorf("%q\nwant %q\n%s", got, want, b.said.String())
+	}
+}
+
+func TestRun_AWaveBeginsWhenTheOneBeforeHasConverged(t *testing.T) {
+	b := newBench(t)
+	result, _ := b.run(t.Context(), execute.Deployed, 0, b.service("s_z", "z:1"), b.service("s_a", "a:1"))
+	b.want(b.Changes(), "create s_z", "create s_a")
+	said := b.said.String()
+	if first, second := strings.Index(said, "s_z: 2/2 running"), strings.Index(said, "create service s_a"); first < 0 || second < first {
+		t.Error(said)
+	}
+	if len(result.Services) != 2 || result.Services[0].Action != "created" || result.Services[0].State != "2/2 running" || result.Services[0].Seconds <= 0 {
+		t.Errorf("%+v", result.Services)
+	}
+}
+
+func TestRun_LooksAtWhatIsUnchanged(t *testing.T) {
+	b := newBench(t)
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"))
+	b.run(t.Context(), execute.Unchanged, 0, b.service("s_a", "a:1"))
+	b.want(b.Changes(), "create s_a")
+	b.Images["a:1"] = "crash"
+	b.Sim.Fail("s_a")
+	_, err := b.run(t.Context(), execute.Refused, fault.Incomplete, b.service("s_a", "a:1"))
+	if !strings.Contains(err.Error(), "a service that was not changed does not run: s_a") {
+		t.Error(err)
+	}
+}
+
+func TestRun_GoesBackInReverseOrderAndSaysWhy(t *testing.T) {
+	b := newBench(t)
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"), b.service("s_b", "b:1"))
+	b.Images["b:2"] = "pull"
+	before := len(b.Changes())
+	result, err := b.run(t.Context(), execute.RolledBack, fault.RolledBack, b.service("s_a", "a:2"), b.service("s_b", "b:2"), b.service("s_c", "c:1"))
+	b.want(b.Changes()[before:], "update s_a a:2", "update s_b b:2", "update s_b b:1", "update s_a a:1")
+	b.want(b.Sim.Running(), "a:1", "b:1")
+	var e *fault.Error
+	if !errors.As(err, &e) || len(e.Findings) != 1 || !strings.HasPrefix(e.Findings[0].String(), "file.yml: s_b: pull: No such image: b:2") || e.Findings[0].Next == "" {
+		t.Errorf("%v", err)
+	}
+	if s := result.Services[1]; s.Action != "restored" || s.Cause != "pull" || s.State != "2/2 running" {
+		t.Errorf("%+v", s)
+	}
+	if s := result.Services[2]; s.State != "absent" {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestRun_WhatWasRemovedComesBack(t *testing.T) {
+	b := newBench(t)
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"), b.service("s_b", "b:1"))
+	plan, now := b.plan(rollout.Options{Prune: true}, b.service("s_a", "a:1"))
+	plan.Steps = append(plan.Steps, rollout.Step{Kind: rollout.CreateService, Name: "s_c", Service: b.service("s_c", "c:1")})
+	b.Images["c:1"] = "pull"
+	result, err := b.executor().Run(t.Context(), plan, now, 0)
+	if result.Outcome != execute.RolledBack {
+		t.Fatalf("%s: %v", result.Outcome, err)
+	}
+	b.want(b.Sim.Running(), "a:1", "b:1")
+}
+
+func TestRun_ATimeoutGoesBackToo(t *testing.T) {
+	b := newBench(t)
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"))
+	b.Images["a:2"] = "never"
+	plan, now := b.plan(rollout.Options{}, b.service("s_a", "a:2"))
+	result, err := b.executor().Run(t.Context(), plan, now, 50*time.Millisecond)
+	if result.Outcome != execute.RolledBack || !strings.Contains(err.Error(), "not converged in time: s_a 0/2 running") {
+		t.Errorf("%s: %v", result.Outcome, err)
+	}
+}
+
+func TestRun_ASignalPutsNothingBack(t *testing.T) {
+	b := newBench(t)
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"))
+	ctx, cancel := context.WithCancel(t.Context())
+	b.Before = func(string) error { cancel(); return nil }
+	_, err := b.run(ctx, execute.Interrupted, fault.Interrupted, b.service("s_a", "a:2"))
+	b.want(b.Sim.Running(), "a:2")
+	if !strings.Contains(err.Error(), "nothing was put back") {
+		t.Error(err)
+	}
+}
+
+func TestRun_ALostLockIsNoSignal(t *testing.T) {
+	b := newBench(t)
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	b.Before = func(string) error {
+		cancel(&fault.Error{Code: fault.Incomplete, What: "the lock was taken over"})
+		return nil
+	}
+	_, err := b.run(ctx, execute.InBetween, fault.Incomplete, b.service("s_a", "a:2"))
+	if !strings.Contains(err.Error(), "the lock was taken over; nothing was put back") {
+		t.Error(err)
+	}
+}
+
+func TestRun_ProvesTheVersionsOfThePlan(t *testing.T) {
+	b := newBench(t)
+	granted := b.service("s_a", "a:1", `, "Secrets": [{"File": {"Name": "T"}, "SecretName": "s_T.v1", "SecretID": "right"}]`)
+	plan, now := b.plan(rollout.Options{}, b.service("s_a", "a:1", `, "Secrets": [{"File": {"Name": "T"}, "SecretName": "s_T.v1", "SecretID": "other"}]`))
+	plan.Services["s_a"] = granted
+	plan.Steps[len(plan.Steps)-1].Service = b.service("s_a", "a:1", `, "Secrets": [{"File": {"Name": "T"}, "SecretName": "s_T.v1", "SecretID": "other"}]`)
+	result, err := b.executor().Run(t.Context(), plan, now, 0)
+	if result.Outcome != execute.RolledBack || !strings.Contains(err.Error(), "the running tasks do not prove the plan") {
+		t.Errorf("%s: %v", result.Outcome, err)
+	}
+}
+
+func TestRun_ShowsLogsOnlyWhereItMay(t *testing.T) {
+	for _, c := range []struct {
+		unknown []string
+		show    bool
+		want    string
+	}{{nil, false, "s_a | last words"}, {[]string{"s_T.v1"}, false, "s_a: log withheld: the value of s_T.v1 is not known"}, {[]string{"s_T.v1"}, true, "s_a | last words"}} {
+		b := newBench(t)
+		b.Images["a:1"], b.Logs, b.unknown, b.show = "crash", "last words\n", c.unknown, c.show
+		b.run(t.Context(), execute.RolledBack, fault.RolledBack, b.service("s_a", "a:1"))
+		if !strings.Contains(b.said.String(), c.want) || strings.Contains(b.said.String(), "last words") == (len(c.unknown) > 0 && !c.show) {
+			t.Errorf("%+v: %s", c, b.said.String())
+		}
+	}
+}
+
+func TestRun_AServiceThatVanishesIsAFailure(t *testing.T) {
+	b := newBench(t)
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"), b.service("s_b", "b:1"))
+	b.Images["a:2"] = "never"
+	looks := 0
+	plan, now := b.plan(rollout.Options{}, b.service("s_a", "a:2"), b.service("s_b", "b:1"))
+	b.Looked = func() {
+		if looks++; looks == 3 {
+			there, _ := b.Services(t.Context())
+			_ = b.RemoveService(t.Context(), there[1].ID)
+		}
+	}
+	_, err := b.executor().Run(t.Context(), plan, now, 0)
+	if err == nil || !strings.Contains(err.Error(), "s_b was removed by somebody else") {
+		t.Error(err)
+	}
+}
+
+func TestRemoveServices_WaitsForTheirTasksAndGoesOnAfterAnError(t *testing.T) {
+	b := newBench(t)
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"), b.service("s_b", "b:1"), b.service("s_c", "c:1"))
+	there, _ := b.Services(t.Context())
+	b.Before = func(call string) error {
+		if call == "remove s_b" {
+			return errors.New("refused")
+		}
+		return nil
+	}
+	if err := b.executor().RemoveServices(t.Context(), there); err == nil || err.Error() != "refused" {
+		t.Error(err)
+	}
+	b.want(b.Sim.Running(), "b:1")
+	b.Before = nil
+	if err := b.executor().RemoveServices(t.Context(), there); err != nil { // two are gone already
+		t.Error(err)
+	}
+	b.want(b.Sim.Running())
+}
+
+func TestFree_TriesAgainWhileItIsInUse(t *testing.T) {
+	b := newBench(t)
+	answers := []error{docker.ErrInUse, docker.ErrInUse, nil}
+	calls := 0
+	remove := func() error { calls++; return answers[calls-1] }
+	if err := b.executor().Free(t.Context(), remove); err != nil || calls != 3 {
+		t.Errorf("%d calls, %v", calls, err)
+	}
+	if err := b.executor().Free(t.Context(), func() error { return docker.ErrNotFound }); err != nil {
+		t.Error(err)
+	}
+	other := errors.New("other")
+	if err := b.executor().Free(t.Context(), func() error { return other }); !errors.Is(err, other) {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := b.executor().Free(ctx, func() error { return docker.ErrInUse }); !errors.Is(err, docker.ErrInUse) {
+		t.Error(err)
+	}
+}
