@@ -79,7 +79,7 @@ func layers() []layer {
 		{"ground docker", []string{"internal/docker"}, []string{}, []string{}},
 		{"L1 envfile", []string{"internal/envfile"}, append(only("internal/envfile", "internal/fault"), core...), []string{"github.com/joho/godotenv", "github.com/compose-spec/compose-go/v2/dotenv", "github.com/compose-spec/compose-go/v2/template", "github.com/sirupsen/logrus"}},
 		{"L1 manifest", []string{"internal/manifest"}, append(only("internal/manifest", "internal/fault"), core...), []string{"github.com/compose-spec/compose-go/v2/", "github.com/moby/patternmatcher", "go.yaml.in/yaml/v4", "github.com/sirupsen/logrus"}},
-		{"tests of use cases", []string{"internal/ops/opstest"}, append(slices.Clone(below), "internal/secretdir"), []string{}},
+		{"tests of use cases", []string{"internal/ops/opstest", "internal/ops/swarmtest"}, append(slices.Clone(below), "internal/secretdir"), []string{}},
 		usecase("project"),
 		usecase("values", "project"),
 		usecase("images", "project"),

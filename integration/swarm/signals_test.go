@@ -53,7 +53,7 @@ func (s *stage) stopped(signal syscall.Signal, step string) (r said, reached boo
 		}
 		return r, true
 	}
-	r.is(s, 130, "stopped; nothing was put back; so far: ", "next: mage deploy:swarm goes on, mage deploy:rollback "+s.stack+" undoes it")
+	r.is(s, 130, "stopped; nothing was put back; so far: ", "next: the same command goes on, mage deploy:rollback "+s.stack+" undoes it")
 	if took := time.Since(sent); took > stopTime {
 		s.Errorf("it took %.1f s to end after the signal: %s", took.Seconds(), r)
 	}
