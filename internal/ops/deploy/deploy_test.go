@@ -553,10 +553,13 @@ func TestPreflight_SaysThatTheQuorumIsAtItsEnd(t *testing.T) {
 	}
 	b.sim.Members = b.sim.Members[1:]
 	r, _ := b.deploy().Plan(t.Context(), deploy.Options{})
-	if len(r.Plan.Notices) != 1 || r.Plan.Notices[0] != "2 of 3 managers are reachable: if one more fails, the Swarm cannot be changed" {
+	if len(r.Plan.Notices) != 1 || r.Plan.Notices[0] != "2 of 3 managers reachable: if one more fails, the Swarm cannot be changed" {
 		t.Errorf("%q", r.Plan.Notices)
 	}
-	b.sim.Members[2].Reachable = true
+	b.sim.Members[1].Reachable = false
+	_, err := b.run(deploy.Options{}, "refused", fault.Invalid)
+	b.wantTexts(err, "the Swarm: 1 of 3 managers reachable: it takes 2 to change anything")
+	b.sim.Members[1].Reachable, b.sim.Members[2].Reachable = true, true
 	if r, _ = b.deploy().Plan(t.Context(), deploy.Options{}); len(r.Plan.Notices) > 0 {
 		t.Errorf("%q", r.Plan.Notices)
 	}
