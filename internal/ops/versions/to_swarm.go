@@ -177,6 +177,8 @@ func (r *ToSwarmResult) show(p plan, s *cluster.State) {
 			row.Change, row.Reason = project.Ignored, i.absent+", and it has no version yet"
 		case !i.given:
 			row.Change, row.Reason = project.Ignored, i.absent
+		case i.there && i.match == fingerprint.Unknown:
+			row.Change, row.Reason = project.Ignored, "unknown, for lack of the key that made the version"
 		}
 		r.Secrets = append(r.Secrets, row)
 	}

@@ -233,7 +233,8 @@ func TestToSwarm_StopsIfAStateIsUnknown(t *testing.T) {
 		w.done(prod())
 		w.Put(".keepmum/key", strings.Repeat("k", fingerprint.KeySize))
 		w.Value("prod/TOKEN", opstest.OtherValue)
-		w.refused(prod(), fault.Invalid, unknown, "LOGIN: whether", "2 findings", "KEEPMUM_KEY_FILE")
+		r := w.refused(prod(), fault.Invalid, unknown, "LOGIN: whether", "2 findings", "KEEPMUM_KEY_FILE")
+		w.equal("rows", rows(r), "EXTRA ignored", "LOGIN ignored shop_LOGIN.v1", "TOKEN ignored shop_TOKEN.v1")
 	})
 	t.Run("no key", func(t *testing.T) {
 		w := newWorld(t)
