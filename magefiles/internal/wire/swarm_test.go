@@ -57,6 +57,7 @@ func TestMisused_RefusesBeforeAnythingIsOpened(t *testing.T) {
 		"a change of a name":           {target{Alone: true, Name: "TOKEN"}, one, ""},
 		"a change of a flag":           {target{Alone: true, Name: "-json"}, one, "a flag stands"},
 		"a change of a name and other": {target{Alone: true, Name: "TOKEN"}, append(one, "secrets:list"), "must be alone"},
+		"an empty name":                {target{Alone: true}, []string{"deploy:remove", ""}, "an argument is empty"},
 		"a negative limit":             {target{Limit: -time.Second}, nil, "negative"},
 	} {
 		err := test.target.misused(test.args)

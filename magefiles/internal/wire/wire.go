@@ -8,6 +8,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,6 +127,8 @@ func (t Target[R]) misused(args []string) error {
 	switch {
 	case t.Limit < 0:
 		return &fault.Error{Code: fault.Usage, What: "the time limit is negative", Next: "a duration, like -timeout=90s"}
+	case slices.Contains(args, ""):
+		return &fault.Error{Code: fault.Usage, What: "an argument is empty, where a name is expected", Next: "look whether a variable of the shell is not set, then the same command"}
 	case t.Alone && t.Name != "":
 		return cmp.Or(notFlag(t.Name), alone(args, 1))
 	case t.Alone:
