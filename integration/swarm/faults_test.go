@@ -95,9 +95,9 @@ func crashLoop(t *testing.T, lab *swarmlab.Lab, name string) row {
 	s.text = s.text[:api] + "    command: [print]" + s.text[api+len("    command: [serve]"):]
 	s.file(apiStart, `CANARY: "{TOKEN}"}`+apiLogin)
 	r := s.run("deploy:swarm")
-	well := s.rolledBack(r, before, "_api: crash", "log withheld: the value of "+s.stack+"_TOKEN.v1", "use -showLogs")
+	well := s.rolledBack(r, before, "its program ended with 0", "log withheld: the value of "+s.stack+"_LOGIN.v1, "+s.stack+"_TOKEN.v1 is not known here", "use -showLogs")
 	shown := s.run("deploy:swarm", "-from=prod")
-	s.rolledBack(shown, before, "_api: crash", "_api | a canary, raw: ")
+	s.rolledBack(shown, before, "its program ended with 0", "_api | a canary, raw: ")
 	led := s.follow(r, 7)
 	s.silent(false)
 	s.printed()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -86,6 +87,33 @@ func (all tests) run(t *testing.T, lab *swarmlab.Lab, parallel bool) {
 	for name := range all {
 		if !known[name] {
 			t.Errorf("%s is no situation that is listed", name)
+		}
+	}
+}
+
+func TestDocument_HasARowForEachSituationAndNoOther(t *testing.T) {
+	rows, err := readRows()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known []string
+	for _, s := range situations {
+		known = append(known, s.happened)
+		if _, ok := rows[s.happened]; !ok {
+			t.Errorf("docs/FAILURES.md has no row for %q: run its test with -update", s.happened)
+		}
+	}
+	for happened := range rows {
+		if !slices.Contains(known, happened) {
+			t.Errorf("docs/FAILURES.md has a row for %q, which no test makes", happened)
+		}
+	}
+}
+
+func TestSituations_HaveATest(t *testing.T) {
+	for _, s := range situations {
+		if shared()[s.name] == nil && failing()[s.name] == nil {
+			t.Errorf("%s has no test", s.name)
 		}
 	}
 }
