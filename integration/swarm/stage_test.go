@@ -115,6 +115,7 @@ type stage struct {
 	text   string // the stack file, as it was written last
 	values map[string][]byte
 	begun  time.Time
+	locked bool // a run that was stopped could not give the lock back, and said so
 
 	mu     sync.Mutex
 	output bytes.Buffer // of all runs
