@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"flag"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -106,25 +105,6 @@ func codeIn(line string) string {
 		return cells[2]
 	}
 	return ""
-}
-
-func TestDocument_HasARowForEachSituationAndNoOther(t *testing.T) {
-	rows, err := readRows()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var known []string
-	for _, s := range situations {
-		known = append(known, s.happened)
-		if _, ok := rows[s.happened]; !ok {
-			t.Errorf("docs/FAILURES.md has no row for %q: run its test with -update", s.happened)
-		}
-	}
-	for happened := range rows {
-		if !slices.Contains(known, happened) {
-			t.Errorf("docs/FAILURES.md has a row for %q, which no test makes", happened)
-		}
-	}
 }
 
 func TestSituations_HaveNamesOfTheirOwn(t *testing.T) {

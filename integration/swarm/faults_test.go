@@ -25,7 +25,7 @@ func shared() tests {
 			next: "docker node update --label-add disk=fast NODE", words: []string{"no node satisfies node.labels.disk == fast"}}.test,
 		"too_much_memory": refusal{parts: []string{"limits: {memory: 64M}", "limits: {memory: 4000G}, reservations: {memory: 4000G}"},
 			next: "deploy.resources.reservations", words: []string{"reserves more CPU or memory than any node that may run it has"}}.test,
-		"host_port": refusal{parts: []string{apiDeploy, "    ports: [{target: 8080, published: 8080, mode: host}]\n" + apiDeploy}, next: "stop-first",
+		"host_port": refusal{parts: []string{apiLogin, apiLogin + "\n    ports: [{target: 8080, published: 8080, mode: host}]"}, next: "stop-first",
 			words: []string{"publishes port 8080 in host mode and updates start-first"}}.test,
 		"local_volume": refusal{parts: []string{dbLogin, "\n    secrets: [LOGIN]\n    volumes: [data:/data]\n    networks", "\nnetworks:\n", "\nvolumes: {data: {}}\nnetworks:\n"},
 			next: "docker node update --label-add", words: []string{"has the local volume", "on another one it would start empty"}}.test,
@@ -95,9 +95,9 @@ func crashLoop(t *testing.T, lab *swarmlab.Lab, name string) row {
 	s.text = s.text[:api] + "    command: [print]" + s.text[api+len("    command: [serve]"):]
 	s.file(apiStart, `CANARY: "{TOKEN}"}`+apiLogin)
 	r := s.run("deploy:swarm")
-	well := s.rolledBack(r, before, "_api: crash", "log withheld: the value of "+s.stack+"_TOKEN.v1", "use -showLogs")
+	well := s.rolledBack(r, before, "its program ended with 0", "log withheld: the value of "+s.stack+"_LOGIN.v1, "+s.stack+"_TOKEN.v1 is not known here", "use -showLogs")
 	shown := s.run("deploy:swarm", "-from=prod")
-	s.rolledBack(shown, before, "_api: crash", "_api | a canary, raw: ")
+	s.rolledBack(shown, before, "its program ended with 0", "_api | a canary, raw: ")
 	led := s.follow(r, 7)
 	s.silent(false)
 	s.printed()
@@ -124,7 +124,6 @@ func imageSomewhere(t *testing.T, lab *swarmlab.Lab, name string) row {
 	if err := s.node.Client().ImageTag(ctx, swarmlab.HelperImage, "keepmum-lab/only-here:1"); err != nil {
 		t.Fatal(err)
 	}
-	s.file(apiDeploy[len(apiWaits):], apiDeploy[len(apiWaits):])
 	s.pinAPI("n2")
 	s.deployed()
 	whole, before := s.text, s.look()

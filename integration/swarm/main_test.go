@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 func testMain(m *testing.M) int {
-	if err := flag.Set("test.parallel", "5"); err != nil {
+	if err := flag.Set("test.parallel", "3"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -68,6 +69,9 @@ func (all tests) run(t *testing.T, lab *swarmlab.Lab, parallel bool) {
 				t.Fatalf("it has no row: %+v", r)
 			}
 			t.Log(r.line())
+			if t.Failed() {
+				return // what was seen is not what should be written
+			}
 			if *update {
 				if err := writeRow(r); err != nil {
 					t.Error(err)
@@ -86,6 +90,33 @@ func (all tests) run(t *testing.T, lab *swarmlab.Lab, parallel bool) {
 	for name := range all {
 		if !known[name] {
 			t.Errorf("%s is no situation that is listed", name)
+		}
+	}
+}
+
+func TestDocument_HasARowForEachSituationAndNoOther(t *testing.T) {
+	rows, err := readRows()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known []string
+	for _, s := range situations {
+		known = append(known, s.happened)
+		if _, ok := rows[s.happened]; !ok {
+			t.Errorf("docs/FAILURES.md has no row for %q: run its test with -update", s.happened)
+		}
+	}
+	for happened := range rows {
+		if !slices.Contains(known, happened) {
+			t.Errorf("docs/FAILURES.md has a row for %q, which no test makes", happened)
+		}
+	}
+}
+
+func TestSituations_HaveATest(t *testing.T) {
+	for _, s := range situations {
+		if shared()[s.name] == nil && failing()[s.name] == nil {
+			t.Errorf("%s has no test", s.name)
 		}
 	}
 }

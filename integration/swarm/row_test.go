@@ -4,6 +4,7 @@ package swarm
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,8 @@ import (
 
 // words are what keepmum said without what differs from run to run.
 func (s *stage) words(text string) string {
+	text = regexp.MustCompile(`unix:///\S*/keepmum-lab-[a-z0-9]+/`).ReplaceAllString(text, "unix:///run/")
+	text = regexp.MustCompile(`\S+@\S+ \(`).ReplaceAllString(text, "USER@HOST (")
 	return strings.ReplaceAll(text, s.stack, "NAME")
 }
 

@@ -58,7 +58,10 @@ func (s *stage) stopped(signal syscall.Signal, step string) (r said, reached boo
 		s.Errorf("it took %.1f s to end after the signal: %s", took.Seconds(), r)
 	}
 	if s.look().lock {
-		s.Errorf("the lock is still there: %s", r)
+		s.locked = true
+		if !strings.Contains(r.stderr, "could not be removed; it is free after 30s") { // a busy Swarm does not take it back within 1.5 s
+			s.Errorf("the lock is still there, and it does not say so: %s", r)
+		}
 	}
 	return r, true
 }
@@ -152,6 +155,9 @@ func (i interruption) test(t *testing.T, lab *swarmlab.Lab, name string) row {
 	code := "killed"
 	if i.signal != syscall.SIGKILL {
 		after, code = "some services as before, some as in the file; nothing was put back; no lock", "130"
+		if s.locked {
+			after += " (once the Swarm was too busy to give it back: that was said, and it was free after 30 s)"
+		}
 	}
 	led := fmt.Sprintf("the same command each of %d times, and at the end `mage deploy:swarm` (0, %s s)", stops, seconds(took))
 	if i.update {

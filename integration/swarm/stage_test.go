@@ -96,7 +96,7 @@ const (
 	apiLogin   = "\n    secrets: [TOKEN, LOGIN]"
 	dbStart    = "SERVE_VERSION: \"1\"}\n    secrets: [LOGIN]\n    networks"
 	dbLogin    = "\n    secrets: [LOGIN]\n    networks"
-	apiDeploy  = "    depends_on: [setup]\n    deploy:\n"
+	apiDeploy  = "      endpoint_mode: dnsrr\n      replicas: 2\n"
 	setupStep  = `STEP: "1"`
 	setupEnd   = `SERVE_EXIT_CODE: "0"`
 	helper     = "    image: keepmum-lab/helper:1\n"
@@ -115,6 +115,7 @@ type stage struct {
 	text   string // the stack file, as it was written last
 	values map[string][]byte
 	begun  time.Time
+	locked bool // a run that was stopped could not give the lock back, and said so
 
 	mu     sync.Mutex
 	output bytes.Buffer // of all runs
@@ -123,7 +124,7 @@ type stage struct {
 // newStage makes the project of a situation with a stack file and values. Its
 // stack and versions are removed at the end, after every value was searched.
 func newStage(t *testing.T, lab *swarmlab.Lab, name string) *stage {
-	s := &stage{T: t, lab: lab, node: lab.Node(1), dir: t.TempDir(), stack: strings.ReplaceAll(name, "_", "-"), begun: time.Now()}
+	s := &stage{T: t, lab: lab, node: lab.Node(1), dir: t.TempDir(), stack: "on-" + strings.ReplaceAll(name, "_", "-"), begun: time.Now()}
 	s.host = s.node.Host()
 	s.values = map[string][]byte{"TOKEN": []byte("token-" + rand.Text()), "LOGIN": []byte("login-" + rand.Text())}
 	s.text = stackFile

@@ -281,7 +281,7 @@ func (l *look) explain() {
 	v := &l.verdict
 	if len(v.Failed) > 0 {
 		last := slices.MaxFunc(v.Failed, func(a, b docker.Task) int { return a.Changed.Compare(b.Changed) })
-		v.Cause, v.Problem = CauseOf(last), last.Problem
+		v.Cause, v.Problem = l.causeOf(last)
 		return
 	}
 	for _, t := range l.waiting {
@@ -294,6 +294,19 @@ func (l *look) explain() {
 			v.Cause, v.Problem = CauseStart, "the engine starts it, or its image's health check has not passed yet"
 		}
 	}
+}
+
+// causeOf returns why a task failed, and the engine's words or, for a program that
+// ended with 0, which the engine does not explain, other ones. A program that is
+// stopped because its health check fails, and ends in good order, ends with 0.
+func (l *look) causeOf(t docker.Task) (Cause, string) {
+	switch {
+	case t.State != "complete" || t.ExitCode != 0 || t.Problem != "":
+		return CauseOf(t), t.Problem
+	case l.Spec.Task.Health == "own":
+		return CauseHealth, "its program ended with 0: stopped because the health check failed, or by itself"
+	}
+	return CauseCrash, "its program ended with 0, and should go on running"
 }
 
 // CauseOf returns why a task failed. The engine says it in words alone.

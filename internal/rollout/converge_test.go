@@ -110,6 +110,19 @@ func TestWatch_TwoTasksOfOneSlotAreOneReplica(t *testing.T) {
 	s.see(rollout.Converging, "1/2")
 }
 
+func TestWatch_SaysThatAProgramEndedWith0(t *testing.T) {
+	s := newScene(t)
+	s.task(1, "n1", "complete")
+	if v := s.see(rollout.Converging, "its program ended with 0: stopped because the health check failed, or by itself"); v.Cause != rollout.CauseHealth {
+		t.Errorf("the cause is %q", v.Cause)
+	}
+	s = newScene(t, with("TaskTemplate.ContainerSpec.Healthcheck", nil))
+	s.task(1, "n1", "complete")
+	if v := s.see(rollout.Converging, "its program ended with 0, and should go on running"); v.Cause != rollout.CauseCrash {
+		t.Errorf("without a health check the cause is %q", v.Cause)
+	}
+}
+
 func TestWatch_DoesNotSpeakOfAHealthCheckThatTheServiceDoesNotHave(t *testing.T) {
 	s := newScene(t, with("TaskTemplate.ContainerSpec.Healthcheck", nil))
 	s.task(1, "n1", "starting")
@@ -264,7 +277,7 @@ func TestWatch_OneShotsEndAsDone(t *testing.T) {
 	}
 	s = newScene(t, once) // restarted always: to end is to fail
 	s.task(1, "n1", "complete")
-	if v := s.see(rollout.Converging, "1 failed: crash"); v.Done {
+	if v := s.see(rollout.Converging, "1 failed: health (its program ended with 0"); v.Done {
 		t.Errorf("%+v", v)
 	}
 }

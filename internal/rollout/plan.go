@@ -54,6 +54,9 @@ type Plan struct {
 	// plan wants them.
 	Services map[string]docker.ServiceSpec `json:"-"`
 
+	// Waves are those of Services, from 1, also of those that stay as they are.
+	Waves map[string]int `json:"-"`
+
 	secrets, configs map[string]string
 }
 
@@ -253,6 +256,7 @@ func (p *planner) services() {
 		before[s.Spec.Name] = s
 	}
 	waves := Waves(p.want)
+	p.plan.Waves = waves
 	steps := []Step{}
 	for _, want := range p.want.Services {
 		spec := p.bind(want)

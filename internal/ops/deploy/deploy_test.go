@@ -198,6 +198,33 @@ func TestSwarm_FromNothingDeploysInOrderAndProvesIt(t *testing.T) {
 	b.wantRecord("deploy deployed first [shop_api shop_db]", "deploy begun first [shop_db shop_api]")
 }
 
+func TestSwarm_WaitsForWhatAServiceNeedsAlsoIfThatIsNotChanged(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.sim.Images["shop/db:1"] = "never" // as a run that was killed may leave it
+	b.sim.Fail("shop_db")
+	b.edit("shop/api:1", "shop/api:2")
+	changes := b.since(func() {
+		_, err := b.deploy().Swarm(t.Context(), deploy.Options{Timeout: 200 * time.Millisecond})
+		if fault.CodeOf(err) != fault.Incomplete || !strings.Contains(err.Error(), "shop_db 0/1 running") {
+			t.Error(err)
+		}
+	})
+	b.want(changes)
+}
+
+func TestSwarm_DoesNotWaitForServicesOfTheSameWaveFirst(t *testing.T) {
+	b := newBench(t)
+	web := "  web:\n    image: shop/web:1\n    depends_on: [db]\n  db:"
+	b.edit("  db:", web)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.sim.Images["shop/web:1"] = "never"
+	b.sim.Fail("shop_web")
+	b.edit("  db:", web, "shop/api:1", "shop/api:2")
+	changes := b.since(func() { b.run(deploy.Options{Timeout: time.Second}, "rolled back", fault.RolledBack) })
+	b.want(changes, "update shop_api shop/api:2", "update shop_api shop/api:1")
+}
+
 // wantRecord requires the entries of the stack's record, the newest first.
 func (b *bench) wantRecord(want ...string) {
 	b.T.Helper()

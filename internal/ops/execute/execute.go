@@ -84,16 +84,16 @@ func (e *execution) walk(ctx context.Context) error {
 	if err := e.watchUnchanged(ctx); err != nil {
 		return err
 	}
-	wave := 0
+	wave := 1
 	for _, step := range e.plan.Steps {
-		if step.Wave > wave && wave > 0 {
-			if err := e.converge(ctx); err != nil {
+		if step.Wave > wave { // also if nothing of the waves before is changed: a run that was killed may have left it on its way
+			wave = step.Wave
+			if err := e.converge(ctx, wave); err != nil {
 				return err
 			}
 		}
-		wave = max(wave, step.Wave)
 		if step.Kind == rollout.RemoveService { // last: nothing needs them any more
-			if err := e.converge(ctx); err != nil {
+			if err := e.converge(ctx, everything); err != nil {
 				return err
 			}
 		}
@@ -104,7 +104,7 @@ func (e *execution) walk(ctx context.Context) error {
 			return err
 		}
 	}
-	return e.converge(ctx)
+	return e.converge(ctx, everything)
 }
 
 // step does one step.
@@ -295,7 +295,7 @@ func (e *execution) goBack(ctx context.Context) (*execution, error) {
 			failed = append(failed, err)
 		}
 	}
-	failed = append(failed, back.converge(limited))
+	failed = append(failed, back.converge(limited, everything))
 	return back, errors.Join(failed...)
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -87,40 +88,36 @@ func (e *execution) service(ctx context.Context, id string) (service docker.Serv
 	return service, err
 }
 
-// converge waits until every service that is watched has converged, or one that
-// was changed has failed.
-func (e *execution) converge(ctx context.Context) error {
+// everything is a wave after all others.
+const everything = math.MaxInt
+
+// converge waits until every service that is watched and of a wave before the
+// given one has converged, or one that was changed has failed.
+func (e *execution) converge(ctx context.Context, wave int) error {
 	return e.until(ctx, func() (bool, error) {
 		if err := e.look(ctx); err != nil {
 			return false, err
 		}
-		all, failed := true, []string{}
+		all, stuck, failed := true, true, []string{}
 		for _, name := range slices.Sorted(maps.Keys(e.watches)) {
 			w := e.watches[name]
-			all = all && w.verdict.State == rollout.Converged
 			if w.verdict.State == rollout.Failing && !w.Unchanged {
 				failed = append(failed, name)
 			}
+			if e.plan.Waves[name] >= wave {
+				continue
+			}
+			all = all && w.verdict.State == rollout.Converged
+			stuck = stuck && w.verdict.State != rollout.Converging
 		}
 		if len(failed) > 0 {
 			return true, &fault.Error{Code: fault.Failed, What: strings.Join(failed, ", ") + " failed", Cause: errTasks}
 		}
-		if !all && e.stuck() {
+		if !all && stuck { // what has not converged has failed, and was not changed
 			return true, &fault.Error{Code: fault.Failed, What: "a service that was not changed does not run: " + e.summary(), Cause: errUnchanged}
 		}
 		return all, nil
 	})
-}
-
-// stuck reports whether all that is still not converged are services that were
-// not changed and have failed.
-func (e *execution) stuck() bool {
-	for _, w := range e.watches {
-		if w.verdict.State == rollout.Converging || w.verdict.State == rollout.Failing && !w.Unchanged {
-			return false
-		}
-	}
-	return true
 }
 
 // look judges every service once.
