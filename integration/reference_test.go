@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/keepmum/keepmum/internal/ops/demo"
+	"github.com/keepmum/keepmum/internal/ops/deploy"
 	"github.com/keepmum/keepmum/internal/ops/host"
 	"github.com/keepmum/keepmum/internal/ops/images"
 	"github.com/keepmum/keepmum/internal/ops/stack"
@@ -131,6 +132,7 @@ var variableUses = map[string]string{
 	"KEEPMUM_KEY_FILE":           "the project's key, in place of .keepmum/key; it is read and never made",
 	"KEEPMUM_ENV":                "read by services: `production` refuses $NAME, defaults, and a relative secrets directory",
 	"KEEPMUM_STACK":              "the stack in the Swarm, where -stack is not given; default: name: of the compose file",
+	"KEEPMUM_SWARM_FILE":         "the Swarm file, where -file is not given; default: docker-compose.swarm.yml",
 	"KEEPMUM_POSTGRES_IMAGE":     "the image of Postgres; default: postgres:17, or where no registry answers one made from Debian packages",
 	"KEEPMUM_API_PORT":           "the port of strict-api on this machine; default 8090",
 	"KEEPMUM_ODDS_API_URL":       "where odds-ingestion asks; default: the simulator, in a Swarm the provider",
@@ -231,6 +233,11 @@ var documents = map[string]any{
 	"secrets:whereService": versions.WhereServiceResult{},
 	"secrets:history":      versions.HistoryResult{},
 	"secrets:age":          versions.AgeResult{},
+	"deploy:plan":          deploy.Result{},
+	"deploy:swarm":         deploy.Result{},
+	"deploy:status":        deploy.StatusResult{},
+	"deploy:rollback":      deploy.Result{},
+	"deploy:remove":        deploy.RemoveResult{},
 	"engine:up":            host.UpResult{},
 	"engine:doctor":        host.DoctorResult{},
 	"build:images":         images.Result{},

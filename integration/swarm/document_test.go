@@ -3,7 +3,6 @@ package swarm
 import (
 	"cmp"
 	"flag"
-	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -150,7 +149,7 @@ func TestRow_HasSevenCellsAndRoundsUp(t *testing.T) {
 	if codeIn(r.line()) != "5" || codeIn("| no row |") != "" {
 		t.Error("the code is not found in its line")
 	}
-	if got := fmt.Sprint(seconds(0), seconds(time.Second), seconds(61*time.Second)); got != "0 1 61" {
+	if got := seconds(0) + " " + seconds(time.Millisecond) + " " + seconds(61*time.Second); got != "0 1 61" {
 		t.Error(got)
 	}
 }

@@ -60,7 +60,6 @@ func shared() tests {
 // of three managers (nodes 1 to 3) and a worker (4), and an engine that is in no
 // Swarm (5).
 func TestFaults(t *testing.T) {
-	t.Parallel()
 	lab := swarmlab.Up(t, swarmlab.Options{Managers: 3, Workers: 1, Alone: 1})
 	lab.LoadHelper(t)
 	shared().run(t, lab, true)

@@ -3,10 +3,14 @@
 package swarm
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	swarmapi "github.com/docker/docker/api/types/swarm"
 
 	"github.com/keepmum/keepmum/integration/swarmlab"
 )
@@ -20,7 +24,6 @@ func failing() tests {
 // TestNodes runs the situations in which nodes fail, each with all three managers
 // ready at its begin.
 func TestNodes(t *testing.T) {
-	t.Parallel()
 	lab := swarmlab.Up(t, swarmlab.Options{Managers: 3})
 	lab.LoadHelper(t)
 	failing().run(t, lab, false)
@@ -123,6 +126,12 @@ func quorumBefore(t *testing.T, lab *swarmlab.Lab, name string) row {
 	before := s.look()
 	s.everything(2)
 	s.withoutQuorum()
+	s.poll("the manager to know that it is alone", func(ctx context.Context) error { // until then it reads
+		if _, err := s.node.Client().NodeList(ctx, swarmapi.NodeListOptions{}); err == nil || ctx.Err() != nil {
+			return errors.New("it answers")
+		}
+		return nil
+	})
 	for _, args := range [][]string{{"deploy:plan"}, {"deploy:status"}, {"deploy:rollback", s.stack}, {"deploy:remove", s.stack}, {"secrets:toSwarm", "-from=prod"}, {"secrets:diff", "-from=prod"}} {
 		s.must(4, args...).is(s, 4, "without a leader")
 	}

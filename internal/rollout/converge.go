@@ -288,8 +288,10 @@ func (l *look) explain() {
 		switch {
 		case t.State == "pending" && t.Problem != "":
 			v.Cause, v.Problem = CauseScheduling, t.Problem
-		case t.State == "starting" && v.Cause == "":
+		case t.State == "starting" && v.Cause == "" && l.Spec.Task.Health == "own":
 			v.Cause, v.Problem = CauseHealth, "not healthy yet"
+		case t.State == "starting" && v.Cause == "":
+			v.Cause, v.Problem = CauseStart, "the engine starts it, or its image's health check has not passed yet"
 		}
 	}
 }

@@ -110,6 +110,15 @@ func TestWatch_TwoTasksOfOneSlotAreOneReplica(t *testing.T) {
 	s.see(rollout.Converging, "1/2")
 }
 
+func TestWatch_DoesNotSpeakOfAHealthCheckThatTheServiceDoesNotHave(t *testing.T) {
+	s := newScene(t, with("TaskTemplate.ContainerSpec.Healthcheck", nil))
+	s.task(1, "n1", "starting")
+	v := s.see(rollout.Converging, "start (the engine starts it, or its image's health check has not passed yet)")
+	if v.Cause != rollout.CauseStart {
+		t.Errorf("the cause is %q", v.Cause)
+	}
+}
+
 func TestWatch_WithoutAHealthCheckATaskMustHaveRunForTheMonitorTime(t *testing.T) {
 	s := newScene(t, with("TaskTemplate.ContainerSpec.Healthcheck", nil), with("UpdateConfig.Monitor", 3e9))
 	s.task(1, "n1", "running")

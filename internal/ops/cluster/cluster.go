@@ -149,11 +149,10 @@ func environment(stack string, versions map[string][]rollout.Version) (string, [
 }
 
 // closing returns a context for what must still be done when ctx may have ended:
-// a second then, ten otherwise.
-func closing(ctx context.Context) (context.Context, context.CancelFunc) {
-	limit := 10 * time.Second
-	if ctx.Err() != nil {
-		limit = time.Second
+// it then lasts for limit, and for ten seconds otherwise.
+func closing(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if ctx.Err() == nil {
+		limit = 10 * time.Second
 	}
 	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }

@@ -22,6 +22,8 @@ const (
 	expires   = 25 * time.Second // without a heartbeat that succeeded
 	stale     = 30 * time.Second // without a change that an observer saw
 	sayEvery  = 15 * time.Second // that somebody else holds it
+
+	giveBackLimit = 1500 * time.Millisecond // after a signal: a command ends within 3 s
 )
 
 // lockData is the content of a lock. What counts is in its labels.
@@ -85,6 +87,8 @@ func (s *State) Under(ctx context.Context, purpose string, work func(context.Con
 	done()
 	released := lease.Release(ctx)
 	switch {
+	case lease.Err() != nil && errors.Is(err, lease.Err()): // the work says it itself
+		return err
 	case lease.Err() != nil && err != nil:
 		return &fault.Error{Code: fault.Incomplete, What: fault.Text(lease.Err()) + ": " + fault.Text(err), Next: "the same command again", Cause: err}
 	case lease.Err() != nil:
@@ -156,7 +160,7 @@ func (c *contender) say() {
 // that was asked for may have come meanwhile: it is given back.
 func (c *contender) gaveUp(ctx context.Context) error {
 	if c.asked {
-		short, cancel := closing(ctx)
+		short, cancel := closing(ctx, giveBackLimit)
 		defer cancel()
 		_ = c.dropLock(short, c.id)
 	}
@@ -266,7 +270,7 @@ func (l *Lease) Release(ctx context.Context) error {
 // giveBack removes the lock. It moves the lock right before, so that nobody can
 // have found it stale when it is removed.
 func (l *Lease) giveBack(ctx context.Context) error {
-	ctx, cancel := closing(ctx)
+	ctx, cancel := closing(ctx, giveBackLimit)
 	defer cancel()
 	over, err := l.beat(ctx)
 	if over {

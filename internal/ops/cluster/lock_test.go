@@ -282,6 +282,9 @@ func TestLease_IsLostBeforeAnybodyElseCanHaveIt(t *testing.T) {
 			return context.Cause(ctx)
 		})
 		want(t, err, fault.Incomplete, "took no heartbeat of the lock of stack shop for 25s", "stopped where it was")
+		if text := err.Error(); strings.Count(text, "took no heartbeat") != 1 {
+			t.Errorf("it is said twice: %s", text)
+		}
 		time.Sleep(2 * time.Minute)
 		l, k := time.Duration(lost.Load()), time.Duration(taken.Load())
 		if l < 34*time.Second || l > 36*time.Second || k < l+4*time.Second {

@@ -60,7 +60,7 @@ func recordPrefix(stack string) string { return stack + "_keepmum.record." }
 // The new record is written beside the old one, which is then removed: of two
 // that a crash left, the one with the higher number counts.
 func (s *State) Record(ctx context.Context, e Entry) error {
-	ctx, cancel := closing(ctx)
+	ctx, cancel := closing(ctx, time.Second)
 	defer cancel()
 	e.ID, e.Time, e.By, e.Stack = rand.Text()[:12], s.cluster.Now().UTC().Truncate(time.Second), s.cluster.By, s.Stack
 	e.Environment = cmp.Or(e.Environment, s.Environment)

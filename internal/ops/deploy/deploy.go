@@ -120,6 +120,21 @@ func (o Options) check() error {
 	return nil
 }
 
+// flags are those of a plan that the deployment of it needs as well.
+func (o Options) flags() string {
+	words := ""
+	if o.From != "" {
+		words += " -from=" + o.From
+	}
+	if o.Adopt {
+		words += " -adopt"
+	}
+	if o.Prune {
+		words += " -prune"
+	}
+	return words
+}
+
 // open connects, and reads the Swarm file and the stack. Everything that is
 // wrong with the file is in the error.
 func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
@@ -293,7 +308,7 @@ func (d *Deploy) Plan(ctx context.Context, o Options) (Result, error) {
 		return result, nil
 	}
 	if err == nil {
-		err = &fault.Error{Code: fault.Pending, What: fault.Count(len(s.plan.Steps), "change") + " due", Next: "mage deploy:swarm"}
+		err = &fault.Error{Code: fault.Pending, What: fault.Count(len(s.plan.Steps), "change") + " due", Next: "mage deploy:swarm" + o.flags()}
 	}
 	return result, err
 }

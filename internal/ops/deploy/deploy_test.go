@@ -553,10 +553,13 @@ func TestPreflight_SaysThatTheQuorumIsAtItsEnd(t *testing.T) {
 	}
 	b.sim.Members = b.sim.Members[1:]
 	r, _ := b.deploy().Plan(t.Context(), deploy.Options{})
-	if len(r.Plan.Notices) != 1 || r.Plan.Notices[0] != "2 of 3 managers are reachable: if one more fails, the Swarm cannot be changed" {
+	if len(r.Plan.Notices) != 1 || r.Plan.Notices[0] != "2 of 3 managers reachable: if one more fails, the Swarm cannot be changed" {
 		t.Errorf("%q", r.Plan.Notices)
 	}
-	b.sim.Members[2].Reachable = true
+	b.sim.Members[1].Reachable = false
+	_, err := b.run(deploy.Options{}, "refused", fault.Invalid)
+	b.wantTexts(err, "the Swarm: 1 of 3 managers reachable: it takes 2 to change anything")
+	b.sim.Members[1].Reachable, b.sim.Members[2].Reachable = true, true
 	if r, _ = b.deploy().Plan(t.Context(), deploy.Options{}); len(r.Plan.Notices) > 0 {
 		t.Errorf("%q", r.Plan.Notices)
 	}
@@ -805,5 +808,20 @@ func TestSwarm_RefusesASourceThatCannotBeReadBeforeItConnects(t *testing.T) {
 	result, err := d.Swarm(t.Context(), deploy.Options{From: "nowhere"})
 	if fault.CodeOf(err) != fault.Invalid || result.Outcome != "refused" || !strings.Contains(err.Error(), "nowhere does not exist") {
 		t.Errorf("%s: %v", result.Outcome, err)
+	}
+}
+
+func TestPlan_NamesTheCommandThatDeploysIt(t *testing.T) {
+	b := newBench(t)
+	for want, o := range map[string]deploy.Options{
+		"mage deploy:swarm":                         {},
+		"mage deploy:swarm -adopt":                  {Adopt: true},
+		"mage deploy:swarm -from=dir -adopt -prune": {From: "dir", Adopt: true, Prune: true},
+	} {
+		_, err := b.deploy().Plan(t.Context(), o)
+		var said *fault.Error
+		if !errors.As(err, &said) || said.Code != fault.Pending || said.Next != want {
+			t.Errorf("%v, want the next command %q", err, want)
+		}
 	}
 }

@@ -15,8 +15,7 @@ import (
 
 // preflight looks for what would make the plan fail, or cost an outage.
 func (s *session) preflight() []fault.Finding {
-	findings := slices.Concat(s.foreign(), s.exposed())
-	s.quorum()
+	findings := slices.Concat(s.quorum(), s.foreign(), s.exposed())
 	for _, step := range s.plan.Steps {
 		if step.Kind != rollout.CreateService && step.Kind != rollout.UpdateService {
 			continue
@@ -66,8 +65,9 @@ func (s *session) exposed() []fault.Finding {
 	return nil
 }
 
-// quorum gives a notice if one more manager that fails would stop the Swarm.
-func (s *session) quorum() {
+// quorum finds that too few managers are reachable to change anything, and gives a
+// notice if one more that fails would be too many.
+func (s *session) quorum() []fault.Finding {
 	managers, reachable := 0, 0
 	for _, node := range s.nodes {
 		if node.Manager {
@@ -77,9 +77,14 @@ func (s *session) quorum() {
 			}
 		}
 	}
-	if managers > 1 && reachable-1 <= managers/2 && reachable < managers {
-		s.plan.Notices = append(s.plan.Notices, fmt.Sprintf("%d of %d managers are reachable: if one more fails, the Swarm cannot be changed", reachable, managers))
+	seen := fmt.Sprintf("%d of %s reachable", reachable, fault.Count(managers, "manager"))
+	switch need := managers/2 + 1; {
+	case managers > 0 && reachable < need:
+		return []fault.Finding{{Subject: "the Swarm", Problem: seen + ": it takes " + fmt.Sprint(need) + " to change anything", Next: "start the other managers; docker node ls"}}
+	case reachable == need && reachable < managers:
+		s.plan.Notices = append(s.plan.Notices, seen+": if one more fails, the Swarm cannot be changed")
 	}
+	return nil
 }
 
 // placement finds services that no node can run, or that would lose their data.

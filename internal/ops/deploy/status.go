@@ -15,8 +15,8 @@ import (
 type StatusResult struct {
 	cluster.Heading
 	Services []ServiceStatus `json:"services"`
-	Last     *cluster.Entry  `json:"last"`  // operation on the stack; null: none is recorded
-	Drift    []string        `json:"drift"` // what deploy:swarm would change
+	Last     *cluster.Entry  `json:"last,omitempty"` // operation on the stack; absent: none is recorded
+	Drift    []string        `json:"drift"`          // what deploy:swarm would change
 }
 
 // ServiceStatus says how one service is.

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
-	"time"
 
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
@@ -97,10 +96,9 @@ func digest(spec docker.ServiceSpec) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// end writes the record of how it ended.
+// end writes the record of how it ended, for which there is a second if ctx has
+// ended.
 func (s *session) end(ctx context.Context, operation string, result Result) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
 	e := cluster.Entry{Operation: operation, Outcome: string(result.Outcome), Reason: s.options.Reason, Before: s.before}
 	for _, service := range result.Services {
 		if service.Action != "unchanged" {

@@ -53,7 +53,7 @@ var ErrSilent = &fault.Error{Code: fault.NoEngine, What: "the Swarm has no leade
 
 // New makes a Swarm of one node.
 func New() *Sim {
-	node := docker.Node{ID: "n1", Hostname: "one", Manager: true, State: "ready", Availability: "active", NanoCPUs: 2e9, Memory: 4 << 30}
+	node := docker.Node{ID: "n1", Hostname: "one", Manager: true, Reachable: true, State: "ready", Availability: "active", NanoCPUs: 2e9, Memory: 4 << 30}
 	return &Sim{Swarm: clustertest.New(), Images: map[string]string{}, Members: []docker.Node{node}, services: map[string]*simService{}}
 }
 
