@@ -90,7 +90,9 @@ func (s *smoke) copyStack(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	s.project.write(name+".yml", string(data))
-	var file struct{ Configs map[string]struct{ File string } }
+	var file struct {
+		Configs map[string]struct{ File string }
+	}
 	if err := yaml.Unmarshal(data, &file); err != nil {
 		t.Fatal(err)
 	}
@@ -118,8 +120,8 @@ func (s *smoke) judge(t *testing.T, name string, findings []string) {
 	t.Helper()
 	for _, target := range []string{"deploy:plan", "deploy:render"} {
 		said := s.project.keepmum(t, "", target, "-file="+name+".yml", "-stack="+strings.ReplaceAll(name, "_", "-"))
-		if said.code != 3 {
-			t.Errorf("%s of %s: exit code %d, want 3\n%s%s", target, name, said.code, said.stdout, said.stderr)
+		if said.code != 3 && (target == "deploy:plan" || said.code != 0 || findings != nil) { // render does not ask for images
+			t.Errorf("%s of %s: exit code %d\n%s%s", target, name, said.code, said.stdout, said.stderr)
 			continue
 		}
 		if foreignWords.MatchString(said.stderr) {
@@ -127,6 +129,9 @@ func (s *smoke) judge(t *testing.T, name string, findings []string) {
 		}
 		for _, finding := range findings {
 			line, rest, _ := strings.Cut(strings.TrimPrefix(finding, "line "), ", ")
+			if strings.Contains(rest, "needs an engine with API") && !strings.Contains(said.stderr, "that a Swarm cannot honour") {
+				continue // said when the rest is right: it depends on the engine
+			}
 			if want := name + ".yml:" + line + ": " + strings.ReplaceAll(rest, `\|`, "|"); !strings.Contains(said.stderr, want) {
 				t.Errorf("%s of %s does not say %q:\n%s", target, name, want, said.stderr)
 			}
@@ -193,11 +198,18 @@ func (s *smoke) runStack(t *testing.T, name string, n int) {
 func (s *smoke) substitute(file map[string]any, n int) {
 	for _, one := range mapping(file, "services") {
 		service := one.(map[string]any)
-		service["image"], service["command"] = s.helper, []any{"serve"}
+		service["image"], service["command"] = s.helper, []any{"wait"}
 		delete(service, "entrypoint")
 		delete(service, "user")
 		delete(service, "env_file")
+		if service["init"] != nil {
+			service["init"] = false // the engine has no docker-init
+		}
+		if service["ulimits"] != nil {
+			service["ulimits"] = map[string]any{"nofile": map[string]any{"soft": 512, "hard": 1024}} // more is not allowed here
+		}
 		if check := mapping(service, "healthcheck"); check != nil {
+			service["command"] = []any{"serve"}
 			check["test"], check["interval"] = []any{"CMD", "/helper", "health"}, "1s"
 		}
 		if logging := mapping(service, "logging"); logging["driver"] == "journald" {
@@ -212,8 +224,8 @@ func (s *smoke) substitute(file map[string]any, n int) {
 		for i, volume := range volumes {
 			if long, ok := volume.(map[string]any); ok {
 				delete(long, "bind")
-			} else if text := volume.(string); strings.HasPrefix(text, "/mnt/") {
-				volumes[i] = "/tmp" + text[strings.Index(text, ":"):]
+			} else if text := volume.(string); strings.HasPrefix(text, "/mnt/") || strings.HasPrefix(text, "/var/log:") {
+				volumes[i] = "/tmp" + text[strings.Index(text, ":"):] // in the image of the engine there is nothing else
 			}
 		}
 	}
@@ -228,12 +240,13 @@ func (s *smoke) substitute(file map[string]any, n int) {
 func (s *smoke) substituteDeploy(service map[string]any) {
 	deploy := mapping(service, "deploy")
 	if deploy["mode"] == "replicated-job" {
+		service["command"] = []any{"serve"}
 		service["environment"] = map[string]any{"SERVE_CRASH_AFTER": "1ms", "SERVE_EXIT_CODE": "0"} // it ends
 	}
 	if placement := mapping(deploy, "placement"); placement != nil {
 		constraints, _ := placement["constraints"].([]any)
 		for i, one := range constraints {
-			if !strings.Contains(one.(string), "os") {
+			if !strings.Contains(one.(string), "platform") {
 				constraints[i] = "node.role == manager"
 			}
 		}

@@ -114,6 +114,7 @@ type stage struct {
 	stack  string
 	text   string // the stack file, as it was written last
 	values map[string][]byte
+	env    []string // more of the environment of keepmum
 	begun  time.Time
 	locked bool // a run that was stopped could not give the lock back, and said so
 
@@ -215,13 +216,14 @@ func (r *running) talk() string {
 	return r.stderr.String()
 }
 
-// start runs keepmum in the project, with nothing but DOCKER_HOST in its
-// environment.
+// start runs keepmum in the project, with nothing but DOCKER_HOST and the stage's
+// own variables in its environment.
 func (s *stage) start(args ...string) *running {
 	s.Helper()
 	r := &running{stage: s, args: args, begun: time.Now(), wrote: make(chan struct{}, 1), ended: make(chan struct{})}
 	r.cmd = exec.Command(keepmum, args...)
 	r.cmd.Dir, r.cmd.Env = s.dir, []string{"DOCKER_HOST=" + s.host, "DOCKER_CONFIG=" + s.path("no-docker-config"), "HOME=" + s.dir, "PATH=" + os.Getenv("PATH")}
+	r.cmd.Env = append(r.cmd.Env, s.env...)
 	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, r
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := r.cmd.Start(); err != nil {

@@ -124,6 +124,7 @@ type StackSpec struct {
 	// ExternalNetworks and ExternalConfigs must exist; the stack does not make them.
 	ExternalNetworks []string
 	ExternalConfigs  []string
+	ExternalLines    map[string]int // where the file declares them, by "network NAME" and "config NAME"
 
 	// After names, for each service, the services that must run before it, by their
 	// names in the file; After[service][other] says how: "started", "healthy" or

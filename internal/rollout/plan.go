@@ -145,9 +145,9 @@ func (p *planner) networks() {
 	}
 	for _, name := range p.want.ExternalNetworks {
 		if old, ok := there[name]; !ok {
-			p.refuse(0, name, "is an external network, and there is none of this name", "docker network create --driver overlay --attachable "+name)
+			p.refuse(p.want.ExternalLines["network "+name], name, "is an external network, and there is none of this name", "docker network create --driver overlay --attachable "+name)
 		} else if old.Scope == "local" && name != "host" && name != "bridge" && name != "none" {
-			p.refuse(0, name, "is a network of one node alone; services of a Swarm need an overlay", "docker network create --driver overlay --attachable NAME, and use that name")
+			p.refuse(p.want.ExternalLines["network "+name], name, "is a network of one node alone; services of a Swarm need an overlay", "docker network create --driver overlay --attachable NAME, and use that name")
 		}
 	}
 }
@@ -244,7 +244,7 @@ func (p *planner) configs() {
 		if c, ok := byName[name]; ok {
 			p.versions[name] = Version{ID: c.ID, Name: c.Name}
 		} else {
-			p.refuse(0, name, "is an external config, and there is none of this name", "docker config create "+name+" FILE")
+			p.refuse(p.want.ExternalLines["config "+name], name, "is an external config, and there is none of this name", "docker config create "+name+" FILE")
 		}
 	}
 }

@@ -312,9 +312,10 @@ func TestMake_ALongNameIsFoundBeforeTheEngineRefusesIt(t *testing.T) {
 func TestMake_ExternalNetworksAndConfigsMustBeThere(t *testing.T) {
 	want := shop(t)
 	want.ExternalNetworks, want.ExternalConfigs = []string{"proxy", "host"}, []string{"site"}
+	want.ExternalLines = map[string]int{"network proxy": 7, "config site": 9}
 	now := rollout.Current{Secrets: []docker.SwarmSecret{version("shop", "TOKEN", 1)}, Networks: []docker.Network{{Name: "host", Scope: "local"}, {Name: "proxy", Scope: "local", Driver: "bridge"}}}
 	_, findings := rollout.Make(want, now, rollout.Options{})
-	if len(findings) != 2 || !strings.Contains(findings[0].Problem, "one node alone") || !strings.Contains(findings[1].Problem, "external config") {
+	if len(findings) != 2 || !strings.Contains(findings[0].Problem, "one node alone") || !strings.Contains(findings[1].Problem, "external config") || findings[0].Line != 7 || findings[1].Line != 9 {
 		t.Errorf("%+v", findings)
 	}
 	now.Networks[1] = docker.Network{Name: "proxy", Scope: "swarm", Driver: "overlay"}
@@ -322,6 +323,9 @@ func TestMake_ExternalNetworksAndConfigsMustBeThere(t *testing.T) {
 	mustMake(t, want, now, rollout.Options{})
 	now.Networks = now.Networks[:1]
 	_, findings = rollout.Make(want, now, rollout.Options{})
+	if len(findings) != 1 || findings[0].Line != 7 {
+		t.Errorf("%+v", findings)
+	}
 	wantFinding(t, findings, "proxy", "there is none of this name", "docker network create --driver overlay --attachable proxy")
 }
 

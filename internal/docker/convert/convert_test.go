@@ -217,7 +217,7 @@ func TestConvert_OfEverything(t *testing.T) {
 	if !n.Internal || !n.Attachable || n.Driver != "overlay" || n.Labels["n"] != "1" || len(n.Options) != 1 || !slices.Equal(n.Subnets, []string{"10.1.0.0/24"}) {
 		t.Errorf("the network's fields do not agree with its JSON: %+v", n)
 	}
-	if !slices.Equal(spec.ExternalNetworks, []string{"edge"}) {
+	if !slices.Equal(spec.ExternalNetworks, []string{"edge"}) || spec.ExternalLines["network edge"] == 0 {
 		t.Errorf("external networks: %v", spec.ExternalNetworks)
 	}
 }
@@ -278,7 +278,7 @@ configs:
 	if diff := cmp.Diff(stackConfigs, spec.Configs); diff != "" {
 		t.Error(diff)
 	}
-	if !slices.Equal(spec.ExternalConfigs, []string{"outside_v2"}) {
+	if !slices.Equal(spec.ExternalConfigs, []string{"outside_v2"}) || spec.ExternalLines["config outside_v2"] == 0 {
 		t.Errorf("external configs: %v", spec.ExternalConfigs)
 	}
 }

@@ -66,6 +66,7 @@ func (c *converter) networks() {
 		n := c.project.Networks[key]
 		if bool(n.External) {
 			c.spec.ExternalNetworks = append(c.spec.ExternalNetworks, c.networkName(key))
+			c.external("network "+c.networkName(key), "networks", key)
 			continue
 		}
 		c.spec.Networks = append(c.spec.Networks, c.network(key, n))

@@ -112,6 +112,7 @@ func (c *converter) configs() {
 			if declared := c.project.Configs[grant.Source]; bool(declared.External) {
 				external[declared.Name] = true
 				c.spec.ExternalConfigs = append(c.spec.ExternalConfigs, declared.Name)
+				c.external("config "+declared.Name, "configs", grant.Source)
 			} else {
 				c.config(grant.Source, declared)
 			}
@@ -125,6 +126,14 @@ func (c *converter) configs() {
 	slices.SortFunc(c.spec.Configs, func(a, b docker.ConfigSpec) int { return cmp.Compare(a.Name, b.Name) })
 	slices.Sort(c.spec.ExternalConfigs)
 	c.spec.ExternalConfigs = slices.Compact(c.spec.ExternalConfigs)
+}
+
+// external notes where the file declares what the stack does not make.
+func (c *converter) external(what string, path ...string) {
+	if c.spec.ExternalLines == nil {
+		c.spec.ExternalLines = map[string]int{}
+	}
+	c.spec.ExternalLines[what] = c.m.LineOf(path...)
 }
 
 // config adds a config that the stack makes.

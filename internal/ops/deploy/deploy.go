@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -143,7 +144,7 @@ func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
 	s := &session{Deploy: d, options: o}
 	var err error
 	if s.file, err = d.Project.LoadSwarm(); err != nil {
-		return nil, err
+		return nil, d.refused(s.file, err)
 	}
 	stack, err := d.stack()
 	if err != nil {
@@ -161,6 +162,21 @@ func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
 	}
 	return s, nil
 }
+
+// refused adds to the findings of a file what no Swarm can do, so that all are said
+// at once. What depends on the engine is not among them.
+func (d *Deploy) refused(file *project.State, err error) error {
+	if file == nil || len(file.Findings) == 0 {
+		return err
+	}
+	_, more, _ := d.Convert(file.Manifest, "stack", newestAPI)
+	file.Findings = append(file.Findings, more...)
+	slices.SortStableFunc(file.Findings, func(a, b fault.Finding) int { return cmp.Compare(a.Line, b.Line) })
+	return file.Valid()
+}
+
+// newestAPI is that of an engine that has everything.
+const newestAPI = "1.999"
 
 // maskable returns the values of a source that masking finds.
 func (d *Deploy) maskable(ctx context.Context, from string) ([]secrets.Known, error) {
@@ -243,16 +259,21 @@ func (s *session) makePlan(ctx context.Context) error {
 	plan, findings := rollout.Make(s.want, s.now, rollout.Options{Prune: s.options.Prune, Making: making})
 	plan.Notices = append(slices.Clone(s.notices), plan.Notices...)
 	s.plan = plan
+	findings = slices.Concat(s.state.Findings, s.inFile(findings), images, s.preflight())
+	if len(findings) > 0 {
+		return &fault.Error{Code: fault.Invalid, What: s.want.Name + " cannot be deployed: " + fault.Count(len(findings), "problem") + "; nothing was changed", Findings: findings, Next: findings[0].Next}
+	}
+	return nil
+}
+
+// inFile names the file of findings that have a line of it.
+func (s *session) inFile(findings []fault.Finding) []fault.Finding {
 	for i, f := range findings {
 		if f.File == "" && f.Line > 0 {
 			findings[i].File = s.file.Manifest.File
 		}
 	}
-	findings = slices.Concat(s.state.Findings, findings, images, s.preflight())
-	if len(findings) > 0 {
-		return &fault.Error{Code: fault.Invalid, What: s.want.Name + " cannot be deployed: " + fault.Count(len(findings), "problem") + "; nothing was changed", Findings: findings, Next: findings[0].Next}
-	}
-	return nil
+	return findings
 }
 
 // result is what is known of a command that carried nothing out.
@@ -302,7 +323,7 @@ func (d *Deploy) Rendered(ctx context.Context) ([]byte, error) {
 	defer s.close()
 	plan, findings := rollout.Make(s.want, s.now, rollout.Options{})
 	if len(findings) > 0 {
-		return nil, &fault.Error{Code: fault.Invalid, What: "the file cannot be rendered", Findings: findings, Next: findings[0].Next}
+		return nil, &fault.Error{Code: fault.Invalid, What: "the file cannot be rendered", Findings: s.inFile(findings), Next: findings[0].Next}
 	}
 	secrets, configs := plan.Names()
 	return s.Render(s.file.Manifest, s.want.Name, s.API, secrets, configs)

@@ -852,3 +852,22 @@ func TestPlan_NamesTheCommandThatDeploysIt(t *testing.T) {
 		}
 	}
 }
+
+// What the reader of the file finds does not hide what no Swarm can do.
+func TestPlan_SaysAllThatIsWrongWithAFileAtOnce(t *testing.T) {
+	b := newBench(t)
+	b.edit("    secrets: [LOGIN]\n", "    secrets: [LOGIN]\n    command: a && b\n    shm_size: 1g\n")
+	_, err := b.deploy().Plan(t.Context(), deploy.Options{})
+	if said := strings.Join(texts(t, err), "; "); fault.CodeOf(err) != fault.Invalid || !strings.Contains(said, "unquoted &") || !strings.Contains(said, "shm_size is not possible in a Swarm") {
+		t.Errorf("%v: %s", err, said)
+	}
+}
+
+func TestRendered_NamesTheFileOfItsFindings(t *testing.T) {
+	b := newBench(t)
+	b.stack = "other" // has no versions
+	_, err := b.deploy().Rendered(t.Context())
+	if said := texts(t, err); len(said) != 2 || !strings.HasPrefix(said[0], "docker-compose.swarm.yml:") || !strings.Contains(said[0], "has no version in the Swarm") {
+		t.Errorf("%v: %q", err, said)
+	}
+}
