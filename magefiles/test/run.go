@@ -68,7 +68,7 @@ func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) 
 		if err != nil {
 			return gotool.Tally{}, err
 		}
-		args := []string{"-tags", "integration", "-p", "2", "-parallel", "4", "-count", "1", "-timeout", "25m"}
+		args := []string{"-tags", "integration", "-p", "2", "-parallel", "4", "-count", "1", "-short", "-timeout", "25m"}
 		return gotool.Test(ctx, dir, c, append(args, packages...)...)
 	})
 	if err == nil {
