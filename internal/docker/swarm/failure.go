@@ -48,7 +48,7 @@ func causeOf(r *engine.Refusal) error {
 func (s *Swarm) unusable(words string) error {
 	says := func(text string) bool { return strings.Contains(words, text) }
 	switch {
-	case says("does not have a leader"), says("context deadline exceeded"), says("code = Unavailable"):
+	case says("does not have a leader"), says("lost leader status"), says("context deadline exceeded"), says("code = Unavailable"):
 		return s.refuse("no leader", "is a manager of a Swarm without a leader: at least half of its managers are offline, or the others elect a new one",
 			"wait half a minute and try again; if that does not help, start the other managers")
 	case says("needs to be unlocked"):

@@ -40,6 +40,7 @@ func TestCalls_SwarmThatCannotBeUsedIsNoEngine(t *testing.T) {
 		said, words, next string
 	}{
 		{500, "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online.", "without a leader", "wait half a minute"},
+		{500, "rpc error: code = Unknown desc = raft: failed to process the request: node lost leader status", "without a leader", "wait half a minute"},
 		{500, "rpc error: code = DeadlineExceeded desc = context deadline exceeded", "without a leader", "start the other managers"},
 		{503, "rpc error: code = Unavailable desc = connection error", "without a leader", "start the other managers"},
 		{503, "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a manager node or promote the current node to a manager.", "is a worker of its Swarm", "choose a manager"},
