@@ -386,7 +386,7 @@ func TestSwarm_ADeadlineGoesBackToo(t *testing.T) {
 	b.run(deploy.Options{}, "deployed", 0)
 	b.edit("shop/api:1", "shop/api:2")
 	b.sim.Images["shop/api:2"] = "never"
-	_, err := b.run(deploy.Options{Timeout: 100 * time.Millisecond}, "rolled back", fault.RolledBack)
+	_, err := b.run(deploy.Options{Timeout: time.Second}, "rolled back", fault.RolledBack)
 	if !strings.Contains(err.Error(), "not converged in time: shop_api 0/2 running") || !strings.Contains(err.Error(), "health") {
 		t.Error(err)
 	}

@@ -153,7 +153,7 @@ func TestRun_ATimeoutGoesBackToo(t *testing.T) {
 	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"))
 	b.Images["a:2"] = "never"
 	plan, now := b.plan(rollout.Options{}, b.service("s_a", "a:2"))
-	result, err := b.executor().Run(t.Context(), plan, now, 50*time.Millisecond)
+	result, err := b.executor().Run(t.Context(), plan, now, time.Second)
 	if result.Outcome != execute.RolledBack || !strings.Contains(err.Error(), "not converged in time: s_a 0/2 running") {
 		t.Errorf("%s: %v", result.Outcome, err)
 	}
