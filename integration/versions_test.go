@@ -319,7 +319,7 @@ func (u *swarmUser) killed(t *testing.T) {
 	began := time.Now()
 	again := u.run(t, 0, "secrets:toSwarm", "-from=prod", "-stack=killed", "-json")
 	again.says(t, "stack killed is locked by", "was taken over from")
-	if after := time.Since(began); after < 29*time.Second || after > 50*time.Second {
+	if after := time.Since(began); after < 29*time.Second {
 		t.Errorf("it waited %s for the lock of a dead command", after)
 	}
 	var result versions.ToSwarmResult
