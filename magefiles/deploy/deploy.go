@@ -60,11 +60,8 @@ func (Deploy) Swarm(ctx context.Context,
 	json *bool, // print the result as JSON
 ) error {
 	at := wire.OverSwarm{Context: context, Stack: stack, File: file}
-	o := deploy.Options{Adopt: wire.Value(adopt), Prune: wire.Value(prune), AllowOutage: wire.Value(allowOutage), ShowLogs: wire.Value(showLogs), From: wire.Value(from), Reason: wire.Value(reason), Timeout: wire.Value(timeout)}
+	o := deploy.Options{Adopt: wire.Value(adopt), Prune: wire.Value(prune), AllowOutage: wire.Value(allowOutage), ShowLogs: wire.Value(showLogs), From: wire.Value(from), Reason: wire.Value(reason), Timeout: wire.Value(timeout), DryRun: wire.Value(dryRun)}
 	return wire.Target[deploy.Result]{Limit: wire.Value(timeout) + wire.Long, Alone: true, JSON: json, Show: showResult, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.Result, error) {
-		if wire.Value(dryRun) {
-			return t.Deploy(at).Plan(ctx, o)
-		}
 		return t.Deploy(at).Swarm(ctx, o)
 	})
 }
@@ -111,9 +108,9 @@ func (Deploy) Rollback(ctx context.Context, stack string,
 	json *bool, // print the result as JSON
 ) error {
 	at := wire.OverSwarm{Context: context, Stack: &stack}
-	o := deploy.Options{Adopt: wire.Value(adopt), Reason: wire.Value(reason), Timeout: wire.Value(timeout)}
+	o := deploy.Options{Adopt: wire.Value(adopt), Reason: wire.Value(reason), Timeout: wire.Value(timeout), DryRun: wire.Value(dryRun)}
 	return wire.Target[deploy.Result]{Limit: wire.Value(timeout) + wire.Long, Alone: true, Name: stack, JSON: json, Show: showResult, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.Result, error) {
-		return t.Deploy(at).Rollback(ctx, o, wire.Value(dryRun))
+		return t.Deploy(at).Rollback(ctx, o)
 	})
 }
 

@@ -30,13 +30,13 @@ type credentials struct {
 
 // Credentials returns the stored credentials for the images' registries, for
 // masking.
-func (s *Swarm) Credentials(images ...string) []secrets.Known {
+func (s *Swarm) Credentials(ctx context.Context, images ...string) []secrets.Known {
 	var all []secrets.Known
 	seen := map[string]bool{}
 	for _, image := range images {
 		if key := registryOf(image); key != "" && !seen[key] {
 			seen[key] = true
-			all = append(all, s.login(context.Background(), key).known...)
+			all = append(all, s.login(ctx, key).known...)
 		}
 	}
 	return all

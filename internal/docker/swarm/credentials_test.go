@@ -134,12 +134,12 @@ func TestCredentials_GoWithEveryRequestThatNeedsThem(t *testing.T) {
 // An empty ConfigDir is that of the engine.
 func TestCredentials_OfTheEnginesConfiguration(t *testing.T) {
 	s := connect(t, &fake{}, settings{})
-	if known := s.Credentials("registry.example/web:1"); len(known) > 0 {
+	if known := s.Credentials(t.Context(), "registry.example/web:1"); len(known) > 0 {
 		t.Errorf("%d values without a configuration", len(known))
 	}
 	text := `{"auths":{"registry.example":{"auth":"` + basic("ann", password) + `"}}}`
 	s = connect(t, &fake{}, settings{config: text})
-	if known := s.Credentials("registry.example/web:1"); len(known) != 2 {
+	if known := s.Credentials(t.Context(), "registry.example/web:1"); len(known) != 2 {
 		t.Errorf("%d values of the engine's configuration", len(known))
 	}
 }
@@ -199,7 +199,7 @@ func TestCredentials_HelperIsAskedOnceWithoutOurEnvironment(t *testing.T) {
 			if _, err := s.ResolveImage(t.Context(), image); err != nil {
 				t.Fatal(err)
 			}
-			s.Credentials(image)
+			s.Credentials(t.Context(), image)
 		}
 	}
 	if got, err := os.ReadFile(log); err != nil || string(got) != "one.example work \ntwo.example work \n" {
@@ -211,7 +211,7 @@ func TestCredentials_AreKnownForMasking(t *testing.T) {
 	text := `{"auths":{"one.example":{"auth":"` + basic("ann", password) + `","identitytoken":"the-token","registrytoken":"the-bearer"},"two.example":{"auth":"` + basic("bob", "another") + `"}}}`
 	s := connect(t, &fake{}, settings{Options: swarm.Options{ConfigDir: configDir(t, text)}})
 	got := map[string]string{}
-	for _, known := range s.Credentials("one.example/a:1", "one.example/b", "not an image", "two.example/a", "three.example/a") {
+	for _, known := range s.Credentials(t.Context(), "one.example/a:1", "one.example/b", "not an image", "two.example/a", "three.example/a") {
 		got[known.Value.RevealString()] = known.Name
 	}
 	for value, name := range map[string]string{password: "registry one.example", "the-token": "registry one.example", "the-bearer": "registry one.example", "another": "registry two.example"} {

@@ -36,16 +36,16 @@ func TestRollback_UndoesTheLastOperationAlone(t *testing.T) {
 	b.run(deploy.Options{}, "deployed", 0)
 	b.want(b.images(), "shop/api:2", "shop/db:2")
 
-	r, err := b.deploy().Rollback(t.Context(), deploy.Options{Reason: "why"}, true)
+	r, err := b.deploy().Rollback(t.Context(), deploy.Options{Reason: "why", DryRun: true})
 	if err != nil || r.Outcome != "planned" || len(r.Plan.Steps) != 1 || r.Plan.Steps[0].Changes[0].String() != "image: shop/api:2 -> shop/api:1" {
 		t.Errorf("%+v, %v", r.Plan, err)
 	}
 	b.want(b.images(), "shop/api:2", "shop/db:2")
-	if r, err = b.deploy().Rollback(t.Context(), deploy.Options{Reason: "why"}, false); err != nil || r.Outcome != "deployed" {
+	if r, err = b.deploy().Rollback(t.Context(), deploy.Options{Reason: "why"}); err != nil || r.Outcome != "deployed" {
 		t.Fatalf("%s, %v", r.Outcome, err)
 	}
 	b.want(b.images(), "shop/api:1", "shop/db:2") // the database was not part of it
-	if r, err = b.deploy().Rollback(t.Context(), deploy.Options{}, false); err != nil {
+	if r, err = b.deploy().Rollback(t.Context(), deploy.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	b.want(b.images(), "shop/api:2", "shop/db:2")
@@ -59,7 +59,7 @@ func TestRollback_WorksAfterARunThatWasKilled(t *testing.T) {
 	b.killedAt("update shop_api")
 	b.want(b.images(), "shop/api:1", "shop/db:2")
 	b.want(recordOf(b)[:1], "deploy begun")
-	if _, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false); err != nil {
+	if _, err := b.deploy().Rollback(t.Context(), deploy.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	b.want(b.images(), "shop/api:1", "shop/db:1")
@@ -73,7 +73,7 @@ func TestRollback_LeavesWhatTheLastOperationDidNotReach(t *testing.T) {
 	b.edit("shop/api:1", "shop/api:3", "shop/db:1", "shop/db:3")
 	b.killedAt("update shop_api")
 	b.want(b.images(), "shop/api:2", "shop/db:3")
-	r, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false)
+	r, err := b.deploy().Rollback(t.Context(), deploy.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestRollback_ASignalNamesTheCommandThatGoesOn(t *testing.T) {
 		}
 		return nil
 	}
-	_, err := b.deploy().Rollback(ctx, deploy.Options{}, false)
+	_, err := b.deploy().Rollback(ctx, deploy.Options{})
 	var e *fault.Error
 	if !errors.As(err, &e) || e.Code != fault.Interrupted || e.Next != "mage deploy:swarm goes on, mage deploy:rollback shop undoes it" {
 		t.Errorf("%v, next: %+v", err, e)
@@ -106,7 +106,7 @@ func TestRollback_AfterOneThatFailedDoesNotBringTheFailureBack(t *testing.T) {
 	b.edit("shop/api:1", "shop/api:2")
 	b.sim.Images["shop/api:2"] = "crash"
 	b.run(deploy.Options{}, "rolled back", fault.RolledBack)
-	r, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false)
+	r, err := b.deploy().Rollback(t.Context(), deploy.Options{})
 	if err != nil || len(r.Plan.Steps) != 0 {
 		t.Errorf("%+v, %v", r.Plan, err)
 	}
@@ -121,7 +121,7 @@ func TestRollback_IsRefusedIfSomebodyElseChangedTheServiceSince(t *testing.T) {
 	b.run(deploy.Options{}, "deployed", 0)
 	b.sim.By("shop_api", func(tree map[string]any) { tree["Labels"].(map[string]any)["changed"] = "by somebody" })
 	changes := b.since(func() {
-		_, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false)
+		_, err := b.deploy().Rollback(t.Context(), deploy.Options{})
 		if fault.CodeOf(err) != fault.Invalid {
 			t.Error(err)
 		}
@@ -176,7 +176,7 @@ func TestRollback_NeedsTheVersionsOfThen(t *testing.T) {
 		}
 	}
 	changes := b.since(func() {
-		_, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false)
+		_, err := b.deploy().Rollback(t.Context(), deploy.Options{})
 		if fault.CodeOf(err) != fault.Invalid {
 			t.Error(err)
 		}
@@ -188,7 +188,7 @@ func TestRollback_NeedsTheVersionsOfThen(t *testing.T) {
 func TestRollback_OfAFirstDeploymentHasNothingToGoBackTo(t *testing.T) {
 	b := newBench(t)
 	b.run(deploy.Options{}, "deployed", 0)
-	r, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false)
+	r, err := b.deploy().Rollback(t.Context(), deploy.Options{})
 	if err != nil || r.Outcome != "unchanged" || len(r.Plan.Notices) != 2 || !strings.Contains(r.Plan.Notices[0], "shop_api has nothing to go back to") {
 		t.Errorf("%s %q, %v", r.Outcome, r.Plan.Notices, err)
 	}
@@ -196,13 +196,13 @@ func TestRollback_OfAFirstDeploymentHasNothingToGoBackTo(t *testing.T) {
 
 func TestRollback_OfNoStackOrAStrangersIsRefused(t *testing.T) {
 	b := newBench(t)
-	_, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false)
+	_, err := b.deploy().Rollback(t.Context(), deploy.Options{})
 	if fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "the stack shop has no services in this Swarm") {
 		t.Error(err)
 	}
 	b.run(deploy.Options{}, "deployed", 0)
 	b.sim.By("shop_db", func(tree map[string]any) { delete(tree["Labels"].(map[string]any), docker.LabelStack) })
-	if _, err = b.deploy().Rollback(t.Context(), deploy.Options{}, false); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "keepmum did not deploy the stack shop") {
+	if _, err = b.deploy().Rollback(t.Context(), deploy.Options{}); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "keepmum did not deploy the stack shop") {
 		t.Error(err)
 	}
 }
@@ -234,7 +234,7 @@ func TestStatus_TakesTheStacksNameFromTheComposeFile(t *testing.T) {
 	if r, err := b.deploy().Status(t.Context()); err != nil || r.Stack != "shop" || len(r.Services) != 2 {
 		t.Errorf("%q with %d services, %v", r.Stack, len(r.Services), err)
 	}
-	if _, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false); fault.CodeOf(err) != fault.Usage {
+	if _, err := b.deploy().Rollback(t.Context(), deploy.Options{}); fault.CodeOf(err) != fault.Usage {
 		t.Errorf("a rollback names its stack: %v", err)
 	}
 }
@@ -316,7 +316,7 @@ func TestAttach_TakesNoStackButTheOneThatIsNamed(t *testing.T) {
 		if _, err := b.deploy().Remove(t.Context(), deploy.RemoveOptions{}); fault.CodeOf(err) != fault.Usage {
 			t.Errorf("remove: %v", err)
 		}
-		if _, err := b.deploy().Rollback(t.Context(), deploy.Options{}, false); fault.CodeOf(err) != fault.Usage {
+		if _, err := b.deploy().Rollback(t.Context(), deploy.Options{}); fault.CodeOf(err) != fault.Usage {
 			t.Errorf("rollback: %v", err)
 		}
 	}))
@@ -325,7 +325,65 @@ func TestAttach_TakesNoStackButTheOneThatIsNamed(t *testing.T) {
 func TestRollback_APastDeadlineIsAUsageError(t *testing.T) {
 	b := newBench(t)
 	b.run(deploy.Options{}, "deployed", 0)
-	if _, err := b.deploy().Rollback(t.Context(), deploy.Options{Timeout: -1}, false); fault.CodeOf(err) != fault.Usage {
+	if _, err := b.deploy().Rollback(t.Context(), deploy.Options{Timeout: -1}); fault.CodeOf(err) != fault.Usage {
 		t.Error(err)
+	}
+}
+
+func TestRollback_ThatFailsSaysWhyWithoutAFile(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.edit("shop/api:1", "shop/api:2")
+	b.run(deploy.Options{}, "deployed", 0)
+	b.sim.Images["shop/api:1"] = "pull"
+	r, err := b.deploy().Rollback(t.Context(), deploy.Options{})
+	if r.Outcome != "rolled back" || fault.CodeOf(err) != fault.RolledBack {
+		t.Fatalf("%s: %v", r.Outcome, err)
+	}
+	b.wantTexts(err, "shop_api: pull: No such image: shop/api:1")
+	b.want(b.images(), "shop/api:2", "shop/db:1")
+}
+
+func TestStatus_DoesNotTakeACrashLoopForRunning(t *testing.T) {
+	b := newBench(t)
+	b.edit("    healthcheck: *health\n    deploy: {placement", "    deploy: {placement")
+	b.run(deploy.Options{}, "deployed", 0)
+	if _, err := b.deploy().Status(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.sim.Fail("shop_db") // another task runs in its place, and fails when it has run for a moment
+	b.sim.Looked = func() { b.sim.FailRunning("shop_db") }
+	_, err := b.deploy().Status(t.Context())
+	if fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "shop_db 0/1 running") {
+		t.Error(err)
+	}
+}
+
+func TestStatus_SaysThatADifferenceIsNotKnown(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	connected := b.connected
+	b.edit("shop/api:1", "nowhere/api:1")
+	r, err := b.deploy().Status(t.Context())
+	if err != nil || len(r.Drift) > 0 || !strings.Contains(b.Said.String(), "what differs from the file is not known: shop cannot be deployed: 1 problem") {
+		t.Errorf("%v, %q\n%s", err, r.Drift, b.Said.String())
+	}
+	if b.connected != connected+1 {
+		t.Errorf("connected %d times", b.connected-connected)
+	}
+}
+
+func TestRemove_NamesOnlyWhatIsGone(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.sim.Before = func(call string) error {
+		if call == "remove shop_db" || call == "remove volume held" {
+			return errors.New("no")
+		}
+		return nil
+	}
+	r, err := b.deploy().Remove(t.Context(), deploy.RemoveOptions{Volumes: []string{"held", "free"}})
+	if err == nil || !slices.Equal(r.Services, []string{"shop_api"}) || !slices.Equal(r.Volumes, []string{"free"}) || !slices.Equal(r.Networks, []string{"shop_default"}) {
+		t.Errorf("%v: services %q, volumes %q, networks %q", err, r.Services, r.Volumes, r.Networks)
 	}
 }

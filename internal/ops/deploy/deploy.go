@@ -41,6 +41,15 @@ type Converter func(m *manifest.Manifest, stack, api string) (spec docker.StackS
 // are by declared name; a config without one is written with its content's file.
 type Renderer func(m *manifest.Manifest, stack, api string, secrets, configs map[string]string) ([]byte, error)
 
+// Source is a directory of values that was read.
+type Source interface {
+	// Known returns the values, as their versions hold them.
+	Known() []secrets.Known
+	// Versions makes the versions that the Swarm has not, as secrets:toSwarm does,
+	// and returns them by declared name; in a dry run those that it would make.
+	Versions(ctx context.Context, dryRun bool) (map[string]rollout.Version, error)
+}
+
 // Config is what the use cases work with.
 type Config struct {
 	Project project.Project // of the Swarm file and the manifest
@@ -49,12 +58,8 @@ type Config struct {
 	Convert Converter
 	Render  Renderer
 
-	// Values returns the values of a source that is named. Nil: no value is known.
-	Values func(ctx context.Context, from string) ([]secrets.Known, error)
-	// Versions makes the versions that a source has and the Swarm has not, as
-	// secrets:toSwarm does, and returns them by declared name; in a dry run those
-	// that it would make. Nil: none are made.
-	Versions func(ctx context.Context, from, reason string, dryRun bool) (map[string]rollout.Version, error)
+	// Source reads a directory of values, once. Nil: values are not looked at.
+	Source func(ctx context.Context, from, reason string) (Source, error)
 
 	Clock func() time.Duration // monotonic; nil: time since New
 	Every time.Duration        // between two looks at the tasks; 0: 250 ms
@@ -84,6 +89,7 @@ type Options struct {
 	From        string        // a directory of values: versions are made of those that are new, and logs can be masked; "": none
 	Reason      string        // for the record
 	Timeout     time.Duration // for all to converge; 0: five minutes
+	DryRun      bool          // plan, and change nothing
 }
 
 // Result says what a deployment did, or would do.
@@ -107,9 +113,11 @@ type session struct {
 	nodes   []docker.Node
 	plan    rollout.Plan
 	notices []string
-	given   []secrets.Known   // values of a named source that can be masked
-	onward  string            // the command that goes on after a signal; "": the same one
-	before  map[string]string // digests of the specifications that the plan changes, by service
+	source  Source                     // nil: none is named
+	making  map[string]rollout.Version // those that are to be made from the source
+	given   []secrets.Known            // values of the source that can be masked
+	onward  string                     // the command that goes on after a signal; "": the same one
+	before  map[string]string          // digests of the specifications that the plan changes, by service
 }
 
 // check refuses options that cannot be meant.
@@ -150,7 +158,7 @@ func (d *Deploy) open(ctx context.Context, o Options) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.given, err = d.maskable(ctx, o.From); err != nil {
+	if err := s.readSource(ctx); err != nil {
 		return nil, err
 	}
 	if s.Swarm, err = d.Connect(ctx); err != nil {
@@ -178,14 +186,19 @@ func (d *Deploy) refused(file *project.State, err error) error {
 // newestAPI is that of an engine that has everything.
 const newestAPI = "1.999"
 
-// maskable returns the values of a source that masking finds.
-func (d *Deploy) maskable(ctx context.Context, from string) ([]secrets.Known, error) {
-	if from == "" || d.Values == nil {
-		return nil, nil
+// readSource reads the source that is named. A value that is too short to be masked
+// is none that can be given away: a log with it is withheld.
+func (s *session) readSource(ctx context.Context) (err error) {
+	if s.options.From == "" || s.Source == nil {
+		return nil
 	}
-	known, err := d.Values(ctx, from)
+	if s.source, err = s.Source(ctx, s.options.From, s.options.Reason); err != nil {
+		return err
+	}
+	known := s.source.Known()
 	short := redact.New(known).Unmasked()
-	return slices.DeleteFunc(known, func(k secrets.Known) bool { return slices.Contains(short, k.Name) }), err
+	s.given = slices.DeleteFunc(known, func(k secrets.Known) bool { return slices.Contains(short, k.Name) })
+	return nil
 }
 
 func (s *session) close() {
@@ -199,12 +212,12 @@ func (s *session) close() {
 func (d *Deploy) stack() (string, error) {
 	name := d.Stack
 	if name == "" {
-		manifest, err := d.Project.LoadManifest()
+		state, err := d.Project.LoadManifest()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", err
 		}
 		if err == nil {
-			name = manifest.Manifest.Project
+			name = state.Manifest.Project
 		}
 	}
 	return name, rollout.CheckStack(name)
@@ -216,6 +229,14 @@ func (s *session) read(ctx context.Context, stack string) error {
 	if s.state, err = s.Cluster.Open(ctx, stack); err != nil {
 		return err
 	}
+	if err := s.convert(stack); err != nil {
+		return err
+	}
+	return s.readSwarm(ctx)
+}
+
+// convert makes the specifications of the file.
+func (s *session) convert(stack string) error {
 	want, findings, notices := s.Convert(s.file.Manifest, stack, s.API)
 	if len(findings) > 0 {
 		return &fault.Error{Code: fault.Invalid, What: s.file.Manifest.File + " has " + fault.Count(len(findings), "field") + " that a Swarm cannot honour", Findings: findings, Next: "change them, then mage deploy:plan"}
@@ -224,7 +245,7 @@ func (s *session) read(ctx context.Context, stack string) error {
 	for _, n := range notices {
 		s.notices = append(s.notices, n.String())
 	}
-	return s.readSwarm(ctx)
+	return nil
 }
 
 // readSwarm reads what the Swarm has now.
@@ -252,18 +273,24 @@ func (s *session) makePlan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	making, err := s.versions(ctx, true)
-	if err != nil {
-		return err
-	}
-	plan, findings := rollout.Make(s.want, s.now, rollout.Options{Prune: s.options.Prune, Making: making})
+	plan, findings := rollout.Make(s.want, s.now, rollout.Options{Prune: s.options.Prune, Making: s.making})
 	plan.Notices = append(slices.Clone(s.notices), plan.Notices...)
 	s.plan = plan
-	findings = slices.Concat(s.state.Findings, s.inFile(findings), images, s.preflight())
+	findings = slices.Concat(s.state.Findings, s.inFile(findings), images, s.preflight(ctx))
 	if len(findings) > 0 {
 		return &fault.Error{Code: fault.Invalid, What: s.want.Name + " cannot be deployed: " + fault.Count(len(findings), "problem") + "; nothing was changed", Findings: findings, Next: findings[0].Next}
 	}
 	return nil
+}
+
+// makeFirstPlan is makePlan with the versions that are to be made.
+func (s *session) makeFirstPlan(ctx context.Context) (err error) {
+	if s.source != nil {
+		if s.making, err = s.source.Versions(ctx, true); err != nil {
+			return err
+		}
+	}
+	return s.makePlan(ctx)
 }
 
 // inFile names the file of findings that have a line of it.
@@ -284,15 +311,6 @@ func (s *session) result(outcome execute.Outcome) Result {
 // refused is the result of a command that found out nothing.
 func refused() Result { return Result{Result: execute.Result{Outcome: execute.Refused}} }
 
-// versions makes the versions of the source that was named, or says which it would
-// make.
-func (s *session) versions(ctx context.Context, dryRun bool) (map[string]rollout.Version, error) {
-	if s.options.From == "" || s.Versions == nil {
-		return nil, nil
-	}
-	return s.Versions(ctx, s.options.From, s.options.Reason, dryRun)
-}
-
 // Plan says what a deployment would do. Its error has the code fault.Pending if
 // that is anything.
 func (d *Deploy) Plan(ctx context.Context, o Options) (Result, error) {
@@ -301,14 +319,19 @@ func (d *Deploy) Plan(ctx context.Context, o Options) (Result, error) {
 		return refused(), err
 	}
 	defer s.close()
-	err = s.makePlan(ctx)
+	return s.planned(ctx)
+}
+
+// planned plans, and returns the plan as the result.
+func (s *session) planned(ctx context.Context) (Result, error) {
+	err := s.makeFirstPlan(ctx)
 	result := s.result(execute.Planned)
 	if err == nil && s.plan.Empty() {
 		result.Outcome = execute.Unchanged
 		return result, nil
 	}
 	if err == nil {
-		err = &fault.Error{Code: fault.Pending, What: fault.Count(len(s.plan.Steps), "change") + " due", Next: "mage deploy:swarm" + o.flags()}
+		err = &fault.Error{Code: fault.Pending, What: fault.Count(len(s.plan.Steps), "change") + " due", Next: "mage deploy:swarm" + s.options.flags()}
 	}
 	return result, err
 }

@@ -17,5 +17,5 @@ type Fleet interface {
 	HasImage(ctx context.Context, image string) (bool, error)
 	// Credentials returns the stored credentials for the images' registries, for
 	// masking.
-	Credentials(images ...string) []secrets.Known
+	Credentials(ctx context.Context, images ...string) []secrets.Known
 }

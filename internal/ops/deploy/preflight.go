@@ -14,8 +14,8 @@ import (
 )
 
 // preflight looks for what would make the plan fail, or cost an outage.
-func (s *session) preflight() []fault.Finding {
-	findings := slices.Concat(s.quorum(), s.foreign(), s.exposed())
+func (s *session) preflight(ctx context.Context) []fault.Finding {
+	findings := slices.Concat(s.quorum(), s.foreign(), s.exposed(ctx))
 	for _, step := range s.plan.Steps {
 		if step.Kind != rollout.CreateService && step.Kind != rollout.UpdateService {
 			continue
@@ -23,7 +23,7 @@ func (s *session) preflight() []fault.Finding {
 		spec := step.Service
 		findings = append(findings, s.placement(spec)...)
 		findings = append(findings, s.publishing(spec)...)
-		if step.Kind == rollout.UpdateService && step.Restarts && !s.options.AllowOutage {
+		if step.Kind == rollout.UpdateService && step.Restarts {
 			findings = append(findings, s.outage(spec)...)
 		}
 	}
@@ -33,6 +33,9 @@ func (s *session) preflight() []fault.Finding {
 // at makes a finding about a service, at its line in the file.
 func (s *session) at(service, problem, next string) fault.Finding {
 	f := fault.Finding{Subject: service, Problem: problem, Next: next}
+	if s.file == nil { // a command over what is in the Swarm
+		return f
+	}
 	if declared, ok := s.file.Manifest.Service(strings.TrimPrefix(service, s.want.Name+"_")); ok {
 		f.File, f.Line = s.file.Manifest.File, declared.Line
 	}
@@ -54,12 +57,12 @@ func (s *session) foreign() []fault.Finding {
 }
 
 // exposed finds that credentials of a registry would go over the network in clear.
-func (s *session) exposed() []fault.Finding {
+func (s *session) exposed(ctx context.Context) []fault.Finding {
 	var images []string
 	for _, spec := range s.want.Services {
 		images = append(images, spec.Task.Image)
 	}
-	if err := s.state.TakesValues(); err != nil && len(s.Fleet.Credentials(images...)) > 0 {
+	if err := s.state.TakesValues(); err != nil && len(s.Fleet.Credentials(ctx, images...)) > 0 {
 		return []fault.Finding{{Subject: "credentials of a registry", Problem: fault.Text(err), Next: "use ssh:// or TLS, or docker logout"}}
 	}
 	return nil
@@ -174,7 +177,8 @@ func holds(spec docker.ServiceSpec, port docker.SwarmPort) bool {
 	return false
 }
 
-// outage finds why an update of a service may cost an outage.
+// outage finds why an update of a service may cost an outage. Where that is
+// allowed, it is a notice.
 func (s *session) outage(spec docker.ServiceSpec) []fault.Finding {
 	var why []string
 	switch {
@@ -189,7 +193,11 @@ func (s *session) outage(spec docker.ServiceSpec) []fault.Finding {
 	if spec.Task.Health != "own" {
 		why = append(why, "no health check")
 	}
-	if len(why) == 0 {
+	switch {
+	case len(why) == 0:
+		return nil
+	case s.options.AllowOutage:
+		s.plan.Notices = append(s.plan.Notices, spec.Name+" cannot be updated without an outage: "+strings.Join(why, ", ")+"; deploy:swarm needs -allowOutage for it")
 		return nil
 	}
 	return []fault.Finding{s.at(spec.Name, "cannot be updated without an outage: "+strings.Join(why, ", "), "the same command with -allowOutage")}

@@ -51,7 +51,7 @@ func (d *Deploy) Remove(ctx context.Context, o RemoveOptions) (RemoveResult, err
 		return result, nil
 	}
 	_, err = s.underLock(ctx, "remove", func(ctx context.Context) (Result, error) {
-		err := s.removeAll(ctx, result, o.Volumes)
+		err := s.removeAll(ctx, &result)
 		end := s.result(execute.Removed)
 		if err != nil {
 			end.Outcome = execute.InBetween
@@ -64,7 +64,7 @@ func (d *Deploy) Remove(ctx context.Context, o RemoveOptions) (RemoveResult, err
 
 // removable says what a removal takes.
 func (s *session) removable(o RemoveOptions) RemoveResult {
-	result := RemoveResult{Heading: s.state.Heading, DryRun: o.DryRun, Volumes: o.Volumes}
+	result := RemoveResult{Heading: s.state.Heading, DryRun: o.DryRun, Volumes: slices.Clone(o.Volumes)}
 	for _, service := range s.now.Services {
 		result.Services = append(result.Services, service.Spec.Name)
 	}
@@ -89,22 +89,35 @@ func (s *session) removable(o RemoveOptions) RemoveResult {
 	return result
 }
 
-// removeAll removes everything, and goes on after an error.
-func (s *session) removeAll(ctx context.Context, r RemoveResult, volumes []string) error {
+// removeAll removes everything, and goes on after an error. What is still there
+// then is taken out of the result.
+func (s *session) removeAll(ctx context.Context, r *RemoveResult) error {
 	x := s.executor()
 	failed := []error{x.RemoveServices(ctx, s.now.Services)}
+	if failed[0] != nil {
+		there, err := s.Swarm.Services.Services(ctx)
+		r.Services = slices.DeleteFunc(r.Services, func(name string) bool {
+			return err != nil || slices.ContainsFunc(there, func(s docker.Service) bool { return s.Spec.Name == name })
+		})
+	}
+	free := func(list *[]string, name string, remove func() error) {
+		if err := x.Free(ctx, remove); err != nil {
+			failed = append(failed, err)
+			*list = slices.DeleteFunc(*list, func(one string) bool { return one == name })
+		}
+	}
 	for _, n := range s.now.Networks {
 		if n.Labels[docker.LabelNamespace] == s.want.Name {
-			failed = append(failed, x.Free(ctx, func() error { return s.Swarm.Networks.RemoveNetwork(ctx, n.ID) }))
+			free(&r.Networks, n.Name, func() error { return s.Swarm.Networks.RemoveNetwork(ctx, n.ID) })
 		}
 	}
 	for _, c := range s.state.Configs {
-		if slices.Contains(r.Configs, c.Name) {
-			failed = append(failed, x.Free(ctx, func() error { return s.Configs.RemoveConfig(ctx, c.ID) }))
+		if c.Labels[docker.LabelNamespace] == s.want.Name {
+			free(&r.Configs, c.Name, func() error { return s.Configs.RemoveConfig(ctx, c.ID) })
 		}
 	}
-	for _, name := range volumes {
-		failed = append(failed, x.Free(ctx, func() error { return s.Volumes.RemoveVolume(ctx, name) }))
+	for _, name := range slices.Clone(r.Volumes) {
+		free(&r.Volumes, name, func() error { return s.Volumes.RemoveVolume(ctx, name) })
 	}
 	err := errors.Join(failed...)
 	if err == nil {

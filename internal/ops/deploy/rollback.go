@@ -17,14 +17,14 @@ import (
 // to the specification that it had before, as docker service rollback does for
 // one. It works after a deployment, after one that was killed, and after another
 // rollback, which it undoes.
-func (d *Deploy) Rollback(ctx context.Context, o Options, dryRun bool) (Result, error) {
+func (d *Deploy) Rollback(ctx context.Context, o Options) (Result, error) {
 	s, err := d.attach(ctx, d.Stack, o)
 	if err != nil {
 		return refused(), err
 	}
 	defer s.close()
 	s.onward = "mage deploy:swarm" // another rollback would undo this one
-	if err := s.planBack(ctx); err != nil || dryRun {
+	if err := s.planBack(ctx); err != nil || o.DryRun {
 		return s.result(outcome(err)), err
 	}
 	return s.underLock(ctx, "rollback", func(ctx context.Context) (Result, error) {

@@ -2,6 +2,8 @@ package deploy
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -43,13 +45,18 @@ func (d *Deploy) Status(ctx context.Context) (StatusResult, error) {
 	}
 	defer s.close()
 	result := StatusResult{Heading: s.state.Heading}
+	verdicts, err := s.executor().Observe(ctx, s.now.Services)
+	if err != nil {
+		return result, err
+	}
 	var down []string
 	for _, service := range s.now.Services {
-		one, ready, err := s.status(ctx, service)
+		verdict := verdicts[service.Spec.Name]
+		one, err := s.status(ctx, service, verdict)
 		if err != nil {
 			return result, err
 		}
-		if !ready {
+		if verdict.State != rollout.Converged {
 			down = append(down, one.Service+" "+one.State)
 		}
 		result.Services = append(result.Services, one)
@@ -58,39 +65,41 @@ func (d *Deploy) Status(ctx context.Context) (StatusResult, error) {
 	if history, err := s.state.History(ctx); err == nil && len(history) > 0 {
 		result.Last = &history[0]
 	}
-	result.Drift = d.drift(ctx)
+	result.Drift = s.drift(ctx)
 	if len(down) > 0 {
 		return result, &fault.Error{Code: fault.Failed, What: "not as it should be: " + strings.Join(down, ", "), Next: "docker service ps SERVICE, then mage deploy:swarm"}
 	}
 	return result, nil
 }
 
-// status judges one service by one look at its tasks.
-func (s *session) status(ctx context.Context, service docker.Service) (ServiceStatus, bool, error) {
+// status describes one service and where it runs.
+func (s *session) status(ctx context.Context, service docker.Service, verdict rollout.Verdict) (ServiceStatus, error) {
 	tasks, err := s.Swarm.Tasks.Tasks(ctx, service.ID)
-	if err != nil {
-		return ServiceStatus{}, false, err
-	}
-	watch := rollout.Watch{Spec: service.Spec, Job: service.Job, Unchanged: true}
-	verdict := watch.See(s.Clock(), service, tasks, s.nodes)
 	status := ServiceStatus{Service: service.Spec.Name, Image: service.Spec.Task.Image, Want: verdict.Want, Ready: verdict.Ready, State: verdict.String(), Versions: service.Spec.Task.SecretNames()}
 	for _, node := range s.nodes {
 		if slices.ContainsFunc(tasks, func(t docker.Task) bool { return t.NodeID == node.ID && t.State == "running" }) {
 			status.Nodes = append(status.Nodes, node.Hostname)
 		}
 	}
-	return status, verdict.State == rollout.Converged, nil
+	return status, err
 }
 
-// drift says what a deployment of the file would change; nothing if there is no
-// file, or one that cannot be deployed.
-func (d *Deploy) drift(ctx context.Context) []string {
-	s, err := d.open(ctx, Options{Adopt: true, AllowOutage: true})
-	if err != nil {
+// drift says what a deployment of the file would change. Where that cannot be
+// known, it is said: no difference would be another answer.
+func (s *session) drift(ctx context.Context) []string {
+	var err error
+	if s.file, err = s.Project.LoadSwarm(); errors.Is(err, fs.ErrNotExist) && s.Project.SwarmFile == "" {
 		return nil
 	}
-	defer s.close()
-	if err := s.makePlan(ctx); err != nil {
+	s.options.AllowOutage = true
+	if err == nil {
+		err = s.convert(s.want.Name)
+	}
+	if err == nil {
+		err = s.makePlan(ctx)
+	}
+	if err != nil {
+		s.Project.Progress.Say("what differs from the file is not known: %s", fault.Text(err))
 		return nil
 	}
 	var all []string

@@ -26,11 +26,17 @@ func (d *Deploy) Swarm(ctx context.Context, o Options) (Result, error) {
 		return refused(), err
 	}
 	defer s.close()
-	if err := s.makePlan(ctx); err != nil {
+	if o.DryRun {
+		return s.planned(ctx)
+	}
+	if err := s.makeFirstPlan(ctx); err != nil {
 		return s.result(execute.Refused), err
 	}
-	if _, err := s.versions(ctx, false); err != nil {
-		return s.result(execute.Refused), err
+	if len(s.making) > 0 {
+		if _, err := s.source.Versions(ctx, false); err != nil {
+			return s.result(execute.Refused), err
+		}
+		s.making = nil // they are in the Swarm now
 	}
 	return s.underLock(ctx, "deploy", func(ctx context.Context) (Result, error) {
 		if err := s.again(ctx); err != nil {
@@ -126,7 +132,7 @@ func (s *session) executor() *execute.Executor {
 
 // matcher masks what is known, and names the versions of a task whose values are
 // not.
-func (s *session) matcher(task docker.Task) (*redact.Matcher, []string) {
+func (s *session) matcher(ctx context.Context, task docker.Task) (*redact.Matcher, []string) {
 	key, _, err := s.Project.Workspace.Key(false)
 	var unknown []string
 	for _, r := range task.Spec.Secrets {
@@ -134,7 +140,7 @@ func (s *session) matcher(task docker.Task) (*redact.Matcher, []string) {
 			unknown = append(unknown, r.Name)
 		}
 	}
-	return redact.New(append(slices.Clone(s.given), s.Fleet.Credentials(task.Spec.Image)...)), unknown
+	return redact.New(append(slices.Clone(s.given), s.Fleet.Credentials(ctx, task.Spec.Image)...)), unknown
 }
 
 // isKnown reports whether one of the given values is that of the version that a

@@ -1,6 +1,7 @@
 package execute
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -32,12 +33,14 @@ type execution struct {
 	watches map[string]*watched
 }
 
-// touched is a service that was changed, and what it was before.
+// touched is a service that was changed, or may have been: what it was before, and
+// what was sent.
 type touched struct {
 	name   string
-	id     string
+	id     string // "": it is not known whether it was created
 	action string // created, updated, removed
 	before docker.Service
+	sent   docker.ServiceSpec
 }
 
 // Run carries a plan out over what the Swarm had when it was made. It waits until
@@ -114,7 +117,9 @@ func (e *execution) step(ctx context.Context, step rollout.Step) error {
 	case rollout.CreateNetwork:
 		err := e.again(ctx, func() error {
 			id, err := e.Networks.CreateNetwork(ctx, step.Network)
-			e.now.Networks = append(e.now.Networks, docker.Network{ID: id, Name: step.Name})
+			if err == nil {
+				e.now.Networks = append(e.now.Networks, docker.Network{ID: id, Name: step.Name})
+			}
 			return err
 		})
 		if errors.Is(err, docker.ErrExists) {
@@ -122,10 +127,7 @@ func (e *execution) step(ctx context.Context, step rollout.Step) error {
 		}
 		return e.keep(err, "network "+step.Name)
 	case rollout.CreateConfig:
-		return e.keep(e.again(ctx, func() (err error) {
-			e.configs[step.Name], err = e.Configs.CreateConfig(ctx, step.Config.Name, step.Config.Labels, step.Config.Data)
-			return err
-		}), "config "+step.Name)
+		return e.keep(e.config(ctx, step.Config), "config "+step.Name)
 	case rollout.CreateService:
 		return e.create(ctx, step)
 	case rollout.UpdateService:
@@ -150,12 +152,47 @@ func (e *execution) warn(name string, warnings []string) {
 	}
 }
 
+// config makes a config. One that is there with this content was made by a try
+// whose answer was lost: its name is that of a version, which nobody else takes.
+func (e *execution) config(ctx context.Context, config docker.ConfigSpec) error {
+	return e.again(ctx, func() error {
+		id, err := e.Configs.CreateConfig(ctx, config.Name, config.Labels, config.Data)
+		if errors.Is(err, docker.ErrExists) {
+			there, listed := e.Configs.Configs(ctx)
+			i := slices.IndexFunc(there, func(c docker.SwarmConfig) bool {
+				return c.Name == config.Name && bytes.Equal(c.Data, config.Data)
+			})
+			if listed != nil || i < 0 {
+				return errors.Join(err, listed)
+			}
+			id, err = there[i].ID, nil
+		}
+		e.configs[config.Name] = id
+		return err
+	})
+}
+
+// touch notes a service before it is changed, and returns the function that takes
+// the answer: only a refusal shows that nothing was changed. Without an answer it
+// may have been, and the way back has to look.
+func (e *execution) touch(t touched) func(error) error {
+	at := len(e.touched)
+	e.touched = append(e.touched, t)
+	return func(err error) error {
+		if err != nil && fault.CodeOf(err) != fault.NoEngine && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+			e.touched = e.touched[:at]
+		}
+		return err
+	}
+}
+
 // create makes a service. If it is there already, it was made meanwhile: by a try
 // whose answer was lost if it is as it was sent, else by somebody else.
 func (e *execution) create(ctx context.Context, step rollout.Step) error {
 	spec := rollout.WithIDs(step.Service, e.secrets, e.configs)
+	answered := e.touch(touched{name: step.Name, action: "created", sent: spec})
 	var id string
-	err := e.again(ctx, func() error {
+	err := answered(e.again(ctx, func() error {
 		made, warnings, err := e.Services.CreateService(ctx, spec)
 		if errors.Is(err, docker.ErrExists) {
 			made, err = e.madeAs(ctx, spec, err)
@@ -163,11 +200,11 @@ func (e *execution) create(ctx context.Context, step rollout.Step) error {
 		id = made
 		e.warn(step.Name, warnings)
 		return err
-	})
+	}))
 	if err != nil {
 		return err
 	}
-	e.touched = append(e.touched, touched{name: step.Name, id: id, action: "created"})
+	e.touched[len(e.touched)-1].id = id
 	return e.watch(ctx, id, nil)
 }
 
@@ -176,11 +213,16 @@ func (e *execution) create(ctx context.Context, step rollout.Step) error {
 func (e *execution) madeAs(ctx context.Context, spec docker.ServiceSpec, taken error) (string, error) {
 	services, err := e.Services.Services(ctx)
 	for _, s := range services {
-		if s.Spec.Name == spec.Name && rollout.SameSpec(s.Spec, spec, e.now.Networks) {
+		if s.Spec.Name == spec.Name && e.same(s.Spec, spec) {
 			return s.ID, nil
 		}
 	}
 	return "", errors.Join(taken, err)
+}
+
+// same reports whether two specifications mean the same.
+func (e *execution) same(a, b docker.ServiceSpec) bool {
+	return rollout.SameSpec(a, b, e.now.Networks)
 }
 
 // update changes one service. Between reading and changing, somebody else may have
@@ -191,10 +233,10 @@ func (e *execution) update(ctx context.Context, step rollout.Step) error {
 	if err != nil {
 		return err
 	}
-	if err := e.send(ctx, step.Before, spec); err != nil {
+	answered := e.touch(touched{name: step.Name, id: step.Before.ID, action: "updated", before: step.Before, sent: spec})
+	if err := answered(e.send(ctx, step.Before, spec)); err != nil {
 		return err
 	}
-	e.touched = append(e.touched, touched{name: step.Name, id: step.Before.ID, action: "updated", before: step.Before})
 	return e.watch(ctx, step.Before.ID, past)
 }
 
@@ -212,13 +254,13 @@ func (e *execution) send(ctx context.Context, before docker.Service, spec docker
 		if err == nil || !errors.Is(err, docker.ErrOutOfDate) {
 			return err
 		}
-		if now, err = e.Services.Service(ctx, before.ID); err != nil {
+		if now, err = e.service(ctx, before.ID); err != nil {
 			return err
 		}
 		switch {
-		case rollout.SameSpec(now.Spec, spec, e.now.Networks):
+		case e.same(now.Spec, spec):
 			return nil
-		case string(now.Spec.JSON) != string(before.Spec.JSON):
+		case !e.same(now.Spec, before.Spec):
 			return &fault.Error{Code: fault.Failed, What: spec.Name + " was changed by somebody else while the plan was carried out", Next: "mage deploy:plan", Cause: docker.ErrOutOfDate}
 		}
 	}
@@ -230,11 +272,8 @@ func (e *execution) send(ctx context.Context, before docker.Service, spec docker
 const updateTries = 10
 
 func (e *execution) remove(ctx context.Context, service docker.Service) error {
-	if err := e.drop(ctx, service.ID); err != nil {
-		return err
-	}
-	e.touched = append(e.touched, touched{name: service.Spec.Name, id: service.ID, action: "removed", before: service})
-	return nil
+	answered := e.touch(touched{name: service.Spec.Name, id: service.ID, action: "removed", before: service})
+	return answered(e.drop(ctx, service.ID))
 }
 
 // interrupted is the error after a signal: nothing was put back.
@@ -251,7 +290,12 @@ func (e *execution) failed(ctx, limited context.Context, cause error, result Res
 	}
 	f := &fault.Error{Code: fault.Failed, What: what, Findings: e.findings(), Cause: cause, Next: "mage deploy:plan"}
 	e.showLogs(context.WithoutCancel(ctx))
+	stay := ""
+	if len(e.made) > 0 {
+		stay = "; these stay: " + strings.Join(e.made, ", ")
+	}
 	if len(e.touched) == 0 {
+		f.What += stay
 		if limited.Err() != nil || errors.Is(cause, errUnchanged) {
 			f.Code = fault.Incomplete
 		} else if code := fault.CodeOf(cause); code != fault.Failed {
@@ -275,9 +319,7 @@ func (e *execution) failed(ctx, limited context.Context, cause error, result Res
 		f.What += "; not everything is back: " + fault.Text(err)
 		f.Next = "mage deploy:status, then mage deploy:rollback " + e.Stack
 	}
-	if len(e.made) > 0 {
-		f.What += "; these stay: " + strings.Join(e.made, ", ")
-	}
+	f.What += stay
 	return result, f
 }
 
@@ -303,7 +345,7 @@ func (e *execution) goBack(ctx context.Context) (*execution, error) {
 func (e *execution) restore(ctx context.Context, t touched) error {
 	switch t.action {
 	case "created":
-		return e.vanish(ctx, t.id)
+		return e.uncreate(ctx, t)
 	case "removed":
 		return e.create(ctx, rollout.Step{Name: t.name, Service: t.before.Spec})
 	}
@@ -312,15 +354,37 @@ func (e *execution) restore(ctx context.Context, t touched) error {
 		return err
 	}
 	now, err := e.service(ctx, t.id)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if string(now.Spec.JSON) != string(t.before.Spec.JSON) { // else the Swarm rolled it back itself
+	case e.same(now.Spec, t.before.Spec): // the Swarm rolled it back itself, or it was never changed
+	case !e.same(now.Spec, t.sent):
+		return &fault.Error{Code: fault.Failed, What: t.name + " was changed by somebody else meanwhile, and is left as it is now", Next: "docker service inspect " + t.name, Cause: docker.ErrOutOfDate}
+	default:
 		if err := e.send(ctx, now, t.before.Spec); err != nil {
 			return err
 		}
 	}
 	return e.watch(ctx, t.id, past)
+}
+
+// uncreate removes a service that did not exist before. One whose create was not
+// answered is looked for.
+func (e *execution) uncreate(ctx context.Context, t touched) error {
+	if t.id != "" {
+		return e.vanish(ctx, t.id)
+	}
+	var services []docker.Service
+	err := e.again(ctx, func() (err error) {
+		services, err = e.Services.Services(ctx)
+		return err
+	})
+	for _, s := range services {
+		if s.Spec.Name == t.name && e.same(s.Spec, t.sent) {
+			return e.vanish(ctx, s.ID)
+		}
+	}
+	return err
 }
 
 // vanish removes a service that did not exist before, and waits until its tasks

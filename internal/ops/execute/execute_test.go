@@ -37,7 +37,7 @@ func (b *bench) executor() *execute.Executor {
 		Place: func(service, problem, next string) fault.Finding {
 			return fault.Finding{File: "file.yml", Subject: service, Problem: problem, Next: next}
 		},
-		Matcher: func(docker.Task) (*redact.Matcher, []string) { return redact.New(nil), b.unknown },
+		Matcher: func(context.Context, docker.Task) (*redact.Matcher, []string) { return redact.New(nil), b.unknown },
 	})
 }
 
@@ -270,5 +270,130 @@ func TestFree_TriesAgainWhileItIsInUse(t *testing.T) {
 	defer cancel()
 	if err := b.executor().Free(ctx, func() error { return docker.ErrInUse }); !errors.Is(err, docker.ErrInUse) {
 		t.Error(err)
+	}
+}
+
+// gone makes the manager silent after a change that it did.
+func (b *bench) gone(call string) {
+	silent := false
+	b.Lost = func(c string) bool { silent = silent || c == call; return c == call }
+	b.Before = func(string) error {
+		if silent {
+			return swarmtest.ErrSilent
+		}
+		return nil
+	}
+}
+
+func TestRun_AChangeWithoutAnAnswerIsNotCalledRolledBack(t *testing.T) {
+	for name, service := range map[string]string{"update": "s_a", "create": "s_b"} {
+		b := newBench(t)
+		b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"))
+		b.gone(name + " " + service)
+		services := []docker.ServiceSpec{b.service("s_a", "a:2")}
+		if name == "create" {
+			services = []docker.ServiceSpec{b.service("s_a", "a:1"), b.service("s_b", "b:1")}
+		}
+		_, err := b.run(t.Context(), execute.InBetween, fault.Incomplete, services...)
+		if !strings.Contains(err.Error(), "not everything is back") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestRun_AChangeWhoseAnswerNeverCameIsTakenBack(t *testing.T) {
+	b := newBench(t)
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"))
+	for name, services := range map[string][]docker.ServiceSpec{"update s_a": {b.service("s_a", "a:2")}, "create s_b": {b.service("s_a", "a:1"), b.service("s_b", "b:1")}} {
+		b.gone(name)
+		for range 3 { // the manager is back when the way back begins
+			before := b.Before
+			b.Before = func(call string) error {
+				if strings.Contains(b.said.String(), "going back") {
+					return nil
+				}
+				return before(call)
+			}
+		}
+		b.said.Reset()
+		b.run(t.Context(), execute.RolledBack, fault.RolledBack, services...)
+		b.want(b.Sim.Running(), "a:1")
+		b.Before, b.Lost = nil, nil
+	}
+}
+
+func TestRun_TheWayBackLeavesWhatSomebodyElseChanged(t *testing.T) {
+	b := newBench(t)
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"), b.service("s_b", "b:1"))
+	b.Images["b:2"] = "pull"
+	once := false
+	b.Looked = func() {
+		if !once && strings.Contains(b.said.String(), "update service s_b") {
+			once = true
+			b.By("s_a", func(tree map[string]any) { tree["Labels"] = map[string]any{"hand": "made"} })
+		}
+	}
+	_, err := b.run(t.Context(), execute.InBetween, fault.Incomplete, b.service("s_a", "a:2"), b.service("s_b", "b:2"))
+	if !strings.Contains(err.Error(), "s_a was changed by somebody else meanwhile, and is left as it is now") {
+		t.Error(err)
+	}
+	b.want(b.Sim.Running(), "a:2", "b:1")
+}
+
+func TestRun_AConfigWhoseAnswerIsLostIsUsed(t *testing.T) {
+	b := newBench(t)
+	want := docker.StackSpec{Name: "s", Services: []docker.ServiceSpec{b.service("s_a", "a:1", `, "Configs": [{"File": {"Name": "/c"}, "ConfigName": "c"}]`)}, Configs: []docker.ConfigSpec{{Name: "c", Data: []byte("text")}}}
+	plan, findings := rollout.Make(want, rollout.Current{}, rollout.Options{})
+	if len(findings) > 0 {
+		t.Fatal(findings)
+	}
+	lost := false
+	b.Swarm.After = func(call string) error {
+		if strings.HasPrefix(call, "CreateConfig") && !lost {
+			lost = true
+			return swarmtest.ErrSilent
+		}
+		return nil
+	}
+	result, err := b.executor().Run(t.Context(), plan, rollout.Current{}, 0)
+	if result.Outcome != execute.Deployed || !lost {
+		t.Fatalf("%s: %v", result.Outcome, err)
+	}
+	services, _ := b.Services(t.Context())
+	configs, _ := b.Sim.Configs(t.Context())
+	if len(configs) != 1 || services[0].Spec.Task.Configs[0].ID != configs[0].ID {
+		t.Errorf("%d configs, the service has %+v", len(configs), services[0].Spec.Task.Configs)
+	}
+}
+
+func TestRun_AConfigOfThatNameWithOtherContentIsNotTaken(t *testing.T) {
+	b := newBench(t)
+	want := docker.StackSpec{Name: "s", Services: []docker.ServiceSpec{b.service("s_a", "a:1")}, Configs: []docker.ConfigSpec{{Name: "c", Data: []byte("text")}}}
+	plan, _ := rollout.Make(want, rollout.Current{}, rollout.Options{})
+	if _, err := b.CreateConfig(t.Context(), "s_c.v1", nil, []byte("theirs")); err != nil {
+		t.Fatal(err)
+	}
+	result, err := b.executor().Run(t.Context(), plan, rollout.Current{}, 0)
+	if result.Outcome != execute.Refused || !errors.Is(err, docker.ErrExists) {
+		t.Errorf("%s: %v", result.Outcome, err)
+	}
+}
+
+func TestObserve_LooksAgainOnlyAtWhatIsNotSettled(t *testing.T) {
+	b := newBench(t)
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"))
+	there, _ := b.Services(t.Context())
+	looks := 0
+	b.Looked = func() { looks++ }
+	if verdicts, err := b.executor().Observe(t.Context(), there); err != nil || verdicts["s_a"].State != rollout.Converged || looks != 2 { // one for the tasks that failed before
+		t.Errorf("%v, %v after %d looks", verdicts, err, looks)
+	}
+	b.Images["a:1"] = "never"
+	b.Sim.Fail("s_a")
+	if verdicts, err := b.executor().Observe(t.Context(), there); err != nil || verdicts["s_a"].State != rollout.Converging || looks < 5 {
+		t.Errorf("%v, %v after %d looks", verdicts, err, looks)
+	}
+	if verdicts, err := b.executor().Observe(t.Context(), nil); err != nil || len(verdicts) > 0 {
+		t.Errorf("of none: %v, %v", verdicts, err)
 	}
 }

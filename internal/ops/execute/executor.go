@@ -4,11 +4,12 @@
 // [New] makes an [Executor] over the ports of a Swarm; [Executor.Run] walks a plan.
 // What it says of a service it has seen in the service's tasks: an update that the
 // Swarm calls completed proves nothing. Somebody else's change in the middle is
-// not overwritten. A manager that does not answer, because the Swarm elects a
-// leader, is waited for; an answer that was lost is found out.
+// not overwritten, nor on the way back. A manager that does not answer, because
+// the Swarm elects a leader, is waited for; an answer that was lost is found out.
 package execute
 
 import (
+	"context"
 	"time"
 
 	"github.com/keepmum/keepmum/internal/docker"
@@ -35,7 +36,7 @@ type Config struct {
 	// Matcher masks the log of a task, and names the versions that the task mounts
 	// and whose values are not known. A log with such a version is withheld, unless
 	// ShowLogs.
-	Matcher  func(task docker.Task) (*redact.Matcher, []string)
+	Matcher  func(ctx context.Context, task docker.Task) (*redact.Matcher, []string)
 	ShowLogs bool
 }
 
@@ -51,7 +52,7 @@ type Outcome string
 // The outcomes.
 const (
 	Planned     Outcome = "planned"     // nothing was to be changed yet
-	Refused     Outcome = "refused"     // nothing was changed
+	Refused     Outcome = "refused"     // no service was changed
 	Unchanged   Outcome = "unchanged"   // nothing was to be changed, and all of it runs
 	Deployed    Outcome = "deployed"    // every task runs the plan
 	Removed     Outcome = "removed"     // it is gone
@@ -64,7 +65,7 @@ const (
 type Result struct {
 	Outcome  Outcome   `json:"outcome"`
 	Services []Service `json:"services"`
-	Kept     []string  `json:"kept"` // after a failure: what was made and stays
+	Kept     []string  `json:"kept"` // after a failure: networks and configs that were made and stay
 }
 
 // Service is what became of one service.

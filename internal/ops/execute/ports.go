@@ -34,8 +34,9 @@ type Networks interface {
 	RemoveNetwork(ctx context.Context, id string) error
 }
 
-// Configs makes configs.
+// Configs are the configs of the Swarm.
 type Configs interface {
+	Configs(ctx context.Context) ([]docker.SwarmConfig, error)
 	CreateConfig(ctx context.Context, name string, labels map[string]string, data []byte) (id string, err error)
 }
 

@@ -79,6 +79,32 @@ func (e *execution) watchUnchanged(ctx context.Context) error {
 	return nil
 }
 
+// Observe looks at services that nobody is about to change, and returns what their
+// tasks say, by name. A service that is still on its way, or whose tasks have
+// failed before, is looked at again, for as long as its updates are monitored.
+func (x *Executor) Observe(ctx context.Context, services []docker.Service) (map[string]rollout.Verdict, error) {
+	e := &execution{Executor: x, watches: map[string]*watched{}, now: rollout.Current{Services: services}}
+	patience := time.Duration(0)
+	for _, s := range services {
+		e.plan.Unchanged = append(e.plan.Unchanged, s.Spec.Name)
+		patience = max(patience, s.Spec.Monitor+time.Second)
+	}
+	if err := e.watchUnchanged(ctx); err != nil {
+		return nil, err
+	}
+	begun := x.Clock()
+	err := x.until(ctx, func() (bool, error) {
+		err := e.look(ctx)
+		moving := slices.ContainsFunc(slices.Collect(maps.Values(e.watches)), func(w *watched) bool { return w.verdict.State == rollout.Converging })
+		return err == nil && (!moving || x.Clock()-begun > patience), err
+	})
+	verdicts := map[string]rollout.Verdict{}
+	for name, w := range e.watches {
+		verdicts[name] = w.verdict
+	}
+	return verdicts, err
+}
+
 // service reads one service.
 func (e *execution) service(ctx context.Context, id string) (service docker.Service, err error) {
 	err = e.again(ctx, func() error {
@@ -305,7 +331,7 @@ func (e *execution) showLogs(ctx context.Context) {
 			continue
 		}
 		task := w.verdict.Failed[len(w.verdict.Failed)-1]
-		matcher, unknown := e.Matcher(task)
+		matcher, unknown := e.Matcher(ctx, task)
 		if len(unknown) > 0 && !e.ShowLogs {
 			e.Progress.Say("%s: log withheld: the value of %s is not known here and could not be masked; use -showLogs", name, strings.Join(unknown, ", "))
 			continue

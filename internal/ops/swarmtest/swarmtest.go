@@ -331,7 +331,7 @@ func (s *Sim) HasImage(_ context.Context, image string) (bool, error) {
 }
 
 // Credentials returns Login.
-func (s *Sim) Credentials(...string) []secrets.Known { return s.Login }
+func (s *Sim) Credentials(context.Context, ...string) []secrets.Known { return s.Login }
 
 // RemoveVolume removes a volume.
 func (s *Sim) RemoveVolume(_ context.Context, name string) error {
@@ -362,6 +362,18 @@ func (s *Sim) Fail(service string) {
 	defer s.mu.Unlock()
 	task := &s.services[service].tasks[0]
 	task.State, task.Desired = "failed", "shutdown"
+}
+
+// FailRunning ends every running task of a service with an error.
+func (s *Sim) FailRunning(service string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tasks := s.services[service].tasks
+	for i := range tasks {
+		if tasks[i].State == "running" {
+			tasks[i].State, tasks[i].Desired = "failed", "shutdown"
+		}
+	}
 }
 
 // Running are the images of the services, by name of the service.

@@ -56,24 +56,6 @@ type given struct {
 	notes       []string
 }
 
-// Known returns the values of a directory, as their versions would hold them: for
-// masking. The values of a directory with a finding are all unknown.
-func (v *Versions) Known(ctx context.Context, from string) ([]secrets.Known, error) {
-	state, err := v.Project.LoadStack(ctx)
-	if err != nil {
-		return nil, err
-	}
-	g, err := v.read(ctx, state, Source{From: from})
-	if err != nil {
-		return nil, err
-	}
-	known := make([]secrets.Known, 0, len(g.values))
-	for _, name := range slices.Sorted(maps.Keys(g.values)) {
-		known = append(known, secrets.Known{Name: name, Value: g.values[name]})
-	}
-	return known, nil
-}
-
 // read reads the values of the granted secrets, after the newline policy. The
 // error has every rule that one of them breaks.
 func (v *Versions) read(ctx context.Context, state *project.State, o Source) (given, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -50,61 +51,92 @@ type ToSwarmRow struct {
 	Reason  string         `json:"reason,omitempty"`  // why it is ignored
 }
 
-// Versions returns those that were made, or would be, by declared name.
-func (r ToSwarmResult) Versions() map[string]rollout.Version {
-	made := map[string]rollout.Version{}
-	for _, row := range r.Secrets {
-		if row.Change == project.Created || row.Change == project.Updated {
-			made[row.Name] = rollout.Version{Name: row.Version, Stack: r.Stack, Of: row.Name}
-		}
-	}
-	return made
-}
-
 // ToSwarm makes a version of each granted secret whose value in the source is new
 // or differs from the newest version; none of a value that is there already. It
 // checks everything before the first version is made. After a crash it makes what
 // is missing.
 func (v *Versions) ToSwarm(ctx context.Context, o ToSwarmOptions) (ToSwarmResult, error) {
-	result := ToSwarmResult{DryRun: o.DryRun}
-	made, err := v.toSwarm(ctx, o, &result)
-	if err != nil && !o.DryRun {
+	g, err := v.Read(ctx, o.Source, o.Reason)
+	if err != nil {
+		return ToSwarmResult{DryRun: o.DryRun}, err
+	}
+	return g.ToSwarm(ctx, o.DryRun)
+}
+
+// Given is a source of values that was read, once, and whose values keep the rules
+// of the compose file.
+type Given struct {
+	of     *Versions
+	state  *project.State
+	given  given
+	reason string
+}
+
+// Read reads a source of values.
+func (v *Versions) Read(ctx context.Context, o Source, reason string) (*Given, error) {
+	state, err := v.Project.LoadStack(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g, err := v.read(ctx, state, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Given{v, state, g, reason}, checkReason(reason, g)
+}
+
+// Known returns the values, as their versions hold them, for masking.
+func (g *Given) Known() []secrets.Known {
+	known := make([]secrets.Known, 0, len(g.given.values))
+	for _, name := range slices.Sorted(maps.Keys(g.given.values)) {
+		known = append(known, secrets.Known{Name: name, Value: g.given.values[name]})
+	}
+	return known
+}
+
+// Versions makes versions as ToSwarm does, and returns those that were made by
+// declared name; in a dry run those that would be.
+func (g *Given) Versions(ctx context.Context, dryRun bool) (map[string]rollout.Version, error) {
+	result, err := g.ToSwarm(ctx, dryRun)
+	made := map[string]rollout.Version{}
+	for _, row := range result.Secrets {
+		if row.Change == project.Created || row.Change == project.Updated {
+			made[row.Name] = rollout.Version{Name: row.Version, Stack: result.Stack, Of: row.Name}
+		}
+	}
+	return made, err
+}
+
+// ToSwarm makes the versions that the Swarm has not, from the values that were
+// read.
+func (g *Given) ToSwarm(ctx context.Context, dryRun bool) (ToSwarmResult, error) {
+	result := ToSwarmResult{DryRun: dryRun, Source: g.given.name, Undeclared: g.given.undeclared, Warnings: slices.Clone(g.given.notes)}
+	made, err := g.toSwarm(ctx, dryRun, &result)
+	if err != nil && !dryRun {
 		result.unmade(made)
 	}
 	return result, err
 }
 
 // toSwarm is ToSwarm; it returns the names of the versions that it made.
-func (v *Versions) toSwarm(ctx context.Context, o ToSwarmOptions, result *ToSwarmResult) (made []string, err error) {
-	state, err := v.Project.LoadStack(ctx)
+func (g *Given) toSwarm(ctx context.Context, dryRun bool, result *ToSwarmResult) (made []string, err error) {
+	key, err := g.of.key()
 	if err != nil {
 		return nil, err
 	}
-	g, err := v.read(ctx, state, o.Source)
-	if err != nil {
-		return nil, err
-	}
-	result.Source, result.Undeclared, result.Warnings = g.name, g.undeclared, g.notes
-	if err := checkReason(o.Reason, g); err != nil {
-		return nil, err
-	}
-	key, err := v.key()
-	if err != nil {
-		return nil, err
-	}
-	s, err := v.open(ctx, state)
+	s, err := g.of.open(ctx, g.state)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
 	result.Heading = s.Heading
-	plan, err := v.plan(state, g, s.State, key)
+	plan, err := g.of.plan(g.state, g.given, s.State, key)
 	result.show(plan, s.State)
 	if err != nil {
 		return nil, err
 	}
-	result.Warnings = append(result.Warnings, g.fromDevelopment(state.Values, plan.environment)...)
-	if err := s.TakesValues(); err != nil || o.DryRun || plan.due() == 0 {
+	result.Warnings = append(result.Warnings, g.given.fromDevelopment(g.state.Values, plan.environment)...)
+	if err := s.TakesValues(); err != nil || dryRun || plan.due() == 0 {
 		return nil, err
 	}
 	err = s.Under(ctx, toSwarm, func(ctx context.Context) error {
@@ -112,11 +144,11 @@ func (v *Versions) toSwarm(ctx context.Context, o ToSwarmOptions, result *ToSwar
 		if err != nil {
 			return err
 		}
-		if plan, err = v.plan(state, g, now, key); err != nil {
+		if plan, err = g.of.plan(g.state, g.given, now, key); err != nil {
 			return err
 		}
 		result.show(plan, now)
-		m := maker{session: s, state: now, plan: plan, key: key, o: o, next: "mage " + toSwarm + " " + g.next, rows: result.Secrets}
+		m := maker{session: s, state: now, plan: plan, key: key, reason: g.reason, next: "mage " + toSwarm + " " + g.given.next, rows: result.Secrets}
 		made, err = m.make(ctx)
 		return err
 	})
@@ -187,12 +219,12 @@ func (r *ToSwarmResult) show(p plan, s *cluster.State) {
 // maker makes the versions of a plan.
 type maker struct {
 	*session
-	state *cluster.State // as it is under the lock
-	plan  plan
-	key   fingerprint.Key
-	o     ToSwarmOptions
-	next  string
-	rows  []ToSwarmRow // as the plan has them
+	state  *cluster.State // as it is under the lock
+	plan   plan
+	key    fingerprint.Key
+	reason string
+	next   string
+	rows   []ToSwarmRow // as the plan has them
 }
 
 // make makes one version after the other, and records them. Several at once would
@@ -224,7 +256,7 @@ func (m maker) make(ctx context.Context) (made []string, failed error) {
 func (m maker) one(ctx context.Context, i item, name string) (string, error) {
 	number := rollout.NextNumber(m.state.Stack, i.Name, m.state.SecretNames())
 	for try := 0; ; try++ {
-		labels := m.plan.labels(m.state, i, strconv.Itoa(number), m.Cluster.By, m.o.Reason, m.key)
+		labels := m.plan.labels(m.state, i, strconv.Itoa(number), m.Cluster.By, m.reason, m.key)
 		_, err := m.Cluster.Secrets.CreateSecret(ctx, name, labels, i.value)
 		if try > 0 || !errors.Is(err, docker.ErrExists) {
 			return name, err
@@ -250,7 +282,7 @@ func (m maker) failure(ctx context.Context, err error, name string, made, total 
 // record puts the operation into the stack's record. That it is not there does
 // not undo it, but is said.
 func (m maker) record(ctx context.Context, made []string, failed error) {
-	entry := cluster.Entry{Operation: toSwarm, Environment: m.plan.environment, Outcome: "done", Reason: m.o.Reason, Versions: made}
+	entry := cluster.Entry{Operation: toSwarm, Environment: m.plan.environment, Outcome: "done", Reason: m.reason, Versions: made}
 	if failed != nil {
 		entry.Outcome = "incomplete"
 	}

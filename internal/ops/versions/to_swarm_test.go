@@ -14,6 +14,7 @@ import (
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/fingerprint"
 	"github.com/keepmum/keepmum/internal/ops/opstest"
+	"github.com/keepmum/keepmum/internal/ops/versions"
 	"github.com/keepmum/keepmum/pkg/secrets"
 )
 
@@ -534,21 +535,25 @@ func TestToSwarm_ReturnsWhatTheEngineSays(t *testing.T) {
 	}
 }
 
-func TestKnown_HoldsWhatVersionsOfTheDirectoryWouldHold(t *testing.T) {
+func TestRead_HoldsWhatVersionsOfTheDirectoryWouldHold(t *testing.T) {
 	w := newWorld(t)
 	w.Value("prod/LOGIN", opstest.LoginValue+"\n") // newline: strip
-	known, err := w.use().Known(t.Context(), "prod")
-	if err != nil || len(known) != 2 || known[0].Name != "LOGIN" || known[1].Name != "TOKEN" {
-		t.Fatalf("%d values, %v", len(known), err)
+	given, err := w.use().Read(t.Context(), versions.Source{From: "prod"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := given.Known()
+	if len(known) != 2 || known[0].Name != "LOGIN" || known[1].Name != "TOKEN" {
+		t.Fatalf("%d values", len(known))
 	}
 	if !known[0].Value.Equal(secrets.New([]byte(opstest.LoginValue))) || !known[1].Value.Equal(secrets.New([]byte(opstest.TokenValue))) {
 		t.Error("other values than the versions'")
 	}
-	_, err = w.use().Known(t.Context(), "nowhere")
+	_, err = w.use().Read(t.Context(), versions.Source{From: "nowhere"}, "")
 	w.want(err, fault.Invalid, "nowhere does not exist")
 	w.Value("prod/TOKEN", "short")
-	if known, err := w.use().Known(t.Context(), "prod"); fault.CodeOf(err) != fault.Invalid || len(known) != 0 {
-		t.Errorf("%d values of a directory with a finding, %v", len(known), err)
+	if _, err := w.use().Read(t.Context(), versions.Source{From: "prod"}, ""); fault.CodeOf(err) != fault.Invalid {
+		t.Errorf("a directory with a finding: %v", err)
 	}
 	if len(w.swarm.Calls("")) > 0 {
 		t.Errorf("asked the Swarm: %q", w.swarm.Calls(""))

@@ -10,17 +10,14 @@ import (
 	"github.com/keepmum/keepmum/internal/manifest"
 	"github.com/keepmum/keepmum/internal/ops/deploy"
 	"github.com/keepmum/keepmum/internal/ops/versions"
-	"github.com/keepmum/keepmum/internal/rollout"
 )
 
 // Deploy is the use cases over a stack in a Swarm.
 func (t *Tools) Deploy(o OverSwarm) *deploy.Deploy {
 	of := t.Versions(o)
 	return deploy.New(deploy.Config{
-		Values: of.Known,
-		Versions: func(ctx context.Context, from, reason string, dryRun bool) (map[string]rollout.Version, error) {
-			made, err := of.ToSwarm(ctx, versions.ToSwarmOptions{Source: versions.Source{From: from}, Reason: reason, DryRun: dryRun})
-			return made.Versions(), err
+		Source: func(ctx context.Context, from, reason string) (deploy.Source, error) {
+			return of.Read(ctx, versions.Source{From: from}, reason)
 		},
 		Project: t.Project, Stack: o.stack(), Convert: t.convert, Render: t.render,
 		Connect: func(ctx context.Context) (deploy.Swarm, error) {
