@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -231,7 +232,7 @@ func (l *look) judge(service docker.Service) {
 	case v.Ready >= v.Want && v.Old == 0:
 		v.State, v.Cause, v.Problem = Converged, "", ""
 		v.Done = l.isJob() || v.Want > 0 && l.allOver()
-	case l.isJob() && l.spent(slots) || slices.ContainsFunc(values(slots), func(n int) bool { return n >= attempts }) || l.Spec.Task.Restart == "none" && v.Attempts > 0:
+	case l.isJob() && l.spent(slots) || slices.ContainsFunc(slices.Collect(maps.Values(slots)), func(n int) bool { return n >= attempts }) || l.Spec.Task.Restart == "none" && v.Attempts > 0:
 		v.State = Failing
 	}
 }
@@ -245,19 +246,11 @@ func (l *look) ended(state string) bool {
 // spent reports whether a slot has used all its attempts by the restart policy.
 func (l *look) spent(slots map[string]int) bool {
 	most := int(l.Spec.Task.MaxAttempts) + 1
-	return l.Spec.Task.MaxAttempts > 0 && slices.ContainsFunc(values(slots), func(n int) bool { return n >= most })
+	return l.Spec.Task.MaxAttempts > 0 && slices.ContainsFunc(slices.Collect(maps.Values(slots)), func(n int) bool { return n >= most })
 }
 
 // allOver reports whether no task runs any more: what was ready is complete.
 func (l *look) allOver() bool { return l.runs+len(l.waiting) == 0 }
-
-func values(m map[string]int) []int {
-	var all []int
-	for _, n := range m {
-		all = append(all, n)
-	}
-	return all
-}
 
 // newest returns the last failed task of each slot, sorted by name.
 func (l *look) newest() []docker.Task {

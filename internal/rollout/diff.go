@@ -76,7 +76,6 @@ var meaningful = map[string]bool{
 	"Mode.ReplicatedJob.TotalCompletions":        true,
 	"Mode.Global":                                true,
 	"Mode.GlobalJob":                             true,
-	"Mode.Replicated":                            false,
 	"UpdateConfig.Parallelism":                   true,
 	"RollbackConfig.Parallelism":                 true,
 	"TaskTemplate.RestartPolicy.Delay":           true,

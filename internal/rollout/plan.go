@@ -232,13 +232,13 @@ func (p *planner) configs() {
 		if problem := CheckName(version.Name); problem != "" {
 			p.refuse(0, c.Name, problem, "give the config or the stack a shorter name")
 		}
-		make := docker.ConfigSpec{Name: version.Name, Data: c.Data, Labels: maps.Clone(c.Labels)}
-		if make.Labels == nil {
-			make.Labels = map[string]string{}
+		spec := docker.ConfigSpec{Name: version.Name, Data: c.Data, Labels: maps.Clone(c.Labels)}
+		if spec.Labels == nil {
+			spec.Labels = map[string]string{}
 		}
-		make.Labels[docker.LabelStack], make.Labels[docker.LabelConfig], make.Labels[docker.LabelVersion] = p.want.Name, c.Name, fmt.Sprint(number)
+		spec.Labels[docker.LabelStack], spec.Labels[docker.LabelConfig], spec.Labels[docker.LabelVersion] = p.want.Name, c.Name, fmt.Sprint(number)
 		p.versions[c.Name] = version
-		p.plan.Steps = append(p.plan.Steps, Step{Kind: CreateConfig, Name: version.Name, Config: make})
+		p.plan.Steps = append(p.plan.Steps, Step{Kind: CreateConfig, Name: version.Name, Config: spec})
 	}
 	for _, name := range p.want.ExternalConfigs {
 		if c, ok := byName[name]; ok {

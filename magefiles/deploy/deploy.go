@@ -6,7 +6,6 @@
 package deploy
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -34,9 +33,9 @@ func (Deploy) Plan(ctx context.Context,
 	timeout *time.Duration, // for the whole command (default 1m)
 	json *bool, // print the plan as JSON
 ) error {
-	at := wire.OverSwarm{Context: context, Stack: stack, File: file}
-	return wire.Target[deploy.Result]{Limit: cmp.Or(wire.Value(timeout), wire.Short), ReadOnly: true, JSON: json, Show: showPlan, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.Result, error) {
-		return t.Deploy(at).Plan(ctx, deploy.Options{Adopt: wire.Value(adopt), Prune: wire.Value(prune), From: wire.Value(from), AllowOutage: true})
+	over := wire.OverSwarm{Context: context, Stack: stack, File: file, Timeout: timeout}
+	return wire.Target[deploy.Result]{Over: over, Limit: over.Limit(wire.Short), ReadOnly: true, JSON: json, Show: showPlan, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.Result, error) {
+		return t.Deploy(over).Plan(ctx, deploy.Options{Adopt: wire.Value(adopt), Prune: wire.Value(prune), From: wire.Value(from), AllowOutage: true})
 	})
 }
 
@@ -59,10 +58,10 @@ func (Deploy) Swarm(ctx context.Context,
 	dryRun *bool, // show the plan and change nothing
 	json *bool, // print the result as JSON
 ) error {
-	at := wire.OverSwarm{Context: context, Stack: stack, File: file}
+	over := wire.OverSwarm{Context: context, Stack: stack, File: file, Timeout: timeout}
 	o := deploy.Options{Adopt: wire.Value(adopt), Prune: wire.Value(prune), AllowOutage: wire.Value(allowOutage), ShowLogs: wire.Value(showLogs), From: wire.Value(from), Reason: wire.Value(reason), Timeout: wire.Value(timeout), DryRun: wire.Value(dryRun)}
-	return wire.Target[deploy.Result]{Limit: wire.Value(timeout) + wire.Long, Alone: true, JSON: json, Show: showResult, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.Result, error) {
-		return t.Deploy(at).Swarm(ctx, o)
+	return wire.Target[deploy.Result]{Over: over, Limit: over.Limit(0) + wire.Long, Alone: true, JSON: json, Show: showResult, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.Result, error) {
+		return t.Deploy(over).Swarm(ctx, o)
 	})
 }
 
@@ -74,9 +73,9 @@ func (Deploy) Render(ctx context.Context,
 	file *string, // the stack file (default: docker-compose.swarm.yml)
 	context *string, // docker context (default: as docker does)
 ) error {
-	at := wire.OverSwarm{Context: context, Stack: stack, File: file}
-	return wire.Target[[]byte]{Limit: wire.Short, ReadOnly: true, Show: showFile}.Run(ctx, func(ctx wire.Context, t *wire.Tools) ([]byte, error) {
-		return t.Deploy(at).Rendered(ctx)
+	over := wire.OverSwarm{Context: context, Stack: stack, File: file}
+	return wire.Target[[]byte]{Over: over, Limit: wire.Short, ReadOnly: true, Show: showFile}.Run(ctx, func(ctx wire.Context, t *wire.Tools) ([]byte, error) {
+		return t.Deploy(over).Rendered(ctx)
 	})
 }
 
@@ -89,9 +88,9 @@ func (Deploy) Status(ctx context.Context,
 	context *string, // docker context (default: as docker does)
 	json *bool, // print the status as JSON
 ) error {
-	at := wire.OverSwarm{Context: context, Stack: stack, File: file}
-	return wire.Target[deploy.StatusResult]{Limit: wire.Short, ReadOnly: true, JSON: json, Show: showStatus, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.StatusResult, error) {
-		return t.Deploy(at).Status(ctx)
+	over := wire.OverSwarm{Context: context, Stack: stack, File: file}
+	return wire.Target[deploy.StatusResult]{Over: over, Limit: wire.Short, ReadOnly: true, JSON: json, Show: showStatus, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.StatusResult, error) {
+		return t.Deploy(over).Status(ctx)
 	})
 }
 
@@ -107,10 +106,10 @@ func (Deploy) Rollback(ctx context.Context, stack string,
 	dryRun *bool, // show the plan and change nothing
 	json *bool, // print the result as JSON
 ) error {
-	at := wire.OverSwarm{Context: context, Stack: &stack}
+	over := wire.OverSwarm{Context: context, Stack: &stack, Timeout: timeout}
 	o := deploy.Options{Adopt: wire.Value(adopt), Reason: wire.Value(reason), Timeout: wire.Value(timeout), DryRun: wire.Value(dryRun)}
-	return wire.Target[deploy.Result]{Limit: wire.Value(timeout) + wire.Long, Alone: true, Name: stack, JSON: json, Show: showResult, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.Result, error) {
-		return t.Deploy(at).Rollback(ctx, o)
+	return wire.Target[deploy.Result]{Over: over, Limit: over.Limit(0) + wire.Long, Alone: true, Name: stack, JSON: json, Show: showResult, Always: true}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.Result, error) {
+		return t.Deploy(over).Rollback(ctx, o)
 	})
 }
 
@@ -127,9 +126,9 @@ func (Deploy) Remove(ctx context.Context, stack string,
 	dryRun *bool, // show what would be removed
 	json *bool, // print the result as JSON
 ) error {
-	at := wire.OverSwarm{Context: context, Stack: &stack}
+	over := wire.OverSwarm{Context: context, Stack: &stack, Timeout: timeout}
 	o := deploy.RemoveOptions{Adopt: wire.Value(adopt), Volumes: wire.List(volumes), Reason: wire.Value(reason), DryRun: wire.Value(dryRun)}
-	return wire.Target[deploy.RemoveResult]{Limit: cmp.Or(wire.Value(timeout), 5*time.Minute), Alone: true, Name: stack, JSON: json, Show: showRemoved}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.RemoveResult, error) {
-		return t.Deploy(at).Remove(ctx, o)
+	return wire.Target[deploy.RemoveResult]{Over: over, Limit: over.Limit(5 * time.Minute), Alone: true, Name: stack, JSON: json, Show: showRemoved}.Run(ctx, func(ctx wire.Context, t *wire.Tools) (deploy.RemoveResult, error) {
+		return t.Deploy(over).Remove(ctx, o)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/keepmum/keepmum/internal/ops/deploy"
 	"github.com/keepmum/keepmum/internal/ops/execute"
 	"github.com/keepmum/keepmum/internal/rollout"
+	"github.com/keepmum/keepmum/magefiles/internal/wire"
 )
 
 // showPlan prints the heading of a plan, its steps, and what stays.
@@ -16,7 +17,10 @@ func showPlan(c *console.Console, r deploy.Result) error {
 	if r.Stack == "" {
 		return nil // it was refused before there was a plan
 	}
-	lines := append(r.Heading.Lines(), "")
+	if err := wire.Heading(c, r.Heading); err != nil {
+		return err
+	}
+	var lines []string
 	for _, step := range r.Plan.Steps {
 		lines = append(lines, stepLines(step)...)
 	}
@@ -57,7 +61,7 @@ func showResult(c *console.Console, r deploy.Result) error {
 	if r.Stack == "" || r.Outcome == execute.Planned || len(r.Services) == 0 {
 		return showPlan(c, r)
 	}
-	if err := c.Print("%s\n", strings.Join(r.Heading.Lines(), "\n")); err != nil {
+	if err := wire.Heading(c, r.Heading); err != nil {
 		return err
 	}
 	var rows [][]string
@@ -89,7 +93,7 @@ func showStatus(c *console.Console, r deploy.StatusResult) error {
 	if r.Stack == "" {
 		return nil
 	}
-	if err := c.Print("%s\n", strings.Join(r.Heading.Lines(), "\n")); err != nil {
+	if err := wire.Heading(c, r.Heading); err != nil {
 		return err
 	}
 	var rows [][]string

@@ -13,7 +13,7 @@ import (
 )
 
 func toSwarm(ctx context.Context, over wire.OverSwarm, json *bool, o versions.ToSwarmOptions) error {
-	frame := wire.Target[versions.ToSwarmResult]{Limit: over.Limit(wire.Long), Alone: true, JSON: json, Show: showToSwarm, Always: true}
+	frame := wire.Target[versions.ToSwarmResult]{Over: over, Limit: over.Limit(wire.Long), Alone: true, JSON: json, Show: showToSwarm, Always: true}
 	return frame.Run(ctx, func(ctx context.Context, t *wire.Tools) (versions.ToSwarmResult, error) {
 		o.Stdin = t.Console.Piped()
 		return t.Versions(over).ToSwarm(ctx, o)
@@ -21,7 +21,7 @@ func toSwarm(ctx context.Context, over wire.OverSwarm, json *bool, o versions.To
 }
 
 func diff(ctx context.Context, over wire.OverSwarm, json *bool, source versions.Source) error {
-	frame := wire.Target[versions.DiffResult]{Limit: over.Limit(wire.Short), JSON: json, Show: showDiff, Always: true}
+	frame := wire.Target[versions.DiffResult]{Over: over, Limit: over.Limit(wire.Short), JSON: json, Show: showDiff, Always: true}
 	return frame.Run(ctx, func(ctx context.Context, t *wire.Tools) (versions.DiffResult, error) {
 		source.Stdin = t.Console.Piped()
 		return t.Versions(over).Diff(ctx, source)
@@ -30,7 +30,7 @@ func diff(ctx context.Context, over wire.OverSwarm, json *bool, source versions.
 
 // ask is the frame of a question. Its answer is shown along with an error too.
 func ask[R any](ctx context.Context, over wire.OverSwarm, name string, json *bool, show func(*console.Console, R) error, question func(*versions.Versions, context.Context, string) (R, error)) error {
-	frame := wire.Target[R]{Limit: over.Limit(wire.Short), ReadOnly: true, Name: name, JSON: json, Show: show, Always: true}
+	frame := wire.Target[R]{Over: over, Limit: over.Limit(wire.Short), ReadOnly: true, Name: name, JSON: json, Show: show, Always: true}
 	return frame.Run(ctx, func(ctx context.Context, t *wire.Tools) (R, error) { return question(t.Versions(over), ctx, name) })
 }
 
@@ -40,18 +40,9 @@ func ages(ctx context.Context, over wire.OverSwarm, json *bool) error {
 	})
 }
 
-// heading prints the first lines of a plan. A command that ended before it knew
-// its Swarm has none.
-func heading(c *console.Console, h cluster.Heading) error {
-	if h.Cluster == "" {
-		return nil
-	}
-	return c.Print("%s\n", strings.Join(h.Lines(), "\n"))
-}
-
 // table prints the heading, and rows if there are any.
 func table(c *console.Console, h cluster.Heading, headers []string, rows [][]string) error {
-	if err := heading(c, h); err != nil || len(rows) == 0 {
+	if err := wire.Heading(c, h); err != nil || len(rows) == 0 {
 		return err
 	}
 	return c.Table(headers, rows)

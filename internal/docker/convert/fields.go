@@ -120,7 +120,7 @@ func refusedPlaces() map[string][2]string {
 		generic  = "remove it; let the nodes declare generic resources, and reserve them by deploy.resources.reservations.generic_resources"
 		network  = "remove it: services of one network reach each other by their names"
 		logging  = "write logging: with driver: and options:"
-		ownImage = "do it in the image's entrypoint, or as a service of its own that others depend on"
+		ownImage = "do it in the image's entrypoint, or as a separate service that others depend on"
 		addHost  = "write the whole name as hostname:, or an alias under networks:"
 	)
 	refused := map[string][2]string{

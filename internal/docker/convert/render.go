@@ -233,7 +233,7 @@ func ownLabels(labels map[string]string) map[string]string {
 }
 
 // environmentOf returns a mapping: nothing after the name means no value. The
-// docker command replaces an empty value by that of its own environment.
+// docker command replaces an empty value by the one in its environment.
 func (r renderer) environmentOf(service string, env []string) tree {
 	all := tree{}
 	for _, one := range env {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keepmum/keepmum/internal/console"
 	"github.com/keepmum/keepmum/internal/docker/engine"
 	"github.com/keepmum/keepmum/internal/docker/swarm"
 	"github.com/keepmum/keepmum/internal/fault"
@@ -65,6 +66,15 @@ func (t *Tools) Versions(o OverSwarm) *versions.Versions {
 		},
 		OpenDir: func(path string) (versions.Directory, error) { return secretdir.Look(path) },
 	})
+}
+
+// Heading prints the first lines of a plan. A command that ended before it knew
+// its Swarm has none.
+func Heading(c *console.Console, h cluster.Heading) error {
+	if h.Cluster == "" {
+		return nil
+	}
+	return c.Print("%s\n", strings.Join(h.Lines(), "\n"))
 }
 
 // manager is a connection to a Swarm's manager.

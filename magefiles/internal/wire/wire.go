@@ -95,6 +95,7 @@ type Target[R any] struct {
 	ReadOnly bool          // it changes nothing, not even the modes of secrets/
 	Alone    bool          // it changes a Swarm: no other target may be on the command line
 	Name     string        // a positional, which must not be a flag
+	Over     OverSwarm     // the flags that the commands of its hints are to have
 	JSON     *bool         // print the result as one document
 	Always   bool          // Show is called along with an error too
 	Show     func(*console.Console, R) error
@@ -112,6 +113,7 @@ func (t Target[R]) Run(ctx context.Context, fn func(context.Context, *Tools) (R,
 			if tools, err = Open(c, t.ReadOnly); err == nil {
 				defer tools.Close()
 				result, err = fn(ctx, tools)
+				t.Over.complete(err)
 			}
 		}
 		if t.Always {
