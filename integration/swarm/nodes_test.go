@@ -155,7 +155,7 @@ func (s *stage) withoutQuorum() {
 	s.Helper()
 	for _, n := range s.lab.Nodes() {
 		if n != s.node {
-			n.Power(s.T)
+			n.Power(s.TB)
 		}
 	}
 }
@@ -165,10 +165,10 @@ func (s *stage) withQuorum() {
 	s.Helper()
 	for _, n := range s.lab.Nodes() {
 		if n != s.node {
-			n.Start(s.T)
+			n.Start(s.TB)
 		}
 	}
-	s.lab.WaitReady(s.T)
+	s.lab.WaitReady(s.TB)
 }
 
 // quorumDuring takes the power of two of three managers right after the update of

@@ -84,11 +84,16 @@ type scenario struct {
 	processes bytes.Buffer // arguments and environments of all runs
 }
 
-// newScenario makes three managers with all images, one of which may run the
-// database, and a project with the checkout's files and random values.
-func newScenario(t *testing.T) *scenario {
+// newScenario makes three managers and the project on them.
+func newScenario(t testing.TB) *scenario {
 	t.Helper()
-	lab := swarmlab.Up(t, swarmlab.Options{Managers: 3})
+	return newProduction(t, swarmlab.Up(t, swarmlab.Options{Managers: 3}))
+}
+
+// newProduction gives a lab all images and the label of a node that may run the
+// database, and makes a project with the checkout's files and random values.
+func newProduction(t testing.TB, lab *swarmlab.Lab) *scenario {
+	t.Helper()
 	lab.LoadHelper(t)
 	s := &scenario{stage: newStage(t, lab, "odds"), canary: "canary-" + rand.Text()}
 	postgres := s.loadImages()
@@ -135,14 +140,14 @@ func (s *scenario) loadImages() (postgres string) {
 		s.Fatal(err)
 	}
 	defer own.Close()
-	found, err := own.ImageList(s.T.Context(), image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", "keepmum/postgres"), filters.Arg("reference", "postgres:17"))})
+	found, err := own.ImageList(s.TB.Context(), image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", "keepmum/postgres"), filters.Arg("reference", "postgres:17"))})
 	if err != nil || len(found) == 0 || len(found[0].RepoTags) == 0 {
 		s.Fatalf("no image of Postgres: run mage build:images first (%v)", err)
 	}
 	postgres = found[0].RepoTags[0]
-	s.lab.Load(s.T, postgres)
+	s.lab.Load(s.TB, postgres)
 	for _, name := range []string{"db-setup", "provider-sim", "odds-ingestion", "schedule-poller", "line-movement-analyzer", "prediction-service", "strict-api"} {
-		s.lab.Load(s.T, "keepmum/"+name+":dev")
+		s.lab.Load(s.TB, "keepmum/"+name+":dev")
 	}
 	for _, n := range s.lab.Nodes() {
 		s.nextImage(n)
@@ -167,7 +172,7 @@ func (s *scenario) nextImage(n *swarmlab.Node) {
 	}
 	ctx, cancel := s.context()
 	defer cancel()
-	made, err := n.Client().ImageBuild(ctx, &files, build.ImageBuildOptions{Tags: []string{"keepmum/strict-api:next"}, Version: build.BuilderV1})
+	made, err := n.Client().ImageBuild(ctx, &files, build.ImageBuildOptions{Tags: []string{"keepmum/strict-api:next"}, Version: build.BuilderV1, Remove: true, ForceRemove: true})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -177,11 +182,11 @@ func (s *scenario) nextImage(n *swarmlab.Node) {
 	}
 }
 
-// labelDatabase gives the second node the label that the database's constraint
-// asks for.
+// labelDatabase gives a node the label that the database's constraint asks for:
+// the second one, or the only one.
 func (s *scenario) labelDatabase() {
 	s.Helper()
-	id := s.lab.Node(2).ID(s.T)
+	id := s.lab.Nodes()[min(1, len(s.lab.Nodes())-1)].ID(s.TB)
 	s.poll("the label of a node", func(ctx context.Context) error {
 		found, _, err := s.node.Client().NodeInspectWithRaw(ctx, id)
 		if err != nil {
@@ -337,7 +342,7 @@ func (s *scenario) endLoad(load scenarioLoad) (sum scenarioSum) {
 	s.Helper()
 	select {
 	case <-time.After(time.Until(load.begun.Add(scenarioRequests*time.Second/scenarioRate + 5*time.Second))):
-	case <-s.T.Context().Done():
+	case <-s.TB.Context().Done():
 	}
 	ctx, cancel := s.context()
 	defer cancel()
@@ -361,7 +366,7 @@ func (s *scenario) containerLog(ctx context.Context, n *swarmlab.Node, id string
 	s.Helper()
 	stream, err := n.Client().ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true})
 	if err != nil {
-		s.Fatal(err)
+		s.Fatalf("the log of container %s on %s: %v", id, n.Name(), err)
 	}
 	defer stream.Close()
 	var text bytes.Buffer

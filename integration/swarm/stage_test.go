@@ -106,7 +106,7 @@ const (
 
 // stage is a project with one stack, on a Swarm.
 type stage struct {
-	*testing.T
+	testing.TB
 	lab    *swarmlab.Lab
 	node   *swarmlab.Node // whose engine keepmum is connected to
 	host   string         // DOCKER_HOST
@@ -124,8 +124,8 @@ type stage struct {
 
 // newStage makes the project of a situation with a stack file and values. Its
 // stack and versions are removed at the end, after every value was searched.
-func newStage(t *testing.T, lab *swarmlab.Lab, name string) *stage {
-	s := &stage{T: t, lab: lab, node: lab.Node(1), dir: t.TempDir(), stack: "on-" + strings.ReplaceAll(name, "_", "-"), begun: time.Now()}
+func newStage(t testing.TB, lab *swarmlab.Lab, name string) *stage {
+	s := &stage{TB: t, lab: lab, node: lab.Node(1), dir: t.TempDir(), stack: "on-" + strings.ReplaceAll(name, "_", "-"), begun: time.Now()}
 	s.host = s.node.Host()
 	s.values = map[string][]byte{"TOKEN": []byte("token-" + rand.Text()), "LOGIN": []byte("login-" + rand.Text())}
 	s.text = stackFile
@@ -359,5 +359,5 @@ func (s *stage) deployed() {
 
 // context is one for a call of the test itself.
 func (s *stage) context() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(s.T.Context(), time.Minute)
+	return context.WithTimeout(s.TB.Context(), time.Minute)
 }

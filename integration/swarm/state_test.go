@@ -139,7 +139,7 @@ func (s *stage) unlocked() {
 // poll waits until something holds.
 func (s *stage) poll(what string, holds func(ctx context.Context) error) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.T.Context(), waitTime)
+	ctx, cancel := context.WithTimeout(s.TB.Context(), waitTime)
 	defer cancel()
 	for {
 		one, end := context.WithTimeout(ctx, 10*time.Second)
