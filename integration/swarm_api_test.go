@@ -248,7 +248,7 @@ func (s *swarmAPI) images(t *testing.T) {
 			t.Errorf("%s: %v, %v", image, got, err)
 		}
 	}
-	if got, err := s.ResolveImage(t.Context(), s.helper); !errors.Is(err, docker.ErrNotFound) || got != "" {
+	if got, err := s.ResolveImage(t.Context(), s.helper); !errors.Is(err, docker.ErrNotFound) || got != s.helper {
 		t.Errorf("without a registry: %q, %v", got, err)
 	}
 }

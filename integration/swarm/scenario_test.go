@@ -96,6 +96,7 @@ func newProduction(t testing.TB, lab *swarmlab.Lab) *scenario {
 	t.Helper()
 	lab.LoadHelper(t)
 	s := &scenario{stage: newStage(t, lab, "odds"), canary: "canary-" + rand.Text()}
+	s.stack = "odds"
 	postgres := s.loadImages()
 	s.labelDatabase()
 	s.values = map[string][]byte{

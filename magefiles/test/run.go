@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/keepmum/keepmum/internal/console"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/gotool"
@@ -42,28 +44,37 @@ func modules() []string {
 
 // unit runs the tests without a build tag in all modules.
 func unit(ctx context.Context, c *console.Console) (gotool.Tally, error) {
-	return inModules(func(dir string) (gotool.Tally, error) { return gotool.Test(ctx, dir, c, "./...") })
+	return inModules(1, func(dir string) (gotool.Tally, error) { return gotool.Test(ctx, dir, c, "./...") })
 }
 
-// inModules sums the results in each module.
-func inModules(do func(dir string) (gotool.Tally, error)) (gotool.Tally, error) {
+// inModules sums the results in each module, with at most so many at a time.
+func inModules(atOnce int, do func(dir string) (gotool.Tally, error)) (gotool.Tally, error) {
+	dirs := modules()
+	tallies, failed := make([]gotool.Tally, len(dirs)), make([]error, len(dirs))
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for i, dir := range dirs {
+		group.Go(func() error {
+			tallies[i], failed[i] = do(dir)
+			return nil // the others go on
+		})
+	}
+	_ = group.Wait() // the errors are in failed
 	var total gotool.Tally
-	var failed []error
-	for _, dir := range modules() {
-		tally, err := do(dir)
-		total, failed = total.Plus(tally), append(failed, err)
+	for _, tally := range tallies {
+		total = total.Plus(tally)
 	}
 	return total, errors.Join(failed...)
 }
 
 // integration runs the packages that have tests with the tag integration,
-// several at a time because they mostly wait for an engine. Cached results do not
+// several at a time, and both modules, because they mostly wait for an engine. Cached results do not
 // count: go test does not know that the engine may have changed.
 func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) {
 	if err := wire.Prepare(ctx, c); err != nil {
 		return gotool.Tally{}, err
 	}
-	tally, err := inModules(func(dir string) (gotool.Tally, error) {
+	tally, err := inModules(2, func(dir string) (gotool.Tally, error) {
 		packages, err := gotool.Tagged(ctx, dir, "integration")
 		if err != nil {
 			return gotool.Tally{}, err

@@ -23,7 +23,7 @@ type resolution struct {
 // has for it, asked by the engine with the stored credentials. An image with a
 // digest is returned as it is, without a question. The error is
 // docker.ErrNotFound if the registry has no such image, refuses the credentials,
-// or does not answer in time. Each image is asked for once: the answer, also
+// or does not answer in time; NAME:TAG comes with it. Each image is asked for once: the answer, also
 // this error, stays for the life of the Swarm.
 func (s *Swarm) ResolveImage(ctx context.Context, image string) (string, error) {
 	named, err := reference.ParseNormalizedNamed(image)
@@ -64,7 +64,7 @@ func (s *Swarm) askRegistry(ctx context.Context, named reference.Named, image st
 		if login.problem != "" {
 			why += "; no credentials were sent: " + login.problem
 		}
-		return resolution{err: &fault.Error{Code: fault.Failed, What: doing + ": " + why, Cause: docker.ErrNotFound}}
+		return resolution{image: image, err: &fault.Error{Code: fault.Failed, What: doing + ": " + why, Cause: docker.ErrNotFound}}
 	}
 	var refused *engine.Refusal
 	switch {

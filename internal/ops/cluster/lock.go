@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -73,6 +74,11 @@ func (s *State) Lock(ctx context.Context, purpose string) (*Lease, error) {
 		case <-time.After(lookEvery):
 		}
 	}
+}
+
+// Locked reports whether somebody held the stack's lock when the state was read.
+func (s *State) Locked() bool {
+	return slices.ContainsFunc(s.Configs, func(c docker.SwarmConfig) bool { return c.Name == lockName(s.Stack) })
 }
 
 // Under does work while the stack's lock is held. The context of the work ends

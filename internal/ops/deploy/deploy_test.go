@@ -894,3 +894,81 @@ func TestRendered_NamesTheFileOfItsFindings(t *testing.T) {
 		t.Errorf("%v: %q", err, said)
 	}
 }
+
+func TestSwarm_ThatChangesNothingTakesNoLock(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	before := len(b.sim.Calls("CreateConfig"))
+	b.run(deploy.Options{}, "unchanged", 0)
+	if made := b.sim.Calls("CreateConfig")[before:]; len(made) > 0 {
+		t.Errorf("it looked, and made %q", made)
+	}
+}
+
+func TestSwarm_ThatChangesNothingWaitsForSomebodyElsesLock(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	if _, err := b.sim.CreateConfig(t.Context(), "shop_keepmum.lock", map[string]string{docker.LabelLock: "theirs"}, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	looks := 0
+	b.sim.Swarm.Fail = func(_ context.Context, call string) error {
+		if call == "Configs" {
+			looks++
+		}
+		if looks > 1 { // the first one is that of the plan
+			cancel()
+		}
+		return nil
+	}
+	result, err := b.deploy().Swarm(ctx, deploy.Options{})
+	if result.Outcome != "refused" || fault.CodeOf(err) != fault.Interrupted {
+		t.Errorf("%s: %v", result.Outcome, err)
+	}
+}
+
+func TestSwarm_ThatChangesNothingPlansAgainIfSomebodyElseDoes(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.sim.Fail("shop_db") // it takes more than one look until its next task runs
+	once := false
+	b.sim.Looked = func() {
+		if !once {
+			once = true
+			b.sim.By("shop_api", func(tree map[string]any) {
+				tree["TaskTemplate"].(map[string]any)["ContainerSpec"].(map[string]any)["Image"] = "shop/api:9"
+			})
+		}
+	}
+	b.run(deploy.Options{}, "deployed", 0)
+	b.want(b.images(), "shop/api:1", "shop/db:1")
+}
+
+func TestSwarm_ThatChangesNothingSaysIfItDoesNotRun(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	b.sim.Images["shop/db:1"] = "crash"
+	b.sim.Fail("shop_db")
+	before := len(b.sim.Calls("CreateConfig"))
+	_, err := b.run(deploy.Options{}, "refused", fault.Incomplete)
+	b.wantTexts(err, "shop_db: crash")
+	if made := b.sim.Calls("CreateConfig")[before:]; len(made) > 0 {
+		t.Errorf("it looked, and made %q", made)
+	}
+}
+
+func TestSwarm_WithoutARegistryKeepsTheDigestOfTheSameImageOnly(t *testing.T) {
+	b := newBench(t)
+	b.run(deploy.Options{}, "deployed", 0)
+	image := func(service, image string) {
+		b.sim.By(service, func(tree map[string]any) {
+			tree["TaskTemplate"].(map[string]any)["ContainerSpec"].(map[string]any)["Image"] = image
+		})
+	}
+	image("shop_api", "shop/api:9")            // by hand: the label still names the one of the file
+	image("shop_db", "shop/db:1@sha256:abcde") // pinned while a registry answered
+	b.run(deploy.Options{AllowOutage: true}, "deployed", 0)
+	b.want(b.images(), "shop/api:1", "shop/db:1@sha256:abcde")
+}

@@ -248,7 +248,7 @@ func (s *session) resolve(ctx context.Context, spec docker.ServiceSpec) resolved
 		return resolved{err: err}
 	}
 	for _, old := range s.now.Services {
-		if old.Spec.Name == spec.Name && old.Spec.Labels[docker.LabelStackImage] == spec.Labels[docker.LabelStackImage] {
+		if name, _, _ := strings.Cut(old.Spec.Task.Image, "@"); old.Spec.Name == spec.Name && (name == pinned || name == image) {
 			return resolved{image: old.Spec.Task.Image}
 		}
 	}

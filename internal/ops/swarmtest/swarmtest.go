@@ -322,7 +322,7 @@ func (s *Sim) ResolveImage(_ context.Context, image string) (string, error) {
 	if strings.HasPrefix(image, "registry/") {
 		return image + "@sha256:abc", nil
 	}
-	return "", &fault.Error{Code: fault.Failed, What: "no registry", Cause: docker.ErrNotFound}
+	return image, &fault.Error{Code: fault.Failed, What: "no registry", Cause: docker.ErrNotFound}
 }
 
 // HasImage knows every image that is not from nowhere.
