@@ -261,9 +261,13 @@ func changedMeanwhile(t *testing.T, lab *swarmlab.Lab, name string) row {
 		spec.TaskTemplate.ContainerSpec.Env = append(spec.TaskTemplate.ContainerSpec.Env, "CHANGED=by-somebody")
 	})
 	r := running.end()
-	well := s.rolledBack(r, before, "_api: changed")
+	r.is(s, 6, "_api: changed", "_api was changed by somebody else meanwhile, and is left as it is now", "not put back")
+	well := s.well(time.Now().Add(-r.took))
+	if now := s.look(); now.services["db"] != before.services["db"] || now.lock || !strings.Contains(now.services["api"], "CHANGED=by-somebody") {
+		t.Errorf("%+v", now)
+	}
 	led := s.follow(r, 7)
 	got := s.must(0, "deploy:swarm")
 	s.silent(true)
-	return s.row(r, back, well, led+fmt.Sprintf(", `mage deploy:swarm` (%d)", got.code))
+	return s.row(r, "what somebody else changed stays as they left it; no lock", well, led+fmt.Sprintf(", `mage deploy:swarm` (%d)", got.code))
 }

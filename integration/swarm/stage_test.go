@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	swarmapi "github.com/docker/docker/api/types/swarm"
+
 	"github.com/keepmum/keepmum/integration/swarmlab"
 )
 
@@ -123,7 +125,7 @@ type stage struct {
 }
 
 // newStage makes the project of a situation with a stack file and values. Its
-// stack and versions are removed at the end, after every value was searched.
+// services are removed at the end.
 func newStage(t testing.TB, lab *swarmlab.Lab, name string) *stage {
 	s := &stage{TB: t, lab: lab, node: lab.Node(1), dir: t.TempDir(), stack: "on-" + strings.ReplaceAll(name, "_", "-"), begun: time.Now()}
 	s.host = s.node.Host()
@@ -139,7 +141,25 @@ func newStage(t testing.TB, lab *swarmlab.Lab, name string) *stage {
 	for name, value := range s.values {
 		s.put("prod/"+name, string(value))
 	}
+	t.Cleanup(s.stop)
 	return s
+}
+
+// stop removes the stack's services: containers of situations that are over would
+// go on with their health checks.
+func (s *stage) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	c := s.node.Client()
+	services, err := c.ServiceList(ctx, swarmapi.ServiceListOptions{Filters: ofStack(s.stack)})
+	for _, one := range services {
+		if err == nil {
+			err = c.ServiceRemove(ctx, one.ID)
+		}
+	}
+	if err != nil {
+		s.Logf("the stack %s goes on running: %v", s.stack, err)
+	}
 }
 
 func (s *stage) path(name string) string { return filepath.Join(s.dir, name) }

@@ -73,7 +73,7 @@ func TestTargets_CheckTheFileFirstAndThenConnect(t *testing.T) {
 			}
 			call(flags{}).Want(t, 4, "no engine listens")
 			call(flags{file: text("nowhere.yml")}).Want(t, 3, "nowhere.yml")
-			call(flags{file: text("twice.yml")}).Want(t, 3, "2 findings", "twice.yml:1", "twice.yml:3", "NOWHERE")
+			call(flags{file: text("twice.yml")}).Want(t, 3, "2 findings", "twice.yml:1", "twice.yml:3", "NOWHERE", "next: fix it, then mage deploy:plan -file=twice.yml\n")
 			call(flags{stack: text("Shop")}).Want(t, 2, "Shop cannot be a stack's name")
 			t.Setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
 			call(flags{context: text("nowhere")}).Want(t, 4, "the docker context nowhere does not exist") // it wins over DOCKER_HOST

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/keepmum/keepmum/internal/docker"
 	"github.com/keepmum/keepmum/internal/fault"
 	"github.com/keepmum/keepmum/internal/manifest"
@@ -250,21 +252,29 @@ func (s *session) convert(stack string) error {
 
 // readSwarm reads what the Swarm has now.
 func (s *session) readSwarm(ctx context.Context) error {
-	var err error
-	if s.all, err = s.Swarm.Services.Services(ctx); err != nil {
+	s.now = rollout.Current{Secrets: s.state.Secrets, Configs: s.state.Configs}
+	group, inGroup := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		s.all, err = s.Swarm.Services.Services(inGroup)
+		return err
+	})
+	group.Go(func() (err error) {
+		s.now.Networks, err = s.Swarm.Networks.Networks(inGroup)
+		return err
+	})
+	group.Go(func() (err error) {
+		s.nodes, err = s.Fleet.Nodes(inGroup)
+		return err
+	})
+	if err := group.Wait(); err != nil {
 		return err
 	}
-	s.now = rollout.Current{Secrets: s.state.Secrets, Configs: s.state.Configs}
 	for _, service := range s.all {
 		if service.Spec.Labels[docker.LabelNamespace] == s.want.Name {
 			s.now.Services = append(s.now.Services, service)
 		}
 	}
-	if s.now.Networks, err = s.Swarm.Networks.Networks(ctx); err != nil {
-		return err
-	}
-	s.nodes, err = s.Fleet.Nodes(ctx)
-	return err
+	return nil
 }
 
 // makePlan plans, and checks all that can be known before the first change.

@@ -31,6 +31,7 @@ type execution struct {
 	touched []touched // services, in the order of the changes
 	made    []string  // what was made besides services
 	watches map[string]*watched
+	notBack map[string]bool // on the way back: services that could not be restored
 }
 
 // touched is a service that was changed, or may have been: what it was before, and
@@ -237,7 +238,7 @@ func (e *execution) update(ctx context.Context, step rollout.Step) error {
 	if err := answered(e.send(ctx, step.Before, spec)); err != nil {
 		return err
 	}
-	return e.watch(ctx, step.Before.ID, past)
+	return e.watch(ctx, step.Before.ID, past[step.Before.ID])
 }
 
 // send gives a service another specification if it still has the one that was
@@ -318,6 +319,9 @@ func (e *execution) failed(ctx, limited context.Context, cause error, result Res
 		result.Outcome, f.Code = InBetween, fault.Incomplete
 		f.What += "; not everything is back: " + fault.Text(err)
 		f.Next = "mage deploy:status, then mage deploy:rollback " + e.Stack
+		if errors.Is(err, docker.ErrOutOfDate) { // a rollback would be refused, too
+			f.Next = "mage deploy:plan"
+		}
 	}
 	f.What += stay
 	return result, f
@@ -329,12 +333,12 @@ func (e *execution) goBack(ctx context.Context) (*execution, error) {
 	e.Progress.Say("going back")
 	limited, cancel := context.WithTimeout(ctx, usualTimeout)
 	defer cancel()
-	back := &execution{Executor: e.Executor, now: e.now, begun: e.begun, watches: map[string]*watched{}}
+	back := &execution{Executor: e.Executor, now: e.now, begun: e.begun, watches: map[string]*watched{}, notBack: map[string]bool{}}
 	var failed []error
 	for _, t := range slices.Backward(e.touched) {
 		if err := back.restore(limited, t); err != nil {
 			e.Progress.Say("%s is not back: %s", t.name, fault.Text(err))
-			failed = append(failed, err)
+			failed, back.notBack[t.name] = append(failed, err), true
 		}
 	}
 	failed = append(failed, back.converge(limited, everything))
@@ -365,7 +369,7 @@ func (e *execution) restore(ctx context.Context, t touched) error {
 			return err
 		}
 	}
-	return e.watch(ctx, t.id, past)
+	return e.watch(ctx, t.id, past[t.id])
 }
 
 // uncreate removes a service that did not exist before. One whose create was not

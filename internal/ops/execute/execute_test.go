@@ -333,9 +333,13 @@ func TestRun_TheWayBackLeavesWhatSomebodyElseChanged(t *testing.T) {
 			b.By("s_a", func(tree map[string]any) { tree["Labels"] = map[string]any{"hand": "made"} })
 		}
 	}
-	_, err := b.run(t.Context(), execute.InBetween, fault.Incomplete, b.service("s_a", "a:2"), b.service("s_b", "b:2"))
-	if !strings.Contains(err.Error(), "s_a was changed by somebody else meanwhile, and is left as it is now") {
-		t.Error(err)
+	result, err := b.run(t.Context(), execute.InBetween, fault.Incomplete, b.service("s_a", "a:2"), b.service("s_b", "b:2"))
+	var e *fault.Error
+	if !errors.As(err, &e) || !strings.Contains(err.Error(), "s_a was changed by somebody else meanwhile, and is left as it is now") || e.Next != "mage deploy:plan" {
+		t.Errorf("%v, next: %+v", err, e)
+	}
+	if a, b := result.Services[0], result.Services[1]; a.Action != "updated" || a.State != "not put back" || b.Action != "restored" {
+		t.Errorf("%+v %+v", a, b)
 	}
 	b.want(b.Sim.Running(), "a:2", "b:1")
 }

@@ -33,20 +33,23 @@ type watched struct {
 	versions []string      // that its running tasks mount
 }
 
-// past returns the ids of a service's tasks that have failed already.
-func (e *execution) past(ctx context.Context, id string) (map[string]bool, error) {
+// past returns the ids of the services' tasks that have failed already, by service.
+func (e *execution) past(ctx context.Context, ids ...string) (map[string]map[string]bool, error) {
 	var tasks []docker.Task
 	err := e.again(ctx, func() (err error) {
-		tasks, err = e.Tasks.Tasks(ctx, id)
+		tasks, err = e.Tasks.Tasks(ctx, ids...)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	past := map[string]bool{}
+	past := map[string]map[string]bool{}
+	for _, id := range ids {
+		past[id] = map[string]bool{}
+	}
 	for _, t := range tasks {
-		if t.State == "failed" || t.State == "rejected" {
-			past[t.ID] = true
+		if of, asked := past[t.ServiceID]; asked && (t.State == "failed" || t.State == "rejected") {
+			of[t.ID] = true
 		}
 	}
 	return past, nil
@@ -66,15 +69,17 @@ func (e *execution) watch(ctx context.Context, id string, past map[string]bool) 
 // watchUnchanged begins to watch the services that the plan leaves as they are:
 // that they were deployed once does not say that they run.
 func (e *execution) watchUnchanged(ctx context.Context) error {
-	for _, service := range e.now.Services {
-		if !slices.Contains(e.plan.Unchanged, service.Spec.Name) {
-			continue
-		}
-		past, err := e.past(ctx, service.ID)
-		if err != nil {
-			return err
-		}
-		e.watches[service.Spec.Name] = &watched{id: service.ID, Watch: rollout.Watch{Spec: service.Spec, Job: service.Job, Past: past, Unchanged: true}}
+	unchanged := slices.DeleteFunc(slices.Clone(e.now.Services), func(s docker.Service) bool { return !slices.Contains(e.plan.Unchanged, s.Spec.Name) })
+	var ids []string
+	for _, service := range unchanged {
+		ids = append(ids, service.ID)
+	}
+	past, err := e.past(ctx, ids...)
+	if err != nil {
+		return err
+	}
+	for _, service := range unchanged {
+		e.watches[service.Spec.Name] = &watched{id: service.ID, Watch: rollout.Watch{Spec: service.Spec, Job: service.Job, Past: past[service.ID], Unchanged: true}}
 	}
 	return nil
 }
@@ -253,11 +258,16 @@ func (e *execution) services(forward *execution) []Service {
 			r.Cause, r.Problem, r.Attempts = string(w.verdict.Cause), w.verdict.Problem, w.verdict.Attempts
 		}
 		if e != forward && r.Action != "unchanged" {
-			r.Action = "restored"
 			w, ok = e.watches[name]
+			if !e.notBack[name] {
+				r.Action = "restored"
+			}
 		}
 		r.State = "absent"
-		if ok {
+		switch {
+		case e.notBack[name]:
+			r.State = "not put back"
+		case ok:
 			r.State, r.Versions, r.Seconds = w.verdict.String(), w.versions, w.after.Seconds()
 		}
 		list = append(list, r)

@@ -48,6 +48,8 @@ type State struct {
 	Findings  []fault.Finding   // what is wrong with the compose file
 	Variables map[string]string // what the compose file interpolates and is set; never a declared secret
 	Values    *Snapshot
+
+	check string // the command that reports the findings
 }
 
 // Load reads the compose file and the values, each once. The error says why
@@ -106,9 +108,9 @@ func (s *State) Valid() error {
 		return nil
 	case len(s.Variables) > 0:
 		return &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s has %s, with the variables that are set", s.Manifest.File, fault.Count(len(s.Findings), "finding")), Findings: s.Findings,
-			Next: "fix it, or look at " + strings.Join(slices.Sorted(maps.Keys(s.Variables)), ", ") + "; then mage secrets:validate"}
+			Next: "fix it, or look at " + strings.Join(slices.Sorted(maps.Keys(s.Variables)), ", ") + "; then " + s.check}
 	}
-	return &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s has %s", s.Manifest.File, fault.Count(len(s.Findings), "finding")), Findings: s.Findings, Next: "fix it, then mage secrets:validate"}
+	return &fault.Error{Code: fault.Invalid, What: fmt.Sprintf("%s has %s", s.Manifest.File, fault.Count(len(s.Findings), "finding")), Findings: s.Findings, Next: "fix it, then " + s.check}
 }
 
 // ComposeProject returns the name that Compose gives to everything of the
@@ -220,7 +222,10 @@ func (p Project) loadFile(candidates []string, options manifest.Options, next st
 // parse parses a compose file, and asks for the variables that it interpolates:
 // first the environment, then the file that Compose would read.
 func (p Project) parse(file string, data []byte, options manifest.Options) (*State, error) {
-	state := &State{Variables: map[string]string{}}
+	state := &State{Variables: map[string]string{}, check: "mage secrets:validate"}
+	if options.Swarm {
+		state.check = "mage deploy:plan"
+	}
 	env := &lazyEnv{project: p}
 	if p.LookupEnv != nil {
 		options.Lookup = func(name string) (string, bool) {
