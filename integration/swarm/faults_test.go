@@ -195,8 +195,8 @@ func removed(t *testing.T, lab *swarmlab.Lab, name string) row {
 	status.is(s, 0, "differs from the file: create service "+s.stack+"_db")
 	s.file(apiStart, `SERVE_VERSION: "2", SERVE_UNHEALTHY: "true"}`+apiLogin)
 	running := s.start("deploy:swarm")
-	running.until("update service " + s.stack + "_api")
-	s.shell("docker service rm " + s.stack + "_db") // that the deployment has just made
+	running.until(s.stack + "_db: ") // the deployment has just made it, and watches it
+	s.shell("docker service rm " + s.stack + "_db")
 	r := running.end()
 	r.is(s, 5, s.stack+"_db was removed by somebody else")
 	if got := s.look(); got.services["db"] != "" || got.lock || got.services["api"] == "" {

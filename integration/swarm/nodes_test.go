@@ -136,7 +136,7 @@ func quorumBefore(t *testing.T, lab *swarmlab.Lab, name string) row {
 		s.must(4, args...).is(s, 4, "without a leader")
 	}
 	r := s.must(4, "deploy:swarm", "-allowOutage")
-	r.is(s, 4, "is a manager of a Swarm without a leader: at least half of its managers are offline, or the others elect a new one", "then start the other managers")
+	r.is(s, 4, "is a manager of a Swarm without a leader: at least half of its managers are offline, or the others elect a new one", "start the other managers")
 	s.withQuorum()
 	if what := before.differs(s.look(), false); what != "" {
 		t.Error(what)

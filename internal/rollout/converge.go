@@ -123,12 +123,13 @@ type look struct {
 	waiting []docker.Task   // of the new specification, not running yet
 }
 
-// slot is what a task is one of: a slot, or the node of a global service.
-func slot(t docker.Task) string {
-	if t.Slot > 0 {
-		return fmt.Sprint(t.Slot)
+// slot is what a task is one of: the node of a global service, else a slot. The
+// first one of a job has the number 0.
+func (l *look) slot(t docker.Task) string {
+	if strings.HasPrefix(l.Spec.Mode, "global") {
+		return t.NodeID
 	}
-	return t.NodeID
+	return fmt.Sprint(t.Slot)
 }
 
 // task takes one task into account.
@@ -146,10 +147,10 @@ func (l *look) task(t docker.Task) {
 	case t.State == "running" && t.Desired == "running":
 		l.runs++
 		if l.settled(t) && l.answers(t.NodeID) {
-			l.slots[slot(t)] = true
+			l.slots[l.slot(t)] = true
 		}
 	case t.State == "complete" && l.finishes():
-		l.slots[slot(t)] = true
+		l.slots[l.slot(t)] = true
 	case t.State == "failed" || t.State == "rejected" || t.State == "complete" && t.Desired != "remove":
 		if !l.Past[t.ID] {
 			l.failed[t.ID] = t
@@ -159,12 +160,19 @@ func (l *look) task(t docker.Task) {
 	}
 }
 
-// mine reports whether a task runs the specification that is watched.
+// mine reports whether a task runs the specification that is watched. If nothing but
+// the placement has changed, the Swarm does not restart a task whose node satisfies
+// the new constraints: it goes on with the old placement in its specification
+// (IsTaskDirty in swarmkit's manager/orchestrator/task.go).
 func (l *look) mine(t docker.Task) bool {
 	if l.isJob() {
 		return t.Job == l.Job
 	}
-	return SameTask(t.Spec.JSON, l.Spec.Task.JSON)
+	if SameTask(t.Spec.JSON, l.Spec.Task.JSON) {
+		return true
+	}
+	node, known := l.nodes[t.NodeID]
+	return known && allowsAll(l.Spec.Task.Constraints, node) && sameElsewhere(t.Spec.JSON, l.Spec.Task.JSON)
 }
 
 func (l *look) isJob() bool { return strings.HasSuffix(l.Spec.Mode, "-job") }
@@ -217,7 +225,7 @@ func (l *look) judge(service docker.Service) {
 	v.State, v.Attempts = Converging, len(l.failed)
 	slots := map[string]int{}
 	for _, t := range l.failed {
-		slots[slot(t)]++
+		slots[l.slot(t)]++
 	}
 	v.Failed = l.newest()
 	l.explain()
@@ -256,8 +264,8 @@ func (l *look) allOver() bool { return l.runs+len(l.waiting) == 0 }
 func (l *look) newest() []docker.Task {
 	last := map[string]docker.Task{}
 	for _, t := range l.failed {
-		if old, ok := last[slot(t)]; !ok || t.Changed.After(old.Changed) {
-			last[slot(t)] = t
+		if old, ok := last[l.slot(t)]; !ok || t.Changed.After(old.Changed) {
+			last[l.slot(t)] = t
 		}
 	}
 	var tasks []docker.Task

@@ -72,6 +72,32 @@ func TestWatch_WaitsForEveryReplica(t *testing.T) {
 	s.see(rollout.Converged, "2/2 running")
 }
 
+func TestWatch_ATaskThatMayStayWhereItIsIsNotAnOldOne(t *testing.T) {
+	pinned := with("TaskTemplate.Placement", map[string]any{"Constraints": []any{"node.hostname == n1.example"}})
+	before := func(changes ...func(map[string]any)) func(*docker.Task) {
+		return func(one *docker.Task) { one.Spec = web(t, changes...).Task }
+	}
+	s := newScene(t, pinned)
+	s.task(1, "n1", "running", before())
+	s.task(2, "n1", "running")
+	s.see(rollout.Converged, "2/2 running")
+
+	s = newScene(t, pinned)
+	s.task(1, "n1", "running")
+	s.task(2, "n2", "running", before()) // the Swarm moves it
+	s.see(rollout.Converging, "1/2 running, 1 of the old specification still running")
+
+	s = newScene(t, pinned)
+	s.task(1, "n1", "running")
+	s.task(2, "n1", "running", before(with("TaskTemplate.ContainerSpec.Image", "example/web:0"))) // and replaces it
+	s.see(rollout.Converging, "1/2 running, 1 of the old specification still running")
+
+	s = newScene(t, pinned)
+	s.task(1, "n1", "running")
+	s.task(2, "n9", "running", before()) // nobody knows its node
+	s.see(rollout.Converging, "1/2 running")
+}
+
 func TestWatch_OldTasksThatStillRunAreNotConvergence(t *testing.T) {
 	s := newScene(t)
 	s.task(1, "n1", "running")
@@ -286,13 +312,13 @@ func TestWatch_AJobIsItsIteration(t *testing.T) {
 	s := newScene(t, with("Mode", map[string]any{"ReplicatedJob": map[string]any{"MaxConcurrent": 1, "TotalCompletions": 2}}), with("TaskTemplate.RestartPolicy", map[string]any{"Condition": "on-failure", "MaxAttempts": 1}))
 	s.watch.Job = 7
 	job := func(n uint64) func(*docker.Task) { return func(t *docker.Task) { t.Job = n; t.Desired = "complete" } }
+	s.task(0, "n1", "complete", job(6))
 	s.task(1, "n1", "complete", job(6))
-	s.task(2, "n1", "complete", job(6))
 	s.see(rollout.Converging, "0/2")
-	s.task(1, "n1", "complete", job(7))
-	s.task(2, "n1", "failed", job(7), problem("task: non-zero exit (1)", 1))
+	s.task(0, "n1", "complete", job(7))
+	s.task(1, "n1", "failed", job(7), problem("task: non-zero exit (1)", 1))
 	s.see(rollout.Converging, "1/2")
-	s.task(2, "n1", "complete", job(7))
+	s.task(1, "n2", "complete", job(7))
 	if v := s.see(rollout.Converged, "done"); !v.Done {
 		t.Errorf("%+v", v)
 	}
@@ -300,9 +326,9 @@ func TestWatch_AJobIsItsIteration(t *testing.T) {
 
 func TestWatch_AJobThatUsedItsAttemptsHasFailed(t *testing.T) {
 	s := newScene(t, with("Mode", map[string]any{"ReplicatedJob": map[string]any{}}), with("TaskTemplate.RestartPolicy", map[string]any{"Condition": "on-failure", "MaxAttempts": 1}))
-	s.task(1, "n1", "failed", problem("task: non-zero exit (1)", 1))
+	s.task(0, "n1", "failed", problem("task: non-zero exit (1)", 1))
 	s.see(rollout.Converging, "1 failed")
-	s.task(1, "n1", "failed", problem("task: non-zero exit (1)", 1))
+	s.task(0, "n2", "failed", problem("task: non-zero exit (1)", 1)) // the next attempt may be on any node
 	s.see(rollout.Failing, "2 failed")
 }
 

@@ -243,6 +243,14 @@ func SameTask(a, b json.RawMessage) bool {
 	return equal(canonical("TaskTemplate", any(parse(a))), canonical("TaskTemplate", any(parse(b))))
 }
 
+// sameElsewhere is SameTask for all but the placement.
+func sameElsewhere(a, b json.RawMessage) bool {
+	one, other := parse(a), parse(b)
+	delete(one, "Placement")
+	delete(other, "Placement")
+	return equal(canonical("TaskTemplate", any(one)), canonical("TaskTemplate", any(other)))
+}
+
 // compare returns the differences between two canonical trees, by field.
 func compare(from, to tree) []Change {
 	c := comparison{}
