@@ -44,6 +44,9 @@ func followers(t *testing.T, lab *swarmlab.Lab) (leader *swarmlab.Node, others [
 // on connects the stage to another node.
 func (s *stage) on(n *swarmlab.Node) { s.node, s.host = n, n.Host() }
 
+// deployedAtLast is what a deployment says that goes on in spite of what happened.
+const deployedAtLast = "the state of the service, and then that it is deployed"
+
 // power takes the power of a node that runs tasks of every service, and does not
 // lead, right after the update of the first one began.
 func power(t *testing.T, lab *swarmlab.Lab, name string) row {
@@ -65,7 +68,7 @@ func power(t *testing.T, lab *swarmlab.Lab, name string) row {
 	s.silent(false)
 	s.must(0, "deploy:remove", s.stack)
 	one := s.row(r, "deployed: every task on nodes that answer; no lock", well, "nothing is left to do; with the node back, `mage deploy:swarm` (0) changes nothing")
-	one.said = "the state of the service, and then that it is deployed"
+	one.said = deployedAtLast
 	return one
 }
 
@@ -101,7 +104,11 @@ func leaderLink(t *testing.T, lab *swarmlab.Lab, name string) row {
 	s.unlocked()
 	s.silent(false)
 	s.must(0, "deploy:remove", s.stack)
-	return s.row(r, after, well, led+fmt.Sprintf("; with the link back, `mage deploy:swarm` (%d)", got.code))
+	one := s.row(r, after, well, led+fmt.Sprintf("; with the link back, `mage deploy:swarm` (%d)", got.code))
+	if one.said == "" {
+		one.said = deployedAtLast
+	}
+	return one
 }
 
 // patient runs keepmum again while it says that there is no leader, for two
