@@ -66,6 +66,10 @@ func (e *Engine) Close() error { return e.client.Close() }
 // Endpoint returns which engine this is and who chose it.
 func (e *Engine) Endpoint() docker.Endpoint { return e.endpoint }
 
+// API returns the version of the API that was agreed on with the engine, such as
+// 1.41.
+func (e *Engine) API() string { return e.client.ClientVersion() }
+
 // InClear reports whether others can read what is sent: by TCP without TLS to
 // another machine. A loopback port counts as this machine, as in
 // [docker.Endpoint]: what is sent to it leaves this machine, if at all, through

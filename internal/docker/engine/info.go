@@ -19,7 +19,7 @@ func (e *Engine) Info(ctx context.Context) (docker.Info, error) {
 		return docker.Info{}, e.fail(ctx, "reading the engine's information", err)
 	}
 	info := docker.Info{
-		ID: raw.ID, Name: raw.Name, ServerVersion: raw.ServerVersion, APIVersion: e.client.ClientVersion(),
+		ID: raw.ID, Name: raw.Name, ServerVersion: raw.ServerVersion, APIVersion: e.API(),
 		OS: raw.OSType, Arch: goArch(raw.Architecture), OperatingSystem: raw.OperatingSystem, Kernel: raw.KernelVersion,
 		StorageDriver: raw.Driver, CgroupDriver: raw.CgroupDriver, CgroupVersion: raw.CgroupVersion, RootDir: raw.DockerRootDir,
 		CPUs: raw.NCPU, Memory: raw.MemTotal, SecurityOptions: raw.SecurityOptions, Warnings: raw.Warnings,

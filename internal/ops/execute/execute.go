@@ -62,7 +62,7 @@ func (x *Executor) Run(ctx context.Context, plan rollout.Plan, now rollout.Curre
 	defer cancel()
 	err := e.walk(limited)
 	if err == nil {
-		err = e.verify(limited)
+		err = e.verify()
 	}
 	result := e.result()
 	switch {

@@ -201,13 +201,10 @@ func (e *execution) see(name string, w *watched, service docker.Service, tasks [
 	}
 }
 
-// verify looks once more, after all have converged: the Swarm must have the
-// specifications of the plan, and the running tasks must mount the versions that
-// the plan names.
-func (e *execution) verify(ctx context.Context) error {
-	if err := e.look(ctx); err != nil {
-		return err
-	}
+// verify judges the last look, in which all had converged at once: the Swarm must
+// have the specifications of the plan, and the running tasks must mount the
+// versions that the plan names.
+func (e *execution) verify() error {
 	var findings []fault.Finding
 	for _, name := range slices.Sorted(maps.Keys(e.plan.Services)) {
 		want := rollout.WithIDs(e.plan.Services[name], e.secrets, e.configs)

@@ -25,12 +25,7 @@ func (t *Tools) Deploy(o OverSwarm) *deploy.Deploy {
 			if err != nil {
 				return deploy.Swarm{}, err
 			}
-			info, err := m.engine.Info(ctx)
-			if err != nil {
-				_ = m.Close()
-				return deploy.Swarm{}, err
-			}
-			return deploy.Swarm{Cluster: clusterOver(m, t.Console), Configs: m, Services: m, Tasks: m, Networks: m, Fleet: m, Volumes: m, API: info.APIVersion, Close: m.Close}, nil
+			return deploy.Swarm{Cluster: clusterOver(m, t.Console), Configs: m, Services: m, Tasks: m, Networks: m, Fleet: m, Volumes: m, API: m.engine.API(), Close: m.Close}, nil
 		},
 	})
 }
