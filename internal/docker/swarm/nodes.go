@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/docker/docker/api/types/network"
@@ -67,16 +68,40 @@ func (s *Swarm) Networks(ctx context.Context) ([]docker.Network, error) {
 	}
 	all := make([]docker.Network, len(list))
 	for i, n := range list {
-		all[i] = docker.Network{
-			ID: n.ID, Name: n.Name, Driver: n.Driver, Scope: n.Scope, Attachable: n.Attachable, Ingress: n.Ingress, Internal: n.Internal,
-			Labels: n.Labels, Options: n.Options,
-		}
-		for _, part := range n.IPAM.Config {
-			all[i].Subnets = append(all[i].Subnets, part.Subnet)
-		}
+		all[i] = networkOf(n)
 	}
 	slices.SortFunc(all, func(a, b docker.Network) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	return all, nil
+}
+
+// networkOf is a network of the engine's answer.
+func networkOf(n network.Summary) docker.Network {
+	one := docker.Network{
+		ID: n.ID, Name: n.Name, Driver: n.Driver, Scope: n.Scope, Attachable: n.Attachable, Ingress: n.Ingress, Internal: n.Internal,
+		Labels: n.Labels, Options: n.Options,
+	}
+	for _, part := range n.IPAM.Config {
+		one.Subnets = append(one.Subnets, part.Subnet)
+	}
+	return one
+}
+
+// Network returns a network of the Swarm by its id. It finds host and bridge, too,
+// which Networks does not have: the engine does not list them.
+func (s *Swarm) Network(ctx context.Context, id string) (docker.Network, error) {
+	doing := "reading the network " + fault.Printable(id)
+	if err := known(doing, "network", id); err != nil {
+		return docker.Network{}, err
+	}
+	answer, err := s.get(ctx, doing, "/networks/"+id, url.Values{"scope": {"swarm"}})
+	if err != nil {
+		return docker.Network{}, err
+	}
+	var one network.Summary
+	if err := decode(doing, answer, &one); err != nil {
+		return docker.Network{}, err
+	}
+	return networkOf(one), nil
 }
 
 // CreateNetwork creates a network and returns its id.

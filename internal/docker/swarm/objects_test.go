@@ -307,6 +307,19 @@ func TestNetworks_AreSortedByName(t *testing.T) {
 	}, err)
 }
 
+func TestNetwork_FindsAlsoWhatIsNotListed(t *testing.T) {
+	s, f := answering(t, "GET /networks/abc", say(200, `{"Id":"abc","Name":"host","Driver":"host","Scope":"swarm"}`))
+	if got, err := s.Network(t.Context(), "abc"); err != nil || got.Name != "host" || got.ID != "abc" || got.Driver != "host" || got.Scope != "swarm" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if lines := f.lines(); len(lines) != 1 || lines[0] != "GET /networks/abc?scope=swarm" {
+		t.Errorf("asked %q", lines)
+	}
+	if _, err := s.Network(t.Context(), "../info"); !errors.Is(err, docker.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
 func TestCreateNetwork_SendsTheJSONAsItIs(t *testing.T) {
 	s, f := answering(t, "POST /networks/create", say(201, `{"Id":"made","Warning":""}`))
 	id, err := s.CreateNetwork(t.Context(), docker.NetworkSpec{Name: "web", JSON: json.RawMessage(`{"Name":"web","Future":1}`)})

@@ -274,6 +274,27 @@ func (s *session) readSwarm(ctx context.Context) error {
 			s.now.Services = append(s.now.Services, service)
 		}
 	}
+	return s.readUnlisted(ctx)
+}
+
+// readUnlisted reads the networks of the stack's services that the Swarm does not
+// list: a service names them by id, and a file by name.
+func (s *session) readUnlisted(ctx context.Context) error {
+	for _, service := range s.now.Services {
+		for _, id := range service.Spec.Task.Networks {
+			if slices.ContainsFunc(s.now.Networks, func(n docker.Network) bool { return n.ID == id || n.Name == id }) {
+				continue
+			}
+			n, err := s.Swarm.Networks.Network(ctx, id)
+			if errors.Is(err, docker.ErrNotFound) {
+				continue // the plan shows it by its id
+			}
+			if err != nil {
+				return err
+			}
+			s.now.Networks = append(s.now.Networks, n)
+		}
+	}
 	return nil
 }
 

@@ -972,3 +972,14 @@ func TestSwarm_WithoutARegistryKeepsTheDigestOfTheSameImageOnly(t *testing.T) {
 	b.run(deploy.Options{AllowOutage: true}, "deployed", 0)
 	b.want(b.images(), "shop/api:1", "shop/db:1@sha256:abcde")
 }
+
+func TestSwarm_KnowsTheHostNetworkAgain(t *testing.T) {
+	b := newBench(t)
+	b.Put("docker-compose.swarm.yml", strings.Replace(swarmFile, "    image: shop/db:1\n", "    image: shop/db:1\n    networks: [outer]\n", 1)+"networks: {outer: {external: true, name: host}}\n")
+	b.run(deploy.Options{}, "deployed", 0)
+	services, _ := b.sim.Services(t.Context())
+	if i := slices.IndexFunc(services, func(s docker.Service) bool { return s.Spec.Name == "shop_db" }); !slices.Equal(services[i].Spec.Task.Networks, []string{"host-of-swarm"}) {
+		t.Fatalf("%q", services[i].Spec.Task.Networks)
+	}
+	b.run(deploy.Options{}, "unchanged", 0)
+}

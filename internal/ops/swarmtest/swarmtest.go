@@ -54,7 +54,8 @@ var ErrSilent = &fault.Error{Code: fault.NoEngine, What: "the Swarm has no leade
 // New makes a Swarm of one node.
 func New() *Sim {
 	node := docker.Node{ID: "n1", Hostname: "one", Manager: true, Reachable: true, State: "ready", Availability: "active", NanoCPUs: 2e9, Memory: 4 << 30}
-	return &Sim{Swarm: clustertest.New(), Images: map[string]string{}, Members: []docker.Node{node}, services: map[string]*simService{}}
+	return &Sim{Swarm: clustertest.New(), Images: map[string]string{}, Members: []docker.Node{node}, services: map[string]*simService{},
+		networks: []docker.Network{{ID: "host-of-node", Name: "host", Driver: "host", Scope: "local"}}}
 }
 
 // Clock moves a second with each look, and a little with each question.
@@ -116,7 +117,7 @@ func (s *Sim) Service(_ context.Context, id string) (docker.Service, error) {
 
 // stored is a specification as the engine keeps it: networks by id.
 func (s *Sim) stored(spec docker.ServiceSpec) docker.ServiceSpec {
-	text := string(spec.JSON)
+	text := strings.ReplaceAll(string(spec.JSON), `"Target":"host"`, `"Target":"host-of-swarm"`)
 	for _, n := range s.networks {
 		text = strings.ReplaceAll(text, `"Target":"`+n.Name+`"`, `"Target":"`+n.ID+`"`)
 	}
@@ -288,6 +289,18 @@ func (s *Sim) Networks(context.Context) ([]docker.Network, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.networks), nil
+}
+
+// Network returns a network, or the host network of every Swarm.
+func (s *Sim) Network(_ context.Context, id string) (docker.Network, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range append(slices.Clone(s.networks), docker.Network{ID: "host-of-swarm", Name: "host", Driver: "host", Scope: "swarm"}) {
+		if n.ID == id {
+			return n, nil
+		}
+	}
+	return docker.Network{}, docker.ErrNotFound
 }
 
 // CreateNetwork makes a network.
