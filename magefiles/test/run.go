@@ -67,13 +67,18 @@ func inModules(atOnce int, do func(dir string) (gotool.Tally, error)) (gotool.Ta
 	return total, errors.Join(failed...)
 }
 
-// integration runs the packages that have tests with the tag integration,
-// several at a time, and both modules, because they mostly wait for an engine. Cached results do not
-// count: go test does not know that the engine may have changed.
+// integration makes what its tests start, and runs them.
 func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) {
 	if err := wire.Prepare(ctx, c); err != nil {
 		return gotool.Tally{}, err
 	}
+	return prepared(ctx, c)
+}
+
+// prepared runs the packages that have tests with the tag integration,
+// several at a time, and both modules, because they mostly wait for an engine. Cached results do not
+// count: go test does not know that the engine may have changed.
+func prepared(ctx context.Context, c *console.Console) (gotool.Tally, error) {
 	tally, err := inModules(2, func(dir string) (gotool.Tally, error) {
 		packages, err := gotool.Tagged(ctx, dir, "integration")
 		if err != nil {
@@ -129,8 +134,12 @@ func show(c *console.Console, tally gotool.Tally, err error) error {
 }
 
 // all runs each part, even after one has failed, and prints how long each took.
+// What the integration tests start is made beside lint and unit tests: much of that
+// is waiting for packages.
 func all(ctx context.Context, c *console.Console) error {
 	var total gotool.Tally
+	made := make(chan error, 1)
+	go func() { made <- wire.Prepare(ctx, c) }()
 	part := func(name string, run func() (gotool.Tally, error)) error {
 		started := time.Now()
 		c.Say("== %s", name)
@@ -145,7 +154,12 @@ func all(ctx context.Context, c *console.Console) error {
 	failed := errors.Join(
 		part("lint", func() (gotool.Tally, error) { return gotool.Tally{}, lint(ctx, c) }),
 		part("unit tests", func() (gotool.Tally, error) { return unit(ctx, c) }),
-		part("integration tests", func() (gotool.Tally, error) { return integration(ctx, c) }),
+		part("integration tests", func() (gotool.Tally, error) {
+			if err := <-made; err != nil {
+				return gotool.Tally{}, err
+			}
+			return prepared(ctx, c)
+		}),
 	)
 	if failed != nil {
 		failed = &fault.Error{Code: fault.CodeOf(failed), What: "not everything passed", Next: "read what each part says above", Cause: failed}
