@@ -86,7 +86,7 @@ func networkOf(n network.Summary) docker.Network {
 	return one
 }
 
-// Network returns a network of the Swarm by its id. It finds host and bridge, too,
+// Network returns a network of the Swarm by its id or name. It finds host and bridge, too,
 // which Networks does not have: the engine does not list them.
 func (s *Swarm) Network(ctx context.Context, id string) (docker.Network, error) {
 	doing := "reading the network " + fault.Printable(id)

@@ -277,23 +277,31 @@ func (s *session) readSwarm(ctx context.Context) error {
 	return s.readUnlisted(ctx)
 }
 
-// readUnlisted reads the networks of the stack's services that the Swarm does not
-// list: a service names them by id, and a file by name.
+// readUnlisted reads the networks host and bridge of the Swarm, which it does not
+// list, if the file or a service of the stack is on one: a file has the name, a
+// service the id.
 func (s *session) readUnlisted(ctx context.Context) error {
-	for _, service := range s.now.Services {
-		for _, id := range service.Spec.Task.Networks {
-			if slices.ContainsFunc(s.now.Networks, func(n docker.Network) bool { return n.ID == id || n.Name == id }) {
-				continue
-			}
-			n, err := s.Swarm.Networks.Network(ctx, id)
-			if errors.Is(err, docker.ErrNotFound) {
-				continue // the plan shows it by its id
-			}
-			if err != nil {
-				return err
-			}
-			s.now.Networks = append(s.now.Networks, n)
+	var used []string
+	for _, name := range s.want.ExternalNetworks {
+		if name == "host" || name == "bridge" {
+			used = append(used, name)
 		}
+	}
+	for _, service := range s.now.Services {
+		used = append(used, service.Spec.Task.Networks...)
+	}
+	for _, one := range used {
+		if slices.ContainsFunc(s.now.Networks, func(n docker.Network) bool { return n.ID == one || n.Name == one && n.Scope == "swarm" }) {
+			continue
+		}
+		n, err := s.Swarm.Networks.Network(ctx, one)
+		if errors.Is(err, docker.ErrNotFound) {
+			continue // the plan shows it as it is
+		}
+		if err != nil {
+			return err
+		}
+		s.now.Networks = append(s.now.Networks, n)
 	}
 	return nil
 }

@@ -116,17 +116,7 @@ func (e *execution) step(ctx context.Context, step rollout.Step) error {
 	e.Progress.Say("%s %s", step.Kind, step.Name)
 	switch step.Kind {
 	case rollout.CreateNetwork:
-		err := e.again(ctx, func() error {
-			id, err := e.Networks.CreateNetwork(ctx, step.Network)
-			if err == nil {
-				e.now.Networks = append(e.now.Networks, docker.Network{ID: id, Name: step.Name})
-			}
-			return err
-		})
-		if errors.Is(err, docker.ErrExists) {
-			err = nil // made meanwhile, by somebody else or by a try whose answer was lost
-		}
-		return e.keep(err, "network "+step.Name)
+		return e.keep(e.network(ctx, step.Network), "network "+step.Name)
 	case rollout.CreateConfig:
 		return e.keep(e.config(ctx, step.Config), "config "+step.Name)
 	case rollout.CreateService:
@@ -151,6 +141,23 @@ func (e *execution) warn(name string, warnings []string) {
 	for _, w := range warnings {
 		e.Progress.Say("warning of the engine about %s: %s", name, w)
 	}
+}
+
+// network makes a network. One of that name was made meanwhile, by a try whose
+// answer was lost or by somebody else, and is used.
+func (e *execution) network(ctx context.Context, network docker.NetworkSpec) error {
+	return e.again(ctx, func() error {
+		id, err := e.Networks.CreateNetwork(ctx, network)
+		if errors.Is(err, docker.ErrExists) {
+			var there docker.Network
+			there, err = e.Networks.Network(ctx, network.Name)
+			id = there.ID
+		}
+		if err == nil {
+			e.now.Networks = append(e.now.Networks, docker.Network{ID: id, Name: network.Name})
+		}
+		return err
+	})
 }
 
 // config makes a config. One that is there with this content was made by a try
@@ -206,7 +213,7 @@ func (e *execution) create(ctx context.Context, step rollout.Step) error {
 		return err
 	}
 	e.touched[len(e.touched)-1].id = id
-	return e.watch(ctx, id, nil)
+	return e.watch(ctx, id, nil, spec)
 }
 
 // madeAs returns the id of the service that a specification made; the error if it
@@ -238,7 +245,7 @@ func (e *execution) update(ctx context.Context, step rollout.Step) error {
 	if err := answered(e.send(ctx, step.Before, spec)); err != nil {
 		return err
 	}
-	return e.watch(ctx, step.Before.ID, past[step.Before.ID])
+	return e.watch(ctx, step.Before.ID, past[step.Before.ID], spec)
 }
 
 // send gives a service another specification if it still has the one that was
@@ -262,7 +269,7 @@ func (e *execution) send(ctx context.Context, before docker.Service, spec docker
 		case e.same(now.Spec, spec):
 			return nil
 		case !e.same(now.Spec, before.Spec):
-			return &fault.Error{Code: fault.Failed, What: spec.Name + " was changed by somebody else while the plan was carried out", Next: "mage deploy:plan", Cause: docker.ErrOutOfDate}
+			return changedMeanwhile(spec.Name)
 		}
 	}
 	return &fault.Error{Code: fault.Failed, What: spec.Name + " is changed by somebody else all the time", Next: "docker service inspect " + spec.Name + ", then mage deploy:plan", Cause: docker.ErrOutOfDate}
@@ -271,6 +278,12 @@ func (e *execution) send(ctx context.Context, before docker.Service, spec docker
 // updateTries bounds how often an update is sent again because the service's
 // version moved: the Swarm itself moves it while an earlier update goes on.
 const updateTries = 10
+
+// changedMeanwhile is the error of a service that is not as it was, nor as it was
+// sent.
+func changedMeanwhile(name string) error {
+	return &fault.Error{Code: fault.Failed, What: name + " was changed by somebody else while the plan was carried out", Next: "mage deploy:plan", Cause: docker.ErrOutOfDate}
+}
 
 func (e *execution) remove(ctx context.Context, service docker.Service) error {
 	answered := e.touch(touched{name: service.Spec.Name, id: service.ID, action: "removed", before: service})
@@ -369,7 +382,7 @@ func (e *execution) restore(ctx context.Context, t touched) error {
 			return err
 		}
 	}
-	return e.watch(ctx, t.id, past[t.id])
+	return e.watch(ctx, t.id, past[t.id], t.before.Spec)
 }
 
 // uncreate removes a service that did not exist before. One whose create was not

@@ -401,3 +401,222 @@ func TestObserve_LooksAgainOnlyAtWhatIsNotSettled(t *testing.T) {
 		t.Errorf("of none: %v, %v", verdicts, err)
 	}
 }
+
+// byHand changes the image of a service as somebody else would.
+func (b *bench) byHand(service, image string) {
+	b.By(service, func(tree map[string]any) {
+		tree["TaskTemplate"].(map[string]any)["ContainerSpec"].(map[string]any)["Image"] = image
+	})
+}
+
+// once returns a function that does something at its first call only.
+func once(do func()) func() {
+	done := false
+	return func() {
+		if !done {
+			done = true
+			do()
+		}
+	}
+}
+
+func TestRun_WhatSomebodyElseChangesRightAfterIsNotTakenForThePlan(t *testing.T) {
+	for name, services := range map[string]int{"update": 1, "create": 2} {
+		b := newBench(t)
+		b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"))
+		target, want := "s_a", []docker.ServiceSpec{b.service("s_a", "a:2")}
+		if name == "create" {
+			target, want = "s_b", []docker.ServiceSpec{b.service("s_a", "a:1"), b.service("s_b", "b:1")}
+		}
+		change := once(func() { b.byHand(target, "theirs:1") })
+		b.Reading = func(id string) {
+			if all, _ := b.Services(t.Context()); len(all) == services && all[services-1].ID == id && strings.Contains(b.said.String(), name+" service "+target) {
+				change()
+			}
+		}
+		code, outcome := fault.Incomplete, execute.InBetween
+		if name == "create" { // a service that is not to be there is removed, whoever changed it
+			code, outcome = fault.RolledBack, execute.RolledBack
+		}
+		_, err := b.run(t.Context(), outcome, code, want...)
+		if !strings.Contains(err.Error(), target+" was changed by somebody else while the plan was carried out") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestRun_AnUpdateWhoseVersionMovesIsSentAgain(t *testing.T) {
+	b := newBench(t)
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"))
+	move := once(func() { b.By("s_a", func(map[string]any) {}) })
+	b.Before = func(call string) error {
+		if strings.HasPrefix(call, "update") {
+			move()
+		}
+		return nil
+	}
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:2"))
+	b.want(b.Sim.Running(), "a:2")
+
+	b.Before = func(call string) error { // and not for ever
+		if strings.HasPrefix(call, "update") {
+			b.By("s_a", func(map[string]any) {})
+		}
+		return nil
+	}
+	before := len(b.Changes())
+	_, err := b.run(t.Context(), execute.Refused, fault.Failed, b.service("s_a", "a:3"))
+	if tries := len(b.Changes()[before:]); !strings.Contains(err.Error(), "s_a is changed by somebody else all the time") || tries != 10 {
+		t.Errorf("%d tries: %v", tries, err)
+	}
+}
+
+func TestRun_AServiceThatSomebodyElseMadeMeanwhileIsTheirs(t *testing.T) {
+	b := newBench(t)
+	make := once(func() {
+		if _, _, err := b.CreateService(t.Context(), b.service("s_a", "theirs:1")); err != nil {
+			t.Error(err)
+		}
+	})
+	b.Before = func(call string) error {
+		if call == "create s_a" {
+			make()
+		}
+		return nil
+	}
+	_, err := b.run(t.Context(), execute.Refused, fault.Failed, b.service("s_a", "a:1"))
+	if !errors.Is(err, docker.ErrExists) {
+		t.Error(err)
+	}
+	b.want(b.Sim.Running(), "theirs:1")
+}
+
+func TestRun_ACreateWhoseAnswerIsLostIsFoundAgain(t *testing.T) {
+	b := newBench(t)
+	lost := map[string]bool{}
+	b.Lost = func(call string) bool { first := !lost[call]; lost[call] = true; return first }
+	spec := b.service("s_a", "a:1")
+	want := docker.StackSpec{Name: "s", Services: []docker.ServiceSpec{spec}, Networks: []docker.NetworkSpec{{Name: "s_net", Driver: "overlay"}}}
+	plan, findings := rollout.Make(want, rollout.Current{}, rollout.Options{})
+	if len(findings) > 0 {
+		t.Fatal(findings)
+	}
+	result, err := b.executor().Run(t.Context(), plan, rollout.Current{}, 0)
+	if result.Outcome != execute.Deployed || len(lost) != 2 {
+		t.Fatalf("%s, lost %v: %v", result.Outcome, lost, err)
+	}
+	services, _ := b.Services(t.Context())
+	networks, _ := b.Sim.Networks(t.Context())
+	if len(services) != 1 || len(networks) != 2 { // with that of the node
+		t.Errorf("%d services, %d networks", len(services), len(networks))
+	}
+}
+
+func TestRun_ANetworkThatIsThereMeanwhileIsUsed(t *testing.T) {
+	b := newBench(t)
+	spec, err := docker.ParseServiceSpec([]byte(`{"Name": "s_a", "TaskTemplate": {"ContainerSpec": {"Image": "a:1"}, "Networks": [{"Target": "s_net"}]}, "Mode": {"Replicated": {"Replicas": 1}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := docker.StackSpec{Name: "s", Services: []docker.ServiceSpec{spec}, Networks: []docker.NetworkSpec{{Name: "s_net", Driver: "overlay"}}}
+	plan, _ := rollout.Make(want, rollout.Current{}, rollout.Options{})
+	if _, err := b.CreateNetwork(t.Context(), want.Networks[0]); err != nil {
+		t.Fatal(err)
+	}
+	if result, err := b.executor().Run(t.Context(), plan, rollout.Current{}, 0); result.Outcome != execute.Deployed {
+		t.Errorf("%s: %v", result.Outcome, err)
+	}
+}
+
+func TestRun_SaysTheEnginesWarnings(t *testing.T) {
+	b := newBench(t)
+	b.Warn = []string{"unable to pin image"}
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"))
+	if !strings.Contains(b.said.String(), "warning of the engine about s_a: unable to pin image") {
+		t.Error(b.said.String())
+	}
+}
+
+func TestRun_ALogThatCannotBeReadDoesNotStopTheWayBack(t *testing.T) {
+	b := newBench(t)
+	b.Images["a:1"], b.NoLog = "crash", errors.New("the node is gone")
+	b.run(t.Context(), execute.RolledBack, fault.RolledBack, b.service("s_a", "a:1"))
+	if !strings.Contains(b.said.String(), "s_a: its log cannot be read: the node is gone") {
+		t.Error(b.said.String())
+	}
+}
+
+func TestRun_ASignalOnTheWayBackSaysWhereItStopped(t *testing.T) {
+	b := newBench(t)
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"))
+	b.Images["a:2"] = "pull"
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	b.Before = func(call string) error {
+		if call == "update s_a a:1" {
+			cancel()
+		}
+		return nil
+	}
+	_, err := b.run(ctx, execute.Interrupted, fault.Interrupted, b.service("s_a", "a:2"))
+	var e *fault.Error
+	if !errors.As(err, &e) || !strings.Contains(e.What, "stopped on the way back") || e.Next != "mage deploy:status, then mage deploy:rollback s" {
+		t.Errorf("%v, next: %+v", err, e)
+	}
+}
+
+func TestRun_NamesWhatStaysAlsoIfNoServiceWasTouched(t *testing.T) {
+	b := newBench(t)
+	want := docker.StackSpec{Name: "s", Services: []docker.ServiceSpec{b.service("s_a", "a:1")}, Networks: []docker.NetworkSpec{{Name: "s_net", Driver: "overlay"}}}
+	plan, _ := rollout.Make(want, rollout.Current{}, rollout.Options{})
+	b.Before = func(call string) error {
+		if call == "create s_a" {
+			return &fault.Error{Code: fault.Failed, What: "no"}
+		}
+		return nil
+	}
+	result, err := b.executor().Run(t.Context(), plan, rollout.Current{}, 0)
+	if result.Outcome != execute.Refused || fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "no; these stay: network s_net") || !slices.Equal(result.Kept, []string{"network s_net"}) {
+		t.Errorf("%s, kept %q: %v", result.Outcome, result.Kept, err)
+	}
+}
+
+func TestRun_GivesUpOnAManagerThatStaysSilent(t *testing.T) {
+	b := newBench(t)
+	b.Before = func(string) error { return swarmtest.ErrSilent }
+	_, err := b.run(t.Context(), execute.RolledBack, fault.RolledBack, b.service("s_a", "a:1")) // it answers when the way back looks
+	if !strings.Contains(b.said.String(), "the manager does not answer; waiting for up to 1m0s: the Swarm has no leader") || !strings.Contains(err.Error(), "the Swarm has no leader") {
+		t.Errorf("%v\n%s", err, b.said.String())
+	}
+}
+
+func TestRun_TheSwarmsOwnRollbackIsNotSomebodyElse(t *testing.T) {
+	b := newBench(t)
+	spec := func(image string) docker.ServiceSpec {
+		one, err := docker.ParseServiceSpec([]byte(`{"Name": "s_a", "TaskTemplate": {"ContainerSpec": {"Image": "` + image + `", "Healthcheck": {"Test": ["CMD", "x"]}}}, "Mode": {"Replicated": {"Replicas": 1}}, "UpdateConfig": {"FailureAction": "rollback"}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return one
+	}
+	b.run(t.Context(), execute.Deployed, 0, spec("a:1"))
+	b.Images["a:2"] = "crash"
+	before := len(b.Changes())
+	_, err := b.run(t.Context(), execute.RolledBack, fault.RolledBack, spec("a:2"))
+	if strings.Contains(err.Error(), "somebody else") {
+		t.Error(err)
+	}
+	b.want(b.Changes()[before:], "update s_a a:2") // the Swarm went back itself
+}
+
+func TestRemoveServices_EndsWithItsDeadline(t *testing.T) {
+	b := newBench(t)
+	b.run(t.Context(), execute.Deployed, 0, b.service("s_a", "a:1"))
+	there, _ := b.Services(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
+	b.Before = func(string) error { cancel(); return swarmtest.ErrSilent }
+	if err := b.executor().RemoveServices(ctx, there); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	b.want(b.Sim.Running(), "a:1")
+}

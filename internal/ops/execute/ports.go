@@ -30,9 +30,9 @@ type Tasks interface {
 // Networks are the networks that the manager sees.
 type Networks interface {
 	Networks(ctx context.Context) ([]docker.Network, error)
-	// Network returns one by its id, also one that Networks does not have: the
-	// Swarm's own host and bridge.
-	Network(ctx context.Context, id string) (docker.Network, error)
+	// Network returns one of the Swarm by its id or name, also those that Networks
+	// does not have: the Swarm's own host and bridge.
+	Network(ctx context.Context, idOrName string) (docker.Network, error)
 	CreateNetwork(ctx context.Context, spec docker.NetworkSpec) (id string, err error)
 	RemoveNetwork(ctx context.Context, id string) error
 }

@@ -56,11 +56,15 @@ func (e *execution) past(ctx context.Context, ids ...string) (map[string]map[str
 }
 
 // watch begins to watch a service that was changed, by its specification as the
-// Swarm has it now.
-func (e *execution) watch(ctx context.Context, id string, past map[string]bool) error {
+// Swarm has it now: what was sent, unless somebody else has changed it since, or
+// the Swarm itself has put it back.
+func (e *execution) watch(ctx context.Context, id string, past map[string]bool, sent docker.ServiceSpec) error {
 	now, err := e.service(ctx, id)
 	if err != nil {
 		return err
+	}
+	if !e.same(now.Spec, sent) && !strings.HasPrefix(now.Update.State, "rollback") {
+		return changedMeanwhile(now.Spec.Name)
 	}
 	e.watches[now.Spec.Name] = &watched{id: id, Watch: rollout.Watch{Spec: now.Spec, Job: now.Job, Past: past, Back: !e.forward}}
 	return nil
@@ -212,8 +216,6 @@ func (e *execution) verify() error {
 		switch {
 		case !ok:
 			findings = append(findings, fault.Finding{Subject: name, Problem: "was not looked at"})
-		case w.verdict.State != rollout.Converged:
-			findings = append(findings, fault.Finding{Subject: name, Problem: "had converged, and does not run any more: " + w.verdict.String()})
 		case !sameReferences(want.Task.Secrets, w.Spec.Task.Secrets):
 			findings = append(findings, fault.Finding{Subject: name, Problem: "its running tasks mount other versions than the plan names"})
 		}

@@ -6,6 +6,7 @@ package swarmtest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -32,6 +33,9 @@ type Sim struct {
 	Members []docker.Node
 	Logs    string
 	Login   []secrets.Known
+	Reading func(id string) // before a service is read
+	Warn    []string        // the engine's warnings of each change
+	NoLog   error           // why no log can be read
 
 	mu       sync.Mutex
 	now      time.Duration
@@ -106,6 +110,9 @@ func (s *Sim) byID(id string) (*simService, error) {
 
 // Service returns one service.
 func (s *Sim) Service(_ context.Context, id string) (docker.Service, error) {
+	if s.Reading != nil {
+		s.Reading(id)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one, err := s.byID(id)
@@ -149,7 +156,7 @@ func (s *Sim) CreateService(_ context.Context, spec docker.ServiceSpec) (id stri
 	}
 	one := &simService{Service: docker.Service{ID: fmt.Sprintf("service%d", s.index), Version: s.index, Spec: s.stored(spec), Job: s.index}}
 	s.services[spec.Name] = one
-	return one.ID, nil, nil
+	return one.ID, s.Warn, nil
 }
 
 // UpdateService changes a service that still has the version.
@@ -170,7 +177,7 @@ func (s *Sim) UpdateService(_ context.Context, id string, version uint64, spec d
 	if s.Lost != nil && s.Lost("update "+spec.Name) {
 		return nil, ErrSilent
 	}
-	return nil, nil
+	return s.Warn, nil
 }
 
 // set gives a service another specification.
@@ -281,7 +288,7 @@ func (s *Sim) advance(one *simService, t *docker.Task) {
 // TaskLogs writes Logs.
 func (s *Sim) TaskLogs(_ context.Context, _ docker.Task, _ int, stdout, _ io.Writer) error {
 	_, err := io.WriteString(stdout, s.Logs)
-	return err
+	return errors.Join(err, s.NoLog)
 }
 
 // Networks lists the networks.
@@ -296,7 +303,7 @@ func (s *Sim) Network(_ context.Context, id string) (docker.Network, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range append(slices.Clone(s.networks), docker.Network{ID: "host-of-swarm", Name: "host", Driver: "host", Scope: "swarm"}) {
-		if n.ID == id {
+		if n.ID == id || n.Name == id && n.Scope == "swarm" {
 			return n, nil
 		}
 	}
@@ -310,9 +317,15 @@ func (s *Sim) CreateNetwork(_ context.Context, spec docker.NetworkSpec) (string,
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if slices.ContainsFunc(s.networks, func(n docker.Network) bool { return n.Name == spec.Name && n.Scope == "swarm" }) {
+		return "", &fault.Error{Code: fault.Failed, What: "network exists", Cause: docker.ErrExists}
+	}
 	s.index++
 	n := docker.Network{ID: fmt.Sprintf("network%d", s.index), Name: spec.Name, Driver: spec.Driver, Scope: "swarm", Labels: spec.Labels, Options: spec.Options, Attachable: spec.Attachable, Internal: spec.Internal}
 	s.networks = append(s.networks, n)
+	if s.Lost != nil && s.Lost("network "+spec.Name) {
+		return "", ErrSilent
+	}
 	return n.ID, nil
 }
 
