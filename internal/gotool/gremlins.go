@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -159,12 +160,27 @@ func (m Mutation) scores(ctx context.Context, dir string, byHand []Mutant, packa
 	return scores, nil
 }
 
+// mostMemory is how much address space, in KiB, a process of gremlins may have. A
+// loop that never ends and allocates would else take all of the machine's memory
+// before its time is over.
+const mostMemory = "6291456"
+
+// limited is a go command whose processes have mostMemory each, where there is a
+// shell that can limit it.
+func limited(c Command) Command {
+	if runtime.GOOS == "windows" {
+		return c
+	}
+	c.Program, c.Args = "sh", append([]string{"-c", "ulimit -v " + mostMemory + " 2>/dev/null; exec go \"$@\"", "go"}, c.Args...)
+	return c
+}
+
 // unleash runs gremlins over one package.
 func (m Mutation) unleash(ctx context.Context, dir, path string) (Score, error) {
 	score, started := Score{Of: path}, time.Now()
 	report := filepath.Join(dir, strings.ReplaceAll(path, "/", "-")+".json")
-	_, err := Command{Dir: filepath.Join(dir, "checkout"), Env: []string{"TMPDIR=" + dir, "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" "+gremlinsGoFlags)},
-		Args: append([]string{"tool", "-modfile=tools/gremlins.mod", "gremlins", "unleash", "./" + path, "--output=" + report}, gremlinsFlags[:]...)}.Output(ctx)
+	_, err := limited(Command{Dir: filepath.Join(dir, "checkout"), Env: []string{"TMPDIR=" + dir, "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" "+gremlinsGoFlags)},
+		Args: append([]string{"tool", "-modfile=tools/gremlins.mod", "gremlins", "unleash", "./" + path, "--output=" + report}, gremlinsFlags[:]...)}).Output(ctx)
 	if err != nil {
 		return score, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -48,6 +49,9 @@ func main() {
 	if string(data) == "fail" {
 		fmt.Println("tests fail before anything is changed")
 		os.Exit(1)
+	}
+	if string(data) == "greedy" {
+		fmt.Println(len(make([]byte, 16<<30))) // of addresses: nothing is written to it
 	}
 	for _, arg := range os.Args {
 		if path, ok := strings.CutPrefix(arg, "--output="); ok {
@@ -174,6 +178,16 @@ func TestMutation_TakesPartOfIt(t *testing.T) {
 	}
 	if _, _, err := mutate(t.Context(), t, gotool.Mutation{Dir: dir, Only: "pkg/goodness"}); fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "tests fail before anything is changed") {
 		t.Errorf("gremlins fails: %v", err)
+	}
+}
+
+func TestMutation_ProcessesHaveLimitedMemory(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		return // macOS has no limit of addresses
+	}
+	dir := mutated(t, map[string]string{"pkg/greedy": "greedy"})
+	if _, _, err := mutate(t.Context(), t, gotool.Mutation{Dir: dir, Only: "pkg/greedy"}); fault.CodeOf(err) != fault.Failed || !strings.Contains(err.Error(), "out of memory") {
+		t.Errorf("%v", err)
 	}
 }
 
