@@ -63,7 +63,7 @@ func layers() []layer {
 		for _, other := range may {
 			allowed = append(allowed, "internal/ops/"+other)
 		}
-		return layer{"L2 use cases " + dir, []string{"internal/ops/" + dir}, allowed, []string{}}
+		return layer{"L2 use cases " + dir, []string{"internal/ops/" + dir}, allowed, []string{"golang.org/x/sync/errgroup"}}
 	}
 	below := slices.Concat(ground, usecases)
 	adapter := func(dir string, third ...string) layer {
@@ -102,7 +102,7 @@ func layers() []layer {
 		adapter("internal/console", "github.com/magefile/mage/mg"),
 		adapter("internal/worktree"),
 		adapter("internal/gotool"),
-		{"L4 entry", []string{"magefiles"}, slices.Concat(below, []string{"magefiles"}, adapters), []string{"github.com/magefile/mage/"}},
+		{"L4 entry", []string{"magefiles"}, slices.Concat(below, []string{"magefiles"}, adapters), []string{"github.com/magefile/mage/", "golang.org/x/sync/errgroup"}},
 		{"tests of services", []string{"services/internal/store/storetest"}, append([]string{"services", "integration/reaper"}, core...), nil},
 		{"services", []string{"services"}, append([]string{"services"}, core...), []string{"github.com/jackc/pgx/v5"}},
 		{"programs", []string{"cmd"}, append([]string{"cmd"}, core...), []string{}},

@@ -332,7 +332,8 @@ func (u *swarmUser) killed(t *testing.T) {
 			made++
 		}
 	}
-	if all := u.names(t, "killed_"); len(all) != 200 || made != 200-left {
+	// One more may have been under way when the command was killed.
+	if all := u.names(t, "killed_"); len(all) != 200 || made > 200-left || made < 200-left-1 {
 		t.Errorf("%d versions, %d of them made by the second run, %d were there", len(all), made, left)
 	}
 	t.Logf("killed after %d of 200 versions; the second run made %d, after %s", left, made, time.Since(began).Round(time.Second))
