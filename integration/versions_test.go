@@ -273,31 +273,17 @@ func (u *swarmUser) twoAtOnce(t *testing.T) {
 	}
 }
 
-// many makes 200 versions, and compares the time with that of the API's calls.
+// many makes 200 versions. How long that takes is measured by BenchmarkSecrets in
+// integration/swarm.
 func (u *swarmUser) many(t *testing.T) {
 	names := make([]string, 200)
 	for i := range names {
 		names[i] = fmt.Sprintf("S%03d", i)
 	}
 	u.project(t, names...)
-	serial := func(n int) time.Duration {
-		began := time.Now()
-		for i := range names {
-			if _, err := u.CreateSecret(t.Context(), fmt.Sprintf("serial%d_%d.v1", n, i), map[string]string{"a": "b"}, secrets.New([]byte("a value of twenty-four"))); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return time.Since(began)
-	}
-	for round := range 3 {
-		api := serial(round)
-		began := time.Now()
-		u.run(t, 0, "secrets:toSwarm", "-from=prod", "-stack=many"+fmt.Sprint(round))
-		took := time.Since(began)
-		t.Logf("200 versions: %s by the binary, %s by the API's own calls, one after the other: %.2f times", took.Round(time.Millisecond), api.Round(time.Millisecond), took.Seconds()/api.Seconds())
-		if made := u.names(t, fmt.Sprintf("many%d_", round)); len(made) != 200 {
-			t.Errorf("%d versions", len(made))
-		}
+	u.run(t, 0, "secrets:toSwarm", "-from=prod", "-stack=many")
+	if made := u.names(t, "many_"); len(made) != 200 {
+		t.Errorf("%d versions", len(made))
 	}
 }
 
