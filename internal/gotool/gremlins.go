@@ -93,6 +93,9 @@ func (m Mutation) Run(ctx context.Context) ([]Score, error) {
 		return nil, &fault.Error{Code: fault.Usage, What: "-only=" + m.Only + " names no package in pkg/ or internal/ and no mutant", Next: "mage test:mutants -only=pkg/redact"}
 	}
 	dir, err := os.MkdirTemp("", "mutants-")
+	if err == nil {
+		err = os.Chmod(dir, 0o711) // a test starts a program there as another user
+	}
 	if err != nil {
 		return nil, &fault.Error{Code: fault.Failed, What: "no temporary directory could be made", Next: "set TMPDIR to a directory that can be written", Cause: err}
 	}
