@@ -300,7 +300,7 @@ func versionInUse(t *testing.T, lab *swarmlab.Lab, name string) row {
 		t.Errorf("the label of the stack is %q", got)
 	}
 	s.silent(true)
-	one := s.row(r, "the Swarm refuses to remove a version in use; after v2, which nobody used, was removed, services go on with v1", 0, fmt.Sprintf("`mage secrets:toSwarm -from=prod` (%d), `mage deploy:swarm` (%d)", made.code, led.code))
+	one := s.row(r, "the Swarm refuses to remove a version in use; after v2, which no service used, was removed, services go on with v1", 0, fmt.Sprintf("`mage secrets:toSwarm -from=prod` (%d), `mage deploy:swarm` (%d)", made.code, led.code))
 	one.said = "nothing to change"
 	return one
 }

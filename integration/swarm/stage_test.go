@@ -148,7 +148,7 @@ func newStage(t testing.TB, lab *swarmlab.Lab, name string) *stage {
 // stop removes the stack's services: containers of situations that are over would
 // go on with their health checks.
 func (s *stage) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.TB.Context()), time.Minute)
 	defer cancel()
 	c := s.node.Client()
 	services, err := c.ServiceList(ctx, swarmapi.ServiceListOptions{Filters: ofStack(s.stack)})

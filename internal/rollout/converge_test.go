@@ -94,7 +94,7 @@ func TestWatch_ATaskThatMayStayWhereItIsIsNotAnOldOne(t *testing.T) {
 
 	s = newScene(t, pinned)
 	s.task(1, "n1", "running")
-	s.task(2, "n9", "running", before()) // nobody knows its node
+	s.task(2, "n9", "running", before()) // its node is unknown
 	s.see(rollout.Converging, "1/2 running")
 }
 

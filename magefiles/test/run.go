@@ -75,9 +75,9 @@ func integration(ctx context.Context, c *console.Console) (gotool.Tally, error) 
 	return prepared(ctx, c)
 }
 
-// prepared runs the packages that have tests with the tag integration,
-// several at a time, and both modules, because they mostly wait for an engine. Cached results do not
-// count: go test does not know that the engine may have changed.
+// prepared runs the packages that have tests with the tag integration, several at
+// a time, and both modules, because they mostly wait for an engine. Cached results
+// do not count: go test does not know that the engine may have changed.
 func prepared(ctx context.Context, c *console.Console) (gotool.Tally, error) {
 	tally, err := inModules(2, func(dir string) (gotool.Tally, error) {
 		packages, err := gotool.Tagged(ctx, dir, "integration")
@@ -102,8 +102,9 @@ func asRoot(user int) error {
 	return &fault.Error{Code: fault.Invalid, What: "the Swarm tests make network namespaces and mounts, so they run on Linux as root only", Next: "sudo mage test:swarm"}
 }
 
-// swarm runs the packages that have tests with the tag swarm, one after another:
-// each starts several engines.
+// swarm runs the packages that have tests with the tag swarm, one after another,
+// because each starts several engines, and then deploys all of other people's stack
+// files, of which the integration tests deploy one.
 func swarm(ctx context.Context, c *console.Console) (gotool.Tally, error) {
 	if err := wire.Prepare(ctx, c); err != nil {
 		return gotool.Tally{}, err
@@ -112,7 +113,9 @@ func swarm(ctx context.Context, c *console.Console) (gotool.Tally, error) {
 	if err != nil {
 		return gotool.Tally{}, err
 	}
-	return gotool.Test(ctx, ".", c, append([]string{"-tags", "swarm", "-p", "1", "-count", "1", "-timeout", "60m"}, packages...)...)
+	tally, err := gotool.Test(ctx, ".", c, append([]string{"-tags", "swarm", "-p", "1", "-count", "1", "-timeout", "60m"}, packages...)...)
+	stacks, failed := gotool.Test(ctx, ".", c, "-tags", "integration", "-count", "1", "-timeout", "30m", "-run", "^TestSwarmStackFiles$", "./integration")
+	return tally.Plus(stacks), errors.Join(err, failed)
 }
 
 // lint checks all modules.

@@ -204,7 +204,6 @@ func calls(t *testing.T, s *swarm.Swarm) map[string]func(context.Context) error 
 			return s.TaskLogs(ctx, docker.Task{ID: "id"}, 0, io.Discard, io.Discard)
 		},
 		"Nodes":        func(ctx context.Context) error { _, err := s.Nodes(ctx); return err },
-		"Network":      func(ctx context.Context) error { _, err := s.Network(ctx, "abc"); return err },
 		"Networks":     func(ctx context.Context) error { _, err := s.Networks(ctx); return err },
 		"HasImage":     func(ctx context.Context) error { _, err := s.HasImage(ctx, "web:1"); return err },
 		"ResolveImage": func(ctx context.Context) error { _, err := s.ResolveImage(ctx, "web:1"); return err },

@@ -23,8 +23,8 @@ type resolution struct {
 // has for it, asked by the engine with the stored credentials. An image with a
 // digest is returned as it is, without a question. The error is
 // docker.ErrNotFound if the registry has no such image, refuses the credentials,
-// or does not answer in time; NAME:TAG comes with it. Each image is asked for once: the answer, also
-// this error, stays for the life of the Swarm.
+// or does not answer in time; NAME:TAG comes with it. Each image is asked for once:
+// the answer, also this error, stays for the life of the Swarm.
 func (s *Swarm) ResolveImage(ctx context.Context, image string) (string, error) {
 	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {

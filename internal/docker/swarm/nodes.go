@@ -3,6 +3,7 @@ package swarm
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -70,6 +71,13 @@ func (s *Swarm) Networks(ctx context.Context) ([]docker.Network, error) {
 	for i, n := range list {
 		all[i] = networkOf(n)
 	}
+	for _, name := range predefined {
+		one, err := s.network(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one...)
+	}
 	slices.SortFunc(all, func(a, b docker.Network) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	return all, nil
 }
@@ -86,22 +94,26 @@ func networkOf(n network.Summary) docker.Network {
 	return one
 }
 
-// Network returns a network of the Swarm by its id or name. It finds host and bridge, too,
-// which Networks does not have: the engine does not list them.
-func (s *Swarm) Network(ctx context.Context, id string) (docker.Network, error) {
-	doing := "reading the network " + fault.Printable(id)
-	if err := known(doing, "network", id); err != nil {
-		return docker.Network{}, err
+// predefined are the networks that every Swarm has besides ingress. The engine
+// returns them, and does not list them.
+var predefined = [...]string{"bridge", "host"}
+
+// network returns a network of the Swarm by its name, in a list: none if there is
+// none of that name.
+func (s *Swarm) network(ctx context.Context, name string) ([]docker.Network, error) {
+	doing := "reading the network " + name
+	answer, err := s.get(ctx, doing, "/networks/"+name, url.Values{"scope": {"swarm"}})
+	if errors.Is(err, docker.ErrNotFound) {
+		return nil, nil
 	}
-	answer, err := s.get(ctx, doing, "/networks/"+id, url.Values{"scope": {"swarm"}})
 	if err != nil {
-		return docker.Network{}, err
+		return nil, err
 	}
 	var one network.Summary
 	if err := decode(doing, answer, &one); err != nil {
-		return docker.Network{}, err
+		return nil, err
 	}
-	return networkOf(one), nil
+	return []docker.Network{networkOf(one)}, nil
 }
 
 // CreateNetwork creates a network and returns its id.

@@ -295,29 +295,18 @@ func TestNodes_AreSortedByHostname(t *testing.T) {
 	}, err)
 }
 
-func TestNetworks_AreSortedByName(t *testing.T) {
-	s, _ := answering(t, "GET /networks", say(200, `[
+func TestNetworks_AreSortedByNameWithThoseThatAreNotListed(t *testing.T) {
+	s, f := answering(t, "GET /networks", say(200, `[
 		{"Id":"2","Name":"web","Driver":"overlay","Scope":"swarm","Attachable":true,"Internal":true,"Labels":{"a":"1"},"Options":{"encrypted":""},"IPAM":{"Config":[{"Subnet":"10.1.0.0/24"},{"Subnet":"fd00::/64"}]}},
 		{"Id":"3","Name":"ingress","Driver":"overlay","Scope":"swarm","Ingress":true},{"Id":"1","Name":"web","Driver":"bridge","Scope":"local"}]`))
+	f.answers["GET /networks/host"] = say(200, `{"Id":"4","Name":"host","Driver":"host","Scope":"swarm"}`)
 	got, err := s.Networks(t.Context())
 	same(t, got, []docker.Network{
+		{ID: "4", Name: "host", Driver: "host", Scope: "swarm"},
 		{ID: "3", Name: "ingress", Driver: "overlay", Scope: "swarm", Ingress: true},
 		{ID: "1", Name: "web", Driver: "bridge", Scope: "local"},
 		{ID: "2", Name: "web", Driver: "overlay", Scope: "swarm", Attachable: true, Internal: true, Labels: map[string]string{"a": "1"}, Options: map[string]string{"encrypted": ""}, Subnets: []string{"10.1.0.0/24", "fd00::/64"}},
 	}, err)
-}
-
-func TestNetwork_FindsAlsoWhatIsNotListed(t *testing.T) {
-	s, f := answering(t, "GET /networks/abc", say(200, `{"Id":"abc","Name":"host","Driver":"host","Scope":"swarm"}`))
-	if got, err := s.Network(t.Context(), "abc"); err != nil || got.Name != "host" || got.ID != "abc" || got.Driver != "host" || got.Scope != "swarm" {
-		t.Errorf("%+v, %v", got, err)
-	}
-	if lines := f.lines(); len(lines) != 1 || lines[0] != "GET /networks/abc?scope=swarm" {
-		t.Errorf("asked %q", lines)
-	}
-	if _, err := s.Network(t.Context(), "../info"); !errors.Is(err, docker.ErrNotFound) {
-		t.Error(err)
-	}
 }
 
 func TestCreateNetwork_SendsTheJSONAsItIs(t *testing.T) {

@@ -78,7 +78,17 @@ func (s *State) Lock(ctx context.Context, purpose string) (*Lease, error) {
 
 // Locked reports whether somebody held the stack's lock when the state was read.
 func (s *State) Locked() bool {
-	return slices.ContainsFunc(s.Configs, func(c docker.SwarmConfig) bool { return c.Name == lockName(s.Stack) })
+	_, there := s.lockIn(s.Configs)
+	return there
+}
+
+// lockIn returns the config that is the stack's lock.
+func (s *State) lockIn(configs []docker.SwarmConfig) (lock docker.SwarmConfig, there bool) {
+	i := slices.IndexFunc(configs, func(c docker.SwarmConfig) bool { return c.Name == lockName(s.Stack) })
+	if i < 0 {
+		return lock, false
+	}
+	return configs[i], true
 }
 
 // Under does work while the stack's lock is held. The context of the work ends
@@ -292,15 +302,11 @@ func (l *Lease) giveBack(ctx context.Context) error {
 	return nil
 }
 
-// findLock returns the config that is the stack's lock.
+// findLock reads the stack's lock.
 func (s *State) findLock(ctx context.Context) (lock docker.SwarmConfig, there bool, err error) {
 	all, err := s.cluster.Configs.Configs(ctx)
-	for _, config := range all {
-		if config.Name == lockName(s.Stack) {
-			return config, true, err
-		}
-	}
-	return lock, false, err
+	lock, there = s.lockIn(all)
+	return lock, there, err
 }
 
 // dropLock removes the lock if the lease of that id holds it.

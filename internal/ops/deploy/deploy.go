@@ -189,7 +189,7 @@ func (d *Deploy) refused(file *project.State, err error) error {
 const newestAPI = "1.999"
 
 // readSource reads the source that is named. A value that is too short to be masked
-// is none that can be given away: a log with it is withheld.
+// does not count as known: a log with it is withheld.
 func (s *session) readSource(ctx context.Context) (err error) {
 	if s.options.From == "" || s.Source == nil {
 		return nil
@@ -273,35 +273,6 @@ func (s *session) readSwarm(ctx context.Context) error {
 		if service.Spec.Labels[docker.LabelNamespace] == s.want.Name {
 			s.now.Services = append(s.now.Services, service)
 		}
-	}
-	return s.readUnlisted(ctx)
-}
-
-// readUnlisted reads the networks host and bridge of the Swarm, which it does not
-// list, if the file or a service of the stack is on one: a file has the name, a
-// service the id.
-func (s *session) readUnlisted(ctx context.Context) error {
-	var used []string
-	for _, name := range s.want.ExternalNetworks {
-		if name == "host" || name == "bridge" {
-			used = append(used, name)
-		}
-	}
-	for _, service := range s.now.Services {
-		used = append(used, service.Spec.Task.Networks...)
-	}
-	for _, one := range used {
-		if slices.ContainsFunc(s.now.Networks, func(n docker.Network) bool { return n.ID == one || n.Name == one && n.Scope == "swarm" }) {
-			continue
-		}
-		n, err := s.Swarm.Networks.Network(ctx, one)
-		if errors.Is(err, docker.ErrNotFound) {
-			continue // the plan shows it as it is
-		}
-		if err != nil {
-			return err
-		}
-		s.now.Networks = append(s.now.Networks, n)
 	}
 	return nil
 }

@@ -49,13 +49,18 @@ func (d *Deploy) Status(ctx context.Context) (StatusResult, error) {
 	if err != nil {
 		return result, err
 	}
+	var ids []string
+	for _, service := range s.now.Services {
+		ids = append(ids, service.ID)
+	}
+	tasks, err := s.Swarm.Tasks.Tasks(ctx, ids...)
+	if err != nil {
+		return result, err
+	}
 	var down []string
 	for _, service := range s.now.Services {
 		verdict := verdicts[service.Spec.Name]
-		one, err := s.status(ctx, service, verdict)
-		if err != nil {
-			return result, err
-		}
+		one := s.status(service, verdict, tasks)
 		if verdict.State != rollout.Converged {
 			down = append(down, one.Service+" "+one.State)
 		}
@@ -72,16 +77,17 @@ func (d *Deploy) Status(ctx context.Context) (StatusResult, error) {
 	return result, nil
 }
 
-// status describes one service and where it runs.
-func (s *session) status(ctx context.Context, service docker.Service, verdict rollout.Verdict) (ServiceStatus, error) {
-	tasks, err := s.Swarm.Tasks.Tasks(ctx, service.ID)
+// status describes one service, and where its tasks run.
+func (s *session) status(service docker.Service, verdict rollout.Verdict, tasks []docker.Task) ServiceStatus {
 	status := ServiceStatus{Service: service.Spec.Name, Image: service.Spec.Task.Image, Want: verdict.Want, Ready: verdict.Ready, State: verdict.String(), Versions: service.Spec.Task.SecretNames()}
 	for _, node := range s.nodes {
-		if slices.ContainsFunc(tasks, func(t docker.Task) bool { return t.NodeID == node.ID && t.State == "running" }) {
+		if slices.ContainsFunc(tasks, func(t docker.Task) bool {
+			return t.ServiceID == service.ID && t.NodeID == node.ID && t.State == "running"
+		}) {
 			status.Nodes = append(status.Nodes, node.Hostname)
 		}
 	}
-	return status, err
+	return status
 }
 
 // drift says what a deployment of the file would change. Where that cannot be

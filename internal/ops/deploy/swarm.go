@@ -38,7 +38,7 @@ func (d *Deploy) Swarm(ctx context.Context, o Options) (Result, error) {
 		}
 		s.making = nil // they are in the Swarm now
 	}
-	if result, err, settled := s.settled(ctx); settled {
+	if result, settled, err := s.settled(ctx); settled {
 		return result, err
 	}
 	return s.underLock(ctx, "deploy", func(ctx context.Context) (Result, error) {
@@ -52,17 +52,17 @@ func (d *Deploy) Swarm(ctx context.Context, o Options) (Result, error) {
 // settled looks whether a stack that is not to be changed runs: without the lock,
 // because it changes nothing. It reports false if there is something to change, or
 // if somebody else is changing the stack, whose end is to be waited for.
-func (s *session) settled(ctx context.Context) (result Result, err error, settled bool) {
+func (s *session) settled(ctx context.Context) (result Result, settled bool, err error) {
 	if !s.plan.Empty() || s.state.Locked() {
-		return result, nil, false
+		return result, false, nil
 	}
 	begun := s.Clock()
 	result, err = s.execute(ctx)
 	result.Seconds = (s.Clock() - begun).Seconds()
 	if err != nil && ctx.Err() == nil && (s.again(ctx) != nil || !s.plan.Empty() || s.state.Locked()) {
-		return result, nil, false
+		return result, false, nil
 	}
-	return result, err, true
+	return result, true, err
 }
 
 // recorded executes the plan, with a record of it.

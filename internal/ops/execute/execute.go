@@ -149,9 +149,12 @@ func (e *execution) network(ctx context.Context, network docker.NetworkSpec) err
 	return e.again(ctx, func() error {
 		id, err := e.Networks.CreateNetwork(ctx, network)
 		if errors.Is(err, docker.ErrExists) {
-			var there docker.Network
-			there, err = e.Networks.Network(ctx, network.Name)
-			id = there.ID
+			there, listed := e.Networks.Networks(ctx)
+			i := slices.IndexFunc(there, func(n docker.Network) bool { return n.Name == network.Name && n.Scope == "swarm" })
+			if listed != nil || i < 0 {
+				return errors.Join(err, listed)
+			}
+			id, err = there[i].ID, nil
 		}
 		if err == nil {
 			e.now.Networks = append(e.now.Networks, docker.Network{ID: id, Name: network.Name})
@@ -161,7 +164,7 @@ func (e *execution) network(ctx context.Context, network docker.NetworkSpec) err
 }
 
 // config makes a config. One that is there with this content was made by a try
-// whose answer was lost: its name is that of a version, which nobody else takes.
+// whose answer was lost: only keepmum makes names with a version.
 func (e *execution) config(ctx context.Context, config docker.ConfigSpec) error {
 	return e.again(ctx, func() error {
 		id, err := e.Configs.CreateConfig(ctx, config.Name, config.Labels, config.Data)

@@ -507,7 +507,7 @@ func TestRun_ACreateWhoseAnswerIsLostIsFoundAgain(t *testing.T) {
 	}
 	services, _ := b.Services(t.Context())
 	networks, _ := b.Sim.Networks(t.Context())
-	if len(services) != 1 || len(networks) != 2 { // with that of the node
+	if len(services) != 1 || len(networks) != 3 { // with the two named host
 		t.Errorf("%d services, %d networks", len(services), len(networks))
 	}
 }

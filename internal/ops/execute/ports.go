@@ -27,12 +27,9 @@ type Tasks interface {
 	TaskLogs(ctx context.Context, task docker.Task, tail int, stdout, stderr io.Writer) error
 }
 
-// Networks are the networks that the manager sees.
+// Networks are the networks that the manager sees, with those that every Swarm has.
 type Networks interface {
 	Networks(ctx context.Context) ([]docker.Network, error)
-	// Network returns one of the Swarm by its id or name, also those that Networks
-	// does not have: the Swarm's own host and bridge.
-	Network(ctx context.Context, idOrName string) (docker.Network, error)
 	CreateNetwork(ctx context.Context, spec docker.NetworkSpec) (id string, err error)
 	RemoveNetwork(ctx context.Context, id string) error
 }

@@ -88,8 +88,8 @@ func (e *execution) watchUnchanged(ctx context.Context) error {
 	return nil
 }
 
-// Observe looks at services that nobody is about to change, and returns what their
-// tasks say, by name. A service that is still on its way, or whose tasks have
+// Observe looks at services without changing them, and returns what their tasks
+// say, by name. A service that is still on its way, or whose tasks have
 // failed before, is looked at again, for as long as its updates are monitored.
 func (x *Executor) Observe(ctx context.Context, services []docker.Service) (map[string]rollout.Verdict, error) {
 	e := &execution{Executor: x, watches: map[string]*watched{}, now: rollout.Current{Services: services}}

@@ -59,7 +59,7 @@ var ErrSilent = &fault.Error{Code: fault.NoEngine, What: "the Swarm has no leade
 func New() *Sim {
 	node := docker.Node{ID: "n1", Hostname: "one", Manager: true, Reachable: true, State: "ready", Availability: "active", NanoCPUs: 2e9, Memory: 4 << 30}
 	return &Sim{Swarm: clustertest.New(), Images: map[string]string{}, Members: []docker.Node{node}, services: map[string]*simService{},
-		networks: []docker.Network{{ID: "host-of-node", Name: "host", Driver: "host", Scope: "local"}}}
+		networks: []docker.Network{{ID: "host-of-node", Name: "host", Driver: "host", Scope: "local"}, {ID: "host-of-swarm", Name: "host", Driver: "host", Scope: "swarm"}}}
 }
 
 // Clock moves a second with each look, and a little with each question.
@@ -296,18 +296,6 @@ func (s *Sim) Networks(context.Context) ([]docker.Network, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.networks), nil
-}
-
-// Network returns a network, or the host network of every Swarm.
-func (s *Sim) Network(_ context.Context, id string) (docker.Network, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, n := range append(slices.Clone(s.networks), docker.Network{ID: "host-of-swarm", Name: "host", Driver: "host", Scope: "swarm"}) {
-		if n.ID == id || n.Name == id && n.Scope == "swarm" {
-			return n, nil
-		}
-	}
-	return docker.Network{}, docker.ErrNotFound
 }
 
 // CreateNetwork makes a network.
